@@ -1,0 +1,1 @@
+"""WHERE: stores, their fences, presence and visits. Knows nothing of offers or messages."""

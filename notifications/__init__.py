@@ -1,0 +1,1 @@
+"""TELL: addresses, messages, transports. Knows nothing of fences or offers."""

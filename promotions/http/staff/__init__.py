@@ -1,0 +1,1 @@
+"""Calls of the store staff's device."""
