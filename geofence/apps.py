@@ -1,0 +1,9 @@
+"""App configuration."""
+
+from django.apps import AppConfig
+
+
+class GeofenceConfig(AppConfig):
+    """WHERE."""
+
+    name = "geofence"

@@ -1,0 +1,263 @@
+"""Stores, their fences, and what phones did there. Facts only: the rules live in `logic/`, the doors in `services/`."""
+
+import uuid
+
+from django.contrib.gis.db import models
+from django.db.models import F, Q
+
+
+class Partner(models.Model):
+    """Who owns stores.
+
+    pii: none.
+    """
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=120)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["name"], name="geofence_partner_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Store(models.Model):
+    """A shop with a door, a time zone and opening hours.
+
+    pii: none.
+    """
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="stores")
+    name = models.CharField(max_length=120)
+    address = models.CharField(max_length=240, blank=True)
+    timezone = models.CharField(max_length=64, help_text="IANA name, such as Europe/Paris.")
+    opening_hours = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='{"mon": [["09:00", "19:00"]], …}; a day left out is closed; empty: always open.',
+    )
+    latitude_deg = models.FloatField("latitude", help_text="Degrees, WGS 84.")
+    longitude_deg = models.FloatField("longitude", help_text="Degrees, WGS 84.")
+    # Derived by the database from the two numbers above, so the two forms cannot disagree.
+    location = models.GeneratedField(
+        expression=models.Func(
+            models.Func(F("longitude_deg"), F("latitude_deg"), function="ST_MakePoint"),
+            4326,
+            function="ST_SetSRID",
+        ),
+        output_field=models.PointField(srid=4326),
+        db_persist=True,
+    )
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            # NaN compares above every number in PostgreSQL, so the bounds refuse it too.
+            models.CheckConstraint(
+                condition=Q(latitude_deg__gte=-90, latitude_deg__lte=90), name="geofence_store_latitude"
+            ),
+            models.CheckConstraint(
+                condition=Q(longitude_deg__gte=-180, longitude_deg__lte=180), name="geofence_store_longitude"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Geofence(models.Model):
+    """The ground on which a phone counts as being at a store (`store`) or coming near it (`approach`).
+
+    A change keeps the row, raises `version` and leaves a copy in `GeofenceRevision`: presence goes on through an edit.
+
+    pii: none.
+    """
+
+    class Role(models.TextChoices):
+        STORE = "store", "at the store"
+        APPROACH = "approach", "approach ring"
+
+    class Shape(models.TextChoices):
+        CIRCLE = "circle", "circle"
+        POLYGON = "polygon", "polygon"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="geofences")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.STORE)
+    shape = models.CharField(max_length=10, choices=Shape.choices, default=Shape.CIRCLE)
+    latitude_deg = models.FloatField("centre latitude")
+    longitude_deg = models.FloatField("centre longitude")
+    radius_m = models.FloatField(
+        null=True, blank=True, help_text="50–1,000 m; below 100 m phones often miss it. Circles only."
+    )
+    area = models.PolygonField(srid=4326, null=True, blank=True, help_text="Polygons only.")
+    dwell_s = models.PositiveIntegerField(default=180, help_text="Seconds inside until a visit counts.")
+    version = models.PositiveIntegerField(default=1, editable=False)
+    is_active = models.BooleanField(default=True)
+    updated_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        ordering = ["store_id", "role", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(shape="circle", radius_m__gte=50, radius_m__lte=1000, area__isnull=True)
+                | Q(shape="polygon", area__isnull=False, area__isvalid=True, radius_m__isnull=True),
+                name="geofence_geofence_shape",
+            ),
+            models.CheckConstraint(
+                condition=Q(latitude_deg__gte=-90, latitude_deg__lte=90), name="geofence_geofence_latitude"
+            ),
+            models.CheckConstraint(
+                condition=Q(longitude_deg__gte=-180, longitude_deg__lte=180),
+                name="geofence_geofence_longitude",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()} ({self.get_shape_display()})"
+
+
+class GeofenceRevision(models.Model):
+    """What a fence looked like in each of its versions; never changed.
+
+    pii: none.
+    """
+
+    geofence = models.ForeignKey(Geofence, on_delete=models.CASCADE, related_name="revisions")
+    version = models.PositiveIntegerField()
+    shape = models.CharField(max_length=10, choices=Geofence.Shape.choices)
+    latitude_deg = models.FloatField()
+    longitude_deg = models.FloatField()
+    radius_m = models.FloatField(null=True)
+    area = models.PolygonField(srid=4326, null=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["geofence", "version"], name="geofence_revision_version")]
+
+    def __str__(self) -> str:
+        return f"version {self.version}"
+
+
+class FenceSet(models.Model):
+    """One row: the number of the current set of fences. A database trigger raises it, so no way of editing is missed.
+
+    pii: none.
+    """
+
+    version = models.BigIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return f"fence set {self.version}"
+
+
+class Visit(models.Model):
+    """One stay of a device at a store. Counted once `confirmed_at` is set; the rest are pass-bys.
+
+    pii: pseudonymous location event; 30 days; dropped by age and by `forget_device`.
+    """
+
+    class ConfirmedBy(models.TextChoices):
+        DWELL = "dwell", "stayed"
+        UNLOCK = "unlock", "unlocked there"
+        SCAN = "scan", "scanned by staff"
+
+    class ExitReason(models.TextChoices):
+        DEPARTED = "departed", "departed"
+        GAP = "gap", "no fixes"
+        FENCE_REMOVED = "fence_removed", "fence removed"
+
+    # Computed from device, fence and entry time, so that working a fix twice writes the same row.
+    id = models.UUIDField(primary_key=True)
+    device_id = models.UUIDField()
+    geofence = models.ForeignKey(Geofence, on_delete=models.CASCADE, related_name="visits")
+    store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="visits")
+    geofence_version = models.PositiveIntegerField()
+    entered_at = models.DateTimeField()
+    last_inside_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True)
+    confirmed_by = models.CharField(max_length=8, choices=ConfirmedBy.choices, blank=True)
+    exited_at = models.DateTimeField(null=True)
+    exit_reason = models.CharField(max_length=16, choices=ExitReason.choices, blank=True)
+
+    class Meta:
+        constraints = [
+            # Two workers can never open the same stay twice.
+            models.UniqueConstraint(
+                fields=["device_id", "geofence"],
+                condition=Q(exited_at__isnull=True),
+                name="geofence_visit_one_open",
+            ),
+        ]
+        indexes = [
+            # Reports: visits to a store in a span of time.
+            models.Index(fields=["store", "entered_at"], name="geofence_visit_store_time"),
+            # Arrivals after a refusal or a message; export and erasure.
+            models.Index(fields=["device_id", "entered_at"], name="geofence_visit_device_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"visit {self.id}"
+
+
+class Presence(models.Model):
+    """What the state machine remembers of one device at one fence: `logic.presence.PresenceState`, column by column.
+
+    pii: pseudonymous location state; 30 days after the last fix; dropped by age and by `forget_device`.
+    """
+
+    class State(models.TextChoices):
+        OUTSIDE = "outside", "outside"
+        INSIDE = "inside", "inside"
+        DWELLING = "dwelling", "dwelling"
+        LINGERING = "lingering", "lingering"
+
+    device_id = models.UUIDField()
+    geofence = models.ForeignKey(Geofence, on_delete=models.CASCADE, related_name="presences")
+    state = models.CharField(max_length=9, choices=State.choices, default=State.OUTSIDE)
+    last_fix_at = models.DateTimeField(null=True)
+    entered_at = models.DateTimeField(null=True)
+    inside_since_at = models.DateTimeField(null=True)
+    last_inside_at = models.DateTimeField(null=True)
+    left_at = models.DateTimeField(null=True)
+    departing_at = models.DateTimeField(null=True)
+    dwelled_at = models.DateTimeField(null=True)
+    barred = models.BooleanField(default=False)
+    inside_fixes = models.PositiveIntegerField(default=0)
+    best_accuracy_m = models.FloatField(null=True)
+
+    class Meta:
+        constraints = [
+            # The upsert key; also finds all rows of a batch's devices.
+            models.UniqueConstraint(fields=["device_id", "geofence"], name="geofence_presence_pair"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} since {self.inside_since_at}"
+
+
+class LastFix(models.Model):
+    """When a device was last heard of, and in which cell of about one kilometre.
+
+    pii: coarse location; 24 hours; dropped by age and by `forget_device`.
+    """
+
+    device_id = models.UUIDField(primary_key=True)
+    fix_time = models.DateTimeField()
+    received_at = models.DateTimeField()
+    cell_latitude_deg = models.FloatField(null=True)
+    cell_longitude_deg = models.FloatField(null=True)
+
+    class Meta:
+        indexes = [
+            # The retention sweep.
+            models.Index(fields=["received_at"], name="geofence_lastfix_received"),
+        ]
+
+    def __str__(self) -> str:
+        return f"last fix of {self.device_id}"

@@ -1,0 +1,15 @@
+"""The web process: the fix lane in front, Django behind it."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
+# Requests run on many short-lived threads, so the process shares a pool instead of keeping a connection per thread.
+os.environ.setdefault("DATABASE_POOL_SIZE", "10")
+
+from django.core.asgi import get_asgi_application
+
+django_application = get_asgi_application()
+
+from promotions.http.device.lane import FixLane  # noqa: E402
+
+application = FixLane(django_application)

@@ -1,0 +1,1 @@
+"""Start-up checks: what a deployment must not run with."""

@@ -1,0 +1,208 @@
+"""The registry of settings an operator may give: name, type, default, unit, help. `docs/settings.md` is its printout."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from promotions.errors import ConfigurationError
+
+T = TypeVar("T")
+
+Kind = Literal["bool", "int", "float", "text", "list", "secret"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable. A secret may also come from the file named by `<NAME>_FILE`."""
+
+    name: str
+    kind: Kind
+    default: str
+    unit: str
+    help: str
+
+
+SETTINGS: dict[str, Setting] = {}
+
+
+def _declare(name: str, kind: Kind, default: str, unit: str, help: str) -> None:
+    SETTINGS[name] = Setting(name, kind, default, unit, help)
+
+
+def _raw(name: str) -> str:
+    setting = SETTINGS[name]
+    if setting.kind == "secret" and (path := os.environ.get(f"{name}_FILE")):
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from error
+    return os.environ.get(name, setting.default)
+
+
+def _read(name: str, parse: Callable[[str], T], wanted: str) -> T:
+    text = _raw(name)
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} must be {wanted}, not {text!r}.") from error
+
+
+def _parse_bool(text: str) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+        "": False,
+    }
+    if text.lower() not in words:
+        raise ValueError(text)
+    return words[text.lower()]
+
+
+def envbool(name: str) -> bool:
+    """A yes or no."""
+    return _read(name, _parse_bool, "1 or 0")
+
+
+def envint(name: str) -> int:
+    """A whole number."""
+    return _read(name, int, "a whole number")
+
+
+def envtext(name: str) -> str:
+    """A text or secret, as given."""
+    return _raw(name)
+
+
+def envlist(name: str) -> list[str]:
+    """Comma-separated words."""
+    return [word.strip() for word in _raw(name).split(",") if word.strip()]
+
+
+_declare(
+    "DEBUG",
+    "bool",
+    "0",
+    "",
+    "Development mode: default secrets allowed, sandbox phone at `/`, no HTTPS redirect.",
+)
+_declare("SECRET_KEY", "secret", "", "", "Signs admin sessions. Required outside DEBUG.")
+_declare("SECRET_KEY_FALLBACKS", "list", "", "", "Former values of SECRET_KEY, still accepted.")
+_declare(
+    "DEVICE_TOKEN_SECRET",
+    "secret",
+    "",
+    "",
+    "Signs access tokens and ingest keys of phones. Required outside DEBUG.",
+)
+_declare("DEVICE_TOKEN_SECRET_FALLBACKS", "list", "", "", "Former values of DEVICE_TOKEN_SECRET, still accepted.")
+_declare(
+    "CODE_SECRET",
+    "secret",
+    "",
+    "",
+    "Coupon codes and QR tokens are derived from it: keep it for as long as coupons live. Required outside DEBUG.",
+)
+_declare("ALLOWED_HOSTS", "list", "localhost,127.0.0.1,[::1]", "", "Host names this deployment answers to.")
+_declare(
+    "CSRF_TRUSTED_ORIGINS",
+    "list",
+    "",
+    "",
+    "Origins (scheme and host) from which admin forms may be posted, behind a proxy.",
+)
+_declare(
+    "PUBLIC_BASE_URL",
+    "text",
+    "",
+    "",
+    "The address phones and staff devices reach us at, for QR codes. Empty: taken from the request.",
+)
+_declare(
+    "DATABASE_URL",
+    "secret",
+    "",
+    "",
+    "`postgis://user:password@host:port/name`. The project's own commands start a private cluster when it is empty.",
+)
+_declare(
+    "DATABASE_POOL_SIZE",
+    "int",
+    "0",
+    "connections",
+    "Connections a web process keeps open; 0 means one per thread (workers, commands).",
+)
+_declare("REDIS_URL", "secret", "", "", "`redis://:password@host:port/db`. Must run with AOF and `noeviction`.")
+_declare(
+    "REDIS_PREFIX",
+    "text",
+    "doorstep",
+    "",
+    "First part of every Redis key, for deployments that share a server.",
+)
+_declare(
+    "STREAM_SHARDS",
+    "int",
+    "16",
+    "shards",
+    "Fix streams; a device always writes to the same one. Change only with empty streams.",
+)
+_declare(
+    "PIPELINE_BATCH_ENTRIES",
+    "int",
+    "500",
+    "stream entries",
+    "Entries a worker takes from a shard in one transaction.",
+)
+_declare("FIX_MAX_AGE_S", "int", "604800", "s", "Older fixes are refused on arrival.")
+_declare("FIX_MAX_FUTURE_S", "int", "300", "s", "Fixes further in the future are refused on arrival.")
+_declare(
+    "ACCESS_TOKEN_LIFE_S",
+    "int",
+    "31536000",
+    "s",
+    "Life of a device's access token; revoked earlier by withdrawal and erasure.",
+)
+_declare(
+    "MESSAGES_PER_DEVICE_PER_DAY",
+    "int",
+    "3",
+    "messages",
+    "Location messages one device may get in one local day, over all brands.",
+)
+_declare(
+    "MESSAGE_MAX_LATENESS_S",
+    "int",
+    "600",
+    "s",
+    "A fix that arrives later than this after it was taken sends nothing.",
+)
+_declare(
+    "QUIET_HOURS",
+    "text",
+    "21:30-08:00",
+    "local time",
+    "No message goes out in these hours of the store's zone; empty: none.",
+)
+_declare("NOTIFICATION_TRANSPORT", "text", "console", "", "`console` or `file`: where messages go.")
+_declare(
+    "NOTIFICATION_FILE",
+    "text",
+    "var/messages.jsonl",
+    "",
+    "The file transport's file, one JSON object per line.",
+)
+_declare("UNLOCK_FIX_MAX_AGE_S", "int", "120", "s", "An unlock needs a fix no older than this.")
+_declare("VOID_WINDOW_S", "int", "900", "s", "A staff device may void its own redemption this long.")
+_declare("VOID_WINDOW_MANAGER_S", "int", "604800", "s", "A store manager may void a redemption this long.")
+_declare("STAFF_ENROLMENT_LIFE_S", "int", "600", "s", "Life of the one-time token in an enrolment QR.")
+_declare("IDEMPOTENCY_LIFE_S", "int", "86400", "s", "How long an answer is kept for a repeated Idempotency-Key.")
+_declare("MAP_TILE_URL", "text", "", "", "Tile address for maps, `{z}/{x}/{y}`; empty: maps without tiles.")
+_declare("LOG_LEVEL", "text", "INFO", "", "DEBUG, INFO, WARNING or ERROR.")

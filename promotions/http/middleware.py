@@ -1,0 +1,29 @@
+"""One id per request, from the caller's `X-Request-Id` or new; in every log line and answer."""
+
+import re
+import uuid
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+_SANE = re.compile(r"[A-Za-z0-9._-]{8,36}")
+
+
+def choose_request_id(given: str | None) -> str:
+    """The caller's id when it is short and plain, else a new one."""
+    return given if given and _SANE.fullmatch(given) else uuid.uuid4().hex
+
+
+class RequestIdMiddleware:
+    """Binds `request_id` for logs and problems, and answers it in `X-Request-Id`."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request_id = choose_request_id(request.headers.get("X-Request-Id"))
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self.get_response(request)
+        response["X-Request-Id"] = request_id
+        return response

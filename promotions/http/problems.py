@@ -1,0 +1,221 @@
+"""The face of errors: RFC 9457 problem details. Every code a client can meet stands in `CATALOGUE` and in docs/problems.md."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from promotions.errors import DomainError, Fault, InvalidInput
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """What a code means to a client: the status it comes with, a title, and what to do about it."""
+
+    status: int
+    title: str
+    advice: str
+
+
+CATALOGUE: Mapping[str, ProblemKind] = {
+    # The request itself
+    "invalid_input": ProblemKind(400, "The request has faults", "Mend every entry of `errors` and send it again."),
+    "malformed_body": ProblemKind(
+        400, "The body cannot be read", "Send one JSON object in UTF-8 that fits the documented type."
+    ),
+    "not_found": ProblemKind(
+        404, "There is no such thing", "Check the address; ids of other devices look like this too."
+    ),
+    "method_not_allowed": ProblemKind(405, "This address does not take this method", "See the `Allow` header."),
+    "not_acceptable": ProblemKind(406, "No such representation", "Ask for `application/json`."),
+    "body_too_large": ProblemKind(413, "The body is too large", "Send less at once."),
+    "too_many_fixes": ProblemKind(413, "Too many fixes in one request", "Send at most 100."),
+    "unsupported_media_type": ProblemKind(415, "The body is of another type", "Send `application/json`."),
+    # Who asks
+    "token_missing": ProblemKind(401, "No credential", "Send `Authorization: Bearer <token>`."),
+    "token_malformed": ProblemKind(401, "The credential is not one of ours", "Register or enrol again."),
+    "token_expired": ProblemKind(401, "The credential has expired", "Register again."),
+    "token_revoked": ProblemKind(401, "The credential was revoked", "Use the one issued last, or register again."),
+    "forbidden": ProblemKind(403, "Not allowed with this credential", "Use a credential of the owner."),
+    "consent_required": ProblemKind(
+        403, "The person has not agreed to this", "Ask for consent, then `PATCH /v1/devices/me`."
+    ),
+    # Repeats
+    "idempotency_in_flight": ProblemKind(
+        409, "The same request is still being answered", "Wait `Retry-After` seconds and repeat it."
+    ),
+    "idempotency_mismatch": ProblemKind(
+        422, "This key was used for another request", "Use a new key for a new request."
+    ),
+    # The unlock
+    "not_at_store": ProblemKind(
+        403, "The phone is not at a participating store", "Go to `nearest_store` and try again."
+    ),
+    "location_missing": ProblemKind(403, "No location was given", "Send a fresh fix in `fix`."),
+    "fix_too_old": ProblemKind(403, "The fix is too old", "Take a new fix and try again."),
+    "fix_in_future": ProblemKind(403, "The fix is from the future", "Set the phone's clock."),
+    "accuracy_too_low": ProblemKind(
+        403, "The fix is not precise enough", "Switch precise location on, wait for a better fix."
+    ),
+    "mock_location": ProblemKind(403, "The location comes from a mock provider", "Switch mock locations off."),
+    "level_too_low": ProblemKind(403, "Presence is not sure enough yet", "Do what `missing` says."),
+    "outside_window": ProblemKind(403, "Not at this hour", "Come back at `next_opening_at`."),
+    "before_start": ProblemKind(403, "The campaign has not begun", "Come back at `next_opening_at`."),
+    "after_end": ProblemKind(403, "The campaign is over", "Nothing to do."),
+    "campaign_paused": ProblemKind(403, "The campaign issues nothing at present", "Try again later."),
+    "sold_out": ProblemKind(403, "All gone", "Nothing to do."),
+    "kind_not_supported": ProblemKind(403, "This kind of campaign cannot be unlocked", "Nothing to do."),
+    # The till
+    "enrolment_invalid": ProblemKind(
+        403, "The enrolment token is unknown, used or expired", "Make a new one in admin."
+    ),
+    "code_malformed": ProblemKind(400, "Typing error in the code", "Compare the code with the customer's screen."),
+    "code_unknown": ProblemKind(404, "Not one of ours", "Ask the customer to open the coupon in the app."),
+    "wrong_store": ProblemKind(422, "Not valid in this store", "Send the customer to a store of the campaign."),
+    "not_yet_valid": ProblemKind(422, "Not valid yet", "Valid from `valid_from`."),
+    "coupon_expired": ProblemKind(410, "The coupon has expired", "Nothing to give."),
+    "already_redeemed": ProblemKind(409, "Already redeemed", "See `redeemed_at` and `same_store`."),
+    "nonce_mismatch": ProblemKind(422, "This nonce was used for another scan", "Use a new nonce for a new scan."),
+    "already_voided": ProblemKind(409, "Already taken back", "Nothing to do."),
+    "void_too_late": ProblemKind(422, "Too late to take this back here", "Ask the store manager."),
+    # The service
+    "rate_limited": ProblemKind(429, "Too many requests", "Wait `Retry-After` seconds."),
+    "busy": ProblemKind(503, "Cannot answer safely right now", "Repeat the same request after `Retry-After` seconds."),
+    "unavailable": ProblemKind(503, "A part of the service is away", "Repeat after `Retry-After` seconds."),
+    "internal": ProblemKind(500, "Our fault", "Report the `request_id`."),
+}
+
+RETRY_AFTER_S = 5
+
+
+def problem_body(
+    code: str,
+    *,
+    detail: str,
+    instance: str,
+    request_id: str,
+    faults: Sequence[Fault] = (),
+    fields: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The members of one problem document. `errors` is there only when there are any."""
+    kind = CATALOGUE[code]
+    body: dict[str, Any] = {
+        "type": f"/problems#{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail or kind.advice,
+        "instance": instance,
+        "code": code,
+        "request_id": request_id,
+        **(fields or {}),
+    }
+    if faults:
+        body["errors"] = [asdict(fault) for fault in faults]
+    return body
+
+
+def problem_headers(status: int) -> dict[str, str]:
+    """Headers that go with a status: whom to ask next, or when."""
+    if status == 401:
+        return {"WWW-Authenticate": 'Bearer realm="doorstep"'}
+    if status in {409, 429, 503}:
+        return {"Retry-After": str(RETRY_AFTER_S)}
+    return {}
+
+
+def current_request_id() -> str:
+    """The id of the request being answered, as `RequestIdMiddleware` bound it."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+def render(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """A problem as a plain Django response, for views and handlers outside DRF."""
+    body, status, headers = _document(request, error)
+    return JsonResponse(body, status=status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _document(request: HttpRequest, error: DomainError) -> tuple[dict[str, Any], int, dict[str, str]]:
+    body = problem_body(
+        error.code,
+        detail=error.detail,
+        instance=request.path,
+        request_id=current_request_id(),
+        faults=error.faults if isinstance(error, InvalidInput) else (),
+        fields=error.fields,
+    )
+    status = CATALOGUE[error.code].status
+    headers = problem_headers(status) if error.code != "already_redeemed" else {}
+    return body, status, headers
+
+
+def exception_handler(exception: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook: whatever a view raised, as a problem. What we do not know goes on and becomes a 500."""
+    error = _translate(exception)
+    if error is None:
+        return None
+    body, status, headers = _document(context["request"]._request, error)
+    if isinstance(exception, exceptions.MethodNotAllowed):
+        headers["Allow"] = ", ".join(context["view"].allowed_methods)
+    return Response(body, status=status, headers=headers, content_type=CONTENT_TYPE)
+
+
+_BY_EXCEPTION: tuple[tuple[type[Exception], str], ...] = (
+    (Http404, "not_found"),
+    (exceptions.NotFound, "not_found"),
+    (exceptions.MethodNotAllowed, "method_not_allowed"),
+    (exceptions.NotAcceptable, "not_acceptable"),
+    (exceptions.UnsupportedMediaType, "unsupported_media_type"),
+    (exceptions.NotAuthenticated, "token_missing"),
+    (exceptions.AuthenticationFailed, "token_malformed"),
+    (exceptions.PermissionDenied, "forbidden"),
+    (PermissionDenied, "forbidden"),
+    (exceptions.ParseError, "malformed_body"),
+    # A lock or statement time-out, or PostgreSQL restarting: the same request will do later.
+    (OperationalError, "busy"),
+    (InterfaceError, "busy"),
+)
+
+
+def _translate(exception: Exception) -> DomainError | None:
+    if isinstance(exception, DomainError):
+        return exception
+    if isinstance(exception, exceptions.ValidationError):
+        return InvalidInput(list(_faults(exception.detail, "")))
+    for kind, code in _BY_EXCEPTION:
+        if isinstance(exception, kind):
+            detail = str(exception) if isinstance(exception, exceptions.ParseError) else ""
+            return DomainError(code, detail)
+    return None
+
+
+def _faults(detail: Any, pointer: str) -> list[Fault]:
+    """DRF's nested error detail, flattened into pointers."""
+    if isinstance(detail, Mapping):
+        here = [(pointer if key == "non_field_errors" else f"{pointer}/{key}", value) for key, value in detail.items()]
+        return [fault for path, value in here for fault in _faults(value, path)]
+    if isinstance(detail, list):
+        if any(isinstance(item, Mapping | list) for item in detail):
+            return [fault for index, item in enumerate(detail) for fault in _faults(item, f"{pointer}/{index}")]
+        return [fault for item in detail for fault in _faults(item, pointer)]
+    return [Fault(pointer=pointer or "/", code=getattr(detail, "code", "invalid") or "invalid", detail=str(detail))]
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404."""
+    return render(request, DomainError("not_found"))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500. The traceback is in the log under the same request id."""
+    return render(request, DomainError("internal"))

@@ -1,0 +1,204 @@
+"""A brand's dated operation in partners' stores: what it offers, where, when, to how many."""
+
+import uuid
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+from promotions.models.tenants import Brand
+
+
+class Campaign(models.Model):
+    """One operation of one brand. Its salt and holdout stay as they are while it runs, or the arms would mix.
+
+    pii: none.
+    """
+
+    class Kind(models.TextChoices):
+        COUPON = "coupon", "coupon"
+        INSTANT_WIN = "instant_win", "instant win"
+        DRAW = "draw", "draw"
+        VOTE = "vote", "vote"
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "draft"
+        LIVE = "live", "live"
+        PAUSED = "paused", "paused: nothing is issued, coupons already out still count"
+        ENDED = "ended", "ended"
+
+    class Trigger(models.TextChoices):
+        APPROACH = "approach", "when a phone comes near"
+        ENTER = "enter", "when a phone enters"
+        DWELL = "dwell", "when a phone stays"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT, related_name="campaigns")
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.COUPON)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.DRAFT)
+    stores = models.ManyToManyField("geofence.Store", related_name="campaigns")
+    starts_on = models.DateField(help_text="First day, in each store's own time zone.")
+    ends_on = models.DateField(help_text="Last day, to its last second, in each store's own time zone.")
+
+    offer_title = models.CharField(max_length=80, help_text="What the customer sees: “Free coffee with any sandwich”.")
+    benefit = models.CharField(max_length=80, help_text="What staff hand over: “1 free coffee”.")
+    terms = models.TextField(blank=True, help_text="Frozen into each coupon when it is issued.")
+    redeem_within_h = models.PositiveIntegerField(
+        "redeem within (hours)",
+        default=24,
+        validators=[MinValueValidator(1)],
+        help_text="Life of an issued coupon.",
+    )
+
+    trigger = models.CharField(max_length=8, choices=Trigger.choices, default=Trigger.ENTER)
+    message_title = models.CharField(
+        max_length=80, blank=True, help_text="Empty: no message; the offer is found in the app."
+    )
+    message_body = models.CharField(
+        max_length=240, blank=True, help_text="May contain {store}, {brand}, {offer} and {until}."
+    )
+    message_life_s = models.PositiveIntegerField(
+        "message life (s)",
+        default=1200,
+        help_text="Not sent by then: dropped.",
+        validators=[MinValueValidator(60)],
+    )
+    messages_per_device = models.PositiveSmallIntegerField(
+        default=3, help_text="Over the whole campaign; one a day at most."
+    )
+    priority = models.SmallIntegerField(
+        default=0, help_text="When two campaigns want the same moment, the higher one has it."
+    )
+
+    holdout_percent = models.PositiveSmallIntegerField(
+        default=10,
+        validators=[MaxValueValidator(50)],
+        help_text="Share that gets no message, to measure what the message causes.",
+    )
+    salt = models.CharField(max_length=32, editable=False)
+
+    notify_level = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(4)])
+    unlock_level = models.PositiveSmallIntegerField(default=1, validators=[MaxValueValidator(4)])
+    redeem_level = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(4)])
+
+    unlock_cap = models.PositiveIntegerField(null=True, blank=True, help_text="Unlocks in all; empty: no limit.")
+    is_flash = models.BooleanField(default=False, help_text="Many phones at once: the cap is split over 16 rows.")
+
+    # Instant win: the seed stays sealed until the end; its commitment is published when the campaign opens.
+    seed = models.BinaryField(max_length=32, null=True, editable=False)
+    seed_commitment = models.CharField(max_length=64, blank=True, editable=False)
+
+    created_at = models.DateTimeField(editable=False)
+    opened_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["-starts_on", "name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_on__gte=F("starts_on")), name="promotions_campaign_dates"),
+            models.CheckConstraint(condition=Q(holdout_percent__lte=50), name="promotions_campaign_holdout"),
+            models.CheckConstraint(
+                condition=Q(notify_level__lte=4, unlock_level__lte=4, redeem_level__lte=4),
+                name="promotions_campaign_levels",
+            ),
+        ]
+        indexes = [
+            # The pipeline's and the app's question: what runs today.
+            models.Index(fields=["starts_on", "ends_on"], condition=Q(state="live"), name="promotions_campaign_live"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TimeWindow(models.Model):
+    """Hours in which a campaign is open, in each store's own time zone. A campaign without any is open all day.
+
+    pii: none.
+    """
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="windows")
+    # Monday is bit 0, as in `date.weekday()`.
+    weekdays = models.PositiveSmallIntegerField(default=127)
+    starts_at = models.TimeField("from")
+    ends_at = models.TimeField(
+        "until", help_text="Not included; earlier than “from”: past midnight; 00:00: end of day."
+    )
+
+    class Meta:
+        ordering = ["starts_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(weekdays__gte=1, weekdays__lte=127), name="promotions_window_weekdays"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.starts_at:%H:%M}–{self.ends_at:%H:%M}"
+
+
+class Budget(models.Model):
+    """One slot of a campaign's unlock cap. Moves only by one conditional update; the check is the guard behind it.
+
+    pii: none.
+    """
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="budgets")
+    slot = models.PositiveSmallIntegerField()
+    cap = models.PositiveIntegerField()
+    used = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "slot"], name="promotions_budget_slot"),
+            models.CheckConstraint(condition=Q(used__gte=0, used__lte=F("cap")), name="promotions_budget_within_cap"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.used} of {self.cap}"
+
+
+class PrizeLot(models.Model):
+    """So many of one prize in an instant win.
+
+    pii: none.
+    """
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="prize_lots")
+    name = models.CharField(max_length=80, help_text="What the winner gets and staff hand over.")
+    quantity = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.CheckConstraint(condition=Q(quantity__gte=1), name="promotions_prize_lot_quantity")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.name}"
+
+
+class WinningMoment(models.Model):
+    """From `opens_at` on, the first play takes it. One play takes one moment; both sides are unique.
+
+    pii: none by itself; through its unlock, see there.
+    """
+
+    lot = models.ForeignKey(PrizeLot, on_delete=models.CASCADE, related_name="moments")
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="moments")
+    number = models.PositiveIntegerField()
+    opens_at = models.DateTimeField()
+    unlock = models.OneToOneField(
+        "promotions.Unlock", on_delete=models.SET_NULL, null=True, related_name="winning_moment"
+    )
+    taken_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lot", "number"], name="promotions_moment_number")]
+        indexes = [
+            # The play: the earliest open moment of the campaign.
+            models.Index(
+                fields=["campaign", "opens_at"],
+                condition=Q(taken_at__isnull=True),
+                name="promotions_moment_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lot_id}/{self.number}"

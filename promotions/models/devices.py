@@ -1,0 +1,66 @@
+"""Phones and what their owners agreed to."""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Purpose(models.TextChoices):
+    """What a person can agree to, each by itself."""
+
+    GEO_MATCH = "geo_match", "compare my position with stores"
+    MESSAGES = "messages", "send me offers"
+    FRAUD_CHECKS = "fraud_checks", "use signals against cheating"
+    STATISTICS = "statistics", "count me in statistics"
+
+
+class Device(models.Model):
+    """One installation of an app: an anonymous id, nothing of the person.
+
+    `consents` is the ledger's present state, kept here so that the pipeline reads it with the row.
+
+    pii: pseudonymous id, platform, locale; while registered; deleted by erasure.
+    """
+
+    class Platform(models.TextChoices):
+        ANDROID = "android", "Android"
+        IOS = "ios", "iOS"
+        WEB = "web", "web"
+        OTHER = "other", "other"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    platform = models.CharField(max_length=8, choices=Platform.choices)
+    app_id = models.CharField(max_length=120, blank=True)
+    locale = models.CharField(max_length=35, blank=True)
+    consents = ArrayField(models.CharField(max_length=16, choices=Purpose.choices), default=list)
+    registered_at = models.DateTimeField()
+    # Access tokens issued before this instant are refused.
+    tokens_not_before = models.DateTimeField(null=True)
+    is_blocked = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["registered_at"], name="promotions_device_registered")]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Consent(models.Model):
+    """The ledger: one row per purpose and change, never altered (a database trigger refuses it).
+
+    pii: proof of consent; as long as the device is registered; deleted by erasure only.
+    """
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="consent_log")
+    purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    is_granted = models.BooleanField()
+    text_version = models.CharField(max_length=64, blank=True)
+    locale = models.CharField(max_length=35, blank=True)
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["device", "recorded_at"], name="promotions_consent_device")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose}: {'granted' if self.is_granted else 'withdrawn'}"

@@ -1,0 +1,144 @@
+"""From the moment a campaign could speak to a device to the coupon in its hand, and every refusal on the way."""
+
+import uuid
+
+from django.db import models
+
+from promotions.models.campaigns import Campaign
+from promotions.models.devices import Device
+
+
+class Opportunity(models.Model):
+    """A device passed every gate of a campaign. Written alike in both arms; only the message differs.
+
+    pii: pseudonymous location event; 13 months; deleted by erasure.
+    """
+
+    class Arm(models.TextChoices):
+        TREATED = "treated", "treated"
+        CONTROL = "control", "control"
+
+    # Computed from campaign, device and day, so that working a fix twice writes the same row.
+    id = models.UUIDField(primary_key=True)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="opportunities")
+    device_id = models.UUIDField()
+    store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="+")
+    arm = models.CharField(max_length=8, choices=Arm.choices)
+    fix_time = models.DateTimeField()
+    planned_at = models.DateTimeField(help_text="When the message goes or, in the control arm, would have gone.")
+    local_on = models.DateField(help_text="The store's day of the fix.")
+    request_id = models.CharField(max_length=36, blank=True)
+
+    class Meta:
+        verbose_name_plural = "opportunities"
+        constraints = [
+            # A device hears of a campaign once a day at most, however often its fixes are worked.
+            models.UniqueConstraint(
+                fields=["campaign", "device_id", "local_on"], name="promotions_opportunity_once_a_day"
+            ),
+        ]
+        indexes = [
+            # Caps: what a device had lately, over all campaigns; export and erasure.
+            models.Index(fields=["device_id", "local_on"], name="promotions_opportunity_device"),
+            # Reports: arms over time.
+            models.Index(fields=["campaign", "planned_at"], name="promotions_opportunity_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.arm} on {self.local_on}"
+
+
+class Unlock(models.Model):
+    """A device was granted a campaign's offer; once, ever.
+
+    pii: pseudonymous location event; 13 months; deleted by erasure.
+    """
+
+    class Outcome(models.TextChoices):
+        COUPON = "coupon", "coupon"
+        WON = "won", "won"
+        LOST = "lost", "not won"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="unlocks")
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="unlocks")
+    store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="+")
+    outcome = models.CharField(max_length=6, choices=Outcome.choices)
+    level = models.PositiveSmallIntegerField()
+    granted_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["campaign", "device"], name="promotions_unlock_once")]
+        indexes = [
+            # The wallet, newest first, paged on (granted_at, id).
+            models.Index(fields=["device", "-granted_at", "-id"], name="promotions_unlock_wallet"),
+            models.Index(fields=["campaign", "granted_at"], name="promotions_unlock_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} at {self.granted_at:%Y-%m-%d %H:%M}"
+
+
+class Coupon(models.Model):
+    """A right to one benefit, on the terms of the day it was issued.
+
+    The code and the QR token are derived from the id and a secret; only their digests are stored, to be looked up.
+
+    pii: pseudonymous, through its unlock; 13 months; deleted by erasure.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    unlock = models.OneToOneField(Unlock, on_delete=models.CASCADE, related_name="coupon")
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="coupons")
+    generation = models.PositiveSmallIntegerField(default=0)
+    code_digest = models.BinaryField(max_length=32)
+    token_digest = models.BinaryField(max_length=32)
+    benefit = models.CharField(max_length=80)
+    terms = models.TextField(blank=True)
+    store_ids = models.JSONField(help_text="Stores that take it, frozen at issue.")
+    valid_from = models.DateTimeField()
+    valid_until = models.DateTimeField(help_text="The first instant at which it is no longer taken.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["code_digest"], name="promotions_coupon_code"),
+            models.UniqueConstraint(fields=["token_digest"], name="promotions_coupon_token"),
+            models.CheckConstraint(
+                condition=models.Q(valid_until__gt=models.F("valid_from")), name="promotions_coupon_validity"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.benefit
+
+
+class Refusal(models.Model):
+    """Someone asked and was not granted: the phone at the door, or the till. A row: brands want to know who came after.
+
+    pii: pseudonymous location event, distance as a bucket only; 13 months; deleted by erasure.
+    """
+
+    class Stage(models.TextChoices):
+        UNLOCK = "unlock", "unlock"
+        REDEEM = "redeem", "redeem"
+
+    stage = models.CharField(max_length=6, choices=Stage.choices)
+    reason = models.CharField(max_length=40)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, null=True, related_name="refusals")
+    device_id = models.UUIDField(null=True)
+    store = models.ForeignKey("geofence.Store", on_delete=models.SET_NULL, null=True, related_name="+")
+    staff_device = models.ForeignKey("promotions.StaffDevice", on_delete=models.SET_NULL, null=True, related_name="+")
+    coupon = models.ForeignKey(Coupon, on_delete=models.CASCADE, null=True, related_name="refusals")
+    distance_bucket = models.CharField(max_length=12, blank=True)
+    level = models.PositiveSmallIntegerField(null=True)
+    refused_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            # "Refused, then came": refusals of a campaign joined to visits by device.
+            models.Index(fields=["campaign", "refused_at"], name="promotions_refusal_campaign"),
+            models.Index(fields=["device_id", "refused_at"], name="promotions_refusal_device"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reason

@@ -1,0 +1,70 @@
+"""What the machinery keeps: how far each shard is, what could not be read, what was already answered."""
+
+from django.db import models
+from django.db.models import Q
+
+
+class ShardCursor(models.Model):
+    """How far a fix stream has been worked. Its row lock is the worker's lease; its value moves with the effects.
+
+    pii: none.
+    """
+
+    shard = models.PositiveSmallIntegerField(primary_key=True)
+    last_entry_id = models.CharField(max_length=40, default="0-0")
+    advanced_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["shard"]
+
+    def __str__(self) -> str:
+        return f"shard {self.shard}"
+
+
+class DeadLetter(models.Model):
+    """A stream entry that could not be worked, kept so that it can be looked into and replayed.
+
+    pii: raw coordinates of one request; 24 hours; dropped by age.
+    """
+
+    shard = models.PositiveSmallIntegerField()
+    entry_id = models.CharField(max_length=40)
+    fields = models.JSONField(help_text="Field names to base64 of their values, as they stood in the stream.")
+    reason = models.CharField(max_length=200)
+    buried_at = models.DateTimeField()
+    replayed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-buried_at"]
+        constraints = [models.UniqueConstraint(fields=["shard", "entry_id"], name="promotions_dead_letter_entry")]
+
+    def __str__(self) -> str:
+        return f"{self.shard}/{self.entry_id}"
+
+
+class IdempotencyRecord(models.Model):
+    """An answer kept for the next time the same request comes. No answer yet: the first one is still under way.
+
+    pii: the stored answer may hold a device's own data; 24 hours; dropped by age and deleted by erasure.
+    """
+
+    scope = models.CharField(max_length=80, help_text="The credential that asked.")
+    key = models.CharField(max_length=255)
+    fingerprint = models.BinaryField(max_length=32)
+    status = models.PositiveSmallIntegerField(null=True)
+    content_type = models.CharField(max_length=80, blank=True)
+    body = models.BinaryField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["scope", "key"], name="promotions_idempotency_key"),
+            models.CheckConstraint(
+                condition=Q(status__isnull=True, body__isnull=True) | Q(status__isnull=False, body__isnull=False),
+                name="promotions_idempotency_answer",
+            ),
+        ]
+        indexes = [models.Index(fields=["created_at"], name="promotions_idempotency_age")]
+
+    def __str__(self) -> str:
+        return self.key

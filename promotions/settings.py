@@ -1,0 +1,233 @@
+"""Django settings, all read through the registry in `conf.py`."""
+
+import glob
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from django.urls import reverse_lazy
+
+from promotions.conf import envbool, envint, envlist, envtext
+from promotions.errors import ConfigurationError
+from promotions.version import VERSION
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DEBUG = envbool("DEBUG")
+
+
+def _secret(name: str) -> str:
+    """The secret, or a fixed development value; `checks.py` refuses that value outside DEBUG."""
+    return envtext(name) or f"development-only-{name.lower()}-never-use-in-production"
+
+
+SECRET_KEY = _secret("SECRET_KEY")
+SECRET_KEY_FALLBACKS = envlist("SECRET_KEY_FALLBACKS")
+DEVICE_TOKEN_SECRET = _secret("DEVICE_TOKEN_SECRET")
+DEVICE_TOKEN_SECRET_FALLBACKS = envlist("DEVICE_TOKEN_SECRET_FALLBACKS")
+CODE_SECRET = _secret("CODE_SECRET")
+
+if os.environ.get("CLOCK_WARP") and not DEBUG:
+    raise ConfigurationError("CLOCK_WARP makes time run faster: it is for the demo, with DEBUG=1 only.")
+
+ALLOWED_HOSTS = envlist("ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = envlist("CSRF_TRUSTED_ORIGINS")
+PUBLIC_BASE_URL = envtext("PUBLIC_BASE_URL")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.gis",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "leaflet",
+    "geofence.apps.GeofenceConfig",
+    "notifications.apps.NotificationsConfig",
+    "promotions.apps.PromotionsConfig",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "promotions.http.middleware.RequestIdMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "promotions.urls"
+ASGI_APPLICATION = "promotions.asgi.application"
+WSGI_APPLICATION = "promotions.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "promotions" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+
+def _bundled_library(pattern: str) -> str | None:
+    """A shared library inside a wheel. Wheels keep theirs beside the package, in `<package>.libs`."""
+    package = pattern.split(".libs")[0]
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    found = sorted(glob.glob(str(Path(spec.origin).parent.parent / pattern)))
+    return found[0] if found else None
+
+
+# GeoDjango needs GEOS and GDAL; the wheels of shapely and pyogrio carry both, so the system need not.
+GEOS_LIBRARY_PATH = os.environ.get("GEOS_LIBRARY_PATH") or _bundled_library("shapely.libs/libgeos_c-*.so*")
+GDAL_LIBRARY_PATH = os.environ.get("GDAL_LIBRARY_PATH") or _bundled_library("pyogrio.libs/libgdal-*.so*")
+
+
+def _database(url: str) -> dict[str, Any]:
+    parts = urlparse(url)
+    if parts.scheme not in {"postgis", "postgres", "postgresql"} or not parts.path.strip("/"):
+        raise ConfigurationError("DATABASE_URL must read postgis://user:password@host:port/name.")
+    pool_size = envint("DATABASE_POOL_SIZE")
+    return {
+        "ENGINE": "django.contrib.gis.db.backends.postgis",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": parts.port or 5432,
+        # A pool keeps its own connections; a worker or command keeps one per thread.
+        "CONN_MAX_AGE": 0 if pool_size else None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": pool_size, "timeout": 5}} if pool_size else {},
+    }
+
+
+DATABASE_URL = envtext("DATABASE_URL")
+DATABASES = {"default": _database(DATABASE_URL or "postgis://doorstep@127.0.0.1:5432/doorstep")}
+
+REDIS_URL = envtext("REDIS_URL") or "redis://127.0.0.1:6379/0"
+REDIS_PREFIX = envtext("REDIS_PREFIX")
+STREAM_SHARDS = envint("STREAM_SHARDS")
+PIPELINE_BATCH_ENTRIES = envint("PIPELINE_BATCH_ENTRIES")
+FIX_MAX_AGE_S = envint("FIX_MAX_AGE_S")
+FIX_MAX_FUTURE_S = envint("FIX_MAX_FUTURE_S")
+ACCESS_TOKEN_LIFE_S = envint("ACCESS_TOKEN_LIFE_S")
+MESSAGES_PER_DEVICE_PER_DAY = envint("MESSAGES_PER_DEVICE_PER_DAY")
+MESSAGE_MAX_LATENESS_S = envint("MESSAGE_MAX_LATENESS_S")
+QUIET_HOURS = envtext("QUIET_HOURS")
+NOTIFICATION_TRANSPORT = envtext("NOTIFICATION_TRANSPORT")
+NOTIFICATION_FILE = envtext("NOTIFICATION_FILE")
+UNLOCK_FIX_MAX_AGE_S = envint("UNLOCK_FIX_MAX_AGE_S")
+VOID_WINDOW_S = envint("VOID_WINDOW_S")
+VOID_WINDOW_MANAGER_S = envint("VOID_WINDOW_MANAGER_S")
+STAFF_ENROLMENT_LIFE_S = envint("STAFF_ENROLMENT_LIFE_S")
+IDEMPOTENCY_LIFE_S = envint("IDEMPOTENCY_LIFE_S")
+MAP_TILE_URL = envtext("MAP_TILE_URL")
+
+# Celery carries wake-ups only, so a lost message costs a sweep and nothing else.
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": f"{REDIS_PREFIX}:celery:",
+    "visibility_timeout": 120,
+    "socket_timeout": 2,
+    "socket_connect_timeout": 1,
+    "health_check_interval": 10,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("fr", "Français")]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+LOCALE_PATHS = [BASE_DIR / "promotions" / "locale"]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "var" / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_PARSER_CLASSES": ["promotions.http.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "promotions.http.problems.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Doorstep",
+    "DESCRIPTION": "Promotions that open at the shop door.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "promotions.http.schema.add_lane_paths",
+        "promotions.http.schema.add_problem_responses",
+    ],
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Doorstep",
+    "SITE_HEADER": "Doorstep",
+    "SITE_SYMBOL": "storefront",
+    "SITE_URL": None,
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
+LOGIN_URL = reverse_lazy("admin:login")
+
+SESSION_COOKIE_SECURE = not DEBUG
+CSRF_COOKIE_SECURE = not DEBUG
+SECURE_SSL_REDIRECT = not DEBUG
+SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
+SECURE_HSTS_PRELOAD = not DEBUG
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "promotions.logs.json_formatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": envtext("LOG_LEVEL")},
+}

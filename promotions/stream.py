@@ -1,0 +1,222 @@
+"""The fix stream in Redis: its keys, what one entry holds, reading it back in order, trimming behind the cursor.
+
+Never `MAXLEN` (it would drop unprocessed fixes), never consumer groups: the cursor lives in PostgreSQL.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+from zlib import crc32
+
+import numpy as np
+import redis
+import redis.asyncio
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from geofence.logic.fixes import FIX_DTYPE, FixArray, FixFlag, FixSource
+
+# The field's name is the record layout's version: another layout gets another name.
+ENTRY_FIELD = b"v1"
+# What one entry may hold at most, about 310 kB, so that a worker's batch stays bounded.
+MAX_ENTRY_RECORDS = 4096
+# The beginning of a stream: every entry comes after it.
+STREAM_START = "0-0"
+
+# A frozen Redis must cost a web request two seconds, not its default of for ever; nothing retries by itself.
+SOCKET_TIMEOUT_S = 2.0
+CONNECT_TIMEOUT_S = 1.0
+
+# A wake-up a dead worker never cleared stops mattering after this long; until then the sweeper finds the shard.
+WAKE_LIFE_MS = 5_000
+
+# XRANGE answers before the socket gives up: one reply of this many entries is a few megabytes at most.
+_KNOWN_FLAGS = sum(FixFlag)
+_LAST_SOURCE = max(FixSource)
+
+
+class PoisonEntry(Exception):
+    """A stream entry that can never be processed; `reason` says why without repeating its content."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """One append of the fix lane. `poison` is set, and `records` empty, when it does not decode."""
+
+    id: str
+    records: FixArray
+    poison: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What the workers still have before them, over all shards."""
+
+    entries: int
+    oldest_age_ms: int
+
+
+def shard_of(device_id: UUID) -> int:
+    """The one shard a device writes to, so that its fixes stay in order."""
+    return crc32(device_id.bytes) % int(settings.STREAM_SHARDS)
+
+
+def stream_key(shard: int) -> str:
+    """The shard's stream. Only the part in braces is hashed by Redis Cluster: both keys of a shard share a node."""
+    return f"{settings.REDIS_PREFIX}:fixes:{{{shard}}}"
+
+
+def wake_key(shard: int) -> str:
+    """Present while a wake-up of the shard is on its way."""
+    return f"{settings.REDIS_PREFIX}:wake:{{{shard}}}"
+
+
+def sync_client() -> "redis.Redis":
+    """This process's client for workers and services; fails in seconds, never retries."""
+    return _sync_client(settings.REDIS_URL)
+
+
+@lru_cache(maxsize=4)
+def _sync_client(url: str) -> "redis.Redis":
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+
+
+def async_client(url: str | None = None) -> "redis.asyncio.Redis":
+    """A new client for the running event loop; the caller closes it."""
+    return redis.asyncio.Redis.from_url(
+        url or settings.REDIS_URL,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        retry=redis.asyncio.retry.Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+
+
+def read_after(client: "redis.Redis", *, shard: int, last_entry_id: str, max_entries: int) -> list[StreamEntry]:
+    """The shard's entries after the cursor, oldest first. An entry that does not decode comes with its `poison`."""
+    raw: Any = client.xrange(stream_key(shard), min=f"({last_entry_id or STREAM_START}", max="+", count=max_entries)
+    return [_read_entry(entry_id.decode("ascii"), fields) for entry_id, fields in raw]
+
+
+def _read_entry(entry_id: str, fields: Mapping[bytes, bytes]) -> StreamEntry:
+    try:
+        return StreamEntry(entry_id, decode_entry(fields))
+    except PoisonEntry as error:
+        return StreamEntry(entry_id, np.empty(0, FIX_DTYPE), poison=error.reason)
+
+
+def decode_entry(fields: Mapping[bytes, bytes]) -> FixArray:
+    """
+    Shapes:  one field `v1` of n × 76 bytes → (n,) FIX_DTYPE, read-only, n in 1..MAX_ENTRY_RECORDS
+    Units:   as named in FIX_DTYPE; degrees WGS 84, metres, milliseconds since 1970
+    Errors:  PoisonEntry when anything in it could not have been written by the fix lane
+    Source:  the writer is `promotions/http/device/fixes.py`
+    """
+    if set(fields) != {ENTRY_FIELD}:
+        raise PoisonEntry("unknown_layout")
+    packed = fields[ENTRY_FIELD]
+    count, rest = divmod(len(packed), FIX_DTYPE.itemsize)
+    if rest or not 1 <= count <= MAX_ENTRY_RECORDS:
+        raise PoisonEntry("wrong_size")
+    records: FixArray = np.frombuffer(packed, FIX_DTYPE)
+    reason = _find_poison(records)
+    if reason is not None:
+        raise PoisonEntry(reason)
+    return records
+
+
+def _find_poison(records: FixArray) -> str | None:
+    accuracy_m, speed_mps = records["accuracy_m"], records["speed_mps"]
+    # Written so that NaN fails each comparison that must hold.
+    rules = (
+        ("no_device", (records["device_hi"] | records["device_lo"]) != 0),
+        (
+            "bad_coordinates",
+            (np.abs(records["latitude_deg"]) <= 90) & (np.abs(records["longitude_deg"]) <= 180),
+        ),
+        ("bad_time", (records["fix_time_ms"] > 0) & (records["received_at_ms"] > 0)),
+        ("bad_accuracy", np.isnan(accuracy_m) | ((accuracy_m > 0) & np.isfinite(accuracy_m))),
+        ("bad_speed", np.isnan(speed_mps) | ((speed_mps >= 0) & np.isfinite(speed_mps))),
+        ("unknown_flag", (records["flags"] & ~np.uint16(_KNOWN_FLAGS)) == 0),
+        ("unknown_source", records["source"] <= _LAST_SOURCE),
+    )
+    return next((reason for reason, holds in rules if not holds.all()), None)
+
+
+def join_records(entries: Sequence[StreamEntry]) -> FixArray:
+    """All records of these entries, in stream order."""
+    if not entries:
+        return np.empty(0, FIX_DTYPE)
+    return np.concatenate([entry.records for entry in entries])
+
+
+def clear_wake(client: "redis.Redis", shard: int) -> None:
+    """Let the next append wake a worker again. Call it before the last read, else an append in between sleeps."""
+    client.delete(wake_key(shard))
+
+
+def trim_behind(client: "redis.Redis", *, shard: int, entry_id: str) -> int:
+    """Delete the shard's entries up to and including the committed cursor; how many went.
+
+    Repeatable. Exact, not `~`: coordinates must not outlive their processing.
+    """
+    return int(client.xtrim(stream_key(shard), minid=_next_id(entry_id), approximate=False))
+
+
+def _next_id(entry_id: str) -> str:
+    time_ms, sequence = entry_id.split("-")
+    return f"{time_ms}-{int(sequence) + 1}"
+
+
+def oldest_unprocessed_age_ms(client: "redis.Redis", *, shard: int, last_entry_id: str) -> int | None:
+    """How long the first entry after the cursor has waited, by Redis's own clock; None when nothing waits."""
+    pipe = client.pipeline(transaction=False)
+    _ask_oldest(pipe, shard, last_entry_id)
+    pipe.time()
+    oldest, time = pipe.execute()
+    return _age_ms(oldest, time)
+
+
+def measure_backlog(client: "redis.Redis", cursors: Mapping[int, str]) -> Backlog:
+    """Entries and oldest wait over the shards of `cursors` (shard → last processed id), in one round trip."""
+    pipe = client.pipeline(transaction=False)
+    pipe.time()
+    for shard, last_entry_id in cursors.items():
+        pipe.xlen(stream_key(shard))
+        _ask_oldest(pipe, shard, last_entry_id)
+    time, *replies = pipe.execute()
+    # An entry that is processed and not yet trimmed still counts in XLEN, but only where something newer waits.
+    waiting = [(length, _age_ms(oldest, time)) for length, oldest in zip(replies[::2], replies[1::2], strict=True)]
+    return Backlog(
+        entries=sum(length for length, age_ms in waiting if age_ms is not None),
+        oldest_age_ms=max((age_ms for _, age_ms in waiting if age_ms is not None), default=0),
+    )
+
+
+def backlog(client: "redis.Redis", *, shard: int, last_entry_id: str) -> int:
+    """Entries of one shard that wait, counting those processed and not yet trimmed behind a newer one."""
+    return measure_backlog(client, {shard: last_entry_id}).entries
+
+
+def _ask_oldest(pipe: Any, shard: int, last_entry_id: str) -> None:
+    pipe.xrange(stream_key(shard), min=f"({last_entry_id or STREAM_START}", max="+", count=1)
+
+
+def _age_ms(oldest: Iterable[tuple[bytes, Any]], time: tuple[int, int]) -> int | None:
+    for entry_id, _fields in oldest:
+        now_ms = time[0] * 1000 + time[1] // 1000
+        return max(0, now_ms - int(entry_id.split(b"-")[0]))
+    return None

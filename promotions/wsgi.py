@@ -1,0 +1,9 @@
+"""Django alone, without the fix lane, for servers that speak only WSGI."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
+
+application = get_wsgi_application()
