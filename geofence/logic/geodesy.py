@@ -157,8 +157,7 @@ def snap_to_cells(latitude_deg: npt.ArrayLike, longitude_deg: npt.ArrayLike) -> 
     Errors:  none; NaN in → NaN out
     Source:  own rule; 180 degrees east is written -180, so that one cell has one name
     """
-    cell_latitude: FloatArray = np.round(np.asarray(latitude_deg, dtype=np.float64), 2)
-    cell_longitude = np.round(np.asarray(longitude_deg, dtype=np.float64), 2)
     # Adding zero turns -0.0 into 0.0.
-    wrapped: FloatArray = np.where(cell_longitude >= 180.0, -180.0, cell_longitude + 0.0)
-    return cell_latitude + 0.0, wrapped
+    cell_latitude: FloatArray = np.asarray(latitude_deg, dtype=np.float64).round(2) + 0.0
+    cell_longitude: FloatArray = np.asarray(longitude_deg, dtype=np.float64).round(2) + 0.0
+    return cell_latitude, np.where(cell_longitude >= 180.0, -180.0, cell_longitude)
