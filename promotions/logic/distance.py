@@ -1,0 +1,54 @@
+"""How far a refused phone was, in steps coarse enough that answers cannot be turned into a position."""
+
+import math
+from enum import StrEnum
+
+
+class DistanceBucket(StrEnum):
+    """Steps of distance to the store, by their upper bound."""
+
+    WITHIN_50_M = "within_50_m"
+    WITHIN_100_M = "within_100_m"
+    WITHIN_200_M = "within_200_m"
+    WITHIN_500_M = "within_500_m"
+    WITHIN_1000_M = "within_1000_m"
+    WITHIN_2000_M = "within_2000_m"
+    WITHIN_5000_M = "within_5000_m"
+    BEYOND_5000_M = "beyond_5000_m"
+
+    @property
+    def upper_bound_m(self) -> int | None:
+        """The largest distance of the step; None for the last, which has no end."""
+        return _UPPER_BOUND_M.get(self)
+
+
+_UPPER_BOUND_M = {
+    DistanceBucket.WITHIN_50_M: 50,
+    DistanceBucket.WITHIN_100_M: 100,
+    DistanceBucket.WITHIN_200_M: 200,
+    DistanceBucket.WITHIN_500_M: 500,
+    DistanceBucket.WITHIN_1000_M: 1_000,
+    DistanceBucket.WITHIN_2000_M: 2_000,
+    DistanceBucket.WITHIN_5000_M: 5_000,
+}
+
+# A calm walk of 4.8 km/h, and streets a third longer than the straight line.
+WALKING_M_PER_MIN = 80.0
+STREET_DETOUR = 1.3
+
+
+def bucket_distance(distance_m: float) -> DistanceBucket:
+    """The step a distance falls in; a bound belongs to its own step. NaN and infinity are beyond."""
+    for bucket, upper_bound_m in _UPPER_BOUND_M.items():
+        if distance_m <= upper_bound_m:
+            return bucket
+    return DistanceBucket.BEYOND_5000_M
+
+
+def walking_minutes(bucket: DistanceBucket) -> int | None:
+    """Minutes on foot from the far side of a step, rounded up; None where walking is no advice.
+
+    Asks for the bucket and not for the distance: minutes from the exact distance would tell it.
+    """
+    upper_bound_m = bucket.upper_bound_m
+    return None if upper_bound_m is None else math.ceil(upper_bound_m * STREET_DETOUR / WALKING_M_PER_MIN)
