@@ -1,6 +1,91 @@
-"""What drf-spectacular cannot see by itself: the fix lane's paths and the problems every call can answer."""
+"""The OpenAPI description: what drf-spectacular cannot see by itself, above all which problems a call can answer."""
 
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+
+from promotions.http.problems import CATALOGUE, CONTENT_TYPE
+
+F = TypeVar("F", bound=Callable[..., Any])
+Serializers = Mapping[int | tuple[int, str], Any]
+
+_METHODS = frozenset({"get", "post", "put", "patch", "delete", "head"})
+_ALWAYS = ("invalid_input", "method_not_allowed", "not_acceptable", "internal", "busy")
+_WITH_BODY = ("malformed_body", "body_too_large", "unsupported_media_type")
+_WITH_TOKEN = ("token_missing", "token_malformed", "token_expired", "token_revoked")
+_WITH_KEY = ("idempotency_in_flight", "idempotency_mismatch")
+
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    location=OpenApiParameter.HEADER,
+    type={"type": "string", "minLength": 20, "maxLength": 255, "pattern": "^[!-~]+$"},
+    description="The same key and body again gets the stored answer, for 24 hours. A UUID is best.",
+)
+
+
+def operation(
+    *, summary: str, answers: Serializers, body: Any = None, problems: Iterable[str] = (), operation_id: str = ""
+) -> Callable[[F], F]:
+    """Describe a handler: its body and answers by serializer, and the problem codes that are its own.
+
+    Codes that follow from how a call is made (its token, body, key, parameters) are added by themselves.
+    """
+    problem_codes = tuple(problems)
+    unknown = [code for code in problem_codes if code not in CATALOGUE]
+    if unknown:
+        raise ValueError(f"not in the catalogue: {unknown}")
+    decorate = extend_schema(summary=summary, request=body, responses=dict(answers), operation_id=operation_id or None)
+
+    def mark(handler: F) -> F:
+        described: F = decorate(handler)
+        described.problem_codes = problem_codes  # type: ignore[attr-defined]
+        return described
+
+    return mark
+
+
+class DoorstepSchema(AutoSchema):
+    """Reads query parameters, problem codes and idempotency off the view, so that they are said once."""
+
+    def get_override_parameters(self) -> Any:
+        """Query parameters of `ApiView.query_serializers`, and the key of an idempotent call."""
+        found = list(super().get_override_parameters())
+        query = getattr(self.view, "query_serializers", {}).get(self.method)
+        if query is not None:
+            found.append(query)
+        if getattr(self._handler, "is_idempotent", False):
+            found.append(_IDEMPOTENCY_KEY)
+        return found
+
+    def get_tags(self) -> list[str]:
+        """The audience's noun: the first part of the path after `/v1`."""
+        return [next(iter(self._tokenize_path()), "service")]
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        """The operation, with its problem codes for the post-processing hook."""
+        described = super().get_operation(*args, **kwargs)
+        own = getattr(self._handler, "problem_codes", None)
+        if described is not None and own is not None:
+            described["x-problem-codes"] = [*_ALWAYS, *self._common_codes(described), *own]
+        return described
+
+    def _common_codes(self, described: Mapping[str, Any]) -> list[str]:
+        codes: list[str] = []
+        if "requestBody" in described:
+            codes += _WITH_BODY
+        if described.get("security"):
+            codes += _WITH_TOKEN
+        if "{" in self.path:
+            codes.append("not_found")
+        if getattr(self._handler, "is_idempotent", False):
+            codes += _WITH_KEY
+        return codes
+
+    @property
+    def _handler(self) -> Any:
+        return getattr(self.view, self.method.lower(), None)
 
 
 def add_lane_paths(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
@@ -13,23 +98,64 @@ def add_lane_paths(result: dict[str, Any], generator: Any, request: Any, public:
 
 
 def add_problem_responses(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Say of every operation that any 4xx or 5xx is a problem document."""
-    schemas = result.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Problem"] = PROBLEM_SCHEMA
-    answer = {
-        "description": "A problem; see docs/problems.md.",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    """Say of every operation which problems it can answer; of one that names none, that any can come."""
+    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
     for operations in result["paths"].values():
-        for method, operation in operations.items():
-            if method in {"get", "post", "put", "patch", "delete", "head"}:
-                operation["responses"].setdefault("default", answer)
+        for method, described in operations.items():
+            if method not in _METHODS:
+                continue
+            codes = described.pop("x-problem-codes", None)
+            if codes is None:
+                described["responses"].setdefault("default", problem_response(()))
+            else:
+                _add_codes(described["responses"], codes)
+    result["paths"] = dict(sorted(result["paths"].items()))
     return result
 
 
+def _add_codes(responses: dict[str, Any], codes: Iterable[str]) -> None:
+    by_status: dict[int, list[str]] = {}
+    for code in dict.fromkeys(codes):
+        by_status.setdefault(CATALOGUE[code].status, []).append(code)
+    for status, group in sorted(by_status.items()):
+        responses[str(status)] = problem_response(sorted(group))
+
+
+def problem_response(codes: Iterable[str]) -> dict[str, Any]:
+    """A response whose body is a problem with one of these codes, or with any when none is named."""
+    reference: dict[str, Any] = {"$ref": "#/components/schemas/Problem"}
+    names = list(codes)
+    if not names:
+        return {"description": "A problem.", "content": {CONTENT_TYPE: {"schema": reference}}}
+    return {
+        "description": "; ".join(f"`{code}`: {CATALOGUE[code].title}" for code in names) + ".",
+        "content": {
+            CONTENT_TYPE: {
+                "schema": {"allOf": [reference, {"type": "object", "properties": {"code": {"enum": names}}}]}
+            }
+        },
+    }
+
+
+_NEAREST_STORE: dict[str, Any] = {
+    "type": ["object", "null"],
+    "description": "The nearest store that takes part; null when no place was given.",
+    "required": ["id", "name", "latitude", "longitude", "distance_m", "distance_bucket", "walking_minutes"],
+    "properties": {
+        "id": {"type": "string", "format": "uuid"},
+        "name": {"type": "string"},
+        "latitude": {"type": "number"},
+        "longitude": {"type": "number"},
+        "distance_m": {"type": "integer", "minimum": 0},
+        "distance_bucket": {"type": "string"},
+        "walking_minutes": {"type": "integer", "minimum": 0},
+    },
+    "additionalProperties": False,
+}
+
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "description": "RFC 9457 problem details. Further members depend on `code`.",
+    "description": "RFC 9457 problem details. `type` points into docs/problems.md; further members depend on `code`.",
     "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
     "properties": {
         "type": {"type": "string"},
@@ -45,13 +171,19 @@ PROBLEM_SCHEMA: dict[str, Any] = {
                 "type": "object",
                 "required": ["pointer", "code", "detail"],
                 "properties": {
-                    "pointer": {"type": "string"},
+                    "pointer": {
+                        "type": "string",
+                        "description": "JSON Pointer into the body; `?name` for a parameter, `#Name` for a header.",
+                    },
                     "code": {"type": "string"},
                     "detail": {"type": "string"},
                 },
                 "additionalProperties": False,
             },
         },
+        "nearest_store": _NEAREST_STORE,
+        "missing": {"type": "array", "items": {"type": "string"}, "description": "What presence still lacks."},
+        "next_opening_at": {"type": ["string", "null"], "format": "date-time"},
     },
     "additionalProperties": True,
 }

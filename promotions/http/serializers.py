@@ -1,5 +1,6 @@
 """What every call's input shares: unknown fields are faults, and a JSON value of another type is never bent to fit."""
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from promotions.errors import Fault, InvalidInput
 
 _DATE_AND_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
 _INSTANT = re.compile(_DATE_AND_TIME + r"([Zz]|[+-][0-9]{2}:[0-9]{2})")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
+_COUNT = re.compile(r"-?[0-9]{1,18}")
 _AMOUNT = re.compile(r"[0-9]{1,5}(\.[0-9]{1,2})?")
 # Longer names only blow up the answer that quotes them.
 _QUOTED_NAME_CHARS = 80
@@ -84,6 +87,42 @@ class InstantField(serializers.DateTimeField):
             return datetime.fromisoformat(value.upper()).astimezone(UTC)
         except (ValueError, OverflowError):
             self.fail("invalid", format="RFC 3339")
+
+
+class NumberField(serializers.FloatField):
+    """A finite JSON number; DRF's own field would also take text and flags."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """The number. The body's parser lets no NaN and no Infinity in, but integers of any length."""
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        try:
+            return float(data)
+        except OverflowError:
+            self.fail("invalid")
+
+
+class NumberTextField(serializers.FloatField):
+    """A finite number in a query parameter; `float` would also take nan, inf, 1_000 and blanks."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """The number."""
+        if not isinstance(data, str) or not _NUMBER.fullmatch(data):
+            self.fail("invalid")
+        value = float(data)
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
+
+
+class CountField(serializers.IntegerField):
+    """A whole number in a query parameter."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """The number."""
+        if not isinstance(data, str) or not _COUNT.fullmatch(data):
+            self.fail("invalid")
+        return int(data)
 
 
 class AmountField(serializers.DecimalField):

@@ -1,0 +1,39 @@
+"""The base of every DRF view: one reading of the clock per request, and no query parameter that nobody asked for."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.http import HttpRequest
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from promotions import clock
+from promotions.http.parsers import MAX_BODY_BYTES
+from promotions.http.serializers import StrictSerializer, read_query
+
+
+class ApiView(APIView):
+    """Declare query parameters per method in `query_serializers`; read them from `self.query`, the time from `self.now`."""
+
+    query_serializers: ClassVar[Mapping[str, type[Serializer[Any]]]] = {}
+    now: datetime
+    query: dict[str, Any]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """DRF's request. It takes a body without Content-Length (chunked) for none, so tell it the length."""
+        if request.headers.get("Transfer-Encoding") and not request.META.get("CONTENT_LENGTH"):
+            request.META["CONTENT_LENGTH"] = str(len(request.body))
+        self.now = clock.now()
+        return super().initialize_request(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Authenticate, then refuse every parameter the call does not have."""
+        super().initial(request, *args, **kwargs)
+        self.query = read_query(self.query_serializers.get(request.method or "", StrictSerializer), request)
+
+
+def raw_body(request: Request) -> bytes:
+    """The body as it came, for fingerprints. One byte too long is enough to know that it is too long."""
+    return request._request.body[: MAX_BODY_BYTES + 1]

@@ -1,0 +1,82 @@
+"""Answers kept for the next time the same request comes, so that a lost answer never means a second effect."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from promotions.errors import DomainError
+from promotions.models import IdempotencyRecord
+
+# A request that has not answered after this long died with its process; the next one may take its place.
+IN_FLIGHT_MAX_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A keyed request: whose, which key, and what exactly was asked."""
+
+    scope: str
+    key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was answered, byte for byte."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work a keyed request and keep its answer; void once a later request took it over."""
+
+    record_id: int
+    claimed_at: datetime
+
+
+def claim_request(ask: Ask, *, now: datetime) -> Claim | Answer:
+    """The claim to work a new request, or the stored answer of a repeated one. Committed before the work begins.
+
+    Errors: `idempotency_in_flight` while the first one is at work, `idempotency_mismatch` for another request.
+    """
+    held, is_new = IdempotencyRecord.objects.get_or_create(
+        scope=ask.scope, key=ask.key, defaults={"fingerprint": ask.fingerprint, "created_at": now}
+    )
+    if is_new:
+        return Claim(held.pk, now)
+    age = now - held.created_at
+    if age >= timedelta(seconds=settings.IDEMPOTENCY_LIFE_S):
+        return _take_over(held, ask, now)
+    if bytes(held.fingerprint) != ask.fingerprint:
+        raise DomainError("idempotency_mismatch")
+    if held.status is not None:
+        return Answer(held.status, held.content_type, bytes(held.body or b""))
+    if age < timedelta(seconds=IN_FLIGHT_MAX_S):
+        raise DomainError("idempotency_in_flight")
+    return _take_over(held, ask, now)
+
+
+def _take_over(held: IdempotencyRecord, ask: Ask, now: datetime) -> Claim:
+    # Compare-and-set on the claim: of two that find the same dead request, one goes on.
+    taken = IdempotencyRecord.objects.filter(pk=held.pk, created_at=held.created_at).update(
+        fingerprint=ask.fingerprint, created_at=now, status=None, content_type="", body=None
+    )
+    if not taken:
+        raise DomainError("idempotency_in_flight")
+    return Claim(held.pk, now)
+
+
+def keep_answer(claim: Claim, answer: Answer) -> None:
+    """Store what was answered, unless another request has taken the claim over."""
+    IdempotencyRecord.objects.filter(pk=claim.record_id, created_at=claim.claimed_at).update(
+        status=answer.status, content_type=answer.content_type, body=answer.body
+    )
+
+
+def abandon_claim(claim: Claim) -> None:
+    """Let the key go: the answer was of the moment, and the same request may get another one next time."""
+    IdempotencyRecord.objects.filter(pk=claim.record_id, created_at=claim.claimed_at, status__isnull=True).delete()
