@@ -1,0 +1,152 @@
+"""Message text with named placeholders: everything wrong is found when it is configured, nothing fails when it is sent.
+
+Each value has a limit in bytes and is clipped to it, so the longest a text can become is known beforehand.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# The longest a value may become, in bytes of UTF-8.
+PLACEHOLDER_LIMIT_BYTES = {"store": 160, "brand": 120, "offer": 240, "until": 40}
+
+# FCM and APNs both take 4,096 bytes; what a transport adds around title, body and data comes out of the reserve.
+PAYLOAD_LIMIT_BYTES = 4_096
+ENVELOPE_RESERVE_BYTES = 512
+# What the outbox keeps; phones cut a title after some 50 characters and a body after some 180.
+TITLE_LIMIT_CHARACTERS = 120
+BODY_LIMIT_CHARACTERS = 480
+# The same in any script: a character takes up to four bytes.
+TITLE_LIMIT_BYTES = 4 * TITLE_LIMIT_CHARACTERS
+BODY_LIMIT_BYTES = 4 * BODY_LIMIT_CHARACTERS
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_BRACE = re.compile(r"[{}]")
+# Line breaks are fine in a body; other control characters and lone surrogates cannot be shown or not even be sent.
+_UNSENDABLE = re.compile("[\u0000-\u0008\u000b-\u001f\u007f\ud800-\udfff]")
+_ELLIPSIS = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFault:
+    """One thing wrong with a text: in which field, what (stable), and in words."""
+
+    field: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A message as a brand writes it, with {store}, {brand}, {offer} and {until} where their values go."""
+
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageValues:
+    """What the placeholders stand for, already in the reader's language."""
+
+    store: str
+    brand: str
+    offer: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedMessage:
+    """A message as the phone shows it."""
+
+    title: str
+    body: str
+
+
+def size_bytes(text: str) -> int:
+    """The size of a text on the wire."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def payload_bytes(message: RenderedMessage, data: Mapping[str, Any]) -> int:
+    """The size of all that is sent: title, body and data as JSON."""
+    payload = {"title": message.title, "body": message.body, "data": data}
+    return size_bytes(json.dumps(payload, ensure_ascii=False, separators=(",", ":")))
+
+
+def fits_payload(message: RenderedMessage, data: Mapping[str, Any]) -> bool:
+    """Whether the providers take it, their envelope included."""
+    return payload_bytes(message, data) + ENVELOPE_RESERVE_BYTES <= PAYLOAD_LIMIT_BYTES
+
+
+def _text_faults(field: str, text: str, limit_bytes: int) -> Iterator[TemplateFault]:
+    if not text.strip():
+        yield TemplateFault(field, "empty", "must not be empty")
+    for name in dict.fromkeys(_PLACEHOLDER.findall(text)):
+        if name not in PLACEHOLDER_LIMIT_BYTES:
+            known = ", ".join(f"{{{each}}}" for each in PLACEHOLDER_LIMIT_BYTES)
+            yield TemplateFault(field, "unknown_placeholder", f"{{{name}}} is not one of {known}")
+    if _BRACE.search(_PLACEHOLDER.sub("", text)):
+        yield TemplateFault(field, "stray_brace", "has a { or } that belongs to no placeholder")
+    if _UNSENDABLE.search(text):
+        yield TemplateFault(field, "unsendable_character", "has a character that cannot be shown")
+    longest_bytes = size_bytes(_substitute(text, {}))
+    if longest_bytes > limit_bytes:
+        detail = f"may become {longest_bytes} bytes with the longest names; at most {limit_bytes}"
+        yield TemplateFault(field, "too_long", detail)
+
+
+def find_template_faults(template: Template) -> tuple[TemplateFault, ...]:
+    """Everything that is wrong with a message; none: it can be sent with any values."""
+    return (
+        *_text_faults("title", template.title, TITLE_LIMIT_BYTES),
+        *_text_faults("body", template.body, BODY_LIMIT_BYTES),
+    )
+
+
+def clip(text: str, limit_bytes: int) -> str:
+    """The text in at most so many bytes, with an ellipsis when something was cut, and never half a character."""
+    if size_bytes(text) <= limit_bytes:
+        return text
+    room_bytes = limit_bytes - size_bytes(_ELLIPSIS)
+    return text.encode("utf-8")[:room_bytes].decode("utf-8", "ignore").rstrip() + _ELLIPSIS
+
+
+def _cut(text: str, limit_characters: int) -> str:
+    return text if len(text) <= limit_characters else text[: limit_characters - 1].rstrip() + _ELLIPSIS
+
+
+def _clean(value: str) -> str:
+    """A name without what cannot be sent; a line break in a name would break the sentence, so it becomes a space."""
+    return " ".join(_UNSENDABLE.sub(" ", value).split())
+
+
+def _substitute(text: str, values: Mapping[str, str]) -> str:
+    """Each known placeholder replaced once, so braces in a value stay what they are; without values, by the longest."""
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in PLACEHOLDER_LIMIT_BYTES:
+            return match[0]
+        limit_bytes = PLACEHOLDER_LIMIT_BYTES[name]
+        return clip(values[name], limit_bytes) if values else "x" * limit_bytes
+
+    return _PLACEHOLDER.sub(value_of, text)
+
+
+def render(template: Template, values: MessageValues) -> RenderedMessage:
+    """The message for one phone, cut to what the outbox keeps.
+
+    A template with faults, such as an unknown placeholder, is shown as it stands rather than not at all.
+    """
+    named = {
+        "store": _clean(values.store),
+        "brand": _clean(values.brand),
+        "offer": _clean(values.offer),
+        "until": _clean(values.until),
+    }
+    return RenderedMessage(
+        title=_cut(_substitute(template.title, named), TITLE_LIMIT_CHARACTERS),
+        body=_cut(_substitute(template.body, named), BODY_LIMIT_CHARACTERS),
+    )
