@@ -33,7 +33,6 @@ CONNECT_TIMEOUT_S = 1.0
 # A wake-up a dead worker never cleared stops mattering after this long; until then the sweeper finds the shard.
 WAKE_LIFE_MS = 5_000
 
-# XRANGE answers before the socket gives up: one reply of this many entries is a few megabytes at most.
 _KNOWN_FLAGS = sum(FixFlag)
 _LAST_SOURCE = max(FixSource)
 
@@ -48,10 +47,14 @@ class PoisonEntry(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StreamEntry:
-    """One append of the fix lane. `poison` is set, and `records` empty, when it does not decode."""
+    """One append of the fix lane. `poison` is set, and `records` empty, when it does not decode.
+
+    `fields` is the entry as it stands in the stream, for a dead letter.
+    """
 
     id: str
     records: FixArray
+    fields: Mapping[bytes, bytes]
     poison: str | None = None
 
 
@@ -113,9 +116,9 @@ def read_after(client: "redis.Redis", *, shard: int, last_entry_id: str, max_ent
 
 def _read_entry(entry_id: str, fields: Mapping[bytes, bytes]) -> StreamEntry:
     try:
-        return StreamEntry(entry_id, decode_entry(fields))
+        return StreamEntry(entry_id, decode_entry(fields), fields)
     except PoisonEntry as error:
-        return StreamEntry(entry_id, np.empty(0, FIX_DTYPE), poison=error.reason)
+        return StreamEntry(entry_id, np.empty(0, FIX_DTYPE), fields, poison=error.reason)
 
 
 def decode_entry(fields: Mapping[bytes, bytes]) -> FixArray:

@@ -17,7 +17,9 @@ from uuid import UUID
 import jwt
 from django.conf import settings
 
-TOKEN_TYPE = "device+jwt"  # noqa: S105 - a media type, not a secret
+from promotions.errors import DomainError
+
+TOKEN_TYPE = "device+jwt"
 GEO_MATCH = "geo_match"
 
 _ALGORITHM = "HS256"
@@ -42,17 +44,11 @@ _DETAILS: dict[TokenCode, str] = {
 }
 
 
-class TokenError(Exception):
-    """The credential does not open this door; `code` says why."""
+class TokenError(DomainError):
+    """The credential does not open this door; `code` says why. The detail never holds the credential."""
 
     def __init__(self, code: TokenCode) -> None:
-        super().__init__(_DETAILS[code])
-        self.code: TokenCode = code
-
-    @property
-    def detail(self) -> str:
-        """One sentence for the caller; never holds the credential."""
-        return _DETAILS[self.code]
+        super().__init__(code, _DETAILS[code])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,128 @@
+"""Requests and answers of the fix lane: raw ASGI, so that a fix costs microseconds and not a framework."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from promotions.errors import DomainError, Fault, InvalidInput
+from promotions.http.middleware import choose_request_id
+from promotions.http.problems import CATALOGUE, CONTENT_TYPE, problem_body, problem_headers
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# A body that trickles in holds a connection, never for longer than this.
+BODY_WITHIN_S = 10.0
+
+_JSON = b"application/json"
+_encoder = msgspec.json.Encoder()
+
+
+class ClientGone(Exception):
+    """The client hung up before its body was complete; nobody waits for an answer."""
+
+
+class RequestHead:
+    """The few headers the lane looks at, each as it came last; absent ones are empty."""
+
+    __slots__ = ("authorization", "content_encoding", "content_length", "content_type", "request_id")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.authorization = self.content_type = self.content_encoding = self.content_length = b""
+        given_id = b""
+        for name, value in headers:
+            if name == b"authorization":
+                self.authorization = value
+            elif name == b"content-type":
+                self.content_type = value
+            elif name == b"content-length":
+                self.content_length = value
+            elif name == b"content-encoding":
+                self.content_encoding = value
+            elif name == b"x-request-id":
+                given_id = value
+        # Ids tell requests apart and guard nothing: the quick generator is good enough.
+        self.request_id = (
+            choose_request_id(given_id.decode("latin-1")) if given_id else f"{random.getrandbits(128):032x}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response before it is sent."""
+
+    status: int
+    body: bytes
+    content_type: bytes = _JSON
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
+    """Send it, with the request's id."""
+    headers = [
+        (b"content-type", answer.content_type),
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-request-id", request_id.encode("latin-1")),
+    ]
+    if answer.headers:
+        headers.extend(answer.headers)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def problem_answer(error: DomainError, *, instance: str, request_id: str, allow: str = "") -> Answer:
+    """The error as problem+json. `error` stands in it too: Overland shows that member to its user."""
+    faults: Sequence[Fault] = error.faults if isinstance(error, InvalidInput) else ()
+    body = problem_body(
+        error.code, detail=error.detail, instance=instance, request_id=request_id, faults=faults, fields=error.fields
+    )
+    status = CATALOGUE[error.code].status
+    headers = [(name.lower().encode(), value.encode()) for name, value in problem_headers(status).items()]
+    if allow:
+        headers.append((b"allow", allow.encode()))
+    return Answer(status, _encoder.encode(body), CONTENT_TYPE.encode(), headers)
+
+
+async def read_body(receive: Receive, head: RequestHead, max_bytes: int) -> bytes:
+    """The whole body. Errors: `body_too_large`, `malformed_body` when it trickles in, ClientGone."""
+    declared = head.content_length
+    if declared.isdigit() and (len(declared) > 9 or int(declared) > max_bytes):
+        raise _too_large(max_bytes)
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            message = await receive()
+            body: bytes = message.get("body", b"")
+            if message["type"] == "http.request" and not message.get("more_body"):
+                if len(body) > max_bytes:
+                    raise _too_large(max_bytes)
+                return body
+            return await _read_rest(receive, message, max_bytes)
+    except TimeoutError:
+        raise DomainError("malformed_body", f"The body was not complete after {BODY_WITHIN_S:.0f} seconds.") from None
+
+
+async def _read_rest(receive: Receive, message: Message, max_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
+
+
+def _too_large(max_bytes: int) -> DomainError:
+    return DomainError("body_too_large", f"At most {max_bytes} bytes; nothing was stored.")

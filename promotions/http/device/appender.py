@@ -1,0 +1,248 @@
+"""The durable append: concurrent requests share one pipelined write; each is told when Redis has acknowledged its own.
+
+Nothing here retries. A request that hears `StreamUnavailable` answers 503 and the phone keeps its copy.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis.asyncio
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from geofence.logic.fixes import FIX_DTYPE
+from promotions import stream
+
+logger = logging.getLogger(__name__)
+
+# No request waits longer than this for Redis, whether for the write before its own or for its own.
+ANSWER_WITHIN_S = 2.2
+_LEAST_WRITE_S = 0.5
+# Some 100,000 fixes; beyond it requests are refused rather than kept in memory.
+MAX_PENDING_BYTES = 8 * 1024 * 1024
+_MAX_ENTRY_BYTES = stream.MAX_ENTRY_RECORDS * FIX_DTYPE.itemsize
+# A busy shard asks for a worker many times a second; once in this time is enough.
+_WAKE_PAUSE_S = 0.1
+
+
+class StreamUnavailable(Exception):
+    """The append was not acknowledged. It may still have happened: fix identity makes the repeat harmless."""
+
+
+class StreamOverloaded(StreamUnavailable):
+    """Too much waits to be written already."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Payloads of one stream entry and the requests that wait for it."""
+
+    payloads: list[bytes] = field(default_factory=list)
+    requests: list[asyncio.Future[None]] = field(default_factory=list)
+    size: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What the next write takes along."""
+
+    since_s: float
+    shards: dict[int, list[_Waiting]] = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, shard: int, payload: bytes, request: asyncio.Future[None]) -> None:
+        entries = self.shards.setdefault(shard, [])
+        # A payload is never split, so that a request is stored whole or not at all.
+        if not entries or entries[-1].size + len(payload) > _MAX_ENTRY_BYTES:
+            entries.append(_Waiting())
+        entry = entries[-1]
+        entry.payloads.append(payload)
+        entry.requests.append(request)
+        entry.size += len(payload)
+        self.size += len(payload)
+
+    def fail(self, error: StreamUnavailable) -> None:
+        for entries in self.shards.values():
+            for entry in entries:
+                _fail(entry, error)
+
+
+def _fail(entry: _Waiting, error: StreamUnavailable) -> None:
+    for request in entry.requests:
+        if not request.done():
+            request.set_exception(error)
+
+
+class StreamAppender:
+    """Appends to the shards' streams from one event loop. `wake` is told each shard that needs a worker."""
+
+    def __init__(
+        self, client: "redis.asyncio.Redis", *, wake: Callable[[int], None], max_pending_bytes: int = MAX_PENDING_BYTES
+    ) -> None:
+        self._client = client
+        self._wake = wake
+        self._max_pending_bytes = max_pending_bytes
+        self._loop = asyncio.get_running_loop()
+        self._pending: _Batch | None = None
+        self._arrived = asyncio.Event()
+        self._is_down = False
+        self._is_writing = False
+        self._task = asyncio.create_task(self._write_for_ever(), name="stream-appender")
+        self._task.add_done_callback(self._note_end)
+
+    def append(self, shard: int, payload: bytes) -> asyncio.Future[None]:
+        """Queue packed fixes of one device. The future is done when Redis has them, or raises StreamUnavailable."""
+        batch = self._pending
+        if batch is None:
+            if self._task.done():
+                raise StreamUnavailable
+            batch = self._pending = _Batch(since_s=self._loop.time())
+            self._arrived.set()
+        elif batch.size + len(payload) > self._max_pending_bytes:
+            raise StreamOverloaded
+        request: asyncio.Future[None] = self._loop.create_future()
+        batch.add(shard, payload, request)
+        return request
+
+    async def close(self) -> None:
+        """Write what waits, then stop."""
+        while (self._pending is not None or self._is_writing) and not self._task.done():
+            await asyncio.sleep(0.01)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _write_for_ever(self) -> None:
+        while True:
+            await self._arrived.wait()
+            # Requests read in the same turn of the loop come along.
+            await asyncio.sleep(0)
+            batch, self._pending = self._pending, None
+            self._arrived.clear()
+            if batch is not None:
+                self._is_writing = True
+                try:
+                    await self._write(batch)
+                finally:
+                    # Whatever happened, nobody is left waiting; those already answered do not notice.
+                    batch.fail(StreamUnavailable())
+                    self._is_writing = False
+
+    async def _write(self, batch: _Batch) -> None:
+        waited_s = self._loop.time() - batch.since_s
+        try:
+            async with asyncio.timeout(max(_LEAST_WRITE_S, ANSWER_WITHIN_S - waited_s)):
+                replies = await self._send(batch)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._note_outage(error)
+            # Those who came meanwhile would wait just as long for nothing.
+            self._fail_pending()
+            await self._drop_connections()
+        else:
+            self._settle(batch, replies)
+
+    async def _send(self, batch: _Batch) -> list[Any]:
+        pipe: Any = self._client.pipeline(transaction=False)
+        for shard, entries in batch.shards.items():
+            key = stream.stream_key(shard)
+            for entry in entries:
+                pipe.execute_command("XADD", key, "*", stream.ENTRY_FIELD, b"".join(entry.payloads))
+            pipe.execute_command("SET", stream.wake_key(shard), b"1", "NX", "PX", stream.WAKE_LIFE_MS)
+        replies: list[Any] = await pipe.execute(raise_on_error=False)
+        return replies
+
+    def _settle(self, batch: _Batch, replies: list[Any]) -> None:
+        at = iter(replies)
+        for shard, entries in batch.shards.items():
+            for entry in entries:
+                reply = next(at)
+                if isinstance(reply, Exception):
+                    # Out of memory, read-only, loading: Redis said no to this entry.
+                    self._note_outage(reply)
+                    _fail(entry, StreamUnavailable())
+                else:
+                    self._is_down = False
+                    for request in entry.requests:
+                        if not request.done():
+                            request.set_result(None)
+            if next(at) is True:
+                self._wake(shard)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._fail_pending()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.critical("stream_appender_stopped", extra={"reason": type(error).__name__})
+
+    def _fail_pending(self) -> None:
+        batch, self._pending = self._pending, None
+        if batch is not None:
+            self._arrived.clear()
+            batch.fail(StreamUnavailable())
+
+    async def _drop_connections(self) -> None:
+        # A reply that comes late must never be read as the answer to the next write.
+        try:
+            await self._client.connection_pool.disconnect(inuse_connections=True)
+        except (RedisError, OSError) as error:
+            logger.debug("connection_not_closed", extra={"reason": type(error).__name__})
+
+    def _note_outage(self, error: Exception) -> None:
+        # Once per outage. The error's text is not logged: Redis clients put the command into it.
+        if not self._is_down:
+            self._is_down = True
+            logger.error("fix_stream_unavailable", extra={"reason": type(error).__name__})
+
+
+class WakePublisher:
+    """Publishes wake-ups from a thread of its own, one per shard at a time, so that the event loop never waits.
+
+    A wake-up that fails is logged and forgotten: the sweeper finds the shard.
+    """
+
+    def __init__(self, publish: Callable[[int], None]) -> None:
+        self._publish = publish
+        self._shards: set[int] = set()
+        self._lock = threading.Lock()
+        self._asked = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="wake-publisher", daemon=True)
+        self._thread.start()
+
+    def wake(self, shard: int) -> None:
+        """Ask for a worker on this shard."""
+        with self._lock:
+            self._shards.add(shard)
+        self._asked.set()
+
+    def close(self, timeout_s: float = 3.0) -> None:
+        """Publish what was asked for, then stop."""
+        self._closing.set()
+        self._asked.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._asked.wait()
+            self._publish_asked()
+            self._closing.wait(_WAKE_PAUSE_S)
+        self._publish_asked()
+
+    def _publish_asked(self) -> None:
+        self._asked.clear()
+        with self._lock:
+            shards, self._shards = self._shards, set()
+        for shard in sorted(shards):
+            try:
+                self._publish(shard)
+            except (OperationalError, RedisError, OSError) as error:
+                logger.warning("wake_not_published", extra={"shard": shard, "reason": type(error).__name__})
+
+
+def publish_drain(shard: int) -> None:
+    """Send the Celery message that makes a worker drain the shard."""
+    from promotions.celery import app
+
+    app.send_task("promotions.tasks.drain_shard", args=[shard], retry=False, ignore_result=True)

@@ -1,0 +1,245 @@
+"""Fixes on the wire and in the stream: reading `POST /v1/fixes`, judging each fix, packing it. No I/O, no clock."""
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from geofence.logic.fixes import FIX_DTYPE, FixFlag, FixSource, split_device_id
+from promotions.errors import DomainError, InvalidInput
+from promotions.http.device import faults
+
+MAX_FIXES = 100
+MAX_FIX_ID_CHARS = faults.MAX_FIX_ID_CHARS
+
+# Worse than this no receiver reports; beyond it stand sentinels and nonsense.
+MAX_ACCURACY_M = 1_000_000.0
+MAX_SPEED_MPS = 10_000.0
+
+UNKNOWN = math.nan
+
+_RECORD = struct.Struct("<QQqqddffHHQQ")
+if _RECORD.size != FIX_DTYPE.itemsize:
+    raise RuntimeError("The record the fix lane writes is not the record the worker reads.")
+_IDENTITY = struct.Struct("<QQqdd")
+
+
+class PostedFix(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One position as an app reports it."""
+
+    latitude: Annotated[float, Meta(description="Degrees north, WGS 84, -90 to 90.")]
+    longitude: Annotated[float, Meta(description="Degrees east, WGS 84, -180 to 180.")]
+    fix_time: Annotated[datetime, Meta(tz=True, description="When the position was taken, RFC 3339 with an offset.")]
+    horizontal_accuracy_m: (
+        Annotated[float, Meta(description="Radius as reported, metres. Missing, null or 0 means unknown.")]
+        | None
+        | UnsetType
+    ) = UNSET
+    speed_mps: (
+        Annotated[float, Meta(description="Metres per second. Missing, null or negative means unknown.")]
+        | None
+        | UnsetType
+    ) = UNSET
+    mock: Annotated[bool, Meta(description="The operating system says a mock provider made this fix.")] | UnsetType = (
+        UNSET
+    )
+    fix_id: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=MAX_FIX_ID_CHARS,
+                description="The app's own id of the fix. A repeat is dropped; without it, time and place decide.",
+            ),
+        ]
+        | None
+        | UnsetType
+    ) = UNSET
+
+
+class PostedFixes(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The body of `POST /v1/fixes`."""
+
+    fixes: Annotated[list[PostedFix], Meta(min_length=1)]
+
+
+class RejectedFix(msgspec.Struct):
+    """A fix that was read and not taken; sending it again will not help."""
+
+    index: Annotated[int, Meta(ge=0, description="Its place in the request, from 0.")]
+    code: Annotated[str, Meta(description="Why.", examples=["out_of_range", "null_island", "future", "too_old"])]
+
+
+class FixesAccepted(msgspec.Struct):
+    """What became of the fixes. The accepted ones are stored durably when this answer is sent."""
+
+    accepted: Annotated[int, Meta(ge=0)]
+    rejected: list[RejectedFix]
+
+
+@dataclass(frozen=True, slots=True)
+class FixLimits:
+    """How far a fix time may lie from the present."""
+
+    max_age_ms: int
+    max_future_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What all fixes of one request share."""
+
+    device_id: UUID
+    received_at_ms: int
+    request_number: int
+    source: FixSource
+    limits: FixLimits
+
+
+@dataclass(frozen=True, slots=True)
+class NormalisedFix:
+    """One position in our units, whichever format it came in. `accuracy_m` and `speed_mps` are NaN when unknown."""
+
+    latitude_deg: float
+    longitude_deg: float
+    fix_time_ms: int
+    accuracy_m: float = UNKNOWN
+    speed_mps: float = UNKNOWN
+    flags: int = 0
+    fix_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFixes:
+    """The records of the fixes taken, and why the others were not."""
+
+    payload: bytes
+    accepted: int
+    rejected: list[RejectedFix]
+
+
+_decoder = msgspec.json.Decoder(PostedFixes)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_fixes(body: bytes) -> list[PostedFix]:
+    """The posted fixes. Errors: `malformed_body`; `invalid_input` with every fault; `too_many_fixes`."""
+    try:
+        fixes = _decoder.decode(body).fixes
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        found = faults.find_faults(body)
+        # The two readers disagree: the strict one decides, without a pointer.
+        raise (InvalidInput(found) if found else DomainError("malformed_body")) from None
+    if not _has_each_key_once(body, fixes):
+        found = faults.find_faults(body)
+        if found:
+            raise InvalidInput(found)
+    if len(fixes) > MAX_FIXES:
+        raise DomainError("too_many_fixes", f"At most {MAX_FIXES} fixes in one request; nothing was stored.")
+    return fixes
+
+
+def _has_each_key_once(body: bytes, fixes: Sequence[PostedFix]) -> bool:
+    """Whether no key stands twice, told by counting quotes; False also when in doubt.
+
+    The decoder takes the last of two equal keys. Where no text is escaped, each key and each text value has two
+    quotes, every key is known, and the decoded fixes say how many there have to be: a key too many shows.
+    """
+    if b"\\" in body:
+        return False
+    texts = 1
+    for fix in fixes:
+        texts += 4
+        texts += (fix.horizontal_accuracy_m is not UNSET) + (fix.speed_mps is not UNSET) + (fix.mock is not UNSET)
+        if fix.fix_id is not UNSET:
+            texts += 1 if fix.fix_id is None else 2
+    return body.count(b'"') == 2 * texts
+
+
+def pack_posted(fixes: Sequence[PostedFix], arrival: Arrival) -> PackedFixes:
+    """The app's fixes, judged and packed."""
+    return pack_fixes([_normalise(fix) for fix in fixes], arrival)
+
+
+def _normalise(fix: PostedFix) -> NormalisedFix:
+    return NormalisedFix(
+        latitude_deg=fix.latitude,
+        longitude_deg=fix.longitude,
+        fix_time_ms=round(fix.fix_time.timestamp() * 1000),
+        # None and UNSET are false, and so is 0: a phone that reports a perfect position knows nothing.
+        accuracy_m=fix.horizontal_accuracy_m or UNKNOWN,
+        speed_mps=UNKNOWN if fix.speed_mps is UNSET or fix.speed_mps is None else fix.speed_mps,
+        flags=int(FixFlag.MOCK) if fix.mock is True else 0,
+        fix_id=fix.fix_id or None,
+    )
+
+
+def pack_fixes(fixes: Sequence[NormalisedFix], arrival: Arrival, indexes: Sequence[int] | None = None) -> PackedFixes:
+    """Judge each fix and pack the good ones. `indexes` are their places in the request, if not 0, 1, 2, …"""
+    device_hi, device_lo = split_device_id(arrival.device_id)
+    records: list[bytes] = []
+    rejected: list[RejectedFix] = []
+    for place, fix in enumerate(fixes):
+        code = judge_fix(fix, arrival)
+        if code is not None:
+            rejected.append(RejectedFix(place if indexes is None else indexes[place], code))
+            continue
+        records.append(
+            _RECORD.pack(
+                device_hi,
+                device_lo,
+                fix.fix_time_ms,
+                arrival.received_at_ms,
+                fix.latitude_deg,
+                fix.longitude_deg,
+                fix.accuracy_m,
+                fix.speed_mps if fix.speed_mps >= 0 else UNKNOWN,
+                fix.flags,
+                arrival.source,
+                _fix_number(fix, device_hi, device_lo),
+                arrival.request_number,
+            )
+        )
+    return PackedFixes(b"".join(records), len(records), rejected)
+
+
+def judge_fix(fix: NormalisedFix, arrival: Arrival) -> str | None:
+    """Why a fix is not taken, None when it is. Comparisons are written so that NaN coordinates fail them."""
+    if not (-90.0 <= fix.latitude_deg <= 90.0 and -180.0 <= fix.longitude_deg <= 180.0):
+        return "out_of_range"
+    if fix.latitude_deg == 0.0 and fix.longitude_deg == 0.0:
+        return "null_island"
+    if fix.accuracy_m <= 0.0 or fix.accuracy_m > MAX_ACCURACY_M:
+        return "bad_accuracy"
+    if fix.speed_mps > MAX_SPEED_MPS:
+        return "bad_speed"
+    age_ms = arrival.received_at_ms - fix.fix_time_ms
+    if age_ms > arrival.limits.max_age_ms:
+        return "too_old"
+    if -age_ms > arrival.limits.max_future_ms:
+        return "future"
+    return None
+
+
+def _fix_number(fix: NormalisedFix, device_hi: int, device_lo: int) -> int:
+    """The fix's identity: a repeat has the same one, so it is dropped wherever it turns up again."""
+    if fix.fix_id is not None:
+        seed = b"id" + fix.fix_id.encode("utf-8", errors="surrogatepass")
+    else:
+        # Adding zero makes -0.0 equal 0.0.
+        seed = _IDENTITY.pack(device_hi, device_lo, fix.fix_time_ms, fix.latitude_deg + 0.0, fix.longitude_deg + 0.0)
+    return int.from_bytes(blake2b(seed, digest_size=8).digest(), "little")
+
+
+def encode_accepted(packed: PackedFixes) -> bytes:
+    """The body of the 202."""
+    if not packed.rejected:
+        return b'{"accepted":%d,"rejected":[]}' % packed.accepted
+    return _encoder.encode(FixesAccepted(packed.accepted, packed.rejected))

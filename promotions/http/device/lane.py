@@ -1,0 +1,334 @@
+"""The fix lane: takes `POST /v1/fixes` and the stock phone apps before Django, and answers after the durable append.
+
+No database, no framework, no round trip per request. Everything else goes on to the application behind it.
+"""
+
+import asyncio
+import base64
+import binascii
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import redis.asyncio
+from django.conf import settings
+from prometheus_client import Counter
+
+from geofence.logic.fixes import FixSource
+from promotions import clock, stream, tokens
+from promotions.errors import DomainError, Fault, InvalidInput
+from promotions.http.device.answers import (
+    Answer,
+    Application,
+    ClientGone,
+    Receive,
+    RequestHead,
+    Scope,
+    Send,
+    problem_answer,
+    read_body,
+    send_answer,
+)
+from promotions.http.device.appender import (
+    StreamAppender,
+    StreamOverloaded,
+    StreamUnavailable,
+    WakePublisher,
+    publish_drain,
+)
+from promotions.http.device.fixes import (
+    Arrival,
+    FixLimits,
+    PackedFixes,
+    decode_fixes,
+    encode_accepted,
+    pack_fixes,
+    pack_posted,
+)
+from promotions.http.device.ingest.osmand import parse_osmand, read_query_key
+from promotions.http.device.ingest.overland import parse_overland
+from promotions.http.device.ingest.owntracks import parse_owntracks
+from promotions.http.device.ingest.values import ParsedMessage, Unreadable
+from promotions.http.device.lane_schema import lane_components, lane_paths
+from promotions.revocations import RevocationFeed
+from promotions.tokens import GEO_MATCH, DeviceClaims, TokenError
+
+__all__ = ["FixLane", "lane_components", "lane_paths"]
+
+logger = logging.getLogger(__name__)
+
+MAX_FIXES_BODY_BYTES = 64 * 1024
+# Overland's largest batch is some 600 kB; the rest is room for long field values.
+MAX_INGEST_BODY_BYTES = 2 * 1024 * 1024
+
+FIXES_TOTAL = Counter(
+    "doorstep_lane_fixes_total", "Fixes that reached the fix lane, by wire format and outcome.", ["source", "outcome"]
+)
+_ACCEPTED = {source: FIXES_TOTAL.labels(source.name.lower(), "accepted") for source in FixSource}
+
+# One log line per dialect and reason in this time: a phone in a loop must not fill the disk.
+_LOG_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What lives as long as the event loop serves."""
+
+    loop: asyncio.AbstractEventLoop
+    client: "redis.asyncio.Redis"
+    appender: StreamAppender
+    revocations: RevocationFeed
+    wakes: WakePublisher
+    limits: FixLimits
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRequest:
+    """One request, body not yet read."""
+
+    scope: Scope
+    receive: Receive
+    head: RequestHead
+    now_ms: int
+
+
+Route = Callable[[LaneRequest, Running], Awaitable[Answer]]
+
+
+class FixLane:
+    """ASGI application in front of another one. `publish_wake` sends the message that makes a worker drain a shard."""
+
+    def __init__(self, inner: Application, *, publish_wake: Callable[[int], None] = publish_drain) -> None:
+        self._inner = inner
+        self._publish_wake = publish_wake
+        self._running: Running | None = None
+        self._starting = asyncio.Lock()
+        self._refusals = RefusalLog()
+        self._routes: dict[str, tuple[tuple[str, ...], Route]] = {
+            "/v1/fixes": (("POST",), self._post_fixes),
+            "/v1/ingest/owntracks": (("POST",), self._post_owntracks),
+            "/v1/ingest/overland": (("POST",), self._post_overland),
+            "/v1/ingest/osmand": (("GET", "POST"), self._take_osmand),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection event: a request of ours, the server's start and stop, or somebody else's business."""
+        if scope["type"] == "http":
+            route = self._routes.get(scope["path"])
+            if route is not None:
+                await self._serve(route, scope, receive, send)
+                return
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        await self._inner(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """The server's start and stop; Django's own ASGI application does not know them."""
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._start()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _start(self) -> Running:
+        """Servers without lifespan start us with the first request."""
+        loop = asyncio.get_running_loop()
+        async with self._starting:
+            running = self._running
+            if running is None or running.loop is not loop:
+                running = self._running = await _run(loop, self._publish_wake)
+            return running
+
+    async def close(self) -> None:
+        """Write what waits, publish what was asked for, let go of Redis."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        await running.appender.close()
+        await running.revocations.close()
+        await asyncio.to_thread(running.wakes.close)
+        await running.client.aclose()
+
+    async def _serve(self, route: tuple[tuple[str, ...], Route], scope: Scope, receive: Receive, send: Send) -> None:
+        head = RequestHead(scope["headers"])
+        methods, handle = route
+        try:
+            if scope["method"] not in methods:
+                raise DomainError("method_not_allowed")
+            running = self._running
+            if running is None or running.loop is not asyncio.get_running_loop():
+                running = await self._start()
+            answer = await handle(LaneRequest(scope, receive, head, round(clock.epoch_s() * 1000)), running)
+        except ClientGone:
+            return
+        except DomainError as error:
+            allow = ", ".join(methods) if error.code == "method_not_allowed" else ""
+            answer = problem_answer(error, instance=scope["path"], request_id=head.request_id, allow=allow)
+        await send_answer(send, answer, head.request_id)
+
+    async def _post_fixes(self, request: LaneRequest, running: Running) -> Answer:
+        claims = tokens.verify_access_token(_read_bearer(request.head.authorization))
+        _require_live(claims, request, running)
+        if GEO_MATCH not in claims.consents:
+            raise DomainError("consent_required")
+        _require_json(request)
+        fixes = decode_fixes(await read_body(request.receive, request.head, MAX_FIXES_BODY_BYTES))
+        packed = pack_posted(fixes, _arrival(request, running, claims, FixSource.API))
+        await _append(running, claims, packed, FixSource.API)
+        return Answer(202, encode_accepted(packed))
+
+    async def _post_owntracks(self, request: LaneRequest, running: Running) -> Answer:
+        await self._take_body(request, running, FixSource.OWNTRACKS, parse_owntracks)
+        return Answer(200, b"[]")
+
+    async def _post_overland(self, request: LaneRequest, running: Running) -> Answer:
+        await self._take_body(request, running, FixSource.OVERLAND, parse_overland)
+        return Answer(200, b'{"result":"ok"}')
+
+    async def _take_body(
+        self, request: LaneRequest, running: Running, source: FixSource, parse: Callable[[bytes], ParsedMessage]
+    ) -> None:
+        """A dialect whose credential stands in a header."""
+        claims = tokens.verify_ingest_key(_read_key(request.head.authorization))
+        _require_live(claims, request, running)
+        body = await read_body(request.receive, request.head, MAX_INGEST_BODY_BYTES)
+        try:
+            parsed = parse(body)
+        except Unreadable:
+            self._refusals.note(source, "unreadable")
+            return
+        await self._store(parsed, claims, running, _arrival(request, running, claims, source))
+
+    async def _take_osmand(self, request: LaneRequest, running: Running) -> Answer:
+        """The dialect whose credential may stand in the address or only in the body."""
+        head, query = request.head, request.scope["query_string"]
+        claims: DeviceClaims | None = None
+        try:
+            key = _read_key(head.authorization) or read_query_key(query)
+            if key is not None:
+                claims = tokens.verify_ingest_key(key)
+                _require_live(claims, request, running)
+            body = b""
+            if request.scope["method"] == "POST":
+                body = await read_body(request.receive, head, MAX_INGEST_BODY_BYTES)
+            content_type = head.content_type.decode("latin-1").lower()
+            message = parse_osmand(key=key, query=query, content_type=content_type, body=body)
+        except Unreadable:
+            if claims is None:
+                # Nobody vouches for it.
+                raise DomainError("malformed_body", "Neither a position nor a key can be read from it.") from None
+            self._refusals.note(FixSource.OSMAND, "unreadable")
+            return _OSMAND_DONE
+        if claims is None:
+            claims = tokens.verify_ingest_key(message.key)
+            _require_live(claims, request, running)
+        await self._store(message.parsed, claims, running, _arrival(request, running, claims, FixSource.OSMAND))
+        return _OSMAND_DONE
+
+    async def _store(self, parsed: ParsedMessage, claims: DeviceClaims, running: Running, arrival: Arrival) -> None:
+        """Append the good fixes. The others are counted, and the phone is told all is well: a repeat would not help."""
+        packed = pack_fixes(parsed.fixes, arrival, parsed.places)
+        for rejected in (*parsed.rejected, *packed.rejected):
+            self._refusals.note(arrival.source, rejected.code)
+        await _append(running, claims, packed, arrival.source)
+
+
+_OSMAND_DONE = Answer(200, b"", b"text/plain")
+
+
+class RefusalLog:
+    """Counts what stock phones sent in vain, and logs it once a minute for each dialect and reason, without content."""
+
+    def __init__(self) -> None:
+        self._logged_at_s: dict[tuple[FixSource, str], float] = {}
+
+    def note(self, source: FixSource, code: str) -> None:
+        """One fix or message that was answered and not stored."""
+        name = source.name.lower()
+        FIXES_TOTAL.labels(name, code).inc()
+        now_s = time.monotonic()
+        if now_s - self._logged_at_s.get((source, code), -_LOG_EVERY_S) >= _LOG_EVERY_S:
+            self._logged_at_s[source, code] = now_s
+            logger.info("ingest_refused", extra={"source": name, "code": code})
+
+
+async def _run(loop: asyncio.AbstractEventLoop, publish_wake: Callable[[int], None]) -> Running:
+    client = stream.async_client()
+    revocations = RevocationFeed(client)
+    await revocations.start()
+    wakes = WakePublisher(publish_wake)
+    return Running(
+        loop=loop,
+        client=client,
+        appender=StreamAppender(client, wake=wakes.wake),
+        revocations=revocations,
+        wakes=wakes,
+        limits=FixLimits(max_age_ms=settings.FIX_MAX_AGE_S * 1000, max_future_ms=settings.FIX_MAX_FUTURE_S * 1000),
+    )
+
+
+def _require_live(claims: DeviceClaims, request: LaneRequest, running: Running) -> None:
+    """Refuse what has expired or was revoked, and everything while revocations cannot be followed."""
+    claims.require_live(request.now_ms)
+    if not running.revocations.is_fresh:
+        raise DomainError("unavailable")
+    code = running.revocations.find_refusal(claims.device_id, claims.issued_at_ms)
+    if code == "token_revoked":
+        raise TokenError(code)
+    if code:
+        raise DomainError(code)
+
+
+def _require_json(request: LaneRequest) -> None:
+    head = request.head
+    if head.content_type != b"application/json":
+        media_type = head.content_type.partition(b";")[0].strip().lower()
+        if media_type != b"application/json":
+            raise DomainError("unsupported_media_type")
+    if head.content_encoding not in {b"", b"identity"}:
+        raise DomainError("unsupported_media_type", "Send the body without a content coding.")
+    if query := request.scope["query_string"]:
+        names = {pair.partition("=")[0][:80] for pair in query.decode("latin-1").split("&")[:20]}
+        raise InvalidInput([Fault(f"?{name}", "unknown_parameter", "There is no such parameter.") for name in names])
+
+
+def _read_bearer(authorization: bytes) -> str | None:
+    scheme, _, credential = authorization.partition(b" ")
+    return credential.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
+
+
+def _read_key(authorization: bytes) -> str | None:
+    """The ingest key from a Bearer token or a Basic password; the user name says nothing."""
+    scheme, _, credential = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
+        return _read_bearer(authorization) or None
+    try:
+        login = base64.b64decode(credential.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        raise TokenError("token_malformed") from None
+    return login.partition(":")[2] or None
+
+
+def _arrival(request: LaneRequest, running: Running, claims: DeviceClaims, source: FixSource) -> Arrival:
+    number = int.from_bytes(blake2b(request.head.request_id.encode(), digest_size=8).digest(), "little")
+    return Arrival(claims.device_id, request.now_ms, number, source, running.limits)
+
+
+async def _append(running: Running, claims: DeviceClaims, packed: PackedFixes, source: FixSource) -> None:
+    """Return when Redis has the fixes. Errors: `busy`, `unavailable`."""
+    if not packed.payload:
+        return
+    try:
+        await running.appender.append(stream.shard_of(claims.device_id), packed.payload)
+    except StreamOverloaded:
+        raise DomainError("busy") from None
+    except StreamUnavailable:
+        raise DomainError("unavailable") from None
+    _ACCEPTED[source].inc(packed.accepted)

@@ -1,0 +1,177 @@
+"""The OpenAPI 3.1 description of the fix lane, whose types come from the structs the lane decodes with."""
+
+from typing import Any
+
+import msgspec
+
+from promotions.http.device.fixes import FixesAccepted, PostedFixes
+from promotions.http.problems import CATALOGUE
+
+_REF = "#/components/schemas/{name}"
+
+_CREDENTIAL_CODES = ("token_missing", "token_malformed", "token_expired", "token_revoked", "consent_required")
+_STREAM_CODES = ("busy", "unavailable")
+_STOCK_CODES = ("malformed_body", *_CREDENTIAL_CODES, "body_too_large", "too_many_fixes", *_STREAM_CODES)
+
+
+def lane_components() -> dict[str, Any]:
+    """`components.schemas` of the lane's own types."""
+    _schemas, components = msgspec.json.schema_components([PostedFixes, FixesAccepted], ref_template=_REF)
+    return components
+
+
+def lane_security_schemes() -> dict[str, Any]:
+    """`components.securitySchemes` the lane's operations name."""
+    return {
+        "deviceToken": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The `access_token` of `POST /v1/devices`.",
+        },
+        "ingestKey": {
+            "type": "http",
+            "scheme": "basic",
+            "description": "The `ingest_key` of `POST /v1/devices` as the password; the user name is ignored.",
+        },
+        "ingestKeyBearer": {"type": "http", "scheme": "bearer", "description": "The `ingest_key` as a Bearer token."},
+        "ingestKeyId": {"type": "apiKey", "in": "query", "name": "id", "description": "The `ingest_key` as `id`."},
+    }
+
+
+def lane_paths() -> dict[str, Any]:
+    """`paths` of the four addresses the lane answers itself."""
+    return {
+        "/v1/fixes": {"post": _fixes_operation()},
+        "/v1/ingest/owntracks": {
+            "post": _stock_operation(
+                "ingest_owntracks",
+                "OwnTracks, HTTP mode. `location` and `transition` are taken, any other `_type` is answered and left.",
+                _json_body({"type": "object"}, required=False),
+                _json_answer({"type": "array", "items": {}, "maxItems": 0}),
+                (_BASIC, _BEARER),
+            )
+        },
+        "/v1/ingest/overland": {
+            "post": _stock_operation(
+                "ingest_overland",
+                "Overland: a batch of at most 1,000 GeoJSON features. `current` and `trip` are left alone.",
+                _json_body({"type": "object"}, required=False),
+                _json_answer({"type": "object", "properties": {"result": {"const": "ok"}}, "required": ["result"]}),
+                (_BEARER, _BASIC),
+            )
+        },
+        "/v1/ingest/osmand": {"get": _osmand_operation("get"), "post": _osmand_operation("post")},
+    }
+
+
+_BASIC: dict[str, list[str]] = {"ingestKey": []}
+_BEARER: dict[str, list[str]] = {"ingestKeyBearer": []}
+_BY_ID: dict[str, list[str]] = {"ingestKeyId": []}
+
+
+def _fixes_operation() -> dict[str, Any]:
+    codes = (
+        "invalid_input",
+        "malformed_body",
+        *_CREDENTIAL_CODES,
+        "body_too_large",
+        "too_many_fixes",
+        "unsupported_media_type",
+        *_STREAM_CODES,
+    )
+    return {
+        "operationId": "fixes_create",
+        "tags": ["device"],
+        "description": (
+            "Post up to 100 fixes. 202 means they are stored durably. A fix that is well-formed and cannot be used is "
+            "named in `rejected`; the others are taken. Repeats are harmless."
+        ),
+        "security": [{"deviceToken": []}],
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "Accepted and not needed: the identity of each fix makes a repeat harmless.",
+                "schema": {"type": "string"},
+            }
+        ],
+        "requestBody": _json_body({"$ref": _REF.format(name="PostedFixes")}, required=True),
+        "responses": {
+            "202": _json_answer({"$ref": _REF.format(name="FixesAccepted")}),
+            **_problem_answers(codes),
+        },
+    }
+
+
+def _osmand_operation(method: str) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "required": False,
+        "content": {
+            "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
+            "application/json": {"schema": {"type": ["object", "array"]}},
+        },
+    }
+    return _stock_operation(
+        f"ingest_osmand_{method}",
+        "Traccar Client and OsmAnd: query parameters, a form or JSON. The `id` is the ingest key.",
+        body if method == "post" else None,
+        {"description": "Stored, or nothing in it to store.", "headers": _HEADERS},
+        (_BY_ID, _BEARER, _BASIC),
+    )
+
+
+def _stock_operation(
+    operation_id: str,
+    description: str,
+    body: dict[str, Any] | None,
+    answer: dict[str, Any],
+    security: tuple[dict[str, list[str]], ...],
+) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": operation_id,
+        "tags": ["stock phone apps"],
+        "description": (
+            f"{description} Answered after the durable append. What can never be stored is answered like what was, "
+            "so that the app does not repeat it for weeks."
+        ),
+        "security": list(security),
+        "responses": {"200": answer, **_problem_answers(_STOCK_CODES)},
+    }
+    if body is not None:
+        operation["requestBody"] = body
+    return operation
+
+
+_HEADERS: dict[str, Any] = {
+    "X-Request-Id": {"description": "The id of this request, to quote in a report.", "schema": {"type": "string"}}
+}
+
+
+def _json_body(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
+
+
+def _json_answer(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": "Stored.", "headers": _HEADERS, "content": {"application/json": {"schema": schema}}}
+
+
+def _problem_answers(codes: tuple[str, ...]) -> dict[str, Any]:
+    by_status: dict[int, list[str]] = {}
+    for code in (*codes, "method_not_allowed"):
+        by_status.setdefault(CATALOGUE[code].status, []).append(code)
+    return {str(status): _problem_answer(status, by_status[status]) for status in sorted(by_status)}
+
+
+def _problem_answer(status: int, codes: list[str]) -> dict[str, Any]:
+    headers = dict(_HEADERS)
+    if status == 503:
+        headers["Retry-After"] = {"description": "Seconds.", "schema": {"type": "string"}}
+    if status == 405:
+        headers["Allow"] = {"description": "Methods this address takes.", "schema": {"type": "string"}}
+    return {
+        "description": " · ".join(f"`{code}`" for code in codes),
+        "headers": headers,
+        "content": {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}}},
+    }

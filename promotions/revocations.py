@@ -1,0 +1,200 @@
+"""Which credentials ended before their time, and which devices may not post fixes. PostgreSQL is the truth.
+
+Redis holds a copy that every fix lane follows within two seconds; nothing else may read the copy as truth.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, cast
+from uuid import UUID
+
+import redis
+import redis.asyncio
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from promotions.tokens import epoch_ms
+
+logger = logging.getLogger(__name__)
+
+# Why a device may not post at all, as the problem code it gets; empty when only older credentials ended.
+BlockCode = Literal["", "consent_required", "token_revoked"]
+
+POLL_INTERVAL_S = 0.5
+# Past this the lane refuses to judge: a withdrawal it has not heard of must not be ignored.
+STALE_AFTER_S = 5.0
+_PAGE = 1_000
+
+# One publication, atomic. A revocation never moves back in time, so that a repeat of an older truth cannot undo a
+# newer one. The score is Redis's own clock, pushed on where two fall together: strictly rising, so a follower that
+# asks for "after the last score" misses nothing. Entries older than any credential they could end leave here.
+_PUBLISH = """
+local held = redis.call('HGET', KEYS[1], ARGV[1])
+if held and tonumber(string.match(held, '^(%d+):')) > tonumber(ARGV[2]) then return 0 end
+local time = redis.call('TIME')
+local newest = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+local score = math.max(time[1] * 1000 + math.floor(time[2] / 1000), (tonumber(newest[2]) or 0) + 1)
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. ARGV[3])
+redis.call('ZADD', KEYS[2], string.format('%.0f', score), ARGV[1])
+local horizon = string.format('%.0f', score - tonumber(ARGV[4]))
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', horizon, 'LIMIT', 0, 100)) do
+  redis.call('HDEL', KEYS[1], member)
+  redis.call('ZREM', KEYS[2], member)
+end
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Credentials of the device issued before `tokens_not_before_ms` are dead; `blocked` shuts it out altogether."""
+
+    device_id: UUID
+    tokens_not_before_ms: int
+    blocked: BlockCode = ""
+
+
+def entries_key() -> str:
+    """Hash: device id → `<not before, ms>:<block code>`. The braces keep both keys on one Redis Cluster node."""
+    return f"{settings.REDIS_PREFIX}:{{revocations}}:entries"
+
+
+def changes_key() -> str:
+    """Sorted set: device id by the order of publication."""
+    return f"{settings.REDIS_PREFIX}:{{revocations}}:changes"
+
+
+def publish_revocation(
+    client: "redis.Redis", *, device_id: UUID, tokens_not_before: datetime, blocked: BlockCode = ""
+) -> bool:
+    """Tell every fix lane; acts within two seconds. Call after the commit that made it true.
+
+    Repeatable. False when Redis did not answer: the lane then accepts nothing anyway, and the caller's truth
+    in PostgreSQL is published again by `republish_revocations`.
+    """
+    revocation = Revocation(device_id, epoch_ms(tokens_not_before), blocked)
+    try:
+        _publish(client, revocation)
+    except RedisError as error:
+        logger.warning("revocation_not_published", extra={"reason": type(error).__name__})
+        return False
+    return True
+
+
+def republish_revocations(client: "redis.Redis", revocations: Iterable[Revocation]) -> int:
+    """Bring the copy up to the truth; how many entries were sent. Repeatable. Errors: RedisError."""
+    count = 0
+    for revocation in revocations:
+        _publish(client, revocation)
+        count += 1
+    return count
+
+
+def _publish(client: "redis.Redis", revocation: Revocation) -> None:
+    client.eval(
+        _PUBLISH,
+        2,
+        entries_key(),
+        changes_key(),
+        str(revocation.device_id),
+        str(revocation.tokens_not_before_ms),
+        revocation.blocked,
+        str(_keep_ms()),
+    )
+
+
+def _keep_ms() -> int:
+    # A day more than the life of a credential, so that neither dies before the other.
+    return (int(settings.ACCESS_TOKEN_LIFE_S) + 86_400) * 1000
+
+
+class RevocationFeed:
+    """The copy inside one web process, following Redis. `find` costs one dictionary look-up."""
+
+    def __init__(self, client: "redis.asyncio.Redis") -> None:
+        self._client = client
+        # Oldest publication first: device → (not before, ms; block code; score).
+        self._held: dict[int, tuple[int, BlockCode, float]] = {}
+        self._last_score = 0.0
+        self._heard_at_s = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load everything once, then follow. A Redis that is away is tried again by the follower."""
+        await self._poll()
+        self._task = asyncio.create_task(self._follow(), name="revocations")
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether Redis was heard recently enough to judge a credential."""
+        return asyncio.get_running_loop().time() - self._heard_at_s <= STALE_AFTER_S
+
+    def find_refusal(self, device_id: UUID, issued_at_ms: int) -> BlockCode:
+        """The problem code for a credential of this device and age; empty when nothing speaks against it."""
+        held = self._held.get(device_id.int)
+        if held is None:
+            return ""
+        tokens_not_before_ms, blocked, _score = held
+        if blocked:
+            return blocked
+        return "token_revoked" if issued_at_ms < tokens_not_before_ms else ""
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_INTERVAL_S)
+            await self._poll()
+
+    async def _poll(self) -> None:
+        try:
+            async with asyncio.timeout(2.0):
+                while await self._read_page():
+                    pass
+        except (RedisError, OSError, TimeoutError) as error:
+            # Redis being away is logged once per outage by the appender; here it only ages `is_fresh`.
+            logger.debug("revocations_not_read", extra={"reason": type(error).__name__})
+            return
+        self._heard_at_s = asyncio.get_running_loop().time()
+
+    async def _read_page(self) -> bool:
+        pipe: Any = self._client.pipeline(transaction=True)
+        pipe.zrevrange(changes_key(), 0, 0, withscores=True)
+        pipe.zrangebyscore(changes_key(), f"({self._last_score:.0f}", "+inf", start=0, num=_PAGE, withscores=True)
+        newest, changed = await pipe.execute()
+        newest_score = newest[0][1] if newest else 0.0
+        if newest_score < self._last_score:
+            # Redis lost its data and began again: read all of it, and forget nothing already known.
+            self._last_score = 0.0
+            return newest_score > 0
+        if not changed:
+            return False
+        members = [member for member, _score in changed]
+        values: Any = await cast(Any, self._client.hmget(entries_key(), members))
+        for (member, score), value in zip(changed, values, strict=True):
+            self._hold(member, value, score)
+        self._last_score = changed[-1][1]
+        self._forget_before(newest_score - _keep_ms())
+        return len(changed) == _PAGE
+
+    def _hold(self, member: bytes, value: bytes | None, score: float) -> None:
+        if value is None:
+            return
+        not_before, _, blocked = value.decode("ascii").partition(":")
+        key = UUID(member.decode("ascii")).int
+        self._held.pop(key, None)
+        self._held[key] = (int(not_before), cast(BlockCode, blocked), score)
+
+    def _forget_before(self, score: float) -> None:
+        while self._held:
+            key, held = next(iter(self._held.items()))
+            if held[2] >= score:
+                return
+            del self._held[key]
