@@ -1,0 +1,83 @@
+"""The commands behind the Makefile: `setup`, `services --name NAME -- COMMAND…`, `serve`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from promotions.local import foreground, packages, serve, virtualenv
+from promotions.local.console import say
+from promotions.local.errors import InterruptedBySignal, LocalError
+from promotions.local.interrupts import Interrupts
+from promotions.local.lock import held
+from promotions.local.places import ROOT, Place
+from promotions.local.services import default_environment, private_services
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; what the reader can act on is said in a sentence, without a traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except InterruptedBySignal as interruption:
+        return 128 + interruption.signum
+    except KeyboardInterrupt:
+        return 130
+    except PermissionError as error:
+        say(f"Doorstep: cannot write {error.filename} ({error.strerror}). Run as its owner, or remove it.")
+        return 1
+    except LocalError as error:
+        say(f"Doorstep: {error}")
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m promotions.local", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    setup = commands.add_parser("setup", help="install what is missing and prepare .venv")
+    setup.add_argument("--with-chromium", action="store_true", help="also a browser, for tests and screenshots")
+    setup.set_defaults(run=_setup)
+    services = commands.add_parser("services", help="run a command with a private PostgreSQL and Redis")
+    services.add_argument("--name", required=True, help="the folder under var/")
+    services.add_argument("--keep", action="store_true", help="keep the data of the last time")
+    services.add_argument("--disposable", action="store_true", help="faster; a power cut may lose the database")
+    services.add_argument("command", nargs="+", metavar="-- COMMAND")
+    services.set_defaults(run=_services)
+    serving = commands.add_parser("serve", help="migrate, seed the demo brand and serve until Ctrl-C")
+    serving.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1")
+    serving.add_argument("--port", default=os.environ.get("PORT") or "8000")
+    serving.set_defaults(run=_serve)
+    return parser
+
+
+def _setup(options: argparse.Namespace) -> int:
+    with held(ROOT / "var" / "set-up.lock", what="the set-up", wait=True):
+        packages.install_missing(with_chromium=options.with_chromium, environment=os.environ)
+        virtualenv.prepare(ROOT)
+    return 0
+
+
+def _services(options: argparse.Namespace) -> int:
+    place = Place(ROOT, options.name)
+    with ExitStack() as stack:
+        interrupts = stack.enter_context(Interrupts())
+        environment = stack.enter_context(
+            private_services(
+                place,
+                keep=options.keep,
+                durable=not options.disposable,
+                environment=default_environment(),
+                interrupts=interrupts,
+            )
+        )
+        return foreground.run(options.command, env=environment, cwd=ROOT, interrupts=interrupts)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    return serve.serve(host=options.host, port_text=options.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

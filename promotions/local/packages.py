@@ -1,0 +1,115 @@
+"""What the machine must have: looked for first, installed with apt where that can be done, named plainly elsewhere."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from promotions.local import postgres, redis
+from promotions.local.console import say, tail
+from promotions.local.errors import LocalError
+from promotions.local.places import ROOT
+
+LOG = ROOT / "var" / "set-up.log"
+INSTALL_SCRIPT = Path(__file__).with_name("install-debian.sh")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FONT_FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path("/Library/Fonts"))
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something to install: its plain name, its Debian package (None: to be chosen), and the servers it would start."""
+
+    what: str
+    package: str | None
+    starts: str = ""
+
+
+def find_browser() -> str | None:
+    """A Chromium or Chrome on this machine; `CHROMIUM` names another one."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def find_missing(*, with_chromium: bool, environment: Mapping[str, str]) -> list[Missing]:
+    """What must still be installed. A server whose address is in the environment is not needed here."""
+    missing = []
+    if find_spec("ensurepip") is None or find_spec("venv") is None:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        missing.append(Missing(f"Python's venv module (for Python {version})", f"python{version}-venv"))
+    if not environment.get("DATABASE_URL") and postgres.usable_installation() is None:
+        starts = "" if postgres.installations() else "postgresql"
+        missing.append(Missing(f"PostgreSQL {postgres.OLDEST_MAJOR} or newer with PostGIS", None, starts))
+    if not environment.get("REDIS_URL") and redis.find_program() is None:
+        missing.append(Missing("Redis", "redis-server", "redis"))
+    if with_chromium and find_browser() is None:
+        missing.append(Missing("Chromium", "chromium"))
+    if with_chromium and not any(next(folder.rglob("*.[to]tf"), None) for folder in FONT_FOLDERS):
+        missing.append(Missing("a font for Chromium", "fonts-dejavu-core"))
+    return missing
+
+
+def install_missing(*, with_chromium: bool, environment: Mapping[str, str]) -> None:
+    """Install what is missing, or say what to install. Nothing missing: nothing asked, nothing run."""
+    missing = find_missing(with_chromium=with_chromium, environment=environment)
+    if not missing:
+        return
+    names = ", ".join(one.what for one in missing)
+    as_root = _way_to_root(names)
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    say(f"Installing {names}: a minute or two, once.")
+    _run([*as_root, "apt-get", "update", "-qq"])
+    packages = [one.package or _postgis_package() for one in missing]
+    held = " ".join(one.starts for one in missing if one.starts)
+    _run([*as_root, "sh", str(INSTALL_SCRIPT), held, *packages])
+    still = find_missing(with_chromium=with_chromium, environment=environment)
+    if still:
+        raise LocalError(f"Still missing after the installation: {', '.join(one.what for one in still)}. See {LOG}.")
+
+
+def _way_to_root(names: str) -> list[str]:
+    """What to put before a command that needs root; a plain sentence where there is no way."""
+    by_hand = f"Missing: {names}. Install it, and run this command again"
+    if shutil.which("apt-get") is None or not Path("/etc/debian_version").exists():
+        raise LocalError(
+            f"{by_hand}; or point DATABASE_URL and REDIS_URL at servers you have (PostgreSQL with PostGIS; Redis with "
+            "appendonly yes and maxmemory-policy noeviction)." + _hint()
+        )
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo is None:
+        raise LocalError(f"{by_hand}: this user is not root and there is no sudo.")
+    if subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0:
+        return [sudo]
+    if not sys.stdin.isatty():
+        raise LocalError(f"{by_hand}: sudo asks for a password and there is no terminal to ask on.")
+    return [sudo]
+
+
+def _hint() -> str:
+    if sys.platform == "darwin":
+        return " With Homebrew: brew install postgresql@17 postgis redis."
+    return ""
+
+
+def _postgis_package() -> str:
+    """PostGIS for the newest server installed, else for the newest the release offers; it brings that server along."""
+    listed = subprocess.run(["apt-cache", "pkgnames", "postgresql-"], capture_output=True, text=True, check=False)
+    offered = {int(major) for major in re.findall(r"^postgresql-(\d+)-postgis-3$", listed.stdout, re.MULTILINE)}
+    usable = {major for major in offered if major >= postgres.OLDEST_MAJOR}
+    if not usable:
+        raise LocalError(f"This release offers no PostGIS for PostgreSQL {postgres.OLDEST_MAJOR} or newer.")
+    installed = {one.major for one in postgres.installations()} & usable
+    return f"postgresql-{max(installed or usable)}-postgis-3"
+
+
+def _run(argv: list[str]) -> None:
+    with LOG.open("ab") as log:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        raise LocalError(f"Failed: {' '.join(argv)}. The end of {LOG}:\n{tail(LOG)}")

@@ -1,0 +1,64 @@
+"""Where local commands keep things: all under `var/` of the clone, except a cluster its user could not reach there."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTSIDE = Path("/var/lib/doorstep")
+FOLDER_VARIABLE = "DOORSTEP_FOLDER"  # tells a command the folder of the services it was started with
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The folder of one command: its servers' data, logs and process ids."""
+
+    root: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "var" / self.name
+
+    @property
+    def lock(self) -> Path:
+        """Beside the folder, so that removing the folder does not remove the lock."""
+        return self.root / "var" / f"{self.name}.lock"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def server_pids(self) -> Path:
+        return self.folder / "pids" / "servers"
+
+    @property
+    def command_pids(self) -> Path:
+        """What the command itself starts: web, worker, beat."""
+        return command_pids(self.folder)
+
+    @property
+    def outside(self) -> Path:
+        """For a clone whose parents only root may enter."""
+        digest = sha256(str(self.root).encode()).hexdigest()[:16]
+        return OUTSIDE / digest / self.name
+
+    def remove(self) -> None:
+        """Forget everything kept so far."""
+        for folder in (self.folder, self.outside):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+    def create(self) -> None:
+        """The folder, its owner's alone to write; `PermissionError` when it is somebody else's."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.folder, os.W_OK):
+            raise PermissionError(13, "it belongs to somebody else", str(self.folder))
+
+
+def command_pids(folder: Path) -> Path:
+    """Where a command that was given this folder records what it starts, to be ended if the command is killed."""
+    return folder / "pids" / "command"

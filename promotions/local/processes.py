@@ -1,0 +1,134 @@
+"""Long-running children: started on record, stopped by process id, and found again after a killed command."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from promotions.local.console import say
+
+POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The user a child runs as; only root may choose another than itself."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What to start and where it writes. `pid_folder` remembers it for `stop_recorded`."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    log: Path
+    pid_folder: Path
+    cwd: Path
+    account: Account | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A started process, leader of its own session, so that a Ctrl-C in the terminal reaches it only through us."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    record: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+
+def start(recipe: Recipe) -> Child:
+    """Start the recipe with its output appended to its log, and record the process id."""
+    recipe.log.parent.mkdir(parents=True, exist_ok=True)
+    recipe.pid_folder.mkdir(parents=True, exist_ok=True)
+    with recipe.log.open("ab") as log:
+        process = subprocess.Popen(
+            recipe.argv,
+            env=dict(recipe.env),
+            cwd=recipe.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=recipe.account.uid if recipe.account else None,
+            group=recipe.account.gid if recipe.account else None,
+            extra_groups=[] if recipe.account else None,
+        )
+    record = recipe.pid_folder / f"{recipe.name}-{process.pid}.pid"
+    record.write_text(started_at(process.pid) or "", encoding="utf-8")
+    return Child(recipe.name, process, recipe.log, record)
+
+
+def stop(child: Child, *, first: signal.Signals = signal.SIGTERM, grace_s: float = 15) -> None:
+    """Ask the child to end, then end it and whatever is left of its group. Repeatable."""
+    if child.is_running():
+        with suppress(ProcessLookupError):
+            child.process.send_signal(first)
+        with suppress(subprocess.TimeoutExpired):
+            child.process.wait(timeout=grace_s)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.process.wait()
+    child.record.unlink(missing_ok=True)
+
+
+def started_at(pid: int) -> str | None:
+    """When the process began, in the system's own words: a reused process id has another mark. None: no such process.
+
+    A zombie counts as gone: in a container nobody may ever reap it.
+    """
+    if not Path("/proc/self/stat").exists():
+        listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return listed.stdout.strip() or None
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, start_ticks = fields[0], fields[19]
+    return None if state in "ZX" else start_ticks
+
+
+def stop_recorded(pid_folder: Path, *, grace_s: float = 20) -> list[str]:
+    """End what an earlier command started and could not stop itself (it was killed); names of what was ended.
+
+    A process is ended only if it began at the recorded moment, so a stranger with a reused id is never touched.
+    """
+    ended = []
+    for record in sorted(pid_folder.glob("*.pid")):
+        name, _, pid_text = record.stem.rpartition("-")
+        pid, mark = int(pid_text), record.read_text(encoding="utf-8")
+        if mark and started_at(pid) == mark:
+            say(f"Ending {name} (process {pid}), left over from an earlier command.")
+            end(pid, grace_s=grace_s)
+            ended.append(name)
+        record.unlink(missing_ok=True)
+    return ended
+
+
+def end(pid: int, *, grace_s: float = 20) -> None:
+    """End a process that is not our child, and its group. The caller has made sure that it is ours to end."""
+    mark = started_at(pid)
+    # SIGINT is PostgreSQL's "fast" shutdown; its SIGTERM would wait for every client to leave.
+    for signum in (signal.SIGINT, signal.SIGKILL):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signum)
+        deadline = time.monotonic() + grace_s
+        while mark is not None and started_at(pid) == mark and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        if started_at(pid) != mark:
+            return

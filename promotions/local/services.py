@@ -1,0 +1,48 @@
+"""The private services of one command: started if no address was given, stopped whatever happens."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+from promotions.local import postgres, redis
+from promotions.local.interrupts import Interrupts
+from promotions.local.lock import held
+from promotions.local.places import FOLDER_VARIABLE, Place
+from promotions.local.processes import stop_recorded
+
+
+@contextmanager
+def private_services(
+    place: Place, *, keep: bool, durable: bool, environment: Mapping[str, str], interrupts: Interrupts
+) -> Iterator[dict[str, str]]:
+    """The environment for a command that needs PostgreSQL and Redis.
+
+    An address already in the environment is used as it is and nothing of that kind is started. Without `keep` the
+    place starts empty; without `durable` a power cut may lose its database. What an earlier command of the same place
+    left running is ended first.
+    """
+    with held(place.lock, what=f"var/{place.name}"), ExitStack() as stack:
+        stop_recorded(place.command_pids)
+        stop_recorded(place.server_pids)
+        if not keep:
+            place.remove()
+        place.create()
+        added = {FOLDER_VARIABLE: str(place.folder)}
+        if not environment.get("DATABASE_URL"):
+            interrupts.check()
+            cluster = postgres.start_cluster(place, durable=durable)
+            stack.callback(postgres.stop_cluster, cluster.child)
+            added["DATABASE_URL"] = cluster.url
+        if not environment.get("REDIS_URL"):
+            interrupts.check()
+            server = redis.start_server(place)
+            stack.callback(redis.stop_server, server.child)
+            added["REDIS_URL"] = server.url
+        interrupts.check()
+        stack.callback(stop_recorded, place.command_pids)
+        yield {**environment, **added}
+
+
+def default_environment() -> dict[str, str]:
+    """The caller's environment, in development mode unless it says otherwise."""
+    return {"DEBUG": "1", **os.environ, "DJANGO_SETTINGS_MODULE": "promotions.settings"}

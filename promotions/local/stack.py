@@ -1,0 +1,203 @@
+"""The product's processes, web + worker + beat, started together and watched: for `make run`, demo and tests."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from types import TracebackType
+
+from promotions.local import ports, processes
+from promotions.local.console import tail
+from promotions.local.errors import LocalError
+from promotions.local.places import FOLDER_VARIABLE, ROOT, command_pids
+from promotions.local.processes import Child, Recipe
+
+START_TIMEOUT_S = 90
+STOP_GRACE_S = 25
+WEB_TRIES = 3
+ORDER = ("web", "worker", "beat")
+
+
+class StackError(LocalError):
+    """A process of the stack did not start, or died; says which, with the end of its log."""
+
+
+class Stack:
+    """`with Stack(env=…) as stack:` serves at `stack.base_url` until the block ends.
+
+    `env` must hold DATABASE_URL and REDIS_URL of a migrated database. Logs go to `folder`/log/{web,worker,beat}.log;
+    `folder` is by default the one of the services the caller was started with.
+    """
+
+    def __init__(
+        self,
+        *,
+        env: Mapping[str, str],
+        folder: Path | None = None,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        worker_concurrency: int = 2,
+    ) -> None:
+        given = env.get(FOLDER_VARIABLE)
+        self.folder = folder or (Path(given) if given else ROOT / "var" / "stack")
+        self.env = {**env, "PYTHONUNBUFFERED": "1"}
+        self.host = host
+        self.port = port or ports.free_port()
+        self._port_is_fixed = port is not None
+        self._worker_concurrency = worker_concurrency
+        self._pids = command_pids(Path(given) if given else self.folder)
+        self._children: dict[str, Child] = {}
+
+    def __enter__(self) -> "Stack":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def base_url(self) -> str:
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
+        return f"http://{host}:{self.port}"
+
+    def start(self, *, while_waiting: Callable[[], None] = lambda: None, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Start all three and return when the web process says it is ready and the worker takes work.
+
+        `while_waiting` is called again and again; it may raise to give up. Whatever ends the start stops everything.
+        """
+        try:
+            for name in ORDER:
+                self.launch(name)
+            self.wait_until_ready(while_waiting=while_waiting, timeout_s=timeout_s)
+        except BaseException:
+            self.stop()
+            raise
+
+    def launch(self, name: str) -> None:
+        """Start one process without waiting for it: after `kill`, or to begin with."""
+        if name in self._children:
+            raise StackError(f"{name} is already running.")
+        argv = {"web": self._web, "worker": self._worker, "beat": self._beat}[name]()
+        log = self.folder / "log" / f"{name}.log"
+        log.unlink(missing_ok=True)
+        self._children[name] = processes.start(
+            Recipe(name=name, argv=argv, env=self.env, log=log, pid_folder=self._pids, cwd=ROOT)
+        )
+
+    def wait_until_ready(
+        self, *, while_waiting: Callable[[], None] = lambda: None, timeout_s: float = START_TIMEOUT_S
+    ) -> None:
+        """Return when every launched process answers; a `StackError` says who does not."""
+        deadline = time.monotonic() + timeout_s
+        tries = WEB_TRIES
+        while waiting_for := self._first_not_ready():
+            while_waiting()
+            if not self._port_is_fixed and tries > 1 and self._lost_its_port():
+                tries -= 1
+                self.kill("web")
+                self.port = ports.free_port()
+                self.launch("web")
+            self.check()
+            if time.monotonic() > deadline:
+                raise StackError(self._report(waiting_for, f"is not ready after {timeout_s:.0f} s"))
+            time.sleep(processes.POLL_S)
+
+    def check(self) -> None:
+        """Raise when a process has ended by itself."""
+        for name, child in self._children.items():
+            if not child.is_running():
+                raise StackError(self._report(name, f"ended by itself with code {child.process.returncode}"))
+
+    def wait(self, *, while_waiting: Callable[[], None]) -> None:
+        """Watch the processes until `while_waiting` raises or one of them ends."""
+        while True:
+            while_waiting()
+            self.check()
+            time.sleep(0.2)
+
+    def pid(self, name: str) -> int:
+        """The process id of `web`, `worker` (the parent of its pool) or `beat`."""
+        return self._children[name].pid
+
+    def log(self, name: str) -> Path:
+        """The log of one process."""
+        return self.folder / "log" / f"{name}.log"
+
+    def kill(self, name: str) -> None:
+        """SIGKILL the process and its whole group, as a power cut would; `launch` starts it again."""
+        child = self._children.pop(name)
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        processes.stop(child, grace_s=5)
+
+    def stop(self, *, grace_s: float = STOP_GRACE_S) -> None:
+        """Ask all at once to end, then end each. Repeatable."""
+        for child in self._children.values():
+            with suppress(ProcessLookupError):
+                child.process.terminate()
+        deadline = time.monotonic() + grace_s
+        while self._children:
+            _, child = self._children.popitem()
+            processes.stop(child, grace_s=max(0.1, deadline - time.monotonic()))
+
+    def _web(self) -> Sequence[str]:
+        listen = ("--host", self.host, "--port", str(self.port), "--no-access-log")
+        return (
+            *(sys.executable, "-m", "uvicorn", "promotions.asgi:application"),
+            *(*listen, "--loop", "uvloop", "--http", "httptools", "--timeout-graceful-shutdown", "5"),
+        )
+
+    def _worker(self) -> Sequence[str]:
+        # Several stacks may share one broker, in the tests: node names must differ.
+        node = f"doorstep-{os.getpid()}-{self.port}@%h"
+        return (
+            *(sys.executable, "-m", "celery", "-A", "promotions.celery", "worker", "--loglevel", "INFO"),
+            *("--concurrency", str(self._worker_concurrency), "-n", node, "-O", "fair"),
+            *("--without-gossip", "--without-mingle"),
+        )
+
+    def _beat(self) -> Sequence[str]:
+        schedule = str(self.folder / "beat-schedule")
+        return (
+            *(sys.executable, "-m", "celery", "-A", "promotions.celery", "beat", "--loglevel", "INFO"),
+            *("-s", schedule, "--pidfile", ""),
+        )
+
+    def _first_not_ready(self) -> str | None:
+        if "worker" in self._children and not self._worker_is_ready():
+            return "worker"
+        if "web" in self._children and not self._web_is_ready():
+            return "web"
+        return None
+
+    def _worker_is_ready(self) -> bool:
+        """Celery's own line; `inspect ping` would take seconds."""
+        try:
+            return b" ready." in self.log("worker").read_bytes()
+        except FileNotFoundError:
+            return False
+
+    def _web_is_ready(self) -> bool:
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
+        connection = HTTPConnection(host, self.port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _lost_its_port(self) -> bool:
+        """Whether somebody else took the free port between our look and the web process's start."""
+        child = self._children.get("web")
+        return child is not None and not child.is_running() and "address already in use" in tail(child.log)
+
+    def _report(self, name: str, what: str) -> str:
+        return f"{name} {what}. The end of {self.log(name)}:\n{tail(self.log(name))}"
