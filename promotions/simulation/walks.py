@@ -1,0 +1,201 @@
+"""How people move: street-like routes at human speed, strung together into one day's itinerary. Pure."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from random import Random
+
+import numpy as np
+
+from promotions.simulation.city import City, FloatArray, Point
+
+WALK_MPS = (1.1, 1.5)
+CYCLE_MPS = (3.8, 5.5)
+METRO_MPS = (7.0, 11.0)
+
+# A passer-by is through a fence in less than this; whoever means to stay is in it for longer than `STAY_S`.
+# Nobody does anything in between, so that what counts as a visit is never a matter of taste.
+PASS_S = 110.0
+STAY_S = 300.0
+
+ROUTE_TRIES = 60
+STEP_M = 2.0
+# Crossing a fence again within this time would look like staying there.
+AGAIN_S = 900.0
+
+
+class Motion(StrEnum):
+    """What a person is doing during a leg."""
+
+    REST = "rest"
+    WALK = "walk"
+    CYCLE = "cycle"
+    METRO = "metro"
+    STAY = "stay"
+
+
+SPEEDS_MPS = {Motion.WALK: WALK_MPS, Motion.CYCLE: CYCLE_MPS, Motion.METRO: METRO_MPS}
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One thing done without a break: a line walked at even speed, or one place kept. `shop` is set while staying."""
+
+    motion: Motion
+    start_s: float
+    end_s: float
+    points: tuple[Point, ...]
+    shop: int | None = None
+
+    def position_at(self, at_s: float) -> Point:
+        """Where the person is; the ends of the leg before and after it."""
+        if len(self.points) == 1 or self.end_s <= self.start_s:
+            return self.points[-1]
+        xs, ys, lengths = _polyline(self.points)
+        share = min(1.0, max(0.0, (at_s - self.start_s) / (self.end_s - self.start_s)))
+        along_m = share * lengths[-1]
+        return (float(np.interp(along_m, lengths, xs)), float(np.interp(along_m, lengths, ys)))
+
+    def cut_at(self, at_s: float) -> "Leg":
+        """The part of the leg before an instant inside it."""
+        xs, ys, lengths = _polyline(self.points)
+        along_m = (at_s - self.start_s) / (self.end_s - self.start_s) * lengths[-1]
+        kept = [point for point, length in zip(self.points, lengths, strict=True) if length < along_m]
+        return Leg(self.motion, self.start_s, at_s, (*kept, self.position_at(at_s)), self.shop)
+
+
+@dataclass(slots=True)
+class Itinerary:
+    """A person's day as legs without holes between them. May be diverted while it is being lived."""
+
+    legs: list[Leg]
+    _starts: list[float] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._index()
+
+    def _index(self) -> None:
+        self._starts = [leg.start_s for leg in self.legs]
+
+    def leg_at(self, at_s: float) -> Leg:
+        """The leg under way; the last one from the end on."""
+        return self.legs[max(0, bisect_right(self._starts, at_s) - 1)]
+
+    def position_at(self, at_s: float) -> Point:
+        """Where the person truly is."""
+        return self.leg_at(at_s).position_at(at_s)
+
+    def legs_after(self, at_s: float) -> list[Leg]:
+        """Legs that have not begun."""
+        return self.legs[bisect_right(self._starts, at_s) :]
+
+    def divert(self, at_s: float, legs: Sequence[Leg]) -> None:
+        """Drop what was planned from this instant on and do this instead."""
+        current = self.leg_at(at_s)
+        kept = [leg for leg in self.legs if leg.end_s <= at_s]
+        if current.start_s < at_s < current.end_s:
+            kept.append(current.cut_at(at_s))
+        self.legs = [*kept, *legs]
+        self._index()
+
+
+def _polyline(points: Sequence[Point]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The line's corners and how far along it each one lies, metres."""
+    xs = np.array([point[0] for point in points])
+    ys = np.array([point[1] for point in points])
+    return xs, ys, np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(xs), np.diff(ys)))])
+
+
+def length_m(points: Sequence[Point]) -> float:
+    """Length of a line."""
+    return float(_polyline(points)[2][-1])
+
+
+def sample_line(points: Sequence[Point], step_m: float) -> tuple[FloatArray, FloatArray]:
+    """Points on the line at even distances, both ends among them."""
+    xs, ys, lengths = _polyline(points)
+    along = np.linspace(0.0, lengths[-1], max(2, math.ceil(lengths[-1] / step_m) + 1))
+    return np.interp(along, lengths, xs), np.interp(along, lengths, ys)
+
+
+def street_line(rng: Random, start: Point, end: Point) -> tuple[Point, ...]:
+    """A line as streets would have it: stairs along two directions at right angles, in one to three steps."""
+    axis = rng.uniform(0, math.pi / 2)
+    along = (math.cos(axis), math.sin(axis))
+    across = (-along[1], along[0])
+    gap = (end[0] - start[0], end[1] - start[1])
+    parts = (gap[0] * along[0] + gap[1] * along[1], gap[0] * across[0] + gap[1] * across[1])
+    axes, steps = [(along, parts[0]), (across, parts[1])], rng.randint(1, 3)
+    rng.shuffle(axes)
+    line, here = [start], start
+    for _ in range(steps):
+        for direction, distance_m in axes:
+            here = (here[0] + direction[0] * distance_m / steps, here[1] + direction[1] * distance_m / steps)
+            line.append((here[0] + rng.uniform(-3, 3), here[1] + rng.uniform(-3, 3)))
+    return (*line[:-1], end)
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """From where to where, how, which shops it may go into (its own ends), and which it must not even brush."""
+
+    start: Point
+    end: Point
+    motion: Motion = Motion.WALK
+    via: tuple[Point, ...] = ()
+    leaves: int | None = None
+    enters: int | None = None
+    avoids: frozenset[int] = frozenset()
+
+
+def plan_trip(city: City, rng: Random, trip: Trip, start_s: float) -> Leg:
+    """A leg along streets that passes every fence quickly or not at all.
+
+    Tries detours, then a faster way of moving. Errors: ValueError when even that dawdles in some fence.
+    """
+    faster = {Motion.WALK: (Motion.WALK, Motion.CYCLE, Motion.METRO), Motion.CYCLE: (Motion.CYCLE, Motion.METRO)}
+    for motion in faster.get(trip.motion, (trip.motion,)):
+        for attempt in range(ROUTE_TRIES):
+            line = _draw_line(rng, trip, detour_m=0.0 if attempt < 10 else 12.0 * attempt)
+            speed_mps = rng.uniform(*SPEEDS_MPS[motion])
+            if is_clear(city, line, speed_mps, trip):
+                return Leg(motion, start_s, start_s + length_m(line) / speed_mps, line)
+    raise ValueError(f"no way from {trip.start} to {trip.end} that passes every fence quickly")
+
+
+def _draw_line(rng: Random, trip: Trip, *, detour_m: float) -> tuple[Point, ...]:
+    stops = [trip.start, *trip.via, trip.end]
+    if detour_m and not trip.via:
+        middle = ((trip.start[0] + trip.end[0]) / 2, (trip.start[1] + trip.end[1]) / 2)
+        stops.insert(1, (middle[0] + rng.gauss(0, detour_m), middle[1] + rng.gauss(0, detour_m)))
+    line: list[Point] = [trip.start]
+    for start, end in zip(stops, stops[1:], strict=False):
+        line.extend(street_line(rng, start, end)[1:])
+    return tuple(line)
+
+
+def is_clear(city: City, line: Sequence[Point], speed_mps: float, trip: Trip) -> bool:
+    """Whether nobody could take this way for a stay: through foreign fences fast, out of and into its own ends once."""
+    xs, ys = sample_line(line, STEP_M)
+    step_s = length_m(line) / (len(xs) - 1) / speed_mps
+    for index, shop in enumerate(city.shops):
+        inside = shop.ground.contains(xs, ys)
+        if index == trip.leaves:
+            inside = inside[int(np.argmin(inside)) :] if not inside.all() else inside[:0]
+        if index == trip.enters:
+            inside = inside[: len(inside) - int(np.argmin(inside[::-1]))] if not inside.all() else inside[:0]
+            if inside.any():
+                return False
+        if np.count_nonzero(inside) * step_s >= (0 if index in trip.avoids and inside.any() else PASS_S):
+            return False
+    return True
+
+
+def shops_brushed(city: City, legs: Sequence[Leg], *, since_s: float) -> frozenset[int]:
+    """Shops whose fence was crossed on the way lately; crossing one again so soon would look like staying there."""
+    lines = [sample_line(leg.points, STEP_M) for leg in legs if leg.end_s >= since_s and len(leg.points) > 1]
+    return frozenset(
+        index for index, shop in enumerate(city.shops) if any(shop.ground.contains(xs, ys).any() for xs, ys in lines)
+    )
