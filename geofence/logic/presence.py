@@ -236,8 +236,12 @@ class PresenceMachine:
         self.departing_at = None
 
     def _count_inside(self, fix: Observation) -> None:
-        if self.barred and self.last_inside_at is not None:
-            self.barred = fix.fix_at - self.last_inside_at < self._rules.barred_s
+        if self.last_inside_at is not None:
+            away_s = fix.fix_at - self.last_inside_at
+            self.barred = self.barred and away_s < self._rules.barred_s
+            # Vague fixes in between bridge a gap, but do not make one run of two stays.
+            if away_s > self._rules.gap_s and self.state in (Phase.OUTSIDE, Phase.LINGERING):
+                self._forget_run()
         if self.inside_since_at is None:
             self.inside_since_at = fix.fix_at
         self.last_inside_at = fix.fix_at
