@@ -1,0 +1,431 @@
+"""Who may be spoken to: every campaign at every transition gets one decision, with its reason.
+
+`GATES` below is the order. The arm is read after the last gate, and nothing before it depends on it, so that the two
+arms differ in the message alone. Decisions of a batch see each other: caps count what was just decided.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from notifications.logic.policy import QuietHours, is_quiet
+from promotions.logic.holdout import Arm, Layer, assign_arm
+from promotions.logic.schedule import (
+    ClosedReason,
+    Schedule,
+    TimeWindow,
+    closed_reason,
+    local_date,
+    open_window,
+    store_is_open,
+    store_opening,
+)
+
+CONSENT_GEO_MATCH = "geo_match"
+CONSENT_MESSAGES = "messages"
+
+Trigger = Literal["approach", "enter", "dwell"]
+Role = Literal["store", "approach"]
+TransitionKind = Literal["enter", "dwell", "exit"]
+
+# Which transition at which fence a campaign waits for.
+_AWAITED: Mapping[Trigger, tuple[Role, TransitionKind]] = {
+    "approach": ("approach", "enter"),
+    "enter": ("store", "enter"),
+    "dwell": ("store", "dwell"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignFacts:
+    """A campaign as far as it decides who hears of it. `message_cap_per_device` None: no cap.
+
+    `notifies` false: it has no message and is found in the app. `stop_issuing`: paused.
+    """
+
+    id: int
+    kind: str
+    trigger: Trigger
+    priority: int
+    holdout_share: float
+    salt: str
+    schedule: Schedule
+    store_ids: frozenset[int]
+    message_cap_per_device: int | None
+    minimum_notify_level: int
+    message_ttl_s: int
+    notifies: bool = True
+    stop_issuing: bool = False
+    is_live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """A store's clock and hours; `hours` from `parse_hours`."""
+
+    id: int
+    zone: ZoneInfo
+    hours: tuple[TimeWindow, ...]
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """What a device agreed to and what it had before this batch, both arms counted alike.
+
+    `opportunities_by_campaign`: how many in all; `days_by_campaign`: on which of the store's days, at least the last
+    two; `opportunities_by_day`: over all brands. What is missing is none.
+    """
+
+    id: UUID
+    consents: frozenset[str]
+    is_reachable: bool
+    is_active: bool = True
+    unlocked_campaign_ids: frozenset[int] = frozenset()
+    opportunities_by_campaign: Mapping[int, int] = field(default_factory=dict)
+    days_by_campaign: Mapping[int, frozenset[date]] = field(default_factory=dict)
+    opportunities_by_day: Mapping[date, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionFacts:
+    """A device crossed a fence, or stayed. `level`: how sure we are; `flags`: the fix's own, carried along."""
+
+    device_id: UUID
+    store_id: int
+    geofence_id: int
+    role: Role
+    kind: TransitionKind
+    fix_time: datetime
+    received_at: datetime
+    level: int
+    distance_m: float
+    visit_id: UUID | None = None
+    flags: int = 0
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the decisions of one batch need, by id. A device or store that is not in here is unknown."""
+
+    campaigns: Sequence[CampaignFacts]
+    stores: Mapping[int, StoreFacts]
+    devices: Mapping[UUID, DeviceFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The deployment's own rules. `messages_per_day` counts all brands; None: no cap."""
+
+    quiet_hours: QuietHours | None
+    messages_per_day: int | None
+    max_lateness_s: float = 600.0
+
+
+class Outcome(StrEnum):
+    """Whether the device passed every gate."""
+
+    OPPORTUNITY = "opportunity"
+    REFUSED = "refused"
+
+
+class Reason(StrEnum):
+    """Why; stable, in the order of the gates."""
+
+    ELIGIBLE = "eligible"
+    DEVICE_UNKNOWN = "device_unknown"
+    DEVICE_INACTIVE = "device_inactive"
+    NO_GEO_MATCH_CONSENT = "no_geo_match_consent"
+    NO_MESSAGES_CONSENT = "no_messages_consent"
+    UNREACHABLE = "unreachable"
+    STORE_UNKNOWN = "store_unknown"
+    STORE_INACTIVE = "store_inactive"
+    CAMPAIGN_NOT_LIVE = "campaign_not_live"
+    CAMPAIGN_PAUSED = "campaign_paused"
+    CAMPAIGN_SILENT = "campaign_silent"
+    BEFORE_START = "before_start"
+    AFTER_END = "after_end"
+    OUTSIDE_WINDOW = "outside_window"
+    STORE_CLOSED = "store_closed"
+    OTHER_TRIGGER = "other_trigger"
+    LEVEL_TOO_LOW = "level_too_low"
+    TOO_LATE = "too_late"
+    QUIET_HOURS = "quiet_hours"
+    ALREADY_UNLOCKED = "already_unlocked"
+    CAMPAIGN_CAP = "campaign_cap"
+    ALREADY_TODAY = "already_today"
+    DAILY_CAP = "daily_cap"
+    LOST_CONFLICT = "lost_conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of one campaign at one transition.
+
+    An opportunity has `arm`, `planned_at` and `expires_at`; a refusal has none of them. `local_on` is the store's day
+    of the fix, None only where the store is unknown. `lost_to` is the campaign that won the moment.
+    """
+
+    transition: TransitionFacts
+    campaign_id: int
+    outcome: Outcome
+    reason: Reason
+    local_on: date | None
+    arm: Arm | None = None
+    planned_at: datetime | None = None
+    expires_at: datetime | None = None
+    lost_to: int | None = None
+
+    @property
+    def device_id(self) -> UUID:
+        return self.transition.device_id
+
+    @property
+    def store_id(self) -> int:
+        return self.transition.store_id
+
+
+class _Memory:
+    """What a device had so far, moving on within the batch."""
+
+    __slots__ = ("by_campaign", "by_day", "days_by_campaign")
+
+    def __init__(self, device: DeviceFacts) -> None:
+        self.by_campaign = defaultdict(int, device.opportunities_by_campaign)
+        self.by_day = defaultdict(int, device.opportunities_by_day)
+        self.days_by_campaign = defaultdict[int, frozenset[date]](frozenset, device.days_by_campaign)
+
+    def remember(self, campaign_id: int, local_on: date) -> None:
+        self.by_campaign[campaign_id] += 1
+        self.by_day[local_on] += 1
+        self.days_by_campaign[campaign_id] |= {local_on}
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One campaign at one transition, with all that the gates look at."""
+
+    transition: TransitionFacts
+    campaign: CampaignFacts
+    device: DeviceFacts
+    store: StoreFacts
+    memory: _Memory
+    rules: Rules
+    now: datetime
+    local_on: date
+
+
+Gate = Callable[[_Case], Reason | None]
+
+_CLOSED: Mapping[ClosedReason, Reason] = {
+    ClosedReason.BEFORE_START: Reason.BEFORE_START,
+    ClosedReason.AFTER_END: Reason.AFTER_END,
+    ClosedReason.OUTSIDE_WINDOW: Reason.OUTSIDE_WINDOW,
+}
+
+
+def _consent(case: _Case) -> Reason | None:
+    if not case.device.is_active:
+        return Reason.DEVICE_INACTIVE
+    if CONSENT_GEO_MATCH not in case.device.consents:
+        return Reason.NO_GEO_MATCH_CONSENT
+    return None if CONSENT_MESSAGES in case.device.consents else Reason.NO_MESSAGES_CONSENT
+
+
+def _reachable(case: _Case) -> Reason | None:
+    return None if case.device.is_reachable else Reason.UNREACHABLE
+
+
+def _campaign_live(case: _Case) -> Reason | None:
+    if not case.campaign.is_live:
+        return Reason.CAMPAIGN_NOT_LIVE
+    if case.campaign.stop_issuing:
+        return Reason.CAMPAIGN_PAUSED
+    return None if case.campaign.notifies else Reason.CAMPAIGN_SILENT
+
+
+def _campaign_window(case: _Case) -> Reason | None:
+    closed = closed_reason(case.campaign.schedule, case.transition.fix_time, case.store.zone)
+    return _CLOSED[closed] if closed else None
+
+
+def _store_open(case: _Case) -> Reason | None:
+    if not case.store.is_active:
+        return Reason.STORE_INACTIVE
+    is_open = store_is_open(case.store.hours, case.transition.fix_time, case.store.zone)
+    return None if is_open else Reason.STORE_CLOSED
+
+
+def _trigger(case: _Case) -> Reason | None:
+    happened = (case.transition.role, case.transition.kind)
+    return None if happened == _AWAITED[case.campaign.trigger] else Reason.OTHER_TRIGGER
+
+
+def _level(case: _Case) -> Reason | None:
+    return None if case.transition.level >= case.campaign.minimum_notify_level else Reason.LEVEL_TOO_LOW
+
+
+def _expiry(case: _Case) -> datetime:
+    """When a message is no longer worth sending: its life, the window's end or closing time, whichever is first."""
+    fix_time, zone = case.transition.fix_time, case.store.zone
+    openings = (open_window(case.campaign.schedule, fix_time, zone), store_opening(case.store.hours, fix_time, zone))
+    ends_at = [opening.ends_at for opening in openings if opening]
+    return min([fix_time + timedelta(seconds=case.campaign.message_ttl_s), *ends_at])
+
+
+def _lateness(case: _Case) -> Reason | None:
+    """Arrival decides whether a message may still go; so does our own delay, once it has eaten the message's life."""
+    lateness_s = (case.transition.received_at - case.transition.fix_time).total_seconds()
+    is_late = lateness_s > case.rules.max_lateness_s or case.now >= _expiry(case)
+    return Reason.TOO_LATE if is_late else None
+
+
+def _quiet_hours(case: _Case) -> Reason | None:
+    """At the moment the message would go, which is now, not when the fix was taken."""
+    return Reason.QUIET_HOURS if is_quiet(case.rules.quiet_hours, case.now, case.store.zone) else None
+
+
+def _unlocked(case: _Case) -> Reason | None:
+    return Reason.ALREADY_UNLOCKED if case.campaign.id in case.device.unlocked_campaign_ids else None
+
+
+def _reached(count: int, cap: int | None) -> bool:
+    return cap is not None and count >= cap
+
+
+def _caps(case: _Case) -> Reason | None:
+    if _reached(case.memory.by_campaign[case.campaign.id], case.campaign.message_cap_per_device):
+        return Reason.CAMPAIGN_CAP
+    if case.local_on in case.memory.days_by_campaign[case.campaign.id]:
+        return Reason.ALREADY_TODAY
+    if _reached(case.memory.by_day[case.local_on], case.rules.messages_per_day):
+        return Reason.DAILY_CAP
+    return None
+
+
+# The order of the product: whom we may speak to, whether it is the time and place, whether it is still worth it,
+# whether it is too much. Conflicts between campaigns come after these, and the arm after everything.
+GATES: tuple[Gate, ...] = (
+    _consent,
+    _reachable,
+    _campaign_live,
+    _campaign_window,
+    _store_open,
+    _trigger,
+    _level,
+    _lateness,
+    _quiet_hours,
+    _unlocked,
+    _caps,
+)
+
+
+def _first_objection(case: _Case) -> Reason | None:
+    return next((reason for gate in GATES if (reason := gate(case)) is not None), None)
+
+
+def tie_break(campaign_id: int, device_id: UUID) -> bytes:
+    """A fair and repeatable last word between equal campaigns. Without the salt, so that no arm follows from it."""
+    return hashlib.sha256(f"conflict|{campaign_id}|{device_id}".encode()).digest()
+
+
+def _rank(case: _Case) -> tuple[int, float, date, bytes, int]:
+    """The smallest wins the moment: highest priority, nearest fence, earliest last day, then the hash.
+
+    The store's id decides between two stores of one campaign at the same distance, so that no order of input matters.
+    """
+    campaign, transition = case.campaign, case.transition
+    fair = tie_break(campaign.id, transition.device_id)
+    return (-campaign.priority, transition.distance_m, campaign.schedule.ends_on, fair, transition.store_id)
+
+
+def _refuse(case: _Case, reason: Reason, lost_to: int | None = None) -> Decision:
+    return Decision(case.transition, case.campaign.id, Outcome.REFUSED, reason, case.local_on, lost_to=lost_to)
+
+
+def _grant(case: _Case) -> Decision:
+    campaign = case.campaign
+    return Decision(
+        case.transition,
+        campaign.id,
+        Outcome.OPPORTUNITY,
+        Reason.ELIGIBLE,
+        case.local_on,
+        arm=assign_arm(campaign.salt, Layer.CAMPAIGN, case.device.id, campaign.holdout_share),
+        planned_at=case.now,
+        expires_at=_expiry(case),
+    )
+
+
+def _lose(case: _Case, winner: _Case) -> Decision:
+    # The same campaign at two stores whose fences overlap has spoken already, from the nearer one.
+    if case.campaign.id == winner.campaign.id:
+        return _refuse(case, Reason.ALREADY_TODAY)
+    return _refuse(case, Reason.LOST_CONFLICT, lost_to=winner.campaign.id)
+
+
+def _settle_moment(cases: Sequence[_Case]) -> list[Decision]:
+    """The decisions on all campaigns that want one device at one moment: at most one gets it, in either arm."""
+    decisions: list[Decision] = []
+    rivals: list[_Case] = []
+    for case in cases:
+        objection = _first_objection(case)
+        if objection:
+            decisions.append(_refuse(case, objection))
+        else:
+            rivals.append(case)
+    if rivals:
+        winner, *losers = sorted(rivals, key=_rank)
+        winner.memory.remember(winner.campaign.id, winner.local_on)
+        decisions.append(_grant(winner))
+        decisions += [_lose(case, winner) for case in losers]
+    return decisions
+
+
+def _refuse_unknown(transition: TransitionFacts, campaigns: Sequence[CampaignFacts], facts: Facts) -> list[Decision]:
+    """A device erased or a store removed since the fix came in."""
+    store = facts.stores.get(transition.store_id)
+    reason = Reason.STORE_UNKNOWN if transition.device_id in facts.devices else Reason.DEVICE_UNKNOWN
+    local_on = local_date(transition.fix_time, store.zone) if store else None
+    return [Decision(transition, campaign.id, Outcome.REFUSED, reason, local_on) for campaign in campaigns]
+
+
+def decide(
+    transitions: Sequence[TransitionFacts], facts: Facts, rules: Rules, *, now: datetime
+) -> tuple[Decision, ...]:
+    """One decision per transition and campaign of its store, ordered by fix time, a device's own moments together.
+
+    Steps: put each device's transitions in the order of their fixes · run the gates · settle conflicts between
+    campaigns that want the same device at the same moment · count what was granted · read the arm.
+    """
+    campaigns_at = defaultdict[int, list[CampaignFacts]](list)
+    for campaign in facts.campaigns:
+        for store_id in campaign.store_ids:
+            campaigns_at[store_id].append(campaign)
+    memories = {device_id: _Memory(device) for device_id, device in facts.devices.items()}
+    moments = defaultdict[tuple[datetime, UUID], list[TransitionFacts]](list)
+    for transition in transitions:
+        moments[transition.fix_time, transition.device_id].append(transition)
+
+    decisions: list[Decision] = []
+    for _, together in sorted(moments.items()):
+        cases: list[_Case] = []
+        for transition in together:
+            campaigns = campaigns_at[transition.store_id]
+            device, store = facts.devices.get(transition.device_id), facts.stores.get(transition.store_id)
+            if device is None or store is None:
+                decisions += _refuse_unknown(transition, campaigns, facts)
+                continue
+            memory, local_on = memories[device.id], local_date(transition.fix_time, store.zone)
+            cases += [
+                _Case(transition, campaign, device, store, memory, rules, now, local_on) for campaign in campaigns
+            ]
+        decisions += _settle_moment(cases)
+    return tuple(decisions)
