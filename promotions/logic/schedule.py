@@ -188,9 +188,11 @@ def _weekly_is_open(windows: tuple[TimeWindow, ...], instant: datetime, zone: Zo
     )
 
 
-def _around(windows: tuple[TimeWindow, ...], instant: datetime, zone: ZoneInfo) -> list[Opening]:
-    day, horizon = local_date(instant, zone), timedelta(days=HORIZON_DAYS)
-    return _weekly_openings(windows, day - horizon, day + horizon, zone)
+@lru_cache(maxsize=4_096)
+def _around(windows: tuple[TimeWindow, ...], day: date, zone: ZoneInfo) -> tuple[Opening, ...]:
+    """The openings up to the horizon on both sides of a day; kept, since a batch asks for the same day again and again."""
+    horizon = timedelta(days=HORIZON_DAYS)
+    return tuple(_weekly_openings(windows, day - horizon, day + horizon, zone))
 
 
 def _containing(openings: Iterable[Opening], instant: datetime) -> Opening | None:
@@ -221,8 +223,10 @@ def is_open(schedule: Schedule, instant: datetime, zone: ZoneInfo) -> bool:
 def open_window(schedule: Schedule, instant: datetime, zone: ZoneInfo) -> Opening | None:
     """The opening that holds the instant, or None. Windows that touch are one; dates cut it at both ends."""
     span = _span(schedule, zone)
-    openings = _intersect(_around(schedule.windows, instant, zone), [span]) if schedule.windows else [span]
-    return _containing(openings, instant)
+    if not schedule.windows:
+        return _containing([span], instant)
+    opening = _containing(_around(schedule.windows, local_date(instant, zone), zone), instant)
+    return _containing(_intersect([opening], [span]), instant) if opening else None
 
 
 def next_opening(schedule: Schedule, instant: datetime, zone: ZoneInfo) -> Opening | None:
@@ -242,7 +246,7 @@ def store_is_open(windows: tuple[TimeWindow, ...], instant: datetime, zone: Zone
 
 def store_opening(windows: tuple[TimeWindow, ...], instant: datetime, zone: ZoneInfo) -> Opening | None:
     """The opening of the store that holds the instant, or None. A store that never closes: up to the horizon."""
-    return _containing(_around(windows, instant, zone), instant)
+    return _containing(_around(windows, local_date(instant, zone), zone), instant)
 
 
 def next_store_opening(windows: tuple[TimeWindow, ...], instant: datetime, zone: ZoneInfo) -> Opening | None:
