@@ -5,6 +5,7 @@ devices that touch a fence; all others cost one row of one upsert. Figures: 5,00
 all fences in about 0.1 s, statements included.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
@@ -64,6 +65,7 @@ class Transition:
     visit_id: UUID | None
     reason: ExitReason | None
     inside_share: float
+    outside_m: float
     accuracy_m: float
     request_id: int
     flags: int
@@ -165,8 +167,8 @@ class _Pair:
     before: PresenceState
     after: PresenceState
     is_stored: bool
-    # Row of the fix in the batch, share and accuracy it had at this fence, and what it made the machine tell.
-    told: tuple[tuple[int, float, float, PresenceTransition], ...]
+    # Row of the fix in the batch, the fix as this fence sees it, and what it made the machine tell.
+    told: tuple[tuple[int, Observation, PresenceTransition], ...]
 
 
 def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdvance:
@@ -349,15 +351,7 @@ def _advance_pairs(batch: _Batch, snapshot: FenceSnapshot, known: Sequence[_Know
             before,
             after,
             pair in stored,
-            tuple(
-                (
-                    int(rows[start + place]),
-                    observations[start + place].inside_share,
-                    observations[start + place].accuracy_m,
-                    transition,
-                )
-                for place, transition in told
-            ),
+            tuple((int(rows[start + place]), observations[start + place], transition) for place, transition in told),
         )
 
 
@@ -390,6 +384,7 @@ def _close_removed(batch: _Batch, snapshot: FenceSnapshot, known: Sequence[_Know
         if one.geofence_id in snapshot.index_by_id:
             continue
         row = int(batch.first[one.device])
+        unseen = Observation(batch.fixes["fix_time_ms"][row] / 1000.0, 0.0, math.inf, math.inf)
         yield _Pair(
             UUID(hex=batch.device_hex[one.device]),
             one.geofence_id,
@@ -399,20 +394,20 @@ def _close_removed(batch: _Batch, snapshot: FenceSnapshot, known: Sequence[_Know
             one.state,
             PresenceState(),
             True,
-            tuple((row, 0.0, 0.0, transition) for transition in close_for_removed_fence(one.state)),
+            tuple((row, unseen, transition) for transition in close_for_removed_fence(one.state)),
         )
 
 
 def _list_transitions(fixes: FixArray, pairs: Iterable[_Pair]) -> tuple[Transition, ...]:
     """All that was told, by device and fix, exits before enters."""
     told = [
-        (row, _KIND_ORDER[step.kind], pair.geofence_id, pair, share, accuracy_m, step)
+        (row, _KIND_ORDER[step.kind], pair.geofence_id, pair, seen, step)
         for pair in pairs
-        for row, share, accuracy_m, step in pair.told
+        for row, seen, step in pair.told
     ]
     told.sort(key=lambda entry: entry[:3])
     transitions = []
-    for row, _, _, pair, share, accuracy_m, step in told:
+    for row, _, _, pair, seen, step in told:
         fix = fixes[row]
         transitions.append(
             Transition(
@@ -426,8 +421,9 @@ def _list_transitions(fixes: FixArray, pairs: Iterable[_Pair]) -> tuple[Transiti
                 received_at=_read_instant(int(fix["received_at_ms"]) / 1000.0),
                 visit_id=_name_visit(pair, step.entered_at) if pair.role == Geofence.Role.STORE else None,
                 reason=step.reason,
-                inside_share=share,
-                accuracy_m=accuracy_m,
+                inside_share=seen.inside_share,
+                outside_m=seen.outside_m,
+                accuracy_m=seen.accuracy_m,
                 request_id=int(fix["request_id"]),
                 flags=int(fix["flags"]),
             )
@@ -439,8 +435,8 @@ def _list_visits(pair: _Pair) -> Iterator[VisitRow]:
     """The visits a pair touched: each that opened, was confirmed or closed, and the open one if it was seen again."""
     if pair.role != Geofence.Role.STORE:
         return
-    dwelled = {step.entered_at: step.at for _, _, _, step in pair.told if step.kind is TransitionKind.DWELL}
-    for _, _, _, step in pair.told:
+    dwelled = {step.entered_at: step.at for _, _, step in pair.told if step.kind is TransitionKind.DWELL}
+    for _, _, step in pair.told:
         if step.kind is TransitionKind.EXIT:
             yield _make_visit(
                 pair,
