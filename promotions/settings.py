@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+import django_stubs_ext
 from django.urls import reverse_lazy
 
 from promotions.conf import envbool, envint, envlist, envtext
 from promotions.errors import ConfigurationError
 from promotions.version import VERSION
+
+# Lets annotations such as `ModelForm[Store]` stand in code that runs.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEBUG = envbool("DEBUG")
