@@ -156,6 +156,8 @@ def _document(request: HttpRequest, error: DomainError) -> tuple[dict[str, Any],
     )
     status = CATALOGUE[error.code].status
     headers = problem_headers(status) if error.code != "already_redeemed" else {}
+    if "retry_after_s" in error.fields:
+        headers["Retry-After"] = str(error.fields["retry_after_s"])
     return body, status, headers
 
 

@@ -1,0 +1,58 @@
+"""How a browser becomes a staff device of one store, and what it knows of itself.
+
+No `Idempotency-Key` here: a kept answer would hold the access token in the clear. A lost answer costs a new QR.
+"""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from geofence.models import Store
+from promotions.http.serializers import read_body
+from promotions.http.staff.auth import StaffAuthentication, staff_device
+from promotions.http.staff.serializers import EnrolmentAnswer, EnrolmentRequest, StaffMe
+from promotions.http.views import ApiView
+from promotions.services.staff import enrol_device
+
+
+class EnrolmentsView(ApiView):
+    """`/v1/staff/enrolments`"""
+
+    @extend_schema(
+        operation_id="enrol_staff_device",
+        tags=["staff"],
+        auth=[],
+        request=EnrolmentRequest,
+        responses={201: EnrolmentAnswer},
+    )
+    def post(self, request: Request) -> Response:
+        """Trade a one-time enrolment token for a staff device of its store."""
+        given = read_body(EnrolmentRequest, request)
+        device, access_token = enrol_device(token=given["token"], label=given.get("label", ""), now=self.now)
+        body = {"staff_device_id": device.pk, "access_token": access_token, "store": _store(device.store)}
+        return Response(EnrolmentAnswer(body).data, status=201)
+
+
+class StaffMeView(ApiView):
+    """`/v1/staff/me`"""
+
+    authentication_classes = [StaffAuthentication]
+
+    @extend_schema(operation_id="get_staff_device", tags=["staff"], responses={200: StaffMe})
+    def get(self, request: Request) -> Response:
+        """The staff device that asks, and its store."""
+        device = staff_device(request)
+        body = {
+            "staff_device_id": device.pk,
+            "label": device.label,
+            "is_manager": device.is_manager,
+            "enrolled_at": device.enrolled_at,
+            "store": _store(device.store),
+        }
+        return Response(StaffMe(body).data)
+
+
+def _store(store: Store) -> dict[str, Any]:
+    return {"id": store.uuid, "name": store.name, "timezone": store.timezone}

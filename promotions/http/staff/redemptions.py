@@ -1,0 +1,127 @@
+"""Taking coupons at the till and taking that back. A scan's nonce does what an `Idempotency-Key` does elsewhere."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from promotions.http.idempotency import idempotent
+from promotions.http.pagination import Keyset, PageQuery
+from promotions.http.serializers import CountField, read_body
+from promotions.http.staff.auth import StaffAuthentication, staff_device
+from promotions.http.staff.serializers import (
+    RedemptionAnswer,
+    RedemptionPage,
+    RedemptionRequest,
+    VoidAnswer,
+    VoidRequest,
+)
+from promotions.http.views import ApiView
+from promotions.models import Redemption, StaffDevice
+from promotions.services.redemptions import Scan, Taken, redeem_coupon, void_redemption, voidable_until
+
+RECENT = 20
+
+
+class RecentQuery(PageQuery):
+    """The last scans, as many as fit a till's screen."""
+
+    limit = CountField(min_value=1, max_value=RECENT, default=RECENT, help_text="Entries per page.")
+
+
+class RedemptionsView(ApiView):
+    """`/v1/staff/redemptions`"""
+
+    authentication_classes = [StaffAuthentication]
+    query_serializers = {"GET": RecentQuery}
+
+    @extend_schema(
+        operation_id="redeem_coupon",
+        tags=["staff"],
+        request=RedemptionRequest,
+        responses={201: RedemptionAnswer, 200: RedemptionAnswer},
+    )
+    def post(self, request: Request) -> Response:
+        """Take a coupon. 201: hand the benefit over. 200: a repeat of that answer, or a dry run."""
+        given = read_body(RedemptionRequest, request)
+        device, is_dry_run = staff_device(request), given["dry_run"]
+        typed_or_scanned = Redemption.Source.TYPED if "code" in given else Redemption.Source.CAMERA
+        scan = Scan(
+            nonce=given["nonce"],
+            scanned_at=given["scanned_at"],
+            source=Redemption.Source(given.get("source", typed_or_scanned)),
+            code=given.get("code", ""),
+            token=given.get("token", ""),
+            amount=given.get("amount"),
+        )
+        taken = redeem_coupon(staff_device=device, scan=scan, is_dry_run=is_dry_run, now=self.now)
+        body = _answer(device, taken, is_dry_run)
+        return Response(RedemptionAnswer(body).data, status=200 if taken.is_replay or is_dry_run else 201)
+
+    @extend_schema(
+        operation_id="list_redemptions",
+        tags=["staff"],
+        parameters=[RecentQuery],
+        responses={200: RedemptionPage},
+    )
+    def get(self, request: Request) -> Response:
+        """The last redemptions of this staff device, newest first."""
+        device = staff_device(request)
+        rows = Redemption.objects.filter(staff_device=device).select_related("coupon", "void")
+        keyset = Keyset(scope=f"redemptions:{device.pk}", instant_field="redeemed_at")
+        page, following = keyset.page(rows, self.query)
+        return Response(RedemptionPage({"redemptions": [_recent(device, row) for row in page], "next": following}).data)
+
+
+class VoidView(ApiView):
+    """`/v1/staff/redemptions/{redemption_id}/void`"""
+
+    authentication_classes = [StaffAuthentication]
+
+    @extend_schema(operation_id="void_redemption", tags=["staff"], request=VoidRequest, responses={201: VoidAnswer})
+    @idempotent
+    def post(self, request: Request, redemption_id: UUID) -> Response:
+        """Take a redemption back: the device that made it for 15 minutes, a manager's device for 7 days."""
+        given = read_body(VoidRequest, request)
+        void = void_redemption(
+            staff_device=staff_device(request),
+            redemption_id=redemption_id,
+            reason=given["reason"],
+            note=given["note"],
+            now=self.now,
+        )
+        body = {
+            "redemption_id": redemption_id,
+            "reason": void.reason,
+            "note": void.note,
+            "voided_at": void.voided_at,
+        }
+        return Response(VoidAnswer(body).data, status=201)
+
+
+def _answer(device: StaffDevice, taken: Taken, is_dry_run: bool) -> dict[str, Any]:
+    coupon, redemption = taken.coupon, taken.redemption
+    return {
+        "id": redemption.pk if redemption else None,
+        "benefit": coupon.benefit,
+        "offer_title": coupon.campaign.offer_title,
+        "campaign": {"id": coupon.campaign.uuid, "name": coupon.campaign.name},
+        "valid_until": coupon.valid_until,
+        "redeemed_at": redemption.redeemed_at if redemption else None,
+        "voidable_until": voidable_until(staff_device=device, redemption=redemption) if redemption else None,
+        "replay": taken.is_replay,
+        "dry_run": is_dry_run,
+    }
+
+
+def _recent(device: StaffDevice, redemption: Redemption) -> dict[str, Any]:
+    return {
+        "id": redemption.pk,
+        "benefit": redemption.coupon.benefit,
+        "amount": redemption.amount,
+        "redeemed_at": redemption.redeemed_at,
+        "voidable_until": voidable_until(staff_device=device, redemption=redemption),
+        "voided_at": None if redemption.is_live else redemption.void.voided_at,
+    }

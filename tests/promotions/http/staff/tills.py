@@ -1,0 +1,98 @@
+"""Coupons and staff devices for tests of the till, with their secrets in hand."""
+
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.test import Client
+
+from geofence.models import Store
+from promotions.logic import codes
+from promotions.models import Campaign, Coupon, StaffDevice, Unlock
+from promotions.services.staff import create_enrolment, enrol_device
+from tests import factories
+from tests.factories import NOW
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A coupon and what its owner's phone shows."""
+
+    row: Coupon
+    code: str
+    token: str
+
+
+def coupon(campaign: Campaign, **given: Any) -> Printed:
+    """A coupon issued an hour before `NOW`, taken for a day in the campaign's stores."""
+    stores = list(campaign.stores.all())
+    unlock = Unlock.objects.create(
+        campaign=campaign,
+        device=given.pop("device", None) or factories.device(),
+        store=stores[0],
+        outcome=Unlock.Outcome.COUPON,
+        level=1,
+        granted_at=NOW - timedelta(hours=1),
+    )
+    pepper, coupon_id = settings.CODE_SECRET.encode(), uuid.uuid4()
+    generation = codes.choose_generation(pepper, coupon_id)
+    code, token = codes.derive_code(pepper, coupon_id, generation), codes.derive_qr_token(pepper, coupon_id)
+    values: dict[str, Any] = {
+        "unlock": unlock,
+        "campaign": campaign,
+        "generation": generation,
+        "code_digest": codes.digest(pepper, code),
+        "token_digest": codes.digest(pepper, token),
+        "benefit": campaign.benefit,
+        "store_ids": [store.pk for store in stores],
+        "valid_from": NOW - timedelta(hours=1),
+        "valid_until": NOW + timedelta(hours=23),
+        **given,
+    }
+    return Printed(Coupon.objects.create(id=coupon_id, **values), code, token)
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """An enrolled staff device with its access token."""
+
+    row: StaffDevice
+    access_token: str
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Answer of a GET below `/v1/staff/`."""
+        return Client().get(f"/v1/staff/{path}", query_params=query, headers=self._headers)
+
+    def post(self, path: str, body: Any) -> Any:
+        """Answer of a POST below `/v1/staff/`."""
+        return Client().post(f"/v1/staff/{path}", body, content_type="application/json", headers=self._headers)
+
+    def scan(self, **given: Any) -> Any:
+        """Answer of one scan with a nonce of its own."""
+        return self.post("redemptions", {"nonce": str(uuid.uuid4()), "scanned_at": NOW.isoformat(), **given})
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access_token}"}
+
+
+def till(store: Store, *, label: str = "till 1", is_manager: bool = False) -> Till:
+    """A staff device enrolled at `NOW`."""
+    token = create_enrolment(store=store, label=label, is_manager=is_manager, user=None, now=NOW)
+    row, access_token = enrol_device(token=token, now=NOW)
+    return Till(row, access_token)
+
+
+def unknown_code() -> str:
+    """A well-formed code that belongs to no coupon."""
+    payload = "".join(secrets.choice(codes.ALPHABET) for _ in range(codes.PAYLOAD_LENGTH))
+    return codes.add_check_character(payload)
+
+
+def problem_of(response: Any) -> tuple[int, str]:
+    """Status and code of a problem document."""
+    assert response.headers["Content-Type"] == "application/problem+json", response.content
+    return response.status_code, response.json()["code"]
