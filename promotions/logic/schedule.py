@@ -190,7 +190,7 @@ def _weekly_is_open(windows: tuple[TimeWindow, ...], instant: datetime, zone: Zo
 
 @lru_cache(maxsize=4_096)
 def _around(windows: tuple[TimeWindow, ...], day: date, zone: ZoneInfo) -> tuple[Opening, ...]:
-    """The openings up to the horizon on both sides of a day; kept, since a batch asks for the same day again and again."""
+    """The openings up to the horizon on both sides of a day; kept, since a batch asks for one day over and over."""
     horizon = timedelta(days=HORIZON_DAYS)
     return tuple(_weekly_openings(windows, day - horizon, day + horizon, zone))
 
