@@ -1,1 +1,97 @@
 """Fixtures of the whole suite, named after roles: ada consents, bo is held out, cy does not consent, mallory is a stranger."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from promotions import clock
+from promotions.models import Device
+from promotions.tokens import issue_access_token
+from tests import factories
+from tests.contract.openapi import find_breaches
+from tests.factories import NOW
+
+
+class DeviceClient(Client):
+    """A client that shows a device's access token with every request."""
+
+    def __init__(self, device: Device, *, now: datetime = NOW) -> None:
+        token = issue_access_token(device_id=device.pk, consents=device.consents, now=now)
+        super().__init__(headers={"Authorization": f"Bearer {token}"})
+        self.device = device
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """A request with a JSON body."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is None:
+            return self.generic(method, path, headers=names)
+        return getattr(self, method.lower())(path, body, content_type="application/json", headers=names)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _conform() -> Iterator[None]:
+    """Every answer a test client gets, from any test, must be one that the OpenAPI description allows."""
+    send = Client.request
+
+    def request_and_check(self: Client, **environ: Any) -> HttpResponse:
+        response = send(self, **environ)
+        if response.streaming or not environ["PATH_INFO"].startswith(("/v1/", "/healthz", "/readyz")):
+            return response
+        breaches = find_breaches(
+            method=environ["REQUEST_METHOD"],
+            path=environ["PATH_INFO"],
+            status=response.status_code,
+            content_type=response.headers.get("Content-Type", ""),
+            body=response.content,
+        )
+        assert not breaches, "\n".join(breaches)
+        return response
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "request", request_and_check)
+        yield
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
+    """Set the one clock of this process; it stands still from then on."""
+
+    def set_to(instant: datetime) -> None:
+        monkeypatch.setattr(clock, "epoch_s", instant.timestamp)
+
+    return set_to
+
+
+@pytest.fixture
+def now(set_clock: Callable[[datetime], None]) -> datetime:
+    """The clock stands at `NOW`."""
+    set_clock(NOW)
+    return NOW
+
+
+@pytest.fixture
+def ada(db: None) -> Device:
+    """A device that agreed to everything."""
+    return factories.device()
+
+
+@pytest.fixture
+def cy(db: None) -> Device:
+    """A device that agreed to nothing."""
+    return factories.device(consents=[])
+
+
+@pytest.fixture
+def ada_client(ada: Device, now: datetime) -> DeviceClient:
+    """Ada's app, at `NOW`."""
+    return DeviceClient(ada)
+
+
+@pytest.fixture
+def cy_client(cy: Device, now: datetime) -> DeviceClient:
+    """Cy's app, at `NOW`."""
+    return DeviceClient(cy)

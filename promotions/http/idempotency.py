@@ -75,9 +75,9 @@ def _read_key(request: Request) -> str | None:
     key = request.headers.get(HEADER)
     if key is None:
         return None
-    is_fit = 0 < len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()
+    is_fit = 0 < len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable() and " " not in key
     if not is_fit:
-        raise _fault(f"1 to {MAX_KEY_CHARS} printable ASCII characters.")
+        raise _fault(f"1 to {MAX_KEY_CHARS} printable ASCII characters without blanks.")
     if _scope(request) == ANONYMOUS and len(key) < MIN_ANONYMOUS_KEY_CHARS:
         raise _fault(f"At least {MIN_ANONYMOUS_KEY_CHARS} characters where no credential is given; a UUID is best.")
     return key

@@ -6,23 +6,27 @@ from typing import Any, TypeVar
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 
+from promotions.http.device.lane_schema import lane_components, lane_paths, lane_security_schemes
 from promotions.http.problems import CATALOGUE, CONTENT_TYPE
 
 F = TypeVar("F", bound=Callable[..., Any])
 Serializers = Mapping[int | tuple[int, str], Any]
 
 _METHODS = frozenset({"get", "post", "put", "patch", "delete", "head"})
-_ALWAYS = ("invalid_input", "method_not_allowed", "not_acceptable", "internal", "busy")
+# Not `internal`: an answer that is our fault must never pass for a documented one.
+_ALWAYS = ("invalid_input", "method_not_allowed", "not_acceptable", "busy")
 _WITH_BODY = ("malformed_body", "body_too_large", "unsupported_media_type")
 _WITH_TOKEN = ("token_missing", "token_malformed", "token_expired", "token_revoked")
 _WITH_KEY = ("idempotency_in_flight", "idempotency_mismatch")
 
-_IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    location=OpenApiParameter.HEADER,
-    type={"type": "string", "minLength": 20, "maxLength": 255, "pattern": "^[!-~]+$"},
-    description="The same key and body again gets the stored answer, for 24 hours. A UUID is best.",
-)
+
+def _idempotency_key(*, min_chars: int) -> OpenApiParameter:
+    return OpenApiParameter(
+        "Idempotency-Key",
+        location=OpenApiParameter.HEADER,
+        type={"type": "string", "minLength": min_chars, "maxLength": 255, "pattern": "^[!-~]+$"},
+        description="The same key and body again gets the stored answer, for 24 hours. A UUID is best.",
+    )
 
 
 def operation(
@@ -56,12 +60,16 @@ class DoorstepSchema(AutoSchema):
         if query is not None:
             found.append(query)
         if getattr(self._handler, "is_idempotent", False):
-            found.append(_IDEMPOTENCY_KEY)
+            found.append(_idempotency_key(min_chars=1 if self._needs_token else 20))
         return found
 
     def get_tags(self) -> list[str]:
         """The audience's noun: the first part of the path after `/v1`."""
         return [next(iter(self._tokenize_path()), "service")]
+
+    def get_auth(self) -> Any:
+        """The credential of the call. Nothing here works with or without one, as AllowAny would make believe."""
+        return [scheme for scheme in super().get_auth() if scheme]
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
         """The operation, with its problem codes for the post-processing hook."""
@@ -75,7 +83,7 @@ class DoorstepSchema(AutoSchema):
         codes: list[str] = []
         if "requestBody" in described:
             codes += _WITH_BODY
-        if described.get("security"):
+        if self._needs_token:
             codes += _WITH_TOKEN
         if "{" in self.path:
             codes.append("not_found")
@@ -84,16 +92,20 @@ class DoorstepSchema(AutoSchema):
         return codes
 
     @property
+    def _needs_token(self) -> bool:
+        return bool(self.view.authentication_classes)
+
+    @property
     def _handler(self) -> Any:
         return getattr(self.view, self.method.lower(), None)
 
 
 def add_lane_paths(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """Merge the raw-ASGI paths, whose types come from the lane's own structs."""
-    from promotions.http.device.lane import lane_components, lane_paths
-
     result["paths"].update(lane_paths())
-    result.setdefault("components", {}).setdefault("schemas", {}).update(lane_components())
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {}).update(lane_components())
+    components.setdefault("securitySchemes", {}).update(lane_security_schemes())
     return result
 
 

@@ -15,7 +15,7 @@ from promotions.http.serializers import StrictSerializer, read_query
 
 
 class ApiView(APIView):
-    """Declare query parameters per method in `query_serializers`; read them from `self.query`, the time from `self.now`."""
+    """Query parameters are declared per method in `query_serializers` and read in `query`; the time is `now`."""
 
     query_serializers: ClassVar[Mapping[str, type[Serializer[Any]]]] = {}
     now: datetime

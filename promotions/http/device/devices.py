@@ -1,0 +1,215 @@
+"""Registering an installation; its consents and address; what is held about it; erasure."""
+
+import re
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from notifications.models import PushAddress
+from notifications.services import PushTarget
+from promotions.http.auth import DeviceAuthentication
+from promotions.http.idempotency import idempotent
+from promotions.http.schema import operation
+from promotions.http.serializers import StrictSerializer, TextField, read_body
+from promotions.http.views import ApiView
+from promotions.models import Device
+from promotions.models.devices import Purpose
+from promotions.services.devices import (
+    ConsentGiven,
+    Credentials,
+    DeviceChange,
+    NewDevice,
+    change_device,
+    register_device,
+)
+from promotions.services.erasure import export_device, forget_device
+
+_LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}$"
+_PRINTABLE = r"^[ -~]+$"
+_MAX_ADDRESS_CHARS = 1024
+
+
+class PatternField(TextField):
+    """A JSON string of one shape."""
+
+    def __init__(self, pattern: str, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+        self.pattern = re.compile(pattern)
+        self.validators.append(serializers.RegexField(pattern).validators[-1])
+
+    def to_internal_value(self, data: Any) -> str:
+        """The string."""
+        value = super().to_internal_value(data)
+        # The validator's `$` would let a final line feed through.
+        if value.endswith("\n"):
+            self.fail("invalid")
+        return value
+
+
+class PushAddressRequest(StrictSerializer):
+    """Where the device can be reached. One address per kind; the last one given counts."""
+
+    kind = serializers.ChoiceField(choices=PushAddress.Kind.choices)
+    address = PatternField(_PRINTABLE, max_length=_MAX_ADDRESS_CHARS)
+    app_id = TextField(max_length=120, required=False, default="", allow_blank=True)
+    environment = TextField(max_length=20, required=False, default="", allow_blank=True)
+
+
+class ConsentsField(serializers.ListField):
+    """Every purpose the person agrees to; what is left out is not agreed to."""
+
+    child = serializers.ChoiceField(choices=Purpose.choices)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        """The purposes, each once."""
+        values = list(super().to_internal_value(data))
+        if len(set(values)) != len(values):
+            raise serializers.ValidationError("Each purpose once.", code="repeated")
+        return values
+
+
+class DeviceRequest(StrictSerializer):
+    """One installation of an app. Nothing in it may name a person."""
+
+    platform = serializers.ChoiceField(choices=Device.Platform.choices)
+    app_id = TextField(max_length=120, required=False, default="", allow_blank=True)
+    locale = PatternField(_LOCALE, max_length=35, required=False, default="", help_text="BCP 47, such as fr-FR.")
+    consents = ConsentsField(max_length=len(Purpose))
+    consent_text_version = TextField(
+        max_length=64, required=False, default="", allow_blank=True, help_text="Which text the person was shown."
+    )
+    push_address = PushAddressRequest(required=False, allow_null=True)
+
+
+class DeviceChangeRequest(StrictSerializer):
+    """What is to be otherwise; `consents`, when given, is the whole new list."""
+
+    app_id = TextField(max_length=120, required=False, allow_blank=True)
+    locale = PatternField(_LOCALE, max_length=35, required=False)
+    consents = ConsentsField(max_length=len(Purpose), required=False)
+    consent_text_version = TextField(max_length=64, required=False, default="", allow_blank=True)
+    push_address = PushAddressRequest(required=False)
+
+
+class RegisteredDevice(serializers.Serializer[Any]):
+    """The new device. The access token is the Bearer of all device calls; the ingest key serves stock phone apps."""
+
+    device_id = serializers.UUIDField()
+    access_token = serializers.CharField()
+    ingest_key = serializers.CharField(allow_null=True, help_text="Null without the consent `geo_match`.")
+    consents = serializers.ListField(child=serializers.ChoiceField(choices=Purpose.choices))
+
+
+class ChangedDevice(serializers.Serializer[Any]):
+    """The device as it stands. When consents changed, use these credentials from now on; else both are null."""
+
+    device_id = serializers.UUIDField()
+    platform = serializers.ChoiceField(choices=Device.Platform.choices)
+    app_id = serializers.CharField(allow_blank=True)
+    locale = serializers.CharField(allow_blank=True)
+    consents = serializers.ListField(child=serializers.ChoiceField(choices=Purpose.choices))
+    registered_at = serializers.DateTimeField()
+    access_token = serializers.CharField(allow_null=True)
+    ingest_key = serializers.CharField(allow_null=True)
+
+
+class DeviceExport(serializers.Serializer[Any]):
+    """Everything held about the device, by the part of the product that holds it."""
+
+    exported_at = serializers.DateTimeField()
+    device = serializers.DictField()
+    promotions = serializers.DictField()
+    geofence = serializers.DictField()
+    notifications = serializers.DictField()
+
+
+class DevicesView(ApiView):
+    """`/v1/devices`"""
+
+    @operation(summary="Register an installation", body=DeviceRequest, answers={201: RegisteredDevice})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Register an installation of the app; anonymous, with the consents its owner gave."""
+        given = read_body(DeviceRequest, request)
+        new = NewDevice(
+            platform=given["platform"],
+            app_id=given["app_id"],
+            locale=given["locale"],
+            consents=_read_consents(given),
+            push=_read_push(given.get("push_address"), given["app_id"]),
+        )
+        device, credentials = register_device(new, now=self.now)
+        body = {"device_id": device.pk, "consents": device.consents, **_tell(credentials)}
+        return Response(body, status=201)
+
+
+class MyDeviceView(ApiView):
+    """`/v1/devices/me`"""
+
+    authentication_classes = [DeviceAuthentication]
+
+    @operation(
+        summary="Change consents, locale or push address", body=DeviceChangeRequest, answers={200: ChangedDevice}
+    )
+    @idempotent
+    def patch(self, request: Request) -> Response:
+        """Change what is given. Withdrawing `geo_match` ends every credential issued before."""
+        given = read_body(DeviceChangeRequest, request)
+        change = DeviceChange(
+            app_id=given.get("app_id"),
+            locale=given.get("locale"),
+            consents=_read_consents(given) if "consents" in given else None,
+            push=_read_push(given.get("push_address"), given.get("app_id", request.user.app_id)),
+        )
+        device, credentials = change_device(request.user.pk, change, now=self.now)
+        body = {
+            "device_id": device.pk,
+            "platform": device.platform,
+            "app_id": device.app_id,
+            "locale": device.locale,
+            "consents": device.consents,
+            "registered_at": device.registered_at,
+            **_tell(credentials),
+        }
+        return Response(body)
+
+    @operation(summary="Forget this device", answers={204: None})
+    def delete(self, request: Request) -> Response:
+        """Delete everything held about the device and end its credentials. Cannot be taken back."""
+        forget_device(request.user.pk, now=self.now)
+        return Response(status=204)
+
+
+class ExportView(ApiView):
+    """`/v1/devices/me/export`"""
+
+    authentication_classes = [DeviceAuthentication]
+
+    @operation(summary="Everything held about this device", answers={200: DeviceExport})
+    def get(self, request: Request) -> Response:
+        """Everything held about this device, in all parts of the product."""
+        return Response(export_device(request.user, now=self.now))
+
+
+def _read_consents(given: dict[str, Any]) -> ConsentGiven:
+    return ConsentGiven(frozenset(given["consents"]), given["consent_text_version"])
+
+
+def _read_push(given: dict[str, Any] | None, app_id: str) -> PushTarget | None:
+    if given is None:
+        return None
+    return PushTarget(
+        kind=given["kind"],
+        address=given["address"],
+        app_id=given["app_id"] or app_id,
+        environment=given["environment"],
+    )
+
+
+def _tell(credentials: Credentials | None) -> dict[str, str | None]:
+    return {
+        "access_token": credentials.access_token if credentials else None,
+        "ingest_key": credentials.ingest_key if credentials else None,
+    }

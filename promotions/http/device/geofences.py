@@ -1,0 +1,105 @@
+"""Fences for the phone's operating system to watch."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from geofence.models import Geofence
+from geofence.services.fences import NearbyFences, nearby
+from promotions.http.auth import DeviceAuthentication
+from promotions.http.schema import operation
+from promotions.http.serializers import CountField, NumberTextField, StrictSerializer
+from promotions.http.views import ApiView
+
+# iOS watches 20 regions per app; one is for the circle in which this list is good.
+DEFAULT_FENCES = 19
+MAX_FENCES = 99
+
+
+class NearbyQuery(StrictSerializer):
+    """Where the phone is. Used for the answer, not kept."""
+
+    latitude = NumberTextField(min_value=-90, max_value=90, help_text="Degrees north, WGS 84.")
+    longitude = NumberTextField(min_value=-180, max_value=180, help_text="Degrees east, WGS 84.")
+    limit = CountField(min_value=1, max_value=MAX_FENCES, default=DEFAULT_FENCES, help_text="Fences at most.")
+
+
+class FenceAnswer(serializers.Serializer[Any]):
+    """One fence as a circle; a polygon comes as the circle around it."""
+
+    geofence_id = serializers.UUIDField()
+    store_id = serializers.UUIDField()
+    store_name = serializers.CharField()
+    role = serializers.ChoiceField(choices=Geofence.Role.choices)
+    latitude = serializers.FloatField()
+    longitude = serializers.FloatField()
+    radius_m = serializers.FloatField()
+    dwell_s = serializers.IntegerField()
+    version = serializers.IntegerField()
+    distance_m = serializers.FloatField()
+
+
+class ValidityAnswer(serializers.Serializer[Any]):
+    """Within this circle no fence left out can be reached: watch it too, and ask again on leaving it."""
+
+    latitude = serializers.FloatField()
+    longitude = serializers.FloatField()
+    radius_m = serializers.FloatField()
+
+
+class NearbyAnswer(serializers.Serializer[Any]):
+    """The nearest fences, nearest first."""
+
+    fences = FenceAnswer(many=True)
+    validity = ValidityAnswer()
+
+
+class NearbyView(ApiView):
+    """`/v1/geofences/nearby`"""
+
+    authentication_classes = [DeviceAuthentication]
+    query_serializers = {"GET": NearbyQuery}
+
+    @operation(summary="Fences to register with the phone's operating system", answers={200: NearbyAnswer, 304: None})
+    def get(self, request: Request) -> Response | HttpResponse:
+        """The nearest fences. With `If-None-Match` the answer is 304 while the list is still the same."""
+        found = nearby(
+            latitude_deg=self.query["latitude"], longitude_deg=self.query["longitude"], limit=self.query["limit"]
+        )
+        headers = {"ETag": found.etag, "Cache-Control": "private, no-cache"}
+        if _is_known(request, found.etag):
+            return HttpResponse(status=304, headers=headers)
+        return Response(_tell(found), headers=headers)
+
+
+def _is_known(request: Request, etag: str) -> bool:
+    given = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+    return etag in given or "*" in given
+
+
+def _tell(found: NearbyFences) -> dict[str, Any]:
+    return {
+        "fences": [
+            {
+                "geofence_id": fence.geofence_id,
+                "store_id": fence.store_id,
+                "store_name": fence.store_name,
+                "role": fence.role,
+                "latitude": fence.latitude_deg,
+                "longitude": fence.longitude_deg,
+                "radius_m": fence.radius_m,
+                "dwell_s": fence.dwell_s,
+                "version": fence.version,
+                "distance_m": fence.distance_m,
+            }
+            for fence in found.fences
+        ],
+        "validity": {
+            "latitude": found.latitude_deg,
+            "longitude": found.longitude_deg,
+            "radius_m": found.validity_radius_m,
+        },
+    }

@@ -1,0 +1,148 @@
+"""What the app can show: campaigns near or for the device."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from promotions.http.auth import DeviceAuthentication
+from promotions.http.schema import operation
+from promotions.http.serializers import CountField, NumberTextField, StrictSerializer
+from promotions.http.views import ApiView
+from promotions.logic.distance import DistanceBucket
+from promotions.models import Campaign, Unlock
+from promotions.services.offers import Offer, Position, StoreHint, list_offers
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 100
+_BUCKETS = [bucket.value for bucket in DistanceBucket]
+
+
+class OffersQuery(StrictSerializer):
+    """Where the phone or its map is; both or none. Used for the answer, not kept."""
+
+    latitude = NumberTextField(min_value=-90, max_value=90, required=False, help_text="Degrees north, WGS 84.")
+    longitude = NumberTextField(min_value=-180, max_value=180, required=False, help_text="Degrees east, WGS 84.")
+    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Offers at most.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Half a position is none."""
+        missing = {"latitude", "longitude"} - set(attrs)
+        if len(missing) == 1:
+            raise serializers.ValidationError(
+                {name: ErrorDetail("Give both or none.", code="required") for name in missing}
+            )
+        return attrs
+
+
+class NearestStoreAnswer(serializers.Serializer[Any]):
+    """The nearest store that takes part; distances are null when no position was given."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    latitude = serializers.FloatField()
+    longitude = serializers.FloatField()
+    distance_m = serializers.IntegerField(allow_null=True)
+    distance_bucket = serializers.ChoiceField(choices=_BUCKETS, allow_null=True)
+    walking_minutes = serializers.IntegerField(allow_null=True)
+
+
+class OpeningAnswer(serializers.Serializer[Any]):
+    """A span of time, its end not included."""
+
+    starts_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField()
+
+
+class WindowAnswer(serializers.Serializer[Any]):
+    """When the offer can be unlocked at that store: now, if `current` is there, and when again."""
+
+    timezone = serializers.CharField()
+    current = OpeningAnswer(allow_null=True)
+    next = OpeningAnswer(allow_null=True)
+
+
+class OfferAnswer(serializers.Serializer[Any]):
+    """One campaign as this device sees it."""
+
+    campaign_id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=Campaign.Kind.choices)
+    brand = serializers.CharField()
+    title = serializers.CharField()
+    benefit = serializers.CharField()
+    terms = serializers.CharField(allow_blank=True)
+    state = serializers.ChoiceField(choices=["locked", "unlocked", "redeemed"])
+    unlock_id = serializers.UUIDField(allow_null=True)
+    outcome = serializers.ChoiceField(choices=Unlock.Outcome.choices, allow_null=True)
+    is_sold_out = serializers.BooleanField()
+    unlock_level = serializers.IntegerField(help_text="How sure presence must be, 0 to 4.")
+    starts_on = serializers.DateField()
+    ends_on = serializers.DateField()
+    window = WindowAnswer()
+    nearest_store = NearestStoreAnswer()
+
+
+class OffersAnswer(serializers.Serializer[Any]):
+    """Offers, nearest first."""
+
+    offers = OfferAnswer(many=True)
+
+
+class OffersView(ApiView):
+    """`/v1/offers`"""
+
+    authentication_classes = [DeviceAuthentication]
+    query_serializers = {"GET": OffersQuery}
+
+    @operation(summary="Offers near or for this device", answers={200: OffersAnswer})
+    def get(self, request: Request) -> Response:
+        """Live campaigns near the position, and those already unlocked. With and without a message they are the same."""
+        position = None
+        if "latitude" in self.query:
+            position = Position(self.query["latitude"], self.query["longitude"])
+        offers = list_offers(device_id=request.user.pk, position=position, limit=self.query["limit"], now=self.now)
+        return Response({"offers": [_tell(offer) for offer in offers]})
+
+
+def _tell(offer: Offer) -> dict[str, Any]:
+    campaign = offer.campaign
+    return {
+        "campaign_id": campaign.uuid,
+        "kind": campaign.kind,
+        "brand": campaign.brand.name,
+        "title": campaign.offer_title,
+        "benefit": campaign.benefit,
+        "terms": campaign.terms,
+        "state": offer.state,
+        "unlock_id": offer.unlock.pk if offer.unlock else None,
+        "outcome": offer.unlock.outcome if offer.unlock else None,
+        "is_sold_out": offer.is_sold_out,
+        "unlock_level": campaign.unlock_level,
+        "starts_on": campaign.starts_on,
+        "ends_on": campaign.ends_on,
+        "window": {
+            "timezone": offer.store.timezone,
+            "current": _tell_opening(offer.current),
+            "next": _tell_opening(offer.following),
+        },
+        "nearest_store": tell_store(offer.store),
+    }
+
+
+def _tell_opening(opening: Any) -> dict[str, Any] | None:
+    return {"starts_at": opening.starts_at, "ends_at": opening.ends_at} if opening else None
+
+
+def tell_store(store: StoreHint) -> dict[str, Any]:
+    """A store as every answer describes the nearest one."""
+    return {
+        "id": store.uuid,
+        "name": store.name,
+        "latitude": store.latitude_deg,
+        "longitude": store.longitude_deg,
+        "distance_m": None if store.distance_m is None else round(store.distance_m),
+        "distance_bucket": store.bucket,
+        "walking_minutes": store.walking_minutes,
+    }

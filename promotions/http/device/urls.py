@@ -1,0 +1,15 @@
+"""Calls of the consumer's app, below `/v1/`. The fix lane has its own addresses and answers before Django."""
+
+from django.urls import path
+
+from promotions.http.device.devices import DevicesView, ExportView, MyDeviceView
+from promotions.http.device.geofences import NearbyView
+from promotions.http.device.offers import OffersView
+
+urlpatterns = [
+    path("devices", DevicesView.as_view(), name="devices"),
+    path("devices/me", MyDeviceView.as_view(), name="my-device"),
+    path("devices/me/export", ExportView.as_view(), name="my-device-export"),
+    path("geofences/nearby", NearbyView.as_view(), name="nearby-geofences"),
+    path("offers", OffersView.as_view(), name="offers"),
+]

@@ -1,0 +1,153 @@
+"""Registering an installation, what it agrees to, and everything held about it."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from notifications.services import PushTarget, register_address
+from promotions import stream
+from promotions.models import Consent, Device
+from promotions.models.devices import Purpose
+from promotions.revocations import BlockCode, Revocation, publish_revocation
+from promotions.tokens import epoch_ms, issue_access_token, issue_ingest_key
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentGiven:
+    """Every purpose the person agrees to, and which text was shown."""
+
+    purposes: frozenset[str]
+    text_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """What an app tells about its installation."""
+
+    platform: str
+    app_id: str
+    locale: str
+    consents: ConsentGiven
+    push: PushTarget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChange:
+    """What is to be otherwise from now on; None leaves as it is."""
+
+    app_id: str | None = None
+    locale: str | None = None
+    consents: ConsentGiven | None = None
+    push: PushTarget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the app shows from now on. The ingest key exists only with the consent `geo_match`."""
+
+    access_token: str
+    ingest_key: str | None
+
+
+@transaction.atomic
+def register_device(new: NewDevice, *, now: datetime) -> tuple[Device, Credentials]:
+    """A new device with its consents on the ledger and, if given, its push address. Not repeatable: twice is two."""
+    device = Device.objects.create(
+        platform=new.platform,
+        app_id=new.app_id,
+        locale=new.locale,
+        consents=sorted(new.consents.purposes),
+        registered_at=now,
+    )
+    _write_ledger(device, new.consents.purposes, new.consents, now)
+    if new.push is not None:
+        register_address(device_id=device.pk, target=new.push, now=now)
+    return device, issue_credentials(device, now=now)
+
+
+@transaction.atomic
+def change_device(device_id: UUID, change: DeviceChange, *, now: datetime) -> tuple[Device, Credentials | None]:
+    """The changed device; with new credentials when its consents changed, for the old ones say what was.
+
+    Repeatable. Withdrawing `geo_match` ends every credential issued before, here and at the fix lane.
+    """
+    device = Device.objects.select_for_update().get(pk=device_id)
+    if change.app_id is not None:
+        device.app_id = change.app_id
+    if change.locale is not None:
+        device.locale = change.locale
+    is_changed = change.consents is not None and _change_consents(device, change.consents, now)
+    device.save(update_fields=["app_id", "locale", "consents", "tokens_not_before"])
+    if change.push is not None:
+        register_address(device_id=device.pk, target=change.push, now=now)
+    return device, issue_credentials(device, now=now) if is_changed else None
+
+
+def _change_consents(device: Device, given: ConsentGiven, now: datetime) -> bool:
+    differences = given.purposes ^ set(device.consents)
+    if not differences:
+        return False
+    device.consents = sorted(given.purposes)
+    _write_ledger(device, differences, given, now)
+    if Purpose.GEO_MATCH in differences:
+        _move_lane(device, is_withdrawn=Purpose.GEO_MATCH not in given.purposes, now=now)
+    return True
+
+
+def _move_lane(device: Device, *, is_withdrawn: bool, now: datetime) -> None:
+    """Shut the fix lane to the device, or open it again, as soon as the change is committed."""
+    if is_withdrawn:
+        device.tokens_not_before = now
+    elif device.tokens_not_before is None:
+        return
+    not_before, blocked = device.tokens_not_before, "consent_required" if is_withdrawn else ""
+    announce_revocation(device.pk, not_before, blocked)  # type: ignore[arg-type]
+
+
+def announce_revocation(device_id: UUID, not_before: datetime, blocked: BlockCode) -> None:
+    """Tell the fix lanes once the running transaction is committed."""
+    transaction.on_commit(
+        lambda: publish_revocation(
+            stream.sync_client(), device_id=device_id, tokens_not_before=not_before, blocked=blocked
+        )
+    )
+
+
+def list_revocations() -> Iterator[Revocation]:
+    """What PostgreSQL knows of ended credentials, for `republish_revocations` after Redis lost its data."""
+    for device in Device.objects.filter(Q(tokens_not_before__isnull=False) | Q(is_blocked=True)).iterator():
+        blocked: BlockCode = ""
+        if device.is_blocked:
+            blocked = "token_revoked"
+        elif Purpose.GEO_MATCH not in device.consents:
+            blocked = "consent_required"
+        yield Revocation(device.pk, epoch_ms(device.tokens_not_before or _EPOCH), blocked)
+
+
+def issue_credentials(device: Device, *, now: datetime) -> Credentials:
+    """An access token that carries the present consents, and an ingest key where they allow one."""
+    has_geo_match = Purpose.GEO_MATCH in device.consents
+    return Credentials(
+        access_token=issue_access_token(device_id=device.pk, consents=device.consents, now=now),
+        ingest_key=issue_ingest_key(device_id=device.pk, now=now) if has_geo_match else None,
+    )
+
+
+def _write_ledger(device: Device, purposes: Collection[str], given: ConsentGiven, now: datetime) -> None:
+    Consent.objects.bulk_create(
+        Consent(
+            device=device,
+            purpose=purpose,
+            is_granted=purpose in given.purposes,
+            text_version=given.text_version,
+            locale=device.locale,
+            recorded_at=now,
+        )
+        for purpose in sorted(purposes)
+    )

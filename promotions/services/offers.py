@@ -1,0 +1,148 @@
+"""What the app shows: live campaigns near or for a device, the same in both arms, and where their doors are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import Exists, F, OuterRef, Q
+
+from promotions.logic.distance import DistanceBucket, bucket_distance, walking_minutes
+from promotions.logic.schedule import Opening, Schedule, next_opening, open_window
+from promotions.models import Budget, Campaign, Redemption, Unlock
+from promotions.services.facts import read_schedule
+
+# Farther than anybody goes for an offer; what lies beyond is shown only when it is already unlocked.
+NEAR_M = 50_000.0
+_ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the app's map stands. Used for the answer, not kept."""
+
+    latitude_deg: float
+    longitude_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHint:
+    """A store that takes part, and how far it is; distance is None when no position was given."""
+
+    uuid: UUID
+    name: str
+    timezone: str
+    latitude_deg: float
+    longitude_deg: float
+    distance_m: float | None
+
+    @property
+    def bucket(self) -> DistanceBucket | None:
+        """The step the distance falls in."""
+        return None if self.distance_m is None else bucket_distance(self.distance_m)
+
+    @property
+    def walking_minutes(self) -> int | None:
+        """Minutes on foot; None where walking is no advice."""
+        return None if self.bucket is None else walking_minutes(self.bucket)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A campaign as the app shows it to one device."""
+
+    campaign: Campaign
+    unlock: Unlock | None
+    is_redeemed: bool
+    is_sold_out: bool
+    store: StoreHint
+    current: Opening | None
+    following: Opening | None
+
+    @property
+    def state(self) -> str:
+        """`locked`, `unlocked` or `redeemed`."""
+        if self.unlock is None:
+            return "locked"
+        return "redeemed" if self.is_redeemed else "unlocked"
+
+
+def list_offers(*, device_id: UUID, position: Position | None, limit: int, now: datetime) -> Sequence[Offer]:
+    """Live campaigns within `NEAR_M` and those the device has unlocked, nearest first. Five queries, whatever there is.
+
+    The holdout plays no part: it is the message that is withheld, never the offer.
+    """
+    unlocks = _load_unlocks(device_id)
+    campaigns = _load_campaigns(unlocks, now)
+    hints = find_nearest_stores([campaign.pk for campaign in campaigns], position)
+    offers = [
+        _describe(campaign, unlocks.get(campaign.pk), hints[campaign.pk], now)
+        for campaign in campaigns
+        if campaign.pk in hints and (campaign.pk in unlocks or _is_near(hints[campaign.pk]))
+    ]
+    offers.sort(key=lambda offer: (offer.store.distance_m or 0.0, -offer.campaign.priority, offer.campaign.pk))
+    return offers[:limit]
+
+
+def _is_near(hint: StoreHint) -> bool:
+    return hint.distance_m is None or hint.distance_m <= NEAR_M
+
+
+def _load_unlocks(device_id: UUID) -> Mapping[int, Unlock]:
+    redeemed = Redemption.objects.filter(coupon__unlock=OuterRef("pk"), is_live=True)
+    unlocks = Unlock.objects.filter(device_id=device_id).annotate(is_redeemed=Exists(redeemed))
+    return {unlock.campaign_id: unlock for unlock in unlocks}
+
+
+def _load_campaigns(unlocks: Iterable[int], now: datetime) -> Sequence[Campaign]:
+    # A day of slack to both sides: which day it is depends on the store's zone, judged afterwards.
+    on = now.date()
+    rows = Campaign.objects.filter(
+        Q(state=Campaign.State.LIVE) | Q(state=Campaign.State.PAUSED, pk__in=list(unlocks)),
+        starts_on__lte=on + _ONE_DAY,
+        ends_on__gte=on - _ONE_DAY,
+    )
+    free = Budget.objects.filter(campaign=OuterRef("pk"), used__lt=F("cap"))
+    return list(rows.annotate(has_room=Exists(free)).select_related("brand").prefetch_related("windows").order_by("pk"))
+
+
+_NEAREST_SQL = """
+SELECT DISTINCT ON (cs.campaign_id) cs.campaign_id, s.uuid, s.name, s.timezone, s.latitude_deg, s.longitude_deg,
+    ST_DistanceSphere(s.location, ST_SetSRID(ST_MakePoint(%(longitude)s, %(latitude)s), 4326)) AS distance_m
+FROM promotions_campaign_stores cs JOIN geofence_store s ON s.id = cs.store_id
+WHERE cs.campaign_id = ANY(%(campaigns)s) AND s.is_active
+ORDER BY cs.campaign_id, distance_m, s.id
+"""
+
+
+def find_nearest_stores(campaign_ids: Sequence[int], position: Position | None) -> Mapping[int, StoreHint]:
+    """The nearest active store of each campaign; without a position some store. One query."""
+    where = {
+        "longitude": position.longitude_deg if position else None,
+        "latitude": position.latitude_deg if position else None,
+        "campaigns": list(campaign_ids),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_NEAREST_SQL, where)
+        return {row[0]: StoreHint(*row[1:]) for row in cursor.fetchall()}
+
+
+def _describe(campaign: Campaign, unlock: Unlock | None, store: StoreHint, now: datetime) -> Offer:
+    schedule, zone = read_schedule(campaign), ZoneInfo(store.timezone)
+    return Offer(
+        campaign=campaign,
+        unlock=unlock,
+        is_redeemed=bool(unlock and unlock.is_redeemed),  # type: ignore[attr-defined]
+        is_sold_out=campaign.unlock_cap is not None and not campaign.has_room,  # type: ignore[attr-defined]
+        store=store,
+        current=open_window(schedule, now, zone),
+        following=next_opening(schedule, now, zone),
+    )
+
+
+def campaign_end(campaign: Campaign, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """The first instant after the campaign's last day in a zone, or None when now is no day of it."""
+    whole = open_window(Schedule(campaign.starts_on, campaign.ends_on), now, zone)
+    return None if whole is None else whole.ends_at
