@@ -10,7 +10,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
 
 app = Celery("doorstep")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["promotions", "notifications", "geofence"])
+app.autodiscover_tasks(["promotions"])
+app.conf.beat_schedule = {
+    # A lost wake-up costs at most this long.
+    "sweep-shards": {"task": "promotions.tasks.sweep_shards", "schedule": 2.0},
+    "deliver-messages": {"task": "promotions.tasks.deliver_messages", "schedule": 2.0},
+    "drop-expired": {"task": "promotions.tasks.drop_expired", "schedule": 900.0},
+}
 
 
 @setup_logging.connect

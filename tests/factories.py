@@ -1,4 +1,4 @@
-"""Rows for tests, with sensible defaults: one Paris store, one brand, one live coupon campaign, one consenting device."""
+"""Rows for tests, with sensible defaults: a Paris store, a brand, a live coupon campaign, a consenting device."""
 
 import secrets
 import uuid
@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from geofence.models import Geofence, Partner, Store
+from notifications.services import PushTarget, register_address
 from promotions.models import Brand, Campaign, Device, TimeWindow
 
 # A Tuesday, 12:30 in Paris.
@@ -102,3 +103,12 @@ def device(**given: Any) -> Device:
         **given,
     }
     return Device.objects.create(**values)
+
+
+def reachable_device(**given: Any) -> Device:
+    """A device with a push address."""
+    row = device(**given)
+    register_address(
+        device_id=row.id, target=PushTarget(kind="console", address=f"phone-{row.id}"), now=row.registered_at
+    )
+    return row

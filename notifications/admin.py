@@ -1,0 +1,77 @@
+"""What addresses, messages and attempts look like in admin. Who may see them is the product's to say.
+
+Nothing is registered here: `promotions.admin` makes these classes read-only, adds tenancy and registers the result.
+"""
+
+from django.contrib import admin
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+
+from notifications.models import Attempt, Message
+
+STATE_COLOURS = {
+    Message.State.PENDING: "info",
+    Message.State.LEASED: "info",
+    Message.State.ACCEPTED: "success",
+    Message.State.EXPIRED: "warning",
+    Message.State.SUPPRESSED: "warning",
+    Message.State.FAILED: "danger",
+}
+
+
+class PushAddressAdmin(ModelAdmin):
+    """Where a device can be reached. The address itself is a credential and is not shown."""
+
+    list_display = ["device_id", "kind", "app_id", "environment", "is_active", "registered_at"]
+    list_filter = ["kind", "is_active"]
+    search_fields = ["app_id"]
+    ordering = ["-registered_at"]
+    fields = ["device_id", "kind", "app_id", "environment", "is_active", "registered_at"]
+
+
+class AttemptInline(TabularInline):
+    """Every call of a transport for one message."""
+
+    model = Attempt
+    extra = 0
+    fields = readonly_fields = ["transport", "started_at", "finished_at", "outcome", "error_code", "provider_id"]
+    can_delete = False
+
+
+class MessageAdmin(ModelAdmin):
+    """The outbox: what was to be said, and what became of it."""
+
+    list_display = ["created_at", "title", "device_id", "state_label", "reason", "attempts", "settled_at"]
+    list_filter = ["state", ("created_at", admin.DateFieldListFilter)]
+    search_fields = ["title", "reason"]
+    ordering = ["-created_at"]
+    inlines = [AttemptInline]
+    fields = [
+        "id",
+        "device_id",
+        "title",
+        "body",
+        "state",
+        "reason",
+        "created_at",
+        "next_attempt_at",
+        "expires_at",
+        "attempts",
+        "settled_at",
+        "request_id",
+    ]
+
+    @display(description="state", ordering="state", label=STATE_COLOURS)
+    def state_label(self, message: Message) -> tuple[str, str]:
+        return message.state, message.get_state_display()
+
+
+class AttemptAdmin(ModelAdmin):
+    """One call of a transport and what came back."""
+
+    list_display = ["started_at", "message", "transport", "outcome", "error_code"]
+    list_filter = ["outcome", "transport"]
+    list_select_related = ["message"]
+    search_fields = ["error_code", "provider_id"]
+    ordering = ["-started_at"]
+    fields = ["message", "transport", "started_at", "finished_at", "outcome", "error_code", "provider_id"]

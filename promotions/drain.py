@@ -1,0 +1,134 @@
+"""From the stream to committed effects: one shard at a time, a batch and its cursor in one transaction."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import redis
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+
+from promotions import pipeline, stream
+from promotions.models import ShardCursor
+from promotions.services import dead_letters
+
+logger = logging.getLogger(__name__)
+
+# One task works a shard no longer than this, so that other shards get their turn; what is left is woken again.
+TURN_S = 5.0
+
+# Another worker that is about to let go of the shard may have read just before our entry came: ask again, briefly.
+LEASE_TRIES = 5
+LEASE_PAUSE_S = 0.02
+
+# Not the batch's fault: PostgreSQL or Redis is away or too slow. The batch stays where it is and is read again.
+PASSING_ERRORS = (OperationalError, InterfaceError, redis.RedisError)
+
+
+@dataclass(slots=True)
+class Drained:
+    """What one turn at a shard did."""
+
+    entries: int = 0
+    messages: int = 0
+
+
+def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
+    """Work what waits in a shard.
+
+    Steps: let the next append wake a worker again · take the cursor's row lock, or leave the shard to who has it ·
+    read after the cursor · run the pipeline · move the cursor · commit · trim behind it · until nothing waits.
+
+    Each batch is one transaction: a worker killed anywhere leaves cursor and effects as they were, and its lock goes
+    with its connection. Errors: `PASSING_ERRORS`, after which the sweeper wakes the shard again.
+    """
+    client = stream.sync_client()
+    stream.clear_wake(client, shard)
+    deadline = time.monotonic() + TURN_S
+    drained = Drained()
+    while time.monotonic() < deadline and _advance(client, shard, drained, read_clock):
+        pass
+    return drained
+
+
+def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Callable[[], datetime]) -> bool:
+    """One batch. False when nothing waits or another worker has the shard."""
+    with transaction.atomic(durable=True):
+        cursor = _lease(shard)
+        if cursor is None:
+            return False
+        entries = stream.read_after(
+            client,
+            shard=shard,
+            last_entry_id=cursor.last_entry_id,
+            max_entries=settings.PIPELINE_BATCH_ENTRIES,
+        )
+        if not entries:
+            return False
+        now = read_clock()
+        messages = _work(shard, entries, now)
+        cursor.last_entry_id = entries[-1].id
+        cursor.advanced_at = now
+        cursor.save(update_fields=["last_entry_id", "advanced_at"])
+    drained.entries += len(entries)
+    drained.messages += messages
+    _trim(client, shard, entries[-1].id)
+    return True
+
+
+def _lease(shard: int) -> ShardCursor | None:
+    """The shard's cursor, locked until the transaction ends."""
+    for attempt in range(LEASE_TRIES):
+        cursor = ShardCursor.objects.select_for_update(skip_locked=True).filter(shard=shard).first()
+        if cursor is not None:
+            return cursor
+        if attempt == 0:
+            ShardCursor.objects.bulk_create([ShardCursor(shard=shard)], ignore_conflicts=True)
+        else:
+            time.sleep(LEASE_PAUSE_S)
+    return None
+
+
+def _work(shard: int, entries: Sequence[stream.StreamEntry], now: datetime) -> int:
+    """Run the pipeline over entries; how many messages that put into the outbox.
+
+    A batch that raises is halved until the poison entry stands alone, and that one is buried.
+    """
+    if len(entries) == 1 and entries[0].poison is not None:
+        dead_letters.bury(shard, entries[0].id, entries[0].poison, now=now)
+        return 0
+    if all(entry.poison is None for entry in entries):
+        try:
+            with transaction.atomic():
+                return pipeline.process(stream.join_records(entries), now=now)
+        except PASSING_ERRORS:
+            raise
+        except Exception as error:
+            logger.warning("batch failed", extra={"shard": shard, "entries": len(entries)}, exc_info=error)
+            if len(entries) == 1:
+                dead_letters.bury(shard, entries[0].id, type(error).__name__, now=now)
+                return 0
+    middle = len(entries) // 2
+    return _work(shard, entries[:middle], now) + _work(shard, entries[middle:], now)
+
+
+def _trim(client: "redis.Redis", shard: int, entry_id: str) -> None:
+    """Coordinates go as soon as they are worked. What a failed trim leaves behind the cursor, the next one takes."""
+    try:
+        stream.trim_behind(client, shard=shard, entry_id=entry_id)
+    except redis.RedisError as error:
+        logger.warning("trim failed", extra={"shard": shard, "error": type(error).__name__})
+
+
+def waiting_shards() -> list[int]:
+    """Shards with entries behind their cursor: the sweeper's question. Two queries, one Redis round trip per shard."""
+    client = stream.sync_client()
+    cursors = dict(ShardCursor.objects.values_list("shard", "last_entry_id"))
+    return [
+        shard
+        for shard in range(settings.STREAM_SHARDS)
+        if stream.oldest_unprocessed_age_ms(client, shard=shard, last_entry_id=cursors.get(shard, stream.STREAM_START))
+        is not None
+    ]

@@ -1,0 +1,83 @@
+"""The product's table of contents: what happens to a batch of fixes, in six verbs.
+
+Each verb takes a batch and gives back what it kept and what it dropped, with a reason. The transaction is the caller's.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from geofence.logic.fixes import FixArray
+from geofence.services import presence as presence_service
+from geofence.services.presence import PresenceAdvance
+from geofence.services.snapshots import current_snapshot
+from notifications.services import enqueue_messages
+from promotions.logic import eligibility
+from promotions.logic.eligibility import Decision, Facts, TransitionFacts
+from promotions.services import facts as fact_service
+from promotions.services import fixes as fix_service
+from promotions.services import opportunities
+from promotions.services.fixes import Accepted
+
+logger = logging.getLogger(__name__)
+
+
+def process(batch: FixArray, *, now: datetime) -> int:
+    """Carry a batch from fixes to outbox rows; how many messages that made. A constant number of queries."""
+    accepted = accept_fixes(batch, now=now)
+    presence = advance_presence(accepted)
+    transitions = fact_service.read_transitions(presence.transitions)
+    facts = load_facts(transitions, now=now)
+    decisions = decide(transitions, facts, now=now)
+    record(presence, decisions)
+    messages = enqueue(decisions, now=now)
+    _tell(accepted, presence, decisions, messages)
+    return messages
+
+
+def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
+    """Keep the fixes of devices that consent as of now; drop what a mock provider made up."""
+    return fix_service.accept_fixes(batch, now=now)
+
+
+def advance_presence(accepted: Accepted) -> PresenceAdvance:
+    """Order each device's fixes, drop duplicate and late ones, and move it through the fences it touches."""
+    return presence_service.advance_presence(accepted.fixes, snapshot=current_snapshot())
+
+
+def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Facts:
+    """All that the decision needs to know about these devices, stores and campaigns."""
+    return fact_service.load_facts(transitions, now=now)
+
+
+def decide(transitions: Sequence[TransitionFacts], facts: Facts, *, now: datetime) -> Sequence[Decision]:
+    """For each transition and campaign: an opportunity, with its arm, or the reason why not. Pure."""
+    return eligibility.decide(transitions, facts, fact_service.deployment_rules(), now=now)
+
+
+def record(presence: PresenceAdvance, decisions: Sequence[Decision]) -> None:
+    """Write presence, visits and, alike in both arms, opportunities. A row that is already there is no error."""
+    presence_service.record_presence(presence)
+    opportunities.record_opportunities(decisions)
+
+
+def enqueue(decisions: Sequence[Decision], *, now: datetime) -> int:
+    """Write the treated arm's messages into the outbox, in the same transaction."""
+    messages = opportunities.write_messages(decisions)
+    enqueue_messages(messages, now=now)
+    return len(messages)
+
+
+def _tell(accepted: Accepted, presence: PresenceAdvance, decisions: Sequence[Decision], messages: int) -> None:
+    """One log line a batch: what each verb kept and dropped, by reason. Counts only."""
+    logger.info(
+        "batch processed",
+        extra={
+            "fixes": len(accepted.fixes),
+            "dropped": {**accepted.dropped, **presence.dropped},
+            "transitions": Counter(transition.kind.value for transition in presence.transitions),
+            "decisions": Counter(decision.reason.value for decision in decisions),
+            "messages": messages,
+        },
+    )

@@ -1,0 +1,25 @@
+"""What is kept how long. Each app drops its own rows by age; running late or twice changes nothing."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from geofence.services import retention as geofence_retention
+from notifications import services as notifications
+from promotions.models import DeadLetter, IdempotencyRecord, Opportunity, Refusal, Unlock
+
+DEAD_LETTER_DAYS = 1
+# Thirteen months: a campaign can be compared with the one a year before.
+OFFER_DAYS = 396
+
+
+def drop_expired(*, now: datetime) -> None:
+    """Delete what is past its retention, in all three apps. Not one transaction: each statement stands by itself."""
+    geofence_retention.drop_expired(now=now)
+    notifications.drop_expired(now=now)
+    old = now - timedelta(days=OFFER_DAYS)
+    DeadLetter.objects.filter(buried_at__lt=now - timedelta(days=DEAD_LETTER_DAYS)).delete()
+    IdempotencyRecord.objects.filter(created_at__lt=now - timedelta(seconds=settings.IDEMPOTENCY_LIFE_S)).delete()
+    Opportunity.objects.filter(planned_at__lt=old).delete()
+    Refusal.objects.filter(refused_at__lt=old).delete()
+    Unlock.objects.filter(granted_at__lt=old).delete()

@@ -1,0 +1,34 @@
+"""Every task of the product: a name, a bound, one call. All may run twice; none is the only copy of anything."""
+
+from celery import shared_task
+
+from notifications import transports
+from notifications.services import deliver_due
+from promotions import clock, drain
+from promotions.services import deliveries, retention
+
+
+@shared_task(ignore_result=True, soft_time_limit=60, time_limit=90)
+def drain_shard(shard: int) -> None:
+    """A wake-up: this shard has work."""
+    if drain.drain_shard(shard, read_clock=clock.now).messages:
+        deliver_messages.delay()
+
+
+@shared_task(ignore_result=True, expires=10)
+def sweep_shards() -> None:
+    """Behind the wake-ups: wake every shard that waits."""
+    for shard in drain.waiting_shards():
+        drain_shard.delay(shard)
+
+
+@shared_task(ignore_result=True, soft_time_limit=120, time_limit=150, expires=30)
+def deliver_messages() -> None:
+    """Send what the outbox holds."""
+    deliver_due(transport=transports.configured(), recheck=deliveries.recheck, read_clock=clock.now)
+
+
+@shared_task(ignore_result=True, expires=600)
+def drop_expired() -> None:
+    """Delete what is past its retention."""
+    retention.drop_expired(now=clock.now())

@@ -1,0 +1,66 @@
+"""Habits of the house that no linter knows, read off the tracked files."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TRACKED = [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    if (ROOT / name).is_file()
+]
+CODE = [path for path in TRACKED if path.suffix == ".py" and "migrations" not in path.parts]
+PRODUCT = [path for path in CODE if path.relative_to(ROOT).parts[0] in {"geofence", "notifications", "promotions"}]
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_the_files_were_found() -> None:
+    assert len(PRODUCT) > 40
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=_relative)
+def test_every_module_says_what_lives_there(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+
+    assert ast.get_docstring(tree) or not tree.body
+
+
+# The supervisor and the simulator's progress bar measure real durations with time.monotonic, which is not the clock.
+_CLOCK = re.compile(r"\btime\.time\(|datetime\.(now|utcnow|today)\(|timezone\.now\(|date\.today\(")
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in PRODUCT if "local" not in path.parts and path.name != "clock.py"], ids=_relative
+)
+def test_only_the_clock_reads_the_time(path: Path) -> None:
+    found = _CLOCK.findall(path.read_text(encoding="utf-8"))
+
+    assert not found
+
+
+def test_no_file_names_a_registry_or_a_foreign_host_for_assets() -> None:
+    # Put together here, so that this file does not name them either.
+    names = ["pypi" + ".org", "python" + "hosted", "registry.npm" + "js", "deb." + "debian", "unpkg" + ".com"]
+    names += ["jsdel" + "ivr", "cdn" + "js.", "fonts.google" + "apis", "tile.openstreet" + "map"]
+    texts = {path: path.read_bytes() for path in TRACKED}
+
+    found = [(_relative(path), name) for path, text in texts.items() for name in names if name.encode() in text]
+
+    assert not found
+
+
+def test_the_readme_can_be_read_in_one_sitting() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
