@@ -1,0 +1,200 @@
+"""Tills that act at the same moment, on connections of their own; each guard is also taken away to see the harm."""
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import pytest
+from django.db import connection
+
+from promotions.errors import DomainError
+from promotions.models import Redemption, Refusal, StaffDevice, Void
+from promotions.services import redemptions
+from promotions.services.redemptions import Scan, redeem_coupon, void_redemption
+from tests import factories
+from tests.factories import NOW
+from tests.promotions.http.staff import tills
+from tests.promotions.http.staff.tills import Printed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ONE_LIVE = "promotions_redemption_one_live"
+
+
+def together(jobs: Sequence[Callable[[], object]]) -> list[object]:
+    """What each job returned, all of them begun at once, each in its own thread and connection."""
+    start = threading.Barrier(len(jobs))
+
+    def run(job: Callable[[], object]) -> object:
+        try:
+            start.wait(10)
+            return job()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(jobs)) as threads:
+        return list(threads.map(run, jobs))
+
+
+def redeem(device: StaffDevice, coupon: Printed | str, nonce: uuid.UUID | None = None) -> str:
+    code = coupon if isinstance(coupon, str) else coupon.code
+    scan = Scan(nonce=nonce or uuid.uuid4(), scanned_at=NOW, source=Redemption.Source.TYPED, code=code)
+    try:
+        taken = redeem_coupon(staff_device=device, scan=scan, is_dry_run=False, now=NOW)
+    except DomainError as error:
+        return error.code
+    return "replay" if taken.is_replay else "new"
+
+
+def void(device: StaffDevice, redemption: Redemption) -> str:
+    try:
+        void_redemption(staff_device=device, redemption_id=redemption.pk, reason=Void.Reason.MISTAKE, note="", now=NOW)
+    except DomainError as error:
+        return error.code
+    return "voided"
+
+
+def meet_before(monkeypatch: pytest.MonkeyPatch, name: str, parties: int) -> None:
+    """Lets that many threads reach a step of the service before any of them takes it for the first time."""
+    step, barrier = getattr(redemptions, name), threading.Barrier(parties)
+
+    def wait_then_go(*args: object) -> object:
+        with suppress(threading.BrokenBarrierError):
+            barrier.wait(5)
+        return step(*args)
+
+    monkeypatch.setattr(redemptions, name, wait_then_go)
+
+
+@contextmanager
+def without_the_index() -> Iterator[None]:
+    """Takes away the index that allows one live redemption per coupon, and puts it back."""
+    constraint = next(each for each in Redemption._meta.constraints if each.name == ONE_LIVE)
+    with connection.schema_editor() as editor:
+        editor.remove_constraint(Redemption, constraint)
+    try:
+        yield
+    finally:
+        Redemption.objects.all().delete()
+        with connection.schema_editor() as editor:
+            editor.add_constraint(Redemption, constraint)
+
+
+def test_two_gates_that_send_everything_twice_give_each_benefit_once() -> None:
+    store = factories.store()
+    campaign, gates = factories.campaign(store), [tills.till(store, label=name).row for name in ("east", "west")]
+    coupons = [tills.coupon(campaign) for _ in range(200)]
+    nonces = {gate.pk: [uuid.uuid4() for _ in coupons] for gate in gates}
+
+    def send_all(gate: StaffDevice) -> list[str]:
+        return [redeem(gate, coupon, nonce) for coupon, nonce in zip(coupons, nonces[gate.pk], strict=True)]
+
+    # Each gate's second thread is the repeat after a lost answer; it may even come first.
+    answers = together([lambda gate=gate: send_all(gate) for gate in gates * 2])  # type: ignore[misc]
+
+    assert Counter(answer for each in answers for answer in each) == {  # type: ignore[attr-defined]
+        "new": 200,
+        "replay": 200,
+        "already_redeemed": 400,
+    }
+    assert Redemption.objects.filter(is_live=True).count() == Redemption.objects.count() == 200
+
+
+def test_the_index_decides_when_both_tills_saw_no_redemption(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = factories.store()
+    gates = [tills.till(store, label=name).row for name in ("east", "west")]
+    coupon = tills.coupon(factories.campaign(store))
+    meet_before(monkeypatch, "_insert", parties=2)
+
+    answers = together([lambda gate=gate: redeem(gate, coupon) for gate in gates])  # type: ignore[misc]
+
+    assert sorted(map(str, answers)) == ["already_redeemed", "new"]
+    assert Redemption.objects.count() == 1
+
+
+def test_without_the_index_the_same_coupon_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = factories.store()
+    gates = [tills.till(store, label=name).row for name in ("east", "west")]
+    coupon = tills.coupon(factories.campaign(store))
+    meet_before(monkeypatch, "_insert", parties=2)
+
+    with without_the_index():
+        answers = together([lambda gate=gate: redeem(gate, coupon) for gate in gates])  # type: ignore[misc]
+
+        assert answers == ["new", "new"]
+        assert Redemption.objects.filter(coupon=coupon.row, is_live=True).count() == 2
+
+
+def test_without_the_device_lock_the_nonce_index_still_writes_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = factories.store()
+    gate, coupon, nonce = tills.till(store).row, tills.coupon(factories.campaign(store)), uuid.uuid4()
+    monkeypatch.setattr(redemptions, "_lock_device", lambda device: None)
+    meet_before(monkeypatch, "_insert", parties=2)
+
+    answers = together([lambda: redeem(gate, coupon, nonce)] * 2)
+
+    assert "new" in answers
+    assert Redemption.objects.count() == 1
+
+
+def guess_from_six_threads(device: StaffDevice) -> Counter[object]:
+    def guess_five_times() -> list[str]:
+        return [redeem(device, tills.unknown_code()) for _ in range(5)]
+
+    return Counter(answer for answers in together([guess_five_times] * 6) for answer in answers)  # type: ignore[attr-defined]
+
+
+def test_guesses_in_parallel_share_one_budget() -> None:
+    device = tills.till(factories.store()).row
+
+    answers = guess_from_six_threads(device)
+
+    assert answers == {"code_unknown": 10, "rate_limited": 20}
+    assert Refusal.objects.count() == 10
+
+
+def test_without_the_device_lock_guesses_in_parallel_exceed_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tills.till(factories.store()).row
+    for _ in range(9):
+        redeem(device, tills.unknown_code())
+    monkeypatch.setattr(redemptions, "_lock_device", lambda device: None)
+    meet_before(monkeypatch, "_record_refusal", parties=6)
+
+    answers = together([lambda: redeem(device, tills.unknown_code())] * 6)
+
+    assert answers.count("code_unknown") > 1
+
+
+def test_of_two_voids_at_once_one_is_written() -> None:
+    store = factories.store()
+    till, office = tills.till(store).row, tills.till(store, label="office", is_manager=True).row
+    coupon = tills.coupon(factories.campaign(store))
+    redeem(till, coupon)
+    redemption = Redemption.objects.get()
+
+    answers = together([lambda: void(till, redemption), lambda: void(office, redemption)])
+
+    assert sorted(map(str, answers)) == ["already_voided", "voided"]
+    assert Void.objects.count() == 1
+
+
+def test_a_void_and_a_scan_at_once_never_leave_two_live_redemptions() -> None:
+    store = factories.store()
+    till, neighbour = tills.till(store).row, tills.till(store, label="till 2").row
+    campaign = factories.campaign(store)
+    seen = Counter[object]()
+    for _ in range(20):
+        coupon = tills.coupon(campaign)
+        redeem(till, coupon)
+        redemption = coupon.row.redemptions.get()
+
+        voided, scanned = together([lambda r=redemption: void(till, r), lambda c=coupon: redeem(neighbour, c)])  # type: ignore[misc]
+
+        live = coupon.row.redemptions.filter(is_live=True).count()
+        assert (voided, live) == ("voided", 1 if scanned == "new" else 0)
+        seen[scanned] += 1
+    assert set(seen) <= {"new", "already_redeemed"}
+    assert Void.objects.count() == 20
