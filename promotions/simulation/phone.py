@@ -1,0 +1,399 @@
+"""One phone and its owner, living through the day: fixes, uploads, the app, and walks that were not planned."""
+
+import asyncio
+import heapq
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from promotions.simulation.city import Point
+from promotions.simulation.client import Reply
+from promotions.simulation.dialects import Credentials, Fix, api_fix, is_accepted, next_request
+from promotions.simulation.inbox import Mail
+from promotions.simulation.noise import Receiver
+from promotions.simulation.population import (
+    APP_PULL,
+    HOUR_S,
+    MESSAGE_PULL,
+    MINUTE_S,
+    NOON_S,
+    REFUSAL_PULL,
+    Dialect,
+    Persona,
+    PhonePlan,
+    Trick,
+    fix_interval_s,
+    is_underground,
+    plan_visit,
+)
+from promotions.simulation.tills import Tills
+from promotions.simulation.walks import Itinerary, Leg, Motion, length_m
+from promotions.simulation.world import CouponInHand, World, seeded_uuid
+
+# Fixes wait this long at most before a phone with a network sends them.
+UPLOAD_WITHIN_S = 150.0
+GLITCH = 0.002
+UNLOCKABLE = ("instant_win", "coupon")
+NULL_ISLAND = (0.0, 0.0)
+# How far people go for an offer they see.
+REACH_M = 900.0
+DETOUR = 1.3
+USUAL_WALK_MPS = 1.3
+# Three in four of those who come after a refusal come within half an hour.
+SOON_SHARE = 0.75
+SOON_S = 26 * MINUTE_S
+COUNTER_TRIES = 3
+HESITATIONS = 10
+FLUSH_TRIES = 20
+# Being somewhere that may not be looked like a stay there; wait until past it.
+CLEAR_M = 10.0
+
+FROZEN_FROM_S, FROZEN_UNTIL_S = NOON_S + 5 * MINUTE_S, NOON_S + HOUR_S
+
+
+class RegistrationFailed(Exception):
+    """A phone could not register, so nothing of it would count."""
+
+
+@dataclass(order=True, slots=True)
+class Errand:
+    """Something the owner will do at a time; the number keeps equal times in order."""
+
+    at_s: float
+    number: int
+    act: Callable[[], Awaitable[None]] = field(compare=False)
+
+
+@dataclass(slots=True)
+class Phone:
+    """Lives one plan. Everything it knows of the service came over the wire or through its inbox."""
+
+    world: World
+    plan: PhonePlan
+    tills: Tills
+    itinerary: Itinerary = field(init=False)
+    credentials: Credentials | None = None
+    last_accepted_at_s: float | None = None
+    _rng: Random = field(init=False)
+    _receiver: Receiver = field(init=False)
+    _backlog: list[Fix] = field(default_factory=list)
+    _errands: list[Errand] = field(default_factory=list)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _next_fix_s: float = 0.0
+    _has_plans: bool = False
+    _may_send: bool = True
+
+    def __post_init__(self) -> None:
+        key = f"{self.world.seed}/{self.plan.number}"
+        self._rng = Random(f"{key}/life")
+        self._receiver = Receiver(Random(f"{key}/noise"), self.plan.accuracy_m, self.plan.memory_s)
+        self.itinerary = Itinerary(list(self.plan.itinerary.legs))
+        self._has_plans = self.plan.visits_shop is not None or not self.plan.is_honest
+
+    # The day
+
+    async def register(self) -> None:
+        """Become a device. Errors: RegistrationFailed."""
+        body: dict[str, object] = {
+            "platform": self.plan.platform,
+            "app_id": "demo",
+            "locale": self._rng.choice(("fr-FR", "fr-FR", "en-GB")),
+            "consents": list(self.plan.consents),
+        }
+        if "messages" in self.plan.consents:
+            body["push_address"] = {"kind": "console", "address": seeded_uuid(self._rng)}
+        reply = await self.world.wire.ask("POST", "/v1/devices", body=body, key=seeded_uuid(self._rng))
+        if reply.status != 201:
+            raise RegistrationFailed(f"phone {self.plan.number}: {reply.status} {reply.code}")
+        given = reply.body
+        self.credentials = Credentials(given["device_id"], given["access_token"], given["ingest_key"] or "")
+
+    async def live(self, from_s: float) -> None:
+        """From now to the end of the day, then send what is left."""
+        self._next_fix_s = from_s + self._rng.uniform(0, 240)
+        self._plan_errands(from_s)
+        while True:
+            at_s = min(self._next_fix_s, self._errands[0].at_s if self._errands else math.inf)
+            if at_s >= self.world.day.end_s:
+                break
+            if await self._is_time(at_s):
+                self.world.journal.note_lag(self.world.clock.second_of_day() - at_s)
+                await self._act(at_s)
+        await self.world.clock.sleep_until(self.world.day.end_s)
+        for _ in range(FLUSH_TRIES):
+            if not self._backlog or not self._may_send:
+                return
+            await self._upload()
+            await asyncio.sleep(0)
+
+    def receive(self, mail: Mail) -> None:
+        """A message came. The owner may follow it, now or in a few minutes."""
+        self.world.journal.messages_received += 1
+        pull = MESSAGE_PULL.get(self.plan.persona, 0.0)
+        now_s = self.world.clock.second_of_day()
+        if self._has_plans or self._is_offline(now_s) or self._rng.random() >= pull:
+            return
+        shop = self._shop_of(str(mail.data.get("store_id", "")))
+        self._intend(shop, now_s + self._rng.uniform(0.5, 4) * MINUTE_S, "message")
+
+    async def _is_time(self, at_s: float) -> bool:
+        """Wait for it; False when something came in between and the plan may be another."""
+        delay_s = self.world.clock.real_seconds_until(at_s)
+        if delay_s <= 0:
+            await asyncio.sleep(0)
+            return True
+        self._woken.clear()
+        try:
+            await asyncio.wait_for(self._woken.wait(), delay_s)
+        except TimeoutError:
+            return True
+        return False
+
+    async def _act(self, at_s: float) -> None:
+        if self._errands and self._errands[0].at_s <= self._next_fix_s:
+            await heapq.heappop(self._errands).act()
+        else:
+            await self._take_fix(at_s)
+
+    def _plan_errands(self, from_s: float) -> None:
+        if self.plan.dialect is not Dialect.API:
+            return
+        if self.plan.plays_at_s is not None:
+            self._add_errand(self.plan.plays_at_s, self._play)
+        if self.plan.opens_app_at_s is not None and self.plan.is_honest:
+            self._add_errand(self.plan.opens_app_at_s, self._look_around)
+        for leg in self.itinerary.legs_after(from_s):
+            if leg.motion is Motion.STAY:
+                self._plan_counter(leg)
+
+    def _add_errand(self, at_s: float, act: Callable[[], Awaitable[None]]) -> None:
+        heapq.heappush(self._errands, Errand(at_s, self._rng.getrandbits(32), act))
+        self._woken.set()
+
+    # Fixes
+
+    async def _take_fix(self, at_s: float) -> None:
+        leg = self.itinerary.leg_at(at_s)
+        self._next_fix_s = at_s + fix_interval_s(leg, at_s, self._rng)
+        if self._can_see_sky(leg, at_s):
+            self._backlog.append(self._measure(at_s))
+            if self._rng.random() < GLITCH and self.plan.dialect is Dialect.API:
+                self._backlog.append(Fix(self.world.clock.to_epoch_s(at_s), *NULL_ISLAND, 5.0, 0.0))
+        if self._backlog and self._is_upload_due(at_s):
+            await self._upload()
+
+    def _can_see_sky(self, leg: Leg, at_s: float) -> bool:
+        if is_underground(leg):
+            return False
+        return self._has_plans or self.plan.blind is None or at_s not in self.plan.blind
+
+    def _is_upload_due(self, at_s: float) -> bool:
+        if self._is_offline(at_s) or not self._may_send:
+            return False
+        oldest_s = self._backlog[0].at_epoch_s - self.world.clock.midnight_epoch_s
+        is_slow = self._next_fix_s - oldest_s > UPLOAD_WITHIN_S
+        return is_slow or len(self._backlog) >= self.plan.upload_every
+
+    def _is_offline(self, at_s: float) -> bool:
+        return self.plan.offline is not None and at_s in self.plan.offline
+
+    def _measure(self, at_s: float) -> Fix:
+        """What the phone would report right now; a cheat's phone reports what it was told to."""
+        self.world.journal.fixes_taken += 1
+        leg = self.itinerary.leg_at(at_s)
+        point, accuracy_m = self._receiver.measure(at_s, leg.position_at(at_s))
+        is_moving = len(leg.points) > 1 and leg.end_s > leg.start_s
+        speed_mps = length_m(leg.points) / (leg.end_s - leg.start_s) if is_moving else 0.0
+        claimed = self._claimed_point(at_s)
+        if claimed is not None:
+            offset = self._rng.gauss(0, 0 if self.plan.trick is Trick.FROZEN else 4)
+            point, accuracy_m, speed_mps = (claimed[0] + offset, claimed[1] - offset), 10.0, 0.0
+        latitude_deg, longitude_deg = self.world.city.plane.to_degrees(point)
+        return Fix(
+            at_epoch_s=round(self.world.clock.to_epoch_s(at_s), 3),
+            latitude_deg=round(latitude_deg, 7),
+            longitude_deg=round(longitude_deg, 7),
+            accuracy_m=accuracy_m,
+            speed_mps=round(speed_mps, 2),
+            is_mock=self.plan.trick is Trick.MOCK and claimed is not None,
+        )
+
+    def _claimed_point(self, at_s: float) -> Point | None:
+        if self.plan.trick in {None, Trick.CLAIM} or not FROZEN_FROM_S <= at_s < FROZEN_UNTIL_S:
+            return None
+        return self._dreamt_point()
+
+    def _dreamt_point(self) -> Point | None:
+        return None if self.plan.trick_shop is None else self.world.city.shops[self.plan.trick_shop].counter
+
+    async def _upload(self) -> None:
+        """Send the backlog, oldest first. What is not acknowledged stays for the next time."""
+        assert self.credentials is not None
+        while self._backlog and self._may_send:
+            request = next_request(self.plan.dialect, self.credentials, self._backlog, self.plan.number)
+            reply = await self.world.wire.send(request)
+            sent = self._backlog[: request.fixes]
+            if reply.code == "consent_required":
+                # The app learns that its owner never agreed to this.
+                self._may_send = False
+                self.world.journal.fixes_rejected += len(sent)
+            elif is_accepted(self.plan.dialect, reply.status, reply.body):
+                self._note_accepted(sent, reply)
+                del self._backlog[: request.fixes]
+            else:
+                return
+
+    def _note_accepted(self, sent: list[Fix], reply: Reply) -> None:
+        refused = {each["index"] for each in reply.body["rejected"]} if self.plan.dialect is Dialect.API else set()
+        self.world.journal.fixes_rejected += len(refused)
+        self.world.journal.fixes_accepted += len(sent) - len(refused)
+        taken = [fix.at_epoch_s for index, fix in enumerate(sent) if index not in refused]
+        if taken:
+            self.last_accepted_at_s = max(taken)
+
+    # The app
+
+    async def _look_around(self) -> None:
+        """Open the app by oneself. Who sees an offer close by may go for it; the control arm finds it only so."""
+        now_s = self.world.clock.second_of_day()
+        offers = await self._fetch_offers(now_s)
+        here = self.itinerary.position_at(now_s)
+        shop = self.world.city.nearest_shop(here, self.world.target_shops)
+        is_close = math.dist(here, self.world.city.shops[shop].counter) <= REACH_M
+        if offers and is_close and not self._has_plans and self._rng.random() < APP_PULL:
+            self._intend(shop, now_s + self._rng.uniform(2, 20) * MINUTE_S, "app")
+
+    async def _play(self) -> None:
+        """Try the contest from where one sits, and perhaps get up when told to come."""
+        now_s = self.world.clock.second_of_day()
+        contests = [offer for offer in await self._fetch_offers(now_s) if offer["kind"] == "instant_win"]
+        for offer in contests:
+            reply = await self._unlock(offer)
+            if reply is None or reply.code != "not_at_store" or self._has_plans:
+                continue
+            if self._rng.random() < REFUSAL_PULL:
+                self._come_after_refusal()
+
+    def _come_after_refusal(self) -> None:
+        now_s = self.world.clock.second_of_day()
+        here = self.itinerary.position_at(now_s)
+        shop = self.world.city.nearest_shop(here, self.world.target_shops)
+        walk_s = math.dist(here, self.world.city.shops[shop].counter) * DETOUR / USUAL_WALK_MPS
+        wait_s = self._rng.uniform(MINUTE_S, max(1.5 * MINUTE_S, SOON_S - walk_s))
+        if self._rng.random() >= SOON_SHARE:
+            wait_s = self._rng.uniform(35, 100) * MINUTE_S
+        self._intend(shop, now_s + wait_s, "refusal")
+
+    async def _fetch_offers(self, now_s: float) -> list[dict[str, Any]]:
+        """Offers that could still be unlocked, as the app shows them."""
+        assert self.credentials is not None
+        if self._is_offline(now_s):
+            return []
+        latitude_deg, longitude_deg = self.world.city.plane.to_degrees(self.itinerary.position_at(now_s))
+        path = f"/v1/offers?latitude={latitude_deg:.6f}&longitude={longitude_deg:.6f}"
+        reply = await self.world.wire.ask("GET", path, token=self.credentials.access_token)
+        if not reply.is_success:
+            return []
+        shown = reply.body["offers"]
+        return [offer for offer in shown if offer["state"] == "locked" and offer["kind"] in UNLOCKABLE]
+
+    async def _unlock(self, offer: dict[str, Any]) -> Reply | None:
+        """Ask for an offer with a fix of this moment; None without network."""
+        assert self.credentials is not None
+        at_s = self.world.clock.second_of_day()
+        if self._is_offline(at_s):
+            return None
+        fix = self._measure(at_s)
+        if self.plan.trick is not None:
+            dreamt = self._dreamt_point()
+            assert dreamt is not None
+            latitude_deg, longitude_deg = self.world.city.plane.to_degrees(dreamt)
+            fix = Fix(fix.at_epoch_s, latitude_deg, longitude_deg, 10.0, 0.0, self.plan.trick is Trick.MOCK)
+        reply = await self.world.wire.ask(
+            "POST",
+            f"/v1/offers/{offer['campaign_id']}/unlock",
+            token=self.credentials.access_token,
+            body={"fix": api_fix(fix)},
+            key=seeded_uuid(self._rng),
+        )
+        notes = self.world.journal.unlocks if self.plan.is_honest else self.world.journal.cheat_unlocks
+        notes["granted" if reply.is_success else reply.code or str(reply.status)] += 1
+        return reply
+
+    # The shop
+
+    def _plan_counter(self, stay: Leg) -> None:
+        """In the shop, once settled, look at the app."""
+        if self.plan.dialect is Dialect.API:
+            self._add_errand(stay.start_s + self._rng.uniform(90, 210), lambda: self._at_counter(stay, 1))
+
+    async def _at_counter(self, stay: Leg, attempt: int) -> None:
+        """Unlock what is there to be unlocked; a bad fix is tried again a little later."""
+        now_s = self.world.clock.second_of_day()
+        is_refused_for_place = False
+        for offer in await self._fetch_offers(now_s):
+            reply = await self._unlock(offer)
+            if reply is not None and reply.is_success:
+                self._stand_in_line(stay, reply.body)
+            elif reply is not None and reply.code in {"not_at_store", "accuracy_too_low", "level_too_low"}:
+                is_refused_for_place = True
+        if is_refused_for_place and attempt < COUNTER_TRIES and now_s + 120 < stay.end_s:
+            self._add_errand(now_s + self._rng.uniform(50, 80), lambda: self._at_counter(stay, attempt + 1))
+
+    def _stand_in_line(self, stay: Leg, unlock: dict[str, Any]) -> None:
+        coupon = unlock.get("coupon")
+        if not coupon or stay.shop is None:
+            return
+        shop, shown = stay.shop, CouponInHand(coupon["code"], coupon.get("qr_token") or "")
+
+        async def show() -> None:
+            self.tills.show(shop, shown)
+
+        now_s = self.world.clock.second_of_day()
+        if self._rng.random() < 0.85:
+            self._add_errand(min(now_s + self._rng.uniform(30, 150), stay.end_s - 1), show)
+
+    # Walks that were not planned
+
+    def _intend(self, shop: int, leave_at_s: float, why: str) -> None:
+        self._has_plans = True
+        self.world.journal.set_off[why] += 1
+        self._add_errand(leave_at_s, lambda: self._set_off(shop, HESITATIONS))
+
+    async def _set_off(self, shop: int, hesitations: int) -> None:
+        """Leave for the shop, unless underground or right at another shop's door: then a minute later."""
+        now_s = self.world.clock.second_of_day()
+        here, leg = self.itinerary.position_at(now_s), self.itinerary.leg_at(now_s)
+        foreign = [each for index, each in enumerate(self.world.city.shops) if index != shop]
+        is_clear = all(each.ground.clearance_m(here) > CLEAR_M for each in foreign) and not is_underground(leg)
+        legs = self._plan_visit(shop, now_s) if is_clear else None
+        if legs is None:
+            if hesitations:
+                self._add_errand(now_s + MINUTE_S, lambda: self._set_off(shop, hesitations - 1))
+            return
+        stay = next(each for each in legs if each.motion is Motion.STAY)
+        if stay.end_s > self.world.day.end_s - 10 * MINUTE_S:
+            return
+        self.itinerary.divert(now_s, legs)
+        self._next_fix_s = min(self._next_fix_s, now_s + self._rng.uniform(5, 30))
+        self._plan_counter(stay)
+
+    def _plan_visit(self, shop: int, now_s: float) -> list[Leg] | None:
+        try:
+            return plan_visit(self.world.city, self._rng, self.itinerary, at_s=now_s, shop=shop, back_to=self.plan.desk)
+        except ValueError:
+            return None
+
+    def _shop_of(self, store_id: str) -> int:
+        for index in self.world.target_shops:
+            if self.world.city.shops[index].store_id == store_id:
+                return index
+        here = self.itinerary.position_at(self.world.clock.second_of_day())
+        return self.world.city.nearest_shop(here, self.world.target_shops)
+
+
+def is_measured(plan: PhonePlan) -> bool:
+    """Whether the server can be held to this phone's stays: an honest phone whose owner agreed."""
+    return plan.is_honest and plan.shares_location and plan.persona is not Persona.CHEAT

@@ -1,0 +1,58 @@
+"""What all simulated people share: the city, the clock, the wire, and the notes taken along the way."""
+
+import random
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+
+from promotions.simulation.city import City
+from promotions.simulation.client import Wire
+from promotions.simulation.population import Day
+from promotions.simulation.warp import DayClock
+
+
+@dataclass(slots=True)
+class Journal:
+    """What the simulation itself saw, to be held against the server's numbers."""
+
+    fixes_accepted: int = 0
+    fixes_rejected: int = 0
+    fixes_taken: int = 0
+    messages_received: int = 0
+    # Answers to unlock attempts by code, and to scans at tills.
+    unlocks: Counter[str] = field(default_factory=Counter)
+    scans: Counter[str] = field(default_factory=Counter)
+    # Why people set off for a shop: message, app, refusal.
+    set_off: Counter[str] = field(default_factory=Counter)
+    cheat_unlocks: Counter[str] = field(default_factory=Counter)
+    max_lag_s: float = 0.0
+
+    def note_lag(self, lag_s: float) -> None:
+        """How far behind the shown clock something happened, in shown seconds."""
+        self.max_lag_s = max(self.max_lag_s, lag_s)
+
+
+@dataclass(frozen=True, slots=True)
+class CouponInHand:
+    """What a customer shows at the till."""
+
+    code: str
+    qr_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The stage. `target_shops` take part in the campaigns."""
+
+    city: City
+    clock: DayClock
+    day: Day
+    wire: Wire
+    journal: Journal
+    target_shops: tuple[int, ...]
+    seed: int
+
+
+def seeded_uuid(rng: random.Random) -> str:
+    """A version-4 UUID from a seeded source."""
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
