@@ -46,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     services.add_argument("command", nargs="+", metavar="-- COMMAND")
     services.set_defaults(run=_services)
     serving = commands.add_parser("serve", help="migrate, seed the demo brand and serve until Ctrl-C")
-    serving.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1")
-    serving.add_argument("--port", default=os.environ.get("PORT") or "8000")
+    serving.add_argument("--host", default="127.0.0.1")
+    serving.add_argument("--port", default="8000")
     serving.set_defaults(run=_serve)
     return parser
 

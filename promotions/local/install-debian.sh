@@ -4,8 +4,9 @@
 set -eu
 servers=$1
 shift
-policy=/usr/sbin/policy-rc.d
-cluster=/etc/postgresql-common/createcluster.d/doorstep.conf
+system=${DOORSTEP_SYSTEM:-} # another file system root, for the tests
+policy=$system/usr/sbin/policy-rc.d
+cluster=$system/etc/postgresql-common/createcluster.d/doorstep.conf
 mark='Placed by the Doorstep set-up while it installs packages'
 
 clean() {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs promotions.local with the first Python 3.11 or newer; PYTHON names another one.
-for python in "${PYTHON:-python3}" python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11; do
+for python in "${PYTHON:-python3}" python3 python3.14 python3.13 python3.12 python3.11; do
     if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
         exec "$python" -m promotions.local "$@"
     fi

@@ -37,7 +37,7 @@ def prepare(root: Path) -> None:
         say("Creating .venv.")
         _run([sys.executable, "-m", "venv", "--clear", str(root / ".venv")], root)
     say("Installing the Python packages of requirements/dev.txt: a minute or two, once.")
-    pip = [str(python_of(root)), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    pip = [str(python_of(root)), "-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check"]
     _run([*pip, "--require-hashes", "--requirement", str(root / "requirements" / "dev.txt")], root)
     stamp.write_text(_stamp_text(root), encoding="utf-8")
 

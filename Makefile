@@ -1,0 +1,80 @@
+# Everything a newcomer, a developer and CI do. `make` alone lists it.
+
+LOCAL := sh promotions/local/start.sh
+PYTHON_OF_VENV := .venv/bin/python
+MANAGE := $(PYTHON_OF_VENV) manage.py
+SERVICES := $(LOCAL) services
+SECRET := $(PYTHON_OF_VENV) -c 'import secrets; print(secrets.token_urlsafe(50))'
+
+ARGS ?=
+PORT ?= 8000
+# Not from the environment: some shells export HOST as the machine's name.
+HOST := 127.0.0.1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test run check bench faults screenshots openapi setup setup-browser lint types contracts \
+	migrations openapi-check deploy-check docs docs-check
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: setup ## Replay a simulated day of phones through the real product and print the funnel
+	@$(SERVICES) --name demo -- $(MANAGE) demo $(ARGS)
+
+test: setup-browser ## Run the whole test suite (ARGS= goes to pytest)
+	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) -m pytest $(ARGS)
+
+run: setup ## Serve the demo brand until Ctrl-C (PORT=8000 HOST=127.0.0.1)
+	@$(SERVICES) --name run --keep -- $(PYTHON_OF_VENV) -m promotions.local serve --host "$(HOST)" --port "$(PORT)"
+
+check: setup lint types contracts migrations openapi-check deploy-check docs-check ## Do what CI does
+	@$(MAKE) --no-print-directory test
+
+bench: setup ## Measure the fix lane, matching and the pipeline
+	@$(SERVICES) --name bench -- $(PYTHON_OF_VENV) -m benchmarks $(ARGS)
+
+faults: setup ## Kill and freeze processes and prove that nothing is lost
+	@$(SERVICES) --name faults -- $(PYTHON_OF_VENV) -m pytest tests/faults $(ARGS)
+
+screenshots: setup-browser ## Take the pictures in docs/img from the running product
+	@$(SERVICES) --name screenshots -- $(MANAGE) screenshots $(ARGS)
+
+openapi: setup ## Write docs/openapi.yaml from the code
+	@DEBUG=1 $(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+setup: ## Install what is missing and prepare .venv
+	@$(LOCAL) setup
+
+setup-browser:
+	@$(LOCAL) setup --with-chromium
+
+lint: setup ## Style, format and spelling
+	@$(PYTHON_OF_VENV) -m ruff check .
+	@$(PYTHON_OF_VENV) -m ruff format --check .
+	@.venv/bin/typos
+
+types: setup ## mypy, strict
+	@DEBUG=1 $(PYTHON_OF_VENV) -m mypy
+
+contracts: setup ## Who may import whom
+	@DEBUG=1 .venv/bin/lint-imports
+
+migrations: setup ## The models and their migrations agree
+	@$(SERVICES) --name check -- $(MANAGE) makemigrations --check --dry-run
+
+openapi-check: setup
+	@mkdir -p var
+	@DEBUG=1 $(MANAGE) spectacular --validate --fail-on-warn --file var/openapi.yaml
+	@diff -u docs/openapi.yaml var/openapi.yaml || { echo "docs/openapi.yaml is out of date: run 'make openapi'." >&2; exit 1; }
+
+deploy-check: setup
+	@DEBUG=0 ALLOWED_HOSTS=doorstep.example SECRET_KEY="$$($(SECRET))" DEVICE_TOKEN_SECRET="$$($(SECRET))" \
+		CODE_SECRET="$$($(SECRET))" $(SERVICES) --name check -- \
+		sh -c '$(MANAGE) migrate --verbosity 0 && $(MANAGE) check --deploy --fail-level WARNING --database default'
+
+docs: setup ## Write the generated parts of docs/ from the code
+	@DEBUG=1 $(MANAGE) write_docs
+
+docs-check: setup
+	@DEBUG=1 $(MANAGE) write_docs --check

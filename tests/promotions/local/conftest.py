@@ -1,0 +1,78 @@
+"""A miniature clone to set up and start servers in, away from the one under test."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from promotions.local import places, processes
+from promotions.local.places import ROOT, Place
+
+# The test run's own services must not be mistaken for the ones under test.
+SERVICE_VARIABLES = ("DATABASE_URL", "REDIS_URL", places.FOLDER_VARIABLE)
+
+
+@pytest.fixture
+def clone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a space in its name that everybody may enter, with the local commands in it."""
+    with tempfile.TemporaryDirectory(prefix="doorstep clone ") as name:
+        os.chmod(name, 0o755)
+        root = Path(name)
+        (root / "promotions").mkdir()
+        shutil.copy(ROOT / "promotions" / "__init__.py", root / "promotions")
+        shutil.copytree(ROOT / "promotions" / "local", root / "promotions" / "local")
+        for variable in SERVICE_VARIABLES:
+            monkeypatch.delenv(variable, raising=False)
+        yield root
+        for name in ("one", "other"):
+            shutil.rmtree(Place(root, name).outside.parent, ignore_errors=True)
+
+
+@pytest.fixture
+def place(clone: Path) -> Place:
+    return Place(clone, "one")
+
+
+@pytest.fixture
+def start_local(clone: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `python -m promotions.local …` of the clone; what a test leaves running is ended."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "promotions.local", *arguments],
+            cwd=clone,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+    for name in ("one", "other"):
+        processes.stop_recorded(Place(clone, name).command_pids)
+        processes.stop_recorded(Place(clone, name).server_pids)
+
+
+def recorded_processes(place: Place) -> dict[str, int]:
+    """Name and process id of every server on record."""
+    return {name: int(pid) for name, _, pid in (file.stem.rpartition("-") for file in place.server_pids.glob("*.pid"))}
+
+
+def wait_for(condition: Callable[[], bool], *, timeout_s: float = 20) -> None:
+    """Return when the condition holds; fail when it does not come."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

@@ -1,0 +1,165 @@
+"""What the set-up installs, what it says where it cannot, and that it is quick the second time."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from promotions.local import packages, postgres, redis, virtualenv
+from promotions.local.errors import LocalError
+from promotions.local.places import ROOT
+
+GIVEN = {"DATABASE_URL": "postgis://somebody@db.example/shop", "REDIS_URL": "redis://cache.example/3"}
+
+
+@pytest.fixture
+def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with Python and nothing else."""
+    monkeypatch.setattr(postgres, "installations", list)
+    monkeypatch.setattr(redis, "find_program", lambda: None)
+    monkeypatch.setattr(packages, "find_browser", lambda: None)
+    monkeypatch.setattr(packages, "FONT_FOLDERS", ())
+
+
+def write_program(folder: Path, name: str, text: str) -> None:
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    program.chmod(0o755)
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_a_bare_machine_misses_both_servers_and_only_when_asked_a_browser() -> None:
+    plain = packages.find_missing(with_chromium=False, environment={})
+    with_browser = packages.find_missing(with_chromium=True, environment={})
+
+    assert [one.starts for one in plain] == ["postgresql", "redis"]
+    assert [one.package for one in with_browser] == [None, "redis-server", "chromium", "fonts-dejavu-core"]
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_servers_that_are_given_are_not_missed() -> None:
+    missing = packages.find_missing(with_chromium=False, environment=GIVEN)
+
+    assert missing == []
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_without_apt_the_sentence_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+
+    with pytest.raises(LocalError, match=r"Missing: PostgreSQL 14 or newer with PostGIS, Redis\. Install it"):
+        packages.install_missing(with_chromium=False, environment={})
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_without_root_and_sudo_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(shutil, "which", {"apt-get": "/usr/bin/apt-get"}.get)
+
+    with pytest.raises(LocalError, match="this user is not root and there is no sudo"):
+        packages.install_missing(with_chromium=False, environment={})
+
+
+def test_packages_are_installed_with_the_new_servers_held_back_meanwhile(tmp_path: Path) -> None:
+    system, programs = tmp_path / "system", tmp_path / "programs"
+    (system / "usr/sbin").mkdir(parents=True)
+    programs.mkdir()
+    policy = system / "usr/sbin/policy-rc.d"
+    ask = "; ".join(
+        f'"{policy}" {unit} start; echo {unit} $?' for unit in ("postgresql@15-main", "redis-server", "cron")
+    )
+    write_program(programs, "apt-get", f'echo "$@"; {ask}; cat "{system}"/etc/postgresql-common/createcluster.d/*')
+
+    done = subprocess.run(
+        ["sh", packages.INSTALL_SCRIPT, "postgresql redis", "postgresql-15-postgis-3"],
+        env={"PATH": f"{programs}:{os.defpath}", "DOORSTEP_SYSTEM": str(system)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith("postgresql-15-postgis-3")
+    assert lines[1:4] == ["postgresql@15-main 101", "redis-server 101", "cron 0"]
+    assert lines[-1] == "create_main_cluster = false"
+    assert [path for path in system.rglob("*") if path.is_file()] == []
+
+
+def test_an_administrators_policy_stays_untouched(tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    policy = tmp_path / "usr/sbin/policy-rc.d"
+    policy.parent.mkdir(parents=True)
+    policy.write_text("#!/bin/sh\nexit 104\n", encoding="utf-8")
+    write_program(programs, "apt-get", "exit 100")
+
+    done = subprocess.run(
+        ["sh", packages.INSTALL_SCRIPT, "redis", "redis-server"],
+        env={"PATH": f"{programs}:{os.defpath}", "DOORSTEP_SYSTEM": str(tmp_path)},
+        check=False,
+    )
+
+    assert done.returncode == 100
+    assert policy.read_text(encoding="utf-8") == "#!/bin/sh\nexit 104\n"
+
+
+def test_the_virtualenv_is_filled_once_and_again_when_requirements_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_USER", "1")
+    monkeypatch.setenv("PIP_TARGET", str(tmp_path / "elsewhere"))
+    requirements = tmp_path / "requirements" / "dev.txt"
+    requirements.parent.mkdir()
+    requirements.write_text("", encoding="utf-8")
+
+    virtualenv.prepare(tmp_path)
+    first = capsys.readouterr().err
+    virtualenv.prepare(tmp_path)
+    second = capsys.readouterr().err
+    requirements.write_text("# changed\n", encoding="utf-8")
+    virtualenv.prepare(tmp_path)
+    third = capsys.readouterr().err
+
+    assert first.startswith("Creating .venv.\nInstalling")
+    assert second == ""
+    assert third.startswith("Installing")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_pip_keeps_addresses_and_loses_what_would_break_it() -> None:
+    given = {"PIP_INDEX_URL": "https://index.example", "PIP_TARGET": "/x", "PIP_NO_DEPS": "1", "PYTHONPATH": "/y"}
+
+    environment = virtualenv.environment({**given, "HOME": "/home/ada"})
+
+    assert environment == {
+        "PIP_INDEX_URL": "https://index.example",
+        "HOME": "/home/ada",
+        "PIP_USER": "0",
+        "PIP_ROOT_USER_ACTION": "ignore",
+    }
+
+
+def test_without_a_new_enough_python_the_start_says_what_to_install(tmp_path: Path) -> None:
+    write_program(tmp_path, "python3", "exit 1")
+
+    done = subprocess.run(
+        ["/bin/sh", ROOT / "promotions/local/start.sh", "setup"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Doorstep needs Python 3.11 or newer and found none")
+
+
+def test_make_help_lists_every_public_command_from_any_folder(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-C", ROOT], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+    listed = {line.split()[1] for line in done.stdout.splitlines()}
+    assert listed >= {"demo", "test", "run", "check", "bench", "faults", "screenshots", "openapi", "help", "setup"}

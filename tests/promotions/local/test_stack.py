@@ -1,0 +1,40 @@
+"""The supervisor of web, worker and beat, where a process does not come up."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from promotions.local import ports
+from promotions.local.errors import LocalError
+from promotions.local.places import command_pids
+from promotions.local.serve import serve
+from promotions.local.stack import Stack, StackError
+
+
+def test_a_process_that_dies_is_named_with_the_end_of_its_log_and_nothing_stays(tmp_path: Path) -> None:
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "nowhere.at_all"}
+    environment.pop("DOORSTEP_FOLDER", None)
+    stack = Stack(env=environment, folder=tmp_path)
+
+    with pytest.raises(StackError, match=r"(web|worker|beat) ended by itself with code 1") as failure:
+        stack.start()
+
+    assert "No module named 'nowhere'" in str(failure.value)
+    assert list(command_pids(tmp_path).glob("*.pid")) == []
+
+
+def test_the_next_free_port_is_taken_when_the_wanted_one_is_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as occupant:
+        taken = occupant.getsockname()[1]
+
+        port = ports.next_free_port(taken)
+
+    assert port > taken
+
+
+@pytest.mark.parametrize("text", ["", "http", "0", "65536", "-1", "8000x"])
+def test_a_port_that_is_none_is_refused_before_anything_starts(text: str) -> None:
+    with pytest.raises(LocalError, match="PORT must be a number from 1 to 65535"):
+        serve(host="127.0.0.1", port_text=text)
