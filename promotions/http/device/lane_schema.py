@@ -5,13 +5,19 @@ from typing import Any
 import msgspec
 
 from promotions.http.device.fixes import FixesAccepted, PostedFixes
-from promotions.http.problems import CATALOGUE
 
 _REF = "#/components/schemas/{name}"
 
 _CREDENTIAL_CODES = ("token_missing", "token_malformed", "token_expired", "token_revoked", "consent_required")
-_STREAM_CODES = ("busy", "unavailable")
-_STOCK_CODES = ("malformed_body", *_CREDENTIAL_CODES, "body_too_large", "too_many_fixes", *_STREAM_CODES)
+_STOCK_CODES = (
+    "malformed_body",
+    *_CREDENTIAL_CODES,
+    "method_not_allowed",
+    "body_too_large",
+    "too_many_fixes",
+    "busy",
+    "unavailable",
+)
 
 
 def lane_components() -> dict[str, Any]:
@@ -40,7 +46,7 @@ def lane_security_schemes() -> dict[str, Any]:
 
 
 def lane_paths() -> dict[str, Any]:
-    """`paths` of the four addresses the lane answers itself."""
+    """`paths` of the four addresses the lane answers itself; `http/schema.py` turns `x-problem-codes` into answers."""
     return {
         "/v1/fixes": {"post": _fixes_operation()},
         "/v1/ingest/owntracks": {
@@ -71,15 +77,7 @@ _BY_ID: dict[str, list[str]] = {"ingestKeyId": []}
 
 
 def _fixes_operation() -> dict[str, Any]:
-    codes = (
-        "invalid_input",
-        "malformed_body",
-        *_CREDENTIAL_CODES,
-        "body_too_large",
-        "too_many_fixes",
-        "unsupported_media_type",
-        *_STREAM_CODES,
-    )
+    codes = [*_STOCK_CODES, "invalid_input", "unsupported_media_type"]
     return {
         "operationId": "fixes_create",
         "tags": ["device"],
@@ -98,10 +96,8 @@ def _fixes_operation() -> dict[str, Any]:
             }
         ],
         "requestBody": _json_body({"$ref": _REF.format(name="PostedFixes")}, required=True),
-        "responses": {
-            "202": _json_answer({"$ref": _REF.format(name="FixesAccepted")}),
-            **_problem_answers(codes),
-        },
+        "responses": {"202": _json_answer({"$ref": _REF.format(name="FixesAccepted")})},
+        "x-problem-codes": codes,
     }
 
 
@@ -137,7 +133,8 @@ def _stock_operation(
             "so that the app does not repeat it for weeks."
         ),
         "security": list(security),
-        "responses": {"200": answer, **_problem_answers(_STOCK_CODES)},
+        "responses": {"200": answer},
+        "x-problem-codes": list(_STOCK_CODES),
     }
     if body is not None:
         operation["requestBody"] = body
@@ -155,23 +152,3 @@ def _json_body(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
 
 def _json_answer(schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": "Stored.", "headers": _HEADERS, "content": {"application/json": {"schema": schema}}}
-
-
-def _problem_answers(codes: tuple[str, ...]) -> dict[str, Any]:
-    by_status: dict[int, list[str]] = {}
-    for code in (*codes, "method_not_allowed"):
-        by_status.setdefault(CATALOGUE[code].status, []).append(code)
-    return {str(status): _problem_answer(status, by_status[status]) for status in sorted(by_status)}
-
-
-def _problem_answer(status: int, codes: list[str]) -> dict[str, Any]:
-    headers = dict(_HEADERS)
-    if status == 503:
-        headers["Retry-After"] = {"description": "Seconds.", "schema": {"type": "string"}}
-    if status == 405:
-        headers["Allow"] = {"description": "Methods this address takes.", "schema": {"type": "string"}}
-    return {
-        "description": " · ".join(f"`{code}`" for code in codes),
-        "headers": headers,
-        "content": {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}}},
-    }

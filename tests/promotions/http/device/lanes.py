@@ -1,0 +1,161 @@
+"""Driving the fix lane as a server would: ASGI events in, ASGI events out, on an event loop of its own."""
+
+import asyncio
+import base64
+import json
+import uuid
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from geofence.logic.fixes import FIX_DTYPE, FixArray
+from promotions import clock, stream
+from promotions.http.device.lane import FixLane
+from promotions.tokens import issue_access_token, issue_ingest_key
+from tests.contract.openapi import find_breaches
+
+T = TypeVar("T")
+
+# Coordinates no log line may ever hold.
+CANARY_LATITUDE_DEG = 48.1234567
+CANARY_LONGITUDE_DEG = 2.7654321
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What the lane sent."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class LaneDriver:
+    """A started lane and a loop to run it; requests are made one after the other or together."""
+
+    def __init__(self) -> None:
+        self.woken: list[int] = []
+        self.passed_on: list[str] = []
+        self._runner = asyncio.Runner()
+        self.lane = FixLane(self._inner, publish_wake=self.woken.append)
+        self.device_id = uuid.uuid4()
+
+    async def _inner(self, scope: Any, receive: Any, send: Any) -> None:
+        self.passed_on.append(scope["path"])
+        await send({"type": "http.response.start", "status": 418, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the lane's loop."""
+        return self._runner.run(work)
+
+    def close(self) -> None:
+        """Stop the lane as a server does."""
+        self.run(self.lane.close())
+        self._runner.close()
+
+    def close_wakes(self) -> None:
+        """Let the wake-up thread finish what it was asked for."""
+        running = self.lane._running
+        assert running is not None
+        running.wakes.close()
+
+    def token(self, *, consents: tuple[str, ...] = ("geo_match",), issued_at: datetime | None = None) -> str:
+        """An access token of this driver's device."""
+        return issue_access_token(device_id=self.device_id, consents=consents, now=issued_at or clock.now())
+
+    def key(self, *, issued_at: datetime | None = None) -> str:
+        """An ingest key of this driver's device."""
+        return issue_ingest_key(device_id=self.device_id, now=issued_at or clock.now())
+
+    def basic(self) -> str:
+        """The key as a Basic login."""
+        return "Basic " + base64.b64encode(f"anyone:{self.key()}".encode()).decode()
+
+    def post_fixes(self, body: Any, **headers: str) -> Response:
+        """`POST /v1/fixes` with this device's token; `body` as bytes or as a value to encode."""
+        return self.post("/v1/fixes", body, **{"authorization": f"Bearer {self.token()}", **headers})
+
+    def post(self, path: str, body: Any = b"", **headers: str) -> Response:
+        """A POST; header names with underscores for dashes."""
+        return self.run(self.request("POST", path, body, headers=headers))
+
+    async def request(
+        self, method: str, path: str, body: Any = b"", *, headers: Mapping[str, str] | None = None, chunks: int = 1
+    ) -> Response:
+        """One request through the ASGI interface; every answer is held against the OpenAPI description."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        named = {"content_type": "application/json", **(headers or {})}
+        path, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()],
+        }
+        size = -(-len(raw) // chunks) or 1
+        parts = [raw[at : at + size] for at in range(0, len(raw), size)] or [b""]
+        events = [
+            {"type": "http.request", "body": part, "more_body": at < len(parts) - 1} for at, part in enumerate(parts)
+        ]
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return events.pop(0) if events else {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.lane(scope, receive, send)
+        response = Response(
+            status=sent[0]["status"],
+            headers={name.decode(): value.decode() for name, value in sent[0]["headers"]},
+            body=sent[1]["body"],
+        )
+        breaches = find_breaches(
+            method=method,
+            path=path,
+            status=response.status,
+            content_type=response.headers.get("content-type", ""),
+            body=response.body,
+        )
+        assert not breaches, "\n".join(breaches)
+        return response
+
+    def stored(self) -> FixArray:
+        """Every record in the device's shard, in stream order."""
+        entries = stream.read_after(
+            stream.sync_client(), shard=stream.shard_of(self.device_id), last_entry_id="", max_entries=10_000
+        )
+        assert all(entry.poison is None for entry in entries)
+        return stream.join_records(entries).astype(FIX_DTYPE)
+
+
+def fix(**given: Any) -> dict[str, Any]:
+    """A sound fix, taken now."""
+    return {
+        "latitude": 48.87102,
+        "longitude": 2.34851,
+        "horizontal_accuracy_m": 12.5,
+        "fix_time": clock.now().isoformat(),
+        **given,
+    }
+
+
+def assert_problem(response: Response, status: int, code: str) -> Any:
+    """The answer is this problem, complete; returns its document."""
+    assert response.status == status, response.body
+    assert response.headers["content-type"] == "application/problem+json"
+    document = response.json()
+    assert document["code"] == code
+    assert document["status"] == status
+    assert document["type"].endswith(f"#{code}")
+    assert document["request_id"] == response.headers["x-request-id"]
+    assert {"title", "detail", "instance"} <= set(document)
+    return document

@@ -1,0 +1,222 @@
+"""`POST /v1/fixes` while Redis is down, frozen or full: 503 with `Retry-After` in time; the phone keeps its copy."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from promotions import stream
+from promotions.http.device.appender import StreamAppender, StreamOverloaded, StreamUnavailable
+from tests.promotions.http.device.lanes import LaneDriver, Response, assert_problem, fix
+
+ANSWER_WITHIN_S = 2.5
+
+
+class PrivateRedis:
+    """A Redis of the test's own, to be stopped, frozen and filled."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        binary = shutil.which("redis-server")
+        assert binary is not None
+        self.process = subprocess.Popen(
+            [binary, "--port", str(self.port), "--save", "", "--appendonly", "no", "--dir", str(self._folder)],
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 10
+        with redis.Redis.from_url(self.url) as client:
+            while time.monotonic() < deadline:
+                try:
+                    client.ping()
+                except redis.ConnectionError:
+                    time.sleep(0.02)
+                else:
+                    return
+        raise AssertionError("Redis did not start")
+
+    def freeze(self) -> None:
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def private_redis(tmp_path: Path, settings: Any) -> Iterator[PrivateRedis]:
+    server = PrivateRedis(tmp_path)
+    settings.REDIS_URL = server.url
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def private_lane(private_redis: PrivateRedis) -> Iterator[LaneDriver]:
+    driver = LaneDriver()
+    driver.run(driver.lane._start())
+    yield driver
+    driver.close()
+
+
+def _timed(lane: LaneDriver, count: int = 1) -> tuple[list[Response], float]:
+    headers = {"authorization": f"Bearer {lane.token()}"}
+
+    async def post() -> list[Response]:
+        requests = (lane.request("POST", "/v1/fixes", {"fixes": [fix()]}, headers=headers) for _ in range(count))
+        return list(await asyncio.gather(*requests))
+
+    begun_s = time.monotonic()
+    responses = lane.run(post())
+    return responses, time.monotonic() - begun_s
+
+
+def test_a_redis_that_is_gone_costs_no_wait(private_lane: LaneDriver, private_redis: PrivateRedis) -> None:
+    private_redis.stop()
+
+    responses, took_s = _timed(private_lane, 5)
+
+    for response in responses:
+        assert_problem(response, 503, "unavailable")
+        assert int(response.headers["retry-after"]) > 0
+    assert took_s < 1
+
+
+@pytest.mark.parametrize("has_connection", [True, False])
+def test_a_frozen_redis_is_given_up_in_time(
+    private_lane: LaneDriver, private_redis: PrivateRedis, has_connection: bool
+) -> None:
+    if has_connection:
+        assert _timed(private_lane)[0][0].status == 202
+    private_redis.freeze()
+
+    responses, took_s = _timed(private_lane, 5)
+
+    for response in responses:
+        assert_problem(response, 503, "unavailable")
+        assert int(response.headers["retry-after"]) > 0
+    assert 1 < took_s < ANSWER_WITHIN_S
+
+
+def test_who_comes_while_a_write_hangs_waits_no_longer_either(
+    private_lane: LaneDriver, private_redis: PrivateRedis
+) -> None:
+    private_redis.freeze()
+
+    async def post_in_turn() -> list[float]:
+        async def post_after(delay_s: float) -> float:
+            await asyncio.sleep(delay_s)
+            begun_s = time.monotonic()
+            headers = {"authorization": f"Bearer {private_lane.token()}"}
+            response = await private_lane.request("POST", "/v1/fixes", {"fixes": [fix()]}, headers=headers)
+            assert response.status == 503
+            return time.monotonic() - begun_s
+
+        return list(await asyncio.gather(*(post_after(delay_s) for delay_s in (0, 0.3, 1.0, 1.9, 2.15))))
+
+    waits_s = private_lane.run(post_in_turn())
+
+    assert max(waits_s) < ANSWER_WITHIN_S
+
+
+def test_after_an_outage_fixes_are_taken_again(private_lane: LaneDriver, private_redis: PrivateRedis) -> None:
+    private_redis.stop()
+    _timed(private_lane)
+
+    private_redis.start()
+    private_lane.run(asyncio.sleep(0.6))
+    responses, _took_s = _timed(private_lane, 3)
+
+    assert [response.status for response in responses] == [202] * 3
+    assert private_lane.stored().size == 3
+
+
+def test_after_a_thaw_no_reply_is_taken_for_another(private_lane: LaneDriver, private_redis: PrivateRedis) -> None:
+    _timed(private_lane)
+    private_redis.freeze()
+    _timed(private_lane)
+
+    private_redis.thaw()
+    private_lane.run(asyncio.sleep(0.6))
+    responses, _took_s = _timed(private_lane, 3)
+
+    assert [response.status for response in responses] == [202] * 3
+    # The write that was given up may have arrived: its repeat has the same identity.
+    assert private_lane.stored().size in {4, 5}
+
+
+def test_a_full_redis_refuses_and_nothing_is_lost(private_lane: LaneDriver, private_redis: PrivateRedis) -> None:
+    with redis.Redis.from_url(private_redis.url) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1mb")
+        full, _took_s = _timed(private_lane)
+        client.config_set("maxmemory", "0")
+
+    room, _took_s = _timed(private_lane)
+
+    assert_problem(full[0], 503, "unavailable")
+    assert room[0].status == 202
+
+
+def test_a_lane_that_starts_without_redis_refuses_until_it_comes(private_redis: PrivateRedis) -> None:
+    private_redis.stop()
+    driver = LaneDriver()
+    away, _took_s = _timed(driver)
+
+    private_redis.start()
+    driver.run(asyncio.sleep(0.6))
+    back, _took_s = _timed(driver)
+    driver.close()
+
+    assert_problem(away[0], 503, "unavailable")
+    assert back[0].status == 202
+
+
+def test_more_than_may_wait_is_refused_at_once(redis_prefix: str) -> None:
+    async def fill() -> list[object]:
+        client = stream.async_client()
+        appender = StreamAppender(client, wake=lambda shard: None, max_pending_bytes=1_000)
+        first = appender.append(1, b"x" * 900)
+        with pytest.raises(StreamOverloaded):
+            appender.append(1, b"x" * 200)
+        second = appender.append(1, b"x" * 100)
+        results = await asyncio.gather(first, second, return_exceptions=True)
+        await appender.close()
+        await client.aclose()
+        return results
+
+    assert asyncio.run(fill()) == [None, None]
+
+
+def test_what_waits_is_written_before_the_appender_stops_and_nothing_after(redis_prefix: str) -> None:
+    async def close_at_once() -> bool:
+        client = stream.async_client()
+        appender = StreamAppender(client, wake=lambda shard: None)
+        waiting = appender.append(1, b"x" * 76)
+        await appender.close()
+        with pytest.raises(StreamUnavailable):
+            appender.append(1, b"x" * 76)
+        await client.aclose()
+        return waiting.done() and waiting.exception() is None
+
+    assert asyncio.run(close_at_once())
+    assert stream.sync_client().xlen(stream.stream_key(1)) == 1

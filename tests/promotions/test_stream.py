@@ -1,0 +1,202 @@
+"""The fix stream: keys, reading back in order, entries that are poison, trimming behind the cursor."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geofence.logic.fixes import FIX_DTYPE, FixArray
+from promotions import stream
+from promotions.stream import PoisonEntry
+
+SHARD = 7
+
+
+@pytest.fixture
+def client(settings: Any) -> Iterator[Any]:
+    """Redis, on keys of this test's own."""
+    settings.REDIS_PREFIX = f"test-{uuid.uuid4().hex}"
+    client = stream.sync_client()
+    yield client
+    for key in client.scan_iter(f"{settings.REDIS_PREFIX}:*", count=1000):
+        client.delete(key)
+
+
+def _records(count: int = 1, **fields: Any) -> FixArray:
+    records = np.zeros(count, FIX_DTYPE)
+    records["device_lo"] = np.arange(1, count + 1)
+    records["fix_time_ms"] = records["received_at_ms"] = 1_790_000_000_000
+    records["latitude_deg"], records["longitude_deg"] = 48.8, 2.3
+    records["accuracy_m"] = records["speed_mps"] = np.nan
+    for name, value in fields.items():
+        records[name] = value
+    return records
+
+
+def _append(client: Any, records: FixArray) -> str:
+    return str(client.xadd(stream.stream_key(SHARD), {stream.ENTRY_FIELD: records.tobytes()}).decode())
+
+
+def _read(client: Any, last_entry_id: str = stream.STREAM_START, max_entries: int = 100) -> list[stream.StreamEntry]:
+    return stream.read_after(client, shard=SHARD, last_entry_id=last_entry_id, max_entries=max_entries)
+
+
+def test_entries_read_back_in_order_after_the_cursor(client: Any) -> None:
+    ids = [_append(client, _records(count)) for count in (1, 2, 3)]
+
+    everything = _read(client)
+    rest = _read(client, ids[0])
+    first = _read(client, max_entries=1)
+
+    assert [entry.id for entry in everything] == ids
+    assert [entry.records.size for entry in rest] == [2, 3]
+    assert [entry.id for entry in first] == ids[:1]
+    assert stream.join_records(everything).size == 6
+    assert stream.join_records([]).dtype == FIX_DTYPE
+    assert _read(client, ids[-1]) == []
+
+
+def test_a_record_survives_the_round_trip_bit_for_bit(client: Any) -> None:
+    records = _records(3, fix_id=2**64 - 1, request_id=5, flags=31, source=3, accuracy_m=12.5, speed_mps=0)
+
+    _append(client, records)
+
+    assert _read(client)[0].records.tobytes() == records.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, "unknown_layout"),
+        ({b"v2": b""}, "unknown_layout"),
+        ({b"v1": b"x" * 76, b"more": b""}, "unknown_layout"),
+        ({b"v1": b""}, "wrong_size"),
+        ({b"v1": b"x" * 75}, "wrong_size"),
+        ({b"v1": b"x" * 77}, "wrong_size"),
+        ({b"v1": b"\x00" * 76 * 4097}, "wrong_size"),
+        ({b"v1": b"\xff" * 76}, "bad_coordinates"),
+        ({b"v1": b"\x00" * 76}, "no_device"),
+    ],
+)
+def test_an_entry_of_another_shape_is_poison(fields: dict[bytes, bytes], reason: str) -> None:
+    with pytest.raises(PoisonEntry) as caught:
+        stream.decode_entry(fields)
+
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("device_lo", 0, "no_device"),
+        ("latitude_deg", np.nan, "bad_coordinates"),
+        ("latitude_deg", 90.0000001, "bad_coordinates"),
+        ("longitude_deg", np.inf, "bad_coordinates"),
+        ("longitude_deg", -180.1, "bad_coordinates"),
+        ("fix_time_ms", 0, "bad_time"),
+        ("received_at_ms", -1, "bad_time"),
+        ("accuracy_m", 0, "bad_accuracy"),
+        ("accuracy_m", -1, "bad_accuracy"),
+        ("accuracy_m", np.inf, "bad_accuracy"),
+        ("speed_mps", -0.1, "bad_speed"),
+        ("speed_mps", np.inf, "bad_speed"),
+        ("flags", 32, "unknown_flag"),
+        ("source", 4, "unknown_source"),
+    ],
+)
+def test_one_impossible_value_makes_the_entry_poison(name: str, value: float, reason: str) -> None:
+    records = _records(3)
+    records[name][1] = value
+
+    with pytest.raises(PoisonEntry) as caught:
+        stream.decode_entry({b"v1": records.tobytes()})
+
+    assert caught.value.reason == reason
+
+
+@given(packed=st.binary(max_size=400))
+def test_no_bytes_whatever_do_more_than_poison(packed: bytes) -> None:
+    try:
+        records = stream.decode_entry({b"v1": packed})
+    except PoisonEntry:
+        return
+    assert records.tobytes() == packed
+
+
+def test_poison_is_handed_over_beside_its_sound_neighbours(client: Any) -> None:
+    _append(client, _records(1))
+    client.xadd(stream.stream_key(SHARD), {"v1": b"short"})
+    _append(client, _records(2))
+
+    entries = _read(client)
+
+    assert [entry.poison for entry in entries] == [None, "wrong_size", None]
+    assert entries[1].fields == {b"v1": b"short"}
+    assert stream.join_records(entries).size == 3
+
+
+def test_trimming_takes_the_processed_and_nothing_else(client: Any) -> None:
+    ids = [_append(client, _records()) for _ in range(300)]
+
+    trimmed = stream.trim_behind(client, shard=SHARD, entry_id=ids[119])
+
+    assert trimmed == 120
+    assert [entry.id for entry in _read(client, max_entries=1000)] == ids[120:]
+    assert stream.trim_behind(client, shard=SHARD, entry_id=ids[119]) == 0
+
+
+def test_trimming_everything_keeps_ids_rising(client: Any) -> None:
+    last = _append(client, _records())
+
+    stream.trim_behind(client, shard=SHARD, entry_id=last)
+    later = _append(client, _records())
+
+    assert client.xlen(stream.stream_key(SHARD)) == 1
+    assert [entry.id for entry in _read(client, last)] == [later]
+
+
+def test_the_backlog_is_what_stands_after_the_cursor(client: Any) -> None:
+    first = _append(client, _records())
+    time.sleep(0.05)
+    second = _append(client, _records())
+
+    age_ms = stream.oldest_unprocessed_age_ms(client, shard=SHARD, last_entry_id=stream.STREAM_START)
+    assert age_ms is not None
+    assert 50 <= age_ms < 5_000
+    assert stream.oldest_unprocessed_age_ms(client, shard=SHARD, last_entry_id=second) is None
+    assert stream.backlog(client, shard=SHARD, last_entry_id=second) == 0
+
+    stream.trim_behind(client, shard=SHARD, entry_id=first)
+    measured = stream.measure_backlog(client, {SHARD: first, SHARD + 1: stream.STREAM_START})
+    assert measured.entries == 1
+    assert measured.oldest_age_ms < age_ms + 5_000
+
+
+def test_a_device_has_one_shard_and_devices_spread_over_all() -> None:
+    devices = [uuid.UUID(int=number << 64 | 0x8000_0000_0000_0001) for number in range(4_000)]
+
+    shards = [stream.shard_of(device) for device in devices]
+
+    assert shards == [stream.shard_of(device) for device in devices]
+    counts = np.bincount(shards, minlength=16)
+    assert counts.size == 16
+    assert counts.min() > 150
+
+
+def test_both_keys_of_a_shard_hash_to_one_cluster_node() -> None:
+    assert stream.stream_key(7).endswith(":fixes:{7}")
+    assert stream.wake_key(7).endswith(":wake:{7}")
+
+
+def test_a_cleared_wake_can_be_set_again(client: Any) -> None:
+    assert client.set(stream.wake_key(SHARD), b"1", nx=True, px=stream.WAKE_LIFE_MS)
+    assert not client.set(stream.wake_key(SHARD), b"1", nx=True, px=stream.WAKE_LIFE_MS)
+
+    stream.clear_wake(client, SHARD)
+
+    assert client.set(stream.wake_key(SHARD), b"1", nx=True, px=stream.WAKE_LIFE_MS)
