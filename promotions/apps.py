@@ -1,6 +1,9 @@
 """App configuration: ties Celery to Django and registers the start-up checks."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class PromotionsConfig(AppConfig):
@@ -11,3 +14,12 @@ class PromotionsConfig(AppConfig):
     def ready(self) -> None:
         """Load the Celery app, so that shared tasks find their broker, and the checks."""
         from promotions import celery, checks  # noqa: F401
+
+        post_migrate.connect(_ensure_roles, sender=self)
+
+
+def _ensure_roles(**_given: Any) -> None:
+    # Not a data migration: Django makes the permissions themselves only after the migrations.
+    from promotions.services.tenancy import ensure_roles
+
+    ensure_roles()

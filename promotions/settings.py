@@ -12,6 +12,7 @@ from django.urls import reverse_lazy
 
 from promotions.conf import envbool, envint, envlist, envtext
 from promotions.errors import ConfigurationError
+from promotions.look import UNFOLD as UNFOLD
 from promotions.version import VERSION
 
 # Lets annotations such as `ModelForm[Store]` stand in code that runs.
@@ -210,14 +211,6 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
-UNFOLD = {
-    "SITE_TITLE": "Doorstep",
-    "SITE_HEADER": "Doorstep",
-    "SITE_SYMBOL": "storefront",
-    "SITE_URL": None,
-    "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-}
 LOGIN_URL = reverse_lazy("admin:login")
 
 SESSION_COOKIE_SECURE = not DEBUG

@@ -1,0 +1,349 @@
+"""What stores, fences and their facts look like in admin. Who may see and change them is the product's to say.
+
+Nothing is registered here: `promotions.admin` adds tenancy to these classes and registers the result.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, JsonResponse
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+
+from geofence.forms import GeofenceForm, StoreForm
+from geofence.models import FenceSet, Geofence, GeofenceRevision, LastFix, Partner, Presence, Store, Visit
+from geofence.services.fences import change_geofence, create_geofence
+
+# Half the side of the square around a store in which neighbours are shown, about 20 km.
+NEIGHBOURHOOD_DEG = 0.2
+NEIGHBOURS_MAX = 300
+
+
+def at_store(instant: datetime | None, store: Store | None) -> str:
+    """An instant by the clock of the store's wall, or UTC where no store is known."""
+    if instant is None:
+        return "–"
+    zone = store.timezone if store else "UTC"
+    return f"{instant.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} {zone}"
+
+
+class PartnerAdmin(ModelAdmin):
+    """Who owns stores."""
+
+    list_display = ["name", "stores_count"]
+    search_fields = ["name"]
+    readonly_fields = ["uuid"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Partner]:
+        """With the number of stores."""
+        return super().get_queryset(request).annotate(stores_count=Count("stores"))
+
+    @display(description="stores", ordering="stores_count")
+    def stores_count(self, partner: Any) -> int:
+        return int(partner.stores_count)
+
+
+class GeofenceInline(TabularInline):
+    """The fences of a store, to be opened on the map; they are drawn there, not here."""
+
+    model = Geofence
+    extra = 0
+    fields = readonly_fields = ["fence", "shape", "size", "version", "is_active"]
+    verbose_name_plural = "fences"
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never here: a fence is drawn on its own page."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never here: a fence is drawn on its own page."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never here: a fence is drawn on its own page."""
+        return False
+
+    @display(description="fence")
+    def fence(self, geofence: Geofence) -> SafeString:
+        url = reverse("admin:geofence_geofence_change", args=[geofence.pk])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, geofence.get_role_display())
+
+    @display(description="size")
+    def size(self, geofence: Geofence) -> str:
+        return _size(geofence)
+
+
+class StoreAdmin(ModelAdmin):
+    """A store: where its door is, when it is open, and its fences."""
+
+    form = StoreForm
+    list_display = ["name", "partner", "address", "timezone", "fences_count", "is_active"]
+    list_filter = ["is_active", "timezone"]
+    search_fields = ["name", "address", "partner__name"]
+    list_select_related = ["partner"]
+    readonly_fields = ["uuid", "draw_link"]
+    inlines = [GeofenceInline]
+    warn_unsaved_form = True
+    fieldsets = [
+        (None, {"fields": ["partner", "name", "address", "is_active"]}),
+        ("Where", {"fields": ["latitude_deg", "longitude_deg", "draw_link"]}),
+        ("When", {"fields": ["timezone", "opening_hours"]}),
+        ("For developers", {"fields": ["uuid"], "classes": ["collapse"]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Store]:
+        """With the number of fences in use."""
+        active = Count("geofences", filter=Q(geofences__is_active=True))
+        return super().get_queryset(request).annotate(fences_count=active)
+
+    @display(description="fences", ordering="fences_count")
+    def fences_count(self, store: Any) -> int:
+        return int(store.fences_count)
+
+    @display(description="fences")
+    def draw_link(self, store: Store) -> SafeString | str:
+        if store.pk is None:
+            return "Save the store first; then draw its fence on the map."
+        url = f"{reverse('admin:geofence_geofence_add')}?{urlencode({'store': store.pk})}"
+        return format_html('<a class="text-link" href="{}">Draw a fence on the map</a>', url)
+
+    def save_model(self, request: HttpRequest, obj: Store, form: ModelForm[Store], change: bool) -> None:
+        """Says what is still missing: a store without a fence is never found."""
+        super().save_model(request, obj, form, change)
+        if not change:
+            messages.info(request, format_html("{} has no fence yet. {}", obj.name, self.draw_link(obj)))
+
+
+class GeofenceAdmin(ModelAdmin):
+    """A fence, drawn on the map. Saving goes through the service, which numbers the version and keeps the old one."""
+
+    form = GeofenceForm
+    list_display = ["store", "role", "shape", "size", "version", "is_active", "updated_at"]
+    list_display_links = ["store"]
+    list_filter = ["role", "shape", "is_active"]
+    search_fields = ["store__name", "store__address"]
+    list_select_related = ["store", "store__partner"]
+    readonly_fields = ["uuid", "version", "updated_at"]
+    radio_fields = {"shape": admin.HORIZONTAL, "role": admin.HORIZONTAL}
+    compressed_fields = False
+    warn_unsaved_form = True
+    conditional_fields = {
+        "latitude_deg": "shape == 'circle'",
+        "longitude_deg": "shape == 'circle'",
+        "radius_m": "shape == 'circle'",
+    }
+    _ground = [("store", "role", "shape"), "area_geojson", ("latitude_deg", "longitude_deg", "radius_m")]
+    add_fieldsets = [(None, {"fields": [*_ground, "dwell_s"]})]
+    fieldsets = [
+        (None, {"fields": [*_ground, ("dwell_s", "is_active")]}),
+        ("Versions", {"fields": [("version", "updated_at"), "uuid"], "classes": ["collapse"]}),
+    ]
+    # The edge's clock; the product puts its own here.
+    clock: Callable[[], datetime] = staticmethod(timezone.now)
+
+    @display(description="size")
+    def size(self, geofence: Geofence) -> str:
+        return _size(geofence)
+
+    @display(description="Map")
+    def area_geojson(self, geofence: Geofence) -> SafeString:
+        """The fence for those who may only look at it; the form's field of this name is the one to draw on."""
+        return render_to_string(
+            "geofence/fence_shown.html",
+            {"fence": json.dumps(_outline(geofence)), "store_id": geofence.store_id, "tile_url": settings.MAP_TILE_URL},
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Geofence | None = None) -> list[str]:
+        """A fence stays with its store and its role: presence and visits hang on both."""
+        return [*self.readonly_fields, *(["store", "role"] if obj else [])]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Adds what the map asks for."""
+        view = self.admin_site.admin_view(self.surroundings)
+        return [path("surroundings/", view, name="geofence_geofence_surroundings"), *super().get_urls()]
+
+    def visible_stores(self, request: HttpRequest) -> QuerySet[Store]:
+        """The stores the map may show; the product narrows them to the user's."""
+        return Store.objects.all()
+
+    def surroundings(self, request: HttpRequest) -> JsonResponse:
+        """Stores and fences around one store, or the first few there are: `{"store", "stores", "fences"}`."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        stores = self.visible_stores(request).filter(is_active=True)
+        centre = stores.filter(pk=_read_id(request.GET.get("store"))).first()
+        if centre is not None:
+            stores = stores.filter(
+                latitude_deg__range=_around(centre.latitude_deg), longitude_deg__range=_around(centre.longitude_deg)
+            )
+        shown = list(stores.order_by("name")[:NEIGHBOURS_MAX])
+        fences = Geofence.objects.filter(store_id__in=[store.pk for store in shown], is_active=True)
+        fences = fences.exclude(pk=_read_id(request.GET.get("except")))
+        return JsonResponse(
+            {
+                "store": _place(centre) if centre else None,
+                "stores": [_place(store) for store in shown],
+                "fences": [_outline(fence) for fence in fences],
+            }
+        )
+
+    def save_model(self, request: HttpRequest, obj: Geofence, form: ModelForm[Geofence], change: bool) -> None:
+        """Creates or changes through the service; a shape that phones handle badly is saved, with a warning."""
+        assert isinstance(form, GeofenceForm)
+        saved = _save(obj, form, change=change, now=self.clock())
+        obj.pk = saved.pk
+        obj.refresh_from_db()
+        for warning in form.warnings:
+            messages.warning(request, warning)
+
+
+class GeofenceRevisionAdmin(ModelAdmin):
+    """What a fence looked like before."""
+
+    list_display = ["geofence_store", "version", "shape", "radius_m", "changed_at"]
+    list_select_related = ["geofence__store"]
+    search_fields = ["geofence__store__name"]
+    list_filter = ["shape"]
+    fields = ["geofence_store", "version", "shape", "latitude_deg", "longitude_deg", "radius_m", "changed_at"]
+
+    @display(description="fence", ordering="geofence__store__name")
+    def geofence_store(self, revision: GeofenceRevision) -> str:
+        return f"{revision.geofence.store}: {revision.geofence}"
+
+
+class FenceSetAdmin(ModelAdmin):
+    """The number workers compare to see that a fence was edited."""
+
+    model: type[FenceSet]
+    list_display = ["__str__", "version"]
+
+
+class VisitAdmin(ModelAdmin):
+    """One stay of a device at a store."""
+
+    list_display = ["entered", "store", "device_id", "confirmed_by", "exited", "exit_reason"]
+    list_filter = ["confirmed_by", "exit_reason", ("entered_at", admin.DateFieldListFilter)]
+    search_fields = ["store__name"]
+    list_select_related = ["store", "geofence"]
+    ordering = ["-entered_at"]
+    fields = [
+        "id",
+        "device_id",
+        "store",
+        "geofence",
+        "geofence_version",
+        "entered",
+        "last_inside",
+        "confirmed",
+        "confirmed_by",
+        "exited",
+        "exit_reason",
+    ]
+
+    @display(description="entered", ordering="entered_at")
+    def entered(self, visit: Visit) -> str:
+        return at_store(visit.entered_at, visit.store)
+
+    @display(description="last inside", ordering="last_inside_at")
+    def last_inside(self, visit: Visit) -> str:
+        return at_store(visit.last_inside_at, visit.store)
+
+    @display(description="confirmed", ordering="confirmed_at")
+    def confirmed(self, visit: Visit) -> str:
+        return at_store(visit.confirmed_at, visit.store)
+
+    @display(description="exited", ordering="exited_at")
+    def exited(self, visit: Visit) -> str:
+        return at_store(visit.exited_at, visit.store)
+
+
+class PresenceAdmin(ModelAdmin):
+    """What the state machine remembers of a device at a fence. No coordinates."""
+
+    list_display = ["device_id", "store", "state", "inside_since", "last_fix"]
+    list_filter = ["state"]
+    search_fields = ["geofence__store__name"]
+    list_select_related = ["geofence__store"]
+    ordering = ["-last_fix_at"]
+    fields = ["device_id", "store", "state", "inside_since", "last_fix", "barred", "inside_fixes", "best_accuracy_m"]
+
+    @display(description="store", ordering="geofence__store__name")
+    def store(self, presence: Presence) -> str:
+        return str(presence.geofence.store)
+
+    @display(description="inside since", ordering="inside_since_at")
+    def inside_since(self, presence: Presence) -> str:
+        return at_store(presence.inside_since_at, presence.geofence.store)
+
+    @display(description="last fix", ordering="last_fix_at")
+    def last_fix(self, presence: Presence) -> str:
+        return at_store(presence.last_fix_at, presence.geofence.store)
+
+
+class LastFixAdmin(ModelAdmin):
+    """When a device was last heard of. Its cell is not shown: it is where a person is."""
+
+    model: type[LastFix]
+    list_display = ["device_id", "fix_time", "received_at"]
+    ordering = ["-received_at"]
+    fields = ["device_id", "fix_time", "received_at"]
+
+
+def _save(fence: Geofence, form: GeofenceForm, *, change: bool, now: datetime) -> Geofence:
+    given = form.cleaned_data
+    shape = form.read_shape()
+    if change:
+        return change_geofence(
+            geofence_id=fence.pk, shape=shape, dwell_s=given["dwell_s"], is_active=given["is_active"], now=now
+        )
+    return create_geofence(
+        store_id=given["store"].pk, role=given["role"], shape=shape, dwell_s=given["dwell_s"], now=now
+    )
+
+
+def _size(fence: Geofence) -> str:
+    if fence.shape == Geofence.Shape.CIRCLE:
+        return f"{fence.radius_m:.0f} m"
+    return f"{fence.area.num_coords - 1} corners" if fence.area else "–"
+
+
+def _read_id(text: str | None) -> int | None:
+    # Ten digits hold every 32-bit id and fit PostgreSQL's bigint.
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 10 else None
+
+
+def _around(degrees: float) -> tuple[float, float]:
+    return degrees - NEIGHBOURHOOD_DEG, degrees + NEIGHBOURHOOD_DEG
+
+
+def _place(store: Store) -> dict[str, Any]:
+    return {
+        "id": store.pk,
+        "name": store.name,
+        "latitude_deg": store.latitude_deg,
+        "longitude_deg": store.longitude_deg,
+    }
+
+
+def _outline(fence: Geofence) -> dict[str, Any]:
+    area = {"type": "Polygon", "coordinates": fence.area.coords} if fence.area else None
+    return {
+        "latitude_deg": fence.latitude_deg,
+        "longitude_deg": fence.longitude_deg,
+        "radius_m": fence.radius_m,
+        "area": area,
+    }

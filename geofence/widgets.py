@@ -1,0 +1,69 @@
+"""The map on which fences are drawn and stores are placed. The number and text fields beside it do the same by hand."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+_MEDIA = forms.Media(
+    css={"screen": ["leaflet/leaflet.css", "geofence/map.css"]},
+    js=["leaflet/leaflet.js", "geofence/map.js"],
+)
+
+
+class FenceMapWidget(UnfoldAdminTextareaWidget):
+    """A textarea with a polygon's GeoJSON, under a map that also moves the circle's three number fields."""
+
+    template_name = "geofence/widgets/fence_map.html"
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        """Adds the address of tiles, if there are any."""
+        context = super().get_context(name, value, attrs)
+        context["tile_url"] = settings.MAP_TILE_URL
+        return context
+
+    @property
+    def media(self) -> forms.Media:
+        """The scripts and styles of the map."""
+        return super().media + _MEDIA
+
+
+class StoreMapWidget(UnfoldAdminTextInputWidget):
+    """The latitude field, under a map whose marker moves latitude and longitude together."""
+
+    template_name = "geofence/widgets/store_map.html"
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        """Adds the address of tiles, if there are any."""
+        context = super().get_context(name, value, attrs)
+        context["tile_url"] = settings.MAP_TILE_URL
+        return context
+
+    @property
+    def media(self) -> forms.Media:
+        """The scripts and styles of the map."""
+        return super().media + _MEDIA
+
+
+class WeekWidget(forms.MultiWidget):
+    """Seven lines of opening hours, Monday first, each such as `09:00-12:30, 14:00-19:00`."""
+
+    template_name = "geofence/widgets/week.html"
+    days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+    def __init__(self) -> None:
+        lines = {
+            day: UnfoldAdminTextInputWidget({"placeholder": "closed", "autocomplete": "off", "aria-label": day})
+            for day in self.days
+        }
+        super().__init__(lines)
+
+    def decompress(self, value: Any) -> list[str]:
+        """The seven lines of stored hours."""
+        if isinstance(value, str):
+            value = json.loads(value)
+        if not isinstance(value, dict):
+            return [""] * 7
+        return [", ".join(f"{pair[0]}-{pair[1]}" for pair in value.get(day, [])) for day in self.days]

@@ -1,0 +1,13 @@
+"""The admin: one idea per file. Django imports this package, and each file registers its models."""
+
+from promotions.admin import (  # noqa: F401
+    accounts,
+    brands,
+    campaigns,
+    devices,
+    offers,
+    operations,
+    places,
+    staff,
+    till,
+)

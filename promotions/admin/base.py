@@ -1,0 +1,138 @@
+"""What every admin page here shares: rows by tenancy, facts that cannot be edited, filters that show nothing foreign."""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import ForeignKey, ManyToManyField, Model, Q, QuerySet
+from django.forms import ModelChoiceField
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.paginator import InfinitePaginator
+
+from promotions.services.tenancy import Tenancy, filter_editable, filter_visible, find_tenancy, is_editable
+
+
+def tenancy_of(request: HttpRequest) -> Tenancy:
+    """For whom this request's user acts; looked up once a request."""
+    known: Tenancy | None = getattr(request, "_tenancy", None)
+    if known is None:
+        known = find_tenancy(user=request.user)
+        request._tenancy = known  # type: ignore[attr-defined]
+    return known
+
+
+class Scoped:
+    """Tenancy for a page: rows, choices and autocompletes are the user's own, a foreign id does not exist.
+
+    `choose_visible` names the relations whose target needs only be seen, not owned: a campaign's stores.
+    """
+
+    choose_visible: ClassVar[tuple[str, ...]] = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """The rows the user may look at."""
+        rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]
+        return filter_visible(rows=rows, tenancy=tenancy_of(request))
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """The verb by role, the row by membership."""
+        return self._owns(request, obj) and super().has_change_permission(request, obj)  # type: ignore[misc]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """The verb by role, the row by membership."""
+        return self._owns(request, obj) and super().has_delete_permission(request, obj)  # type: ignore[misc]
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **given: Any
+    ) -> ModelChoiceField[Any] | None:
+        """Only what the user owns can be chosen."""
+        given.setdefault("queryset", self._choices(db_field, request))
+        return super().formfield_for_foreignkey(db_field, request, **given)  # type: ignore[misc, no-any-return]
+
+    def formfield_for_manytomany(
+        self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **given: Any
+    ) -> ModelChoiceField[Any] | None:
+        """Only what the user owns, or may at least see, can be chosen."""
+        given.setdefault("queryset", self._choices(db_field, request))
+        return super().formfield_for_manytomany(db_field, request, **given)  # type: ignore[misc, no-any-return]
+
+    def _owns(self, request: HttpRequest, obj: Model | None) -> bool:
+        return obj is None or is_editable(row=obj, tenancy=tenancy_of(request))
+
+    def _choices(self, db_field: Any, request: HttpRequest) -> QuerySet[Any]:
+        rows = db_field.remote_field.model._default_manager.all()
+        choose = filter_visible if db_field.name in self.choose_visible else filter_editable
+        return choose(rows=rows, tenancy=tenancy_of(request))
+
+
+class TenantAdmin(Scoped, ModelAdmin):
+    """A page of rows that belong to somebody."""
+
+
+class ReadOnly:
+    """Looked at, never edited: what happened is not changed in a form."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+class FactAdmin(ReadOnly, TenantAdmin):
+    """A page of facts, of which there may be millions: pages are not counted, ids are looked up exactly.
+
+    `id_search` names the UUID columns; a search for anything that is not a UUID leaves them out.
+    """
+
+    id_search: ClassVar[tuple[str, ...]] = ()
+    paginator = InfinitePaginator
+    show_full_result_count = False
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """The box is there when there is anything to search by."""
+        return [*super().get_search_fields(request), *self.id_search]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """A UUID finds by index; other words search the text columns."""
+        wanted = _read_uuid(search_term)
+        if wanted is not None and self.id_search:
+            found = queryset.none()
+            for name in self.id_search:
+                found = found | queryset.filter(**{name: wanted})
+            return found, False
+        if search_term and not self.search_fields:
+            return queryset.none(), False
+        for word in search_term.split():
+            texts = [(f"{name}__icontains", word) for name in self.search_fields]
+            queryset = queryset.filter(Q.create(texts, connector=Q.OR))
+        return queryset, False
+
+
+class ScopedRelatedFilter(admin.RelatedFieldListFilter):
+    """A filter by a related row that offers only rows the user may see."""
+
+    def field_choices(
+        self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        """Choices from the user's rows."""
+        rows = filter_visible(rows=field.remote_field.model._default_manager.all(), tenancy=tenancy_of(request))
+        ordering = self.field_admin_ordering(field, request, model_admin)
+        limit = {"pk__in": rows.values("pk")}
+        return list(field.get_choices(include_blank=False, ordering=ordering, limit_choices_to=limit))
+
+
+def _read_uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text.strip())
+    except ValueError:
+        return None

@@ -1,0 +1,135 @@
+"""Opening, pausing, resuming and ending a campaign: buttons on its page, each with a question first."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+
+from promotions import clock
+from promotions.errors import DomainError, InvalidInput
+from promotions.models import Campaign
+
+State = Campaign.State
+
+
+class CampaignActions:
+    """The four buttons; each is there in the states in which it makes sense. For a ModelAdmin of campaigns."""
+
+    actions_detail = ["open_now", "pause", "resume", "end"]
+
+    def has_open_permission(self, request: HttpRequest, object_id: str) -> bool:
+        """A draft of one's own."""
+        return self._may(request, object_id, State.DRAFT)
+
+    def has_pause_permission(self, request: HttpRequest, object_id: str) -> bool:
+        """A live one of one's own."""
+        return self._may(request, object_id, State.LIVE)
+
+    def has_resume_permission(self, request: HttpRequest, object_id: str) -> bool:
+        """A paused one of one's own."""
+        return self._may(request, object_id, State.PAUSED)
+
+    def has_end_permission(self, request: HttpRequest, object_id: str) -> bool:
+        """An opened one of one's own."""
+        return self._may(request, object_id, State.LIVE, State.PAUSED)
+
+    @action(
+        description="Open",
+        icon="play_arrow",
+        variant=ActionVariant.SUCCESS,
+        permissions=["open"],
+        dialog={
+            "title": "Open this campaign?",
+            "description": "From its first day on, phones are told and can unlock. Kind, holdout, cap and prizes stay "
+            "as they are from now on.",
+            "form_class": None,
+            "form_submit_text": "Open it",
+        },
+    )
+    def open_now(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Opens, or tells everything that is still missing."""
+        return self._run(request, object_id, "open_campaign", "The campaign is open.")
+
+    @action(
+        description="Pause",
+        icon="pause",
+        variant=ActionVariant.WARNING,
+        permissions=["pause"],
+        dialog={
+            "title": "Pause this campaign?",
+            "description": "Nothing is sent or issued until you resume. Coupons already out are still taken.",
+            "form_class": None,
+            "form_submit_text": "Pause it",
+        },
+    )
+    def pause(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Pauses."""
+        return self._run(request, object_id, "pause_campaign", "The campaign is paused.")
+
+    @action(
+        description="Resume",
+        icon="play_arrow",
+        variant=ActionVariant.SUCCESS,
+        permissions=["resume"],
+        dialog={
+            "title": "Resume this campaign?",
+            "description": "Phones are told and can unlock again.",
+            "form_class": None,
+            "form_submit_text": "Resume it",
+        },
+    )
+    def resume(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Resumes."""
+        return self._run(request, object_id, "resume_campaign", "The campaign is open again.")
+
+    @action(
+        description="End",
+        icon="stop",
+        variant=ActionVariant.DANGER,
+        permissions=["end"],
+        dialog={
+            "title": "End this campaign for good?",
+            "description": "It cannot be opened again. Coupons already out are taken until they expire.",
+            "form_class": None,
+            "form_submit_text": "End it",
+        },
+    )
+    def end(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Ends."""
+        return self._run(request, object_id, "end_campaign", "The campaign has ended.")
+
+    def _may(self, request: HttpRequest, object_id: str, *states: State) -> bool:
+        campaign = self._find(request, object_id)
+        if campaign is None or campaign.state not in states:
+            return False
+        return bool(self.has_change_permission(request, campaign))  # type: ignore[attr-defined]
+
+    def _find(self, request: HttpRequest, object_id: str) -> Campaign | None:
+        """The campaign, once a request: four buttons ask."""
+        known: dict[str, Campaign | None] = request.__dict__.setdefault("_campaigns", {})
+        if object_id not in known:
+            known[object_id] = self.get_object(request, object_id)  # type: ignore[attr-defined]
+        return known[object_id]
+
+    def _run(self, request: HttpRequest, object_id: str, service: str, success: str) -> HttpResponse:
+        campaign = self._find(request, object_id)
+        assert campaign is not None  # the permission found it
+        try:
+            from promotions.services import campaigns
+
+            getattr(campaigns, service)(campaign_id=campaign.pk, now=clock.now())
+        except InvalidInput as error:
+            for fault in error.faults:
+                messages.error(request, fault.detail)
+        except DomainError as error:
+            messages.error(request, error.detail)
+        else:
+            messages.success(request, success)
+        address = reverse("admin:promotions_campaign_change", args=[campaign.pk])
+        # htmx follows a redirect without leaving the page, so it is told to go there; a plain form just is redirected.
+        if request.headers.get("HX-Request"):
+            return HttpResponse(headers={"HX-Redirect": address})
+        return redirect(address)

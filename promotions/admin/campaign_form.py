@@ -1,0 +1,88 @@
+"""The campaign's form: weekdays as boxes, the message with its preview, the holdout with what it can prove."""
+
+from typing import Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from notifications.logic.rendering import Template, find_template_faults
+from promotions.models import Campaign, TimeWindow
+
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+EVERY_DAY = 127
+
+
+class WeekdaysWidget(forms.CheckboxSelectMultiple):
+    """Seven boxes in a row, Monday first."""
+
+    template_name = "admin/promotions/weekdays.html"
+
+    def format_value(self, value: Any) -> list[str]:
+        """The bits of a mask as boxes; what was posted stays as it is."""
+        if isinstance(value, int):
+            return [str(day) for day in range(7) if value >> day & 1]
+        return [str(day) for day in value or []]
+
+
+class WeekdaysField(forms.MultipleChoiceField):
+    """Weekdays as the bit mask that is stored: Monday is bit 0."""
+
+    widget = WeekdaysWidget
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(choices=[(str(day), name) for day, name in enumerate(WEEKDAYS)], **given)
+
+    def clean(self, value: Any) -> Any:
+        """The mask; at least one day."""
+        return sum(1 << int(day) for day in set(super().clean(value)))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Compares masks."""
+        if self.disabled:
+            return False
+        posted = {str(day) for day in data or []}
+        before = EVERY_DAY if initial is None else initial
+        return posted != {str(day) for day in range(7) if before >> day & 1}
+
+
+class TimeWindowForm(forms.ModelForm[TimeWindow]):
+    """Hours of some weekdays."""
+
+    weekdays = WeekdaysField(initial=EVERY_DAY)
+
+    class Meta:
+        model = TimeWindow
+        fields = ["weekdays", "starts_at", "ends_at"]
+
+
+class CampaignForm(forms.ModelForm[Campaign]):
+    """A campaign on one page."""
+
+    class Meta:
+        model = Campaign
+        fields = "__all__"
+        widgets = {
+            "message_body": UnfoldAdminTextareaWidget({"rows": 2, "maxlength": 240}),
+            "terms": UnfoldAdminTextareaWidget({"rows": 3}),
+        }
+
+    def clean(self) -> dict[str, Any]:
+        """What spans two fields: dates, the text of the message, and a flash cap."""
+        given = super().clean() or {}
+        starts_on, ends_on = given.get("starts_on"), given.get("ends_on")
+        if starts_on and ends_on and ends_on < starts_on:
+            self.add_error("ends_on", "The last day lies before the first.")
+        if given.get("is_flash") and not given.get("unlock_cap") and "unlock_cap" not in self.errors:
+            self.add_error("unlock_cap", "Many phones at once share a cap, so one is needed.")
+        self._clean_message(given)
+        return given
+
+    def _clean_message(self, given: dict[str, Any]) -> None:
+        title, body = given.get("message_title", ""), given.get("message_body", "")
+        # Both empty: no message, the offer is found in the app.
+        if not title and not body:
+            return
+        for fault in find_template_faults(Template(title=title, body=body)):
+            name = f"message_{fault.field}"
+            if name in self.fields and name not in self.errors:
+                self.add_error(name, f"{fault.detail[0].upper()}{fault.detail[1:]}.")

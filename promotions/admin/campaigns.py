@@ -1,0 +1,313 @@
+"""A campaign on one page: what, where, when, for whom, how many, and what it is to prove."""
+
+import secrets
+from datetime import date, timedelta
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, JsonResponse
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+from unfold.admin import TabularInline
+from unfold.decorators import display
+
+from geofence.models import Visit
+from notifications.logic.rendering import PLACEHOLDER_LIMIT_BYTES
+from promotions import clock
+from promotions.admin.base import FactAdmin, ScopedRelatedFilter, TenantAdmin, tenancy_of
+from promotions.admin.campaign_actions import CampaignActions
+from promotions.admin.campaign_form import CampaignForm, TimeWindowForm
+from promotions.logic.power import describe_proof
+from promotions.models import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
+
+State, Kind = Campaign.State, Campaign.Kind
+
+STATE_COLOURS = {State.DRAFT: "info", State.LIVE: "success", State.PAUSED: "warning", State.ENDED: "default"}
+# Changed while a campaign runs, these would mix the arms or contradict what was counted out at its opening.
+FROZEN_WHEN_OPENED = ("brand", "kind", "holdout_percent", "unlock_cap", "is_flash")
+ASSUMED_PHONES_PER_WEEK = 1000
+# Fewer devices than this are not told to a brand.
+SMALLEST_CELL = 10
+
+
+class TimeWindowInline(TabularInline):
+    """Hours; none: open all day."""
+
+    model = TimeWindow
+    form = TimeWindowForm
+    extra = 0
+    verbose_name = "time window"
+    verbose_name_plural = "Hours, in each store's own time (none: all day)"
+
+
+class PrizeLotInline(TabularInline):
+    """Prizes of an instant win, fixed once it has opened: their winning moments are drawn then."""
+
+    model = PrizeLot
+    extra = 0
+    verbose_name = "prize"
+    verbose_name_plural = "Prizes of the instant win"
+
+    def has_add_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        """Before the opening."""
+        return _is_draft(obj) and bool(super().has_add_permission(request, obj))
+
+    def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        """Before the opening."""
+        return _is_draft(obj) and bool(super().has_change_permission(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        """Before the opening."""
+        return _is_draft(obj) and bool(super().has_delete_permission(request, obj))
+
+
+@admin.register(Campaign)
+class CampaignAdmin(CampaignActions, TenantAdmin):
+    """Campaigns."""
+
+    form = CampaignForm
+    choose_visible: ClassVar[tuple[str, ...]] = ("stores",)
+    list_display = ["name", "brand", "kind", "state_label", "starts_on", "ends_on", "stores_count", "holdout_percent"]
+    list_filter = ["state", "kind", ("brand", ScopedRelatedFilter)]
+    list_select_related = ["brand"]
+    search_fields = ["name", "offer_title", "brand__name"]
+    date_hierarchy = "starts_on"
+    autocomplete_fields = ["stores"]
+    inlines = [TimeWindowInline, PrizeLotInline]
+    readonly_fields = ["uuid", "state_label", "message_preview", "proof", "opened_at", "seed_commitment"]
+    warn_unsaved_form = True
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    ("name", "brand"),
+                    ("kind", "state_label"),
+                    ("starts_on", "ends_on"),
+                    "stores",
+                ]
+            },
+        ),
+        ("Offer", {"classes": ["tab"], "fields": ["offer_title", "benefit", "terms", "redeem_within_h"]}),
+        (
+            "Message",
+            {
+                "classes": ["tab"],
+                "fields": [
+                    "trigger",
+                    "message_title",
+                    "message_body",
+                    "message_preview",
+                    ("message_life_s", "messages_per_device", "priority"),
+                ],
+            },
+        ),
+        ("Limits", {"classes": ["tab"], "fields": [("unlock_cap", "is_flash")]}),
+        ("Proof", {"classes": ["tab"], "fields": ["holdout_percent", "proof"]}),
+        (
+            "Assurance",
+            {
+                "classes": ["tab"],
+                "fields": ["notify_level", "unlock_level", "redeem_level"],
+                "description": "How sure we must be that the phone is there: 0 it says so · 1 plausible · "
+                "2 stayed a while · 3 attested by its platform · 4 seen by the store.",
+            },
+        ),
+        ("Records", {"classes": ["tab"], "fields": ["uuid", "opened_at", "seed_commitment"]}),
+    ]
+
+    class Media:
+        css: ClassVar[dict[str, list[str]]] = {"screen": ["promotions/admin/admin.css"]}
+        js: ClassVar[list[str]] = ["promotions/admin/campaign.js"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
+        """With the number of stores."""
+        return super().get_queryset(request).annotate(stores_count=Count("stores"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
+        """What is frozen by the opening, and what has ended altogether."""
+        frozen = [] if _is_draft(obj) else FROZEN_WHEN_OPENED
+        return [*super().get_readonly_fields(request, obj), *frozen]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Not after the end: reports speak of what it was."""
+        return not _is_over(obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A draft only; anything later is ended, not deleted."""
+        return _is_draft(obj) and super().has_delete_permission(request, obj)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Four weeks from tomorrow, for the user's brand when there is just one."""
+        tomorrow = clock.now().date() + timedelta(days=1)
+        brand_ids = tenancy_of(request).brand_ids
+        return {
+            "starts_on": tomorrow,
+            "ends_on": tomorrow + timedelta(days=27),
+            **({"brand": next(iter(brand_ids))} if len(brand_ids) == 1 else {}),
+            **super().get_changeform_initial_data(request),
+        }
+
+    def get_form(
+        self, request: HttpRequest, obj: Campaign | None = None, change: bool = False, **given: Any
+    ) -> type[ModelForm[Campaign]]:
+        """Says which kinds cannot be opened yet."""
+        form = super().get_form(request, obj, change, **given)
+        if "kind" in form.base_fields:
+            form.base_fields["kind"].help_text = "Draws and votes can be prepared here, and not opened yet."
+        return form
+
+    def save_model(self, request: HttpRequest, obj: Campaign, form: ModelForm[Campaign], change: bool) -> None:
+        """A new campaign is a draft with its own salt, by which the arms will be drawn."""
+        if not change:
+            obj.created_at = clock.now()
+            obj.salt = secrets.token_hex(16)
+        elif obj.state in {State.LIVE, State.PAUSED}:
+            messages.info(request, "The campaign is open: this holds at once. Coupons already out keep their terms.")
+        super().save_model(request, obj, form, change)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Adds what the holdout field asks for."""
+        view = self.admin_site.admin_view(self.proof_view)
+        return [path("proof/", view, name="promotions_campaign_proof"), *super().get_urls()]
+
+    def proof_view(self, request: HttpRequest) -> JsonResponse:
+        """The sentence about the holdout, for the numbers given; numbers that make no sense are taken as usual ones."""
+        return JsonResponse(
+            {
+                "sentence": describe_proof(
+                    phones_per_week=_read_count(request, "phones_per_week", ASSUMED_PHONES_PER_WEEK, 10_000_000),
+                    holdout_percent=_read_count(request, "holdout_percent", 10, 50),
+                    days=max(1, _read_count(request, "days", 28, 3660)),
+                )
+            }
+        )
+
+    @display(description="stores", ordering="stores_count")
+    def stores_count(self, campaign: Any) -> int:
+        return int(campaign.stores_count)
+
+    @display(description="state", ordering="state", label=STATE_COLOURS)
+    def state_label(self, campaign: Campaign) -> tuple[str, str]:
+        return campaign.state, campaign.get_state_display().split(":")[0]
+
+    @display(description="preview")
+    def message_preview(self, campaign: Campaign) -> SafeString:
+        return render_to_string(
+            "admin/promotions/message_preview.html",
+            {
+                "placeholders": ",".join(PLACEHOLDER_LIMIT_BYTES),
+                "brand": campaign.brand.name if campaign.brand_id else "Your brand",
+                "store": "République",
+                "until": "14:00",
+            },
+        )
+
+    @display(description="what it costs and can prove")
+    def proof(self, campaign: Campaign) -> SafeString:
+        days = (campaign.ends_on - campaign.starts_on).days + 1 if campaign.ends_on and campaign.starts_on else 28
+        measured = _count_phones(campaign, clock.now().date()) if campaign.pk else 0
+        phones_per_week = measured if measured >= SMALLEST_CELL else ASSUMED_PHONES_PER_WEEK
+        holdout_percent = campaign.holdout_percent or 0
+        return render_to_string(
+            "admin/promotions/proof.html",
+            {
+                "phones_per_week": phones_per_week,
+                "is_assumed": phones_per_week != measured,
+                "holdout_percent": holdout_percent,
+                "days": days,
+                "sentence": describe_proof(
+                    phones_per_week=phones_per_week, holdout_percent=holdout_percent, days=max(1, days)
+                ),
+            },
+        )
+
+
+@admin.register(TimeWindow)
+class TimeWindowAdmin(TenantAdmin):
+    """All time windows, whatever their campaign; they are usually edited there."""
+
+    form = TimeWindowForm
+    list_display = ["campaign", "__str__", "weekdays"]
+    list_filter = [("campaign", ScopedRelatedFilter)]
+    list_select_related = ["campaign"]
+    search_fields = ["campaign__name"]
+    fields = ["campaign", "weekdays", "starts_at", "ends_at"]
+    autocomplete_fields = ["campaign"]
+
+    class Media:
+        css: ClassVar[dict[str, list[str]]] = {"screen": ["promotions/admin/admin.css"]}
+
+
+@admin.register(PrizeLot)
+class PrizeLotAdmin(TenantAdmin):
+    """All prize lots; fixed once their campaign has opened."""
+
+    list_display = ["campaign", "name", "quantity"]
+    list_filter = [("campaign", ScopedRelatedFilter)]
+    list_select_related = ["campaign"]
+    search_fields = ["name", "campaign__name"]
+    autocomplete_fields = ["campaign"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Before the opening."""
+        return (obj is None or _is_draft(obj.campaign)) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Before the opening."""
+        return (obj is None or _is_draft(obj.campaign)) and super().has_delete_permission(request, obj)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **given: Any) -> Any:
+        """Only drafts take prizes."""
+        field = super().formfield_for_foreignkey(db_field, request, **given)
+        if field is not None and db_field.name == "campaign":
+            field.queryset = field.queryset.filter(state=State.DRAFT)  # type: ignore[union-attr]
+        return field
+
+
+@admin.register(Budget)
+class BudgetAdmin(FactAdmin):
+    """How much of each campaign's cap is used."""
+
+    list_display = ["campaign", "slot", "used", "cap"]
+    list_filter = [("campaign", ScopedRelatedFilter)]
+    list_select_related = ["campaign"]
+    search_fields = ["campaign__name"]
+    fields = ["campaign", "slot", "used", "cap"]
+
+
+@admin.register(WinningMoment)
+class WinningMomentAdmin(FactAdmin):
+    """Winning moments that have come. Those still to come stay sealed, from the operator too."""
+
+    list_display = ["opens_at", "campaign", "lot", "number", "taken_at"]
+    list_filter = ["campaign", ("taken_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["campaign", "lot"]
+    search_fields = ["campaign__name", "lot__name"]
+    fields = ["campaign", "lot", "number", "opens_at", "taken_at"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WinningMoment]:
+        """Past moments."""
+        return super().get_queryset(request).filter(opens_at__lte=clock.now())
+
+
+def _is_draft(campaign: Campaign | None) -> bool:
+    return campaign is None or campaign.state == State.DRAFT
+
+
+def _is_over(campaign: Campaign | None) -> bool:
+    return campaign is not None and campaign.state == State.ENDED
+
+
+def _count_phones(campaign: Campaign, today: date) -> int:
+    """Devices seen in the campaign's stores in the last seven days."""
+    visits = Visit.objects.filter(store__campaigns=campaign, entered_at__gte=clock.now() - timedelta(days=7))
+    return visits.aggregate(phones=Count("device_id", distinct=True))["phones"] or 0
+
+
+def _read_count(request: HttpRequest, name: str, usual: int, most: int) -> int:
+    text = request.GET.get(name, "")
+    return min(int(text), most) if text.isascii() and text.isdigit() and len(text) <= 12 else usual

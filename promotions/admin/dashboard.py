@@ -1,0 +1,118 @@
+"""The first page: what runs now, and what came of it so far. Counts only."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet, Sum
+from django.http import HttpRequest
+from django.urls import reverse
+
+from geofence.models import Geofence, Store, Visit
+from promotions import clock
+from promotions.admin.base import tenancy_of
+from promotions.models import (
+    Budget,
+    Campaign,
+    DeadLetter,
+    Opportunity,
+    Redemption,
+    Refusal,
+    StaffDevice,
+    Unlock,
+)
+from promotions.services.tenancy import Tenancy, filter_visible
+
+# Fewer devices than this are not told to a brand or a partner: a count of one is a person.
+SMALLEST_CELL = 10
+CAMPAIGNS_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRow:
+    """One campaign's line; figures are already as they may be shown."""
+
+    campaign: Campaign
+    url: str
+    treated: str
+    control: str
+    unlocks: str
+    refusals: str
+    redemptions: str
+    used: str
+    cap: int
+    used_percent: int
+
+
+def fill_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's hook. A fixed number of queries, however many campaigns."""
+    tenancy = tenancy_of(request)
+    running = filter_visible(rows=Campaign.objects.all(), tenancy=tenancy)
+    running = running.filter(state__in=[Campaign.State.LIVE, Campaign.State.PAUSED]).select_related("brand")
+    context["stats"] = list(_list_stats(tenancy, running))
+    context["campaign_rows"] = _list_rows(tenancy, running)
+    context["sees_persons"] = tenancy.is_operator
+    context["may_add_campaign"] = request.user.has_perm("promotions.add_campaign")
+    return context
+
+
+def show_count(count: int, tenancy: Tenancy) -> str:
+    """A count of devices as this user may read it."""
+    if tenancy.is_operator or count == 0 or count >= SMALLEST_CELL:
+        return f"{count:,}"
+    return f"<{SMALLEST_CELL}"
+
+
+def _list_stats(tenancy: Tenancy, running: QuerySet[Campaign]) -> Any:
+    stores = filter_visible(rows=Store.objects.filter(is_active=True), tenancy=tenancy)
+    yield "Campaigns running", running.count(), reverse("admin:promotions_campaign_changelist")
+    yield "Stores", stores.count(), reverse("admin:geofence_store_changelist")
+    if tenancy.is_operator or tenancy.partner_ids:
+        tills = filter_visible(rows=StaffDevice.objects.filter(revoked_at=None), tenancy=tenancy)
+        yield "Staff devices", tills.count(), reverse("admin:promotions_staffdevice_changelist")
+    fenced = Geofence.objects.filter(is_active=True, role=Geofence.Role.STORE).values("store_id")
+    if unfenced := stores.exclude(pk__in=fenced).count():
+        yield "Stores without a fence", unfenced, reverse("admin:geofence_store_changelist")
+    if tenancy.is_operator:
+        since = clock.now() - timedelta(days=1)
+        visits = Visit.objects.filter(entered_at__gte=since, confirmed_at__isnull=False)
+        yield "Visits in 24 hours", visits.count(), reverse("admin:geofence_visit_changelist")
+        letters = DeadLetter.objects.filter(replayed_at=None)
+        yield "Dead letters", letters.count(), reverse("admin:promotions_deadletter_changelist")
+
+
+def _list_rows(tenancy: Tenancy, running: QuerySet[Campaign]) -> list[CampaignRow]:
+    campaigns = list(running.order_by("ends_on", "name")[:CAMPAIGNS_SHOWN])
+    ids = [campaign.pk for campaign in campaigns]
+    mine = Q(campaign_id__in=ids)
+    treated = _count(Opportunity.objects.filter(mine, arm=Opportunity.Arm.TREATED), "campaign_id")
+    control = _count(Opportunity.objects.filter(mine, arm=Opportunity.Arm.CONTROL), "campaign_id")
+    unlocks = _count(Unlock.objects.filter(mine), "campaign_id")
+    refusals = _count(Refusal.objects.filter(mine, stage=Refusal.Stage.UNLOCK), "campaign_id")
+    redeemed = Redemption.objects.filter(coupon__campaign_id__in=ids, is_live=True)
+    redemptions = _count(redeemed, "coupon__campaign_id")
+    slots = Budget.objects.filter(mine).order_by().values("campaign_id")
+    sums = slots.annotate(used=Sum("used"), cap=Sum("cap"))
+    budgets = {row["campaign_id"]: (row["used"], row["cap"]) for row in sums}
+    rows = []
+    for campaign in campaigns:
+        used, cap = budgets.get(campaign.pk, (0, 0))
+        rows.append(
+            CampaignRow(
+                campaign=campaign,
+                url=reverse("admin:promotions_campaign_change", args=[campaign.pk]),
+                treated=show_count(treated.get(campaign.pk, 0), tenancy),
+                control=show_count(control.get(campaign.pk, 0), tenancy),
+                unlocks=show_count(unlocks.get(campaign.pk, 0), tenancy),
+                refusals=show_count(refusals.get(campaign.pk, 0), tenancy),
+                redemptions=show_count(redemptions.get(campaign.pk, 0), tenancy),
+                used=show_count(used, tenancy),
+                cap=cap,
+                used_percent=round(100 * used / cap) if cap else 0,
+            )
+        )
+    return rows
+
+
+def _count(rows: QuerySet[Any], by: str) -> dict[int, int]:
+    return {row[by]: row["count"] for row in rows.order_by().values(by).annotate(count=Count("pk"))}

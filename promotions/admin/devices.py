@@ -1,0 +1,53 @@
+"""Phones, what their owners agreed to and what was said to them: facts, for the operator alone."""
+
+from django.contrib import admin
+
+from notifications import admin as messages
+from notifications.models import Attempt, Message, PushAddress
+from promotions.admin.base import FactAdmin
+from promotions.models import Consent, Device
+
+
+@admin.register(Device)
+class DeviceAdmin(FactAdmin):
+    """Installations of an app, by their anonymous id. Export and erasure are calls of the API."""
+
+    list_display = ["id", "platform", "app_id", "locale", "consents", "registered_at", "is_blocked"]
+    list_filter = ["platform", "is_blocked", ("registered_at", admin.DateFieldListFilter)]
+    search_fields = ["app_id"]
+    id_search = ("id",)
+    ordering = ["-registered_at"]
+    fields = ["id", "platform", "app_id", "locale", "consents", "registered_at", "tokens_not_before", "is_blocked"]
+
+
+@admin.register(Consent)
+class ConsentAdmin(FactAdmin):
+    """The ledger of consent."""
+
+    list_display = ["recorded_at", "device_id", "purpose", "is_granted", "text_version"]
+    list_filter = ["purpose", "is_granted", ("recorded_at", admin.DateFieldListFilter)]
+    search_fields = ["text_version"]
+    id_search = ("device_id",)
+    ordering = ["-recorded_at"]
+    fields = ["device_id", "purpose", "is_granted", "text_version", "locale", "recorded_at"]
+
+
+@admin.register(PushAddress)
+class PushAddressAdmin(messages.PushAddressAdmin, FactAdmin):
+    """Push addresses."""
+
+    id_search = ("device_id",)
+
+
+@admin.register(Message)
+class MessageAdmin(messages.MessageAdmin, FactAdmin):
+    """The outbox."""
+
+    id_search = ("id", "device_id")
+
+
+@admin.register(Attempt)
+class AttemptAdmin(messages.AttemptAdmin, FactAdmin):
+    """Attempts to send."""
+
+    id_search = ("message__id", "message__device_id")

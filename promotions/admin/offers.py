@@ -1,0 +1,98 @@
+"""From opportunity to coupon, and every refusal: facts about single devices, for the operator alone."""
+
+from django.contrib import admin
+from unfold.decorators import display
+
+from geofence.admin import at_store
+from promotions.admin.base import FactAdmin
+from promotions.models import Coupon, Opportunity, Refusal, Unlock
+
+
+@admin.register(Opportunity)
+class OpportunityAdmin(FactAdmin):
+    """Devices that passed every gate, in both arms."""
+
+    list_display = ["fix_at", "campaign", "store", "arm", "device_id"]
+    list_filter = ["arm", "campaign", ("planned_at", admin.DateFieldListFilter)]
+    list_select_related = ["campaign", "store"]
+    search_fields = ["campaign__name", "store__name"]
+    id_search = ("id", "device_id")
+    ordering = ["-planned_at"]
+    fields = ["id", "campaign", "device_id", "store", "arm", "fix_at", "planned", "local_on", "request_id"]
+
+    @display(description="fix", ordering="fix_time")
+    def fix_at(self, opportunity: Opportunity) -> str:
+        return at_store(opportunity.fix_time, opportunity.store)
+
+    @display(description="planned", ordering="planned_at")
+    def planned(self, opportunity: Opportunity) -> str:
+        return at_store(opportunity.planned_at, opportunity.store)
+
+
+@admin.register(Unlock)
+class UnlockAdmin(FactAdmin):
+    """Granted offers."""
+
+    list_display = ["granted", "campaign", "store", "outcome", "level", "device_id"]
+    list_filter = ["outcome", "level", "campaign", ("granted_at", admin.DateFieldListFilter)]
+    list_select_related = ["campaign", "store"]
+    search_fields = ["campaign__name", "store__name"]
+    id_search = ("id", "device_id")
+    ordering = ["-granted_at"]
+    fields = ["id", "campaign", "device_id", "store", "outcome", "level", "granted"]
+
+    @display(description="granted", ordering="granted_at")
+    def granted(self, unlock: Unlock) -> str:
+        return at_store(unlock.granted_at, unlock.store)
+
+
+@admin.register(Coupon)
+class CouponAdmin(FactAdmin):
+    """Issued coupons. Codes are not shown: only their digests are stored."""
+
+    list_display = ["benefit", "campaign", "store", "until"]
+    list_filter = ["campaign"]
+    list_select_related = ["campaign", "unlock__store"]
+    search_fields = ["benefit", "campaign__name"]
+    id_search = ("id", "unlock__id", "unlock__device_id")
+    ordering = ["-valid_from"]
+    fields = ["id", "campaign", "benefit", "terms", "store", "since", "until", "generation"]
+
+    @display(description="unlocked at", ordering="unlock__store__name")
+    def store(self, coupon: Coupon) -> str:
+        return str(coupon.unlock.store)
+
+    @display(description="valid from", ordering="valid_from")
+    def since(self, coupon: Coupon) -> str:
+        return at_store(coupon.valid_from, coupon.unlock.store)
+
+    @display(description="valid until", ordering="valid_until")
+    def until(self, coupon: Coupon) -> str:
+        return at_store(coupon.valid_until, coupon.unlock.store)
+
+
+@admin.register(Refusal)
+class RefusalAdmin(FactAdmin):
+    """Who asked and was not granted, and why."""
+
+    list_display = ["refused", "stage", "reason", "campaign", "store", "distance_bucket"]
+    list_filter = ["stage", "reason", "campaign", ("refused_at", admin.DateFieldListFilter)]
+    list_select_related = ["campaign", "store"]
+    search_fields = ["reason", "campaign__name", "store__name"]
+    id_search = ("device_id", "coupon__id")
+    ordering = ["-refused_at"]
+    fields = [
+        "stage",
+        "reason",
+        "campaign",
+        "device_id",
+        "store",
+        "staff_device",
+        "distance_bucket",
+        "level",
+        "refused",
+    ]
+
+    @display(description="refused", ordering="refused_at")
+    def refused(self, refusal: Refusal) -> str:
+        return at_store(refusal.refused_at, refusal.store)

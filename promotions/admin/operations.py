@@ -1,0 +1,60 @@
+"""What the machinery keeps, for the operator alone."""
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from redis.exceptions import RedisError
+from unfold.decorators import display
+
+from promotions import clock
+from promotions.admin.base import FactAdmin
+from promotions.models import DeadLetter, IdempotencyRecord, ShardCursor
+from promotions.services import dead_letters
+
+
+@admin.register(ShardCursor)
+class ShardCursorAdmin(FactAdmin):
+    """How far each fix stream has been worked."""
+
+    list_display = ["shard", "last_entry_id", "advanced_at"]
+    fields = ["shard", "last_entry_id", "advanced_at"]
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(FactAdmin):
+    """Entries that could not be worked. Their bytes hold positions, so they are replayed and not shown."""
+
+    list_display = ["buried_at", "shard", "entry_id", "reason", "is_replayed"]
+    list_filter = ["shard", ("replayed_at", admin.EmptyFieldListFilter)]
+    search_fields = ["entry_id", "reason"]
+    fields = ["shard", "entry_id", "reason", "buried_at", "replayed_at"]
+    actions = ["replay"]
+
+    @display(description="replayed", boolean=True)
+    def is_replayed(self, letter: DeadLetter) -> bool:
+        return letter.replayed_at is not None
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """The operator."""
+        return bool(request.user.is_superuser)  # type: ignore[union-attr]
+
+    @admin.action(description="Replay", permissions=["replay"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        """Put the entries back at the end of their streams; those already replayed stay where they are."""
+        try:
+            count = dead_letters.replay(list(queryset.values_list("pk", flat=True)), now=clock.now())
+        except RedisError:
+            self.message_user(request, "Redis did not answer; nothing more was replayed.", messages.ERROR)
+            return
+        self.message_user(request, f"{count} put back into their streams.")
+
+
+@admin.register(IdempotencyRecord)
+class IdempotencyRecordAdmin(FactAdmin):
+    """Answers kept for repeated requests. The answers themselves are not shown: they are somebody's own data."""
+
+    list_display = ["created_at", "scope", "key", "status"]
+    list_filter = ["status"]
+    search_fields = ["scope", "key"]
+    ordering = ["-created_at"]
+    fields = ["scope", "key", "status", "content_type", "created_at"]

@@ -1,0 +1,111 @@
+"""Partners, stores, fences and what phones did there: `geofence.admin` with tenancy."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+from unfold.decorators import action
+
+from geofence import admin as places
+from geofence.forms import StoreForm
+from geofence.models import FenceSet, Geofence, GeofenceRevision, LastFix, Partner, Presence, Store, Visit
+from promotions import clock
+from promotions.admin.base import FactAdmin, ReadOnly, Scoped, ScopedRelatedFilter, tenancy_of
+from promotions.logic.hours import find_hours_faults
+from promotions.services.tenancy import filter_visible, is_editable
+
+
+class HoursCheckedStoreForm(StoreForm):
+    """A store whose opening hours the schedule can read."""
+
+    def clean_opening_hours(self) -> Any:
+        """All faults of the hours at once."""
+        hours = self.cleaned_data["opening_hours"]
+        faults = find_hours_faults(hours)
+        if faults:
+            raise forms.ValidationError([f"{fault.pointer.strip('/')}: {fault.detail}." for fault in faults])
+        return hours
+
+
+@admin.register(Partner)
+class PartnerAdmin(Scoped, places.PartnerAdmin):
+    """Partners."""
+
+
+@admin.register(Store)
+class StoreAdmin(Scoped, places.StoreAdmin):
+    """Stores, with staff enrolment at hand."""
+
+    form = HoursCheckedStoreForm
+    list_filter = ["is_active", ("partner", ScopedRelatedFilter), "timezone"]
+    actions_detail = ["enrol_staff_device"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Store], search_term: str
+    ) -> tuple[QuerySet[Store], bool]:
+        """In autocompletes only stores that are in use."""
+        if request.path.endswith("/autocomplete/"):
+            queryset = queryset.filter(is_active=True)
+        return super().get_search_results(request, queryset, search_term)
+
+    def has_enrol_permission(self, request: HttpRequest, object_id: str) -> bool:
+        """Whoever may enrol, in a store of theirs."""
+        store = self.get_object(request, object_id)
+        if store is None or not is_editable(row=store, tenancy=tenancy_of(request)):
+            return False
+        return request.user.has_perm("promotions.add_staffenrolment")
+
+    # A permission of its own, since unfold looks a dotted one up in the database before there are tables.
+    @action(description="Enrol a staff device", icon="qr_code_2", permissions=["enrol"])
+    def enrol_staff_device(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """To the page that makes an enrolment QR, with this store chosen."""
+        return redirect(f"{reverse('admin:promotions_staffenrolment_add')}?{urlencode({'store': object_id})}")
+
+
+@admin.register(Geofence)
+class GeofenceAdmin(Scoped, places.GeofenceAdmin):
+    """Fences."""
+
+    clock = staticmethod(clock.now)
+    autocomplete_fields = ["store"]
+    list_filter = ["role", "shape", "is_active", ("store__partner", ScopedRelatedFilter)]
+
+    def visible_stores(self, request: HttpRequest) -> QuerySet[Store]:
+        """The stores the user may see."""
+        return filter_visible(rows=Store.objects.all(), tenancy=tenancy_of(request))
+
+
+@admin.register(GeofenceRevision)
+class GeofenceRevisionAdmin(ReadOnly, Scoped, places.GeofenceRevisionAdmin):
+    """Versions of fences."""
+
+
+@admin.register(FenceSet)
+class FenceSetAdmin(ReadOnly, Scoped, places.FenceSetAdmin):
+    """The number of the fence set."""
+
+
+@admin.register(Visit)
+class VisitAdmin(places.VisitAdmin, FactAdmin):
+    """Visits: the operator's alone."""
+
+    id_search = ("id", "device_id")
+
+
+@admin.register(Presence)
+class PresenceAdmin(places.PresenceAdmin, FactAdmin):
+    """Presence: the operator's alone."""
+
+    id_search = ("device_id",)
+
+
+@admin.register(LastFix)
+class LastFixAdmin(places.LastFixAdmin, FactAdmin):
+    """Last fixes: the operator's alone."""
+
+    id_search = ("device_id",)

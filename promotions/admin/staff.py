@@ -1,0 +1,127 @@
+"""The store's tills: enrolled by a QR that is shown once, switched off with one action."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.urls import reverse
+from unfold.decorators import action, display
+
+from geofence.admin import at_store
+from promotions import clock
+from promotions.admin.base import ScopedRelatedFilter, TenantAdmin
+from promotions.admin.secrets import show_secret
+from promotions.models import StaffDevice, StaffEnrolment
+from promotions.services.staff import create_enrolment
+
+
+@admin.register(StaffDevice)
+class StaffDeviceAdmin(TenantAdmin):
+    """Phones and tablets that may take coupons in one store."""
+
+    list_display = ["label", "store", "is_manager", "enrolled", "last_seen", "is_live"]
+    list_filter = ["is_manager", ("store", ScopedRelatedFilter), ("revoked_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["store"]
+    search_fields = ["label", "store__name"]
+    fields = ["label", "is_manager", "store", "enrolled", "last_seen", "revoked_at"]
+    readonly_fields = ["store", "enrolled", "last_seen", "revoked_at"]
+    actions = ["revoke"]
+    actions_list = ["enrol"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """A device comes in through its enrolment only."""
+        return False
+
+    @display(description="enrolled", ordering="enrolled_at")
+    def enrolled(self, device: StaffDevice) -> str:
+        return at_store(device.enrolled_at, device.store)
+
+    @display(description="last seen", ordering="last_seen_at")
+    def last_seen(self, device: StaffDevice) -> str:
+        return at_store(device.last_seen_at, device.store)
+
+    @display(description="in use", boolean=True)
+    def is_live(self, device: StaffDevice) -> bool:
+        return device.revoked_at is None
+
+    def has_enrol_permission(self, request: HttpRequest) -> bool:
+        """Whoever may make an enrolment."""
+        return request.user.has_perm("promotions.add_staffenrolment")
+
+    # A permission of its own, since unfold looks a dotted one up in the database before there are tables.
+    @action(description="Enrol a device", icon="qr_code_2", permissions=["enrol"])
+    def enrol(self, request: HttpRequest) -> HttpResponseRedirect:
+        """To the page that makes an enrolment QR."""
+        return redirect(reverse("admin:promotions_staffenrolment_add"))
+
+    @admin.action(description="Switch off", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[StaffDevice]) -> None:
+        """From now on the devices take nothing; a second time changes nothing."""
+        count = queryset.filter(revoked_at=None).update(revoked_at=clock.now())
+        self.message_user(request, f"{count} switched off.")
+
+
+@admin.register(StaffEnrolment)
+class StaffEnrolmentAdmin(TenantAdmin):
+    """Enrolments: a new one shows its QR once."""
+
+    list_display = ["label", "store", "is_manager", "created", "expires", "used"]
+    list_filter = [("store", ScopedRelatedFilter), "is_manager"]
+    list_select_related = ["store"]
+    search_fields = ["label", "store__name"]
+    autocomplete_fields = ["store"]
+    add_fieldsets = [(None, {"fields": ["store", "label", "is_manager"]})]
+    fields = ["store", "label", "is_manager", "created", "expires", "used", "created_by"]
+    readonly_fields = ["created", "expires", "used", "created_by"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: a wrong one is left to expire."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: it says who let a device in."""
+        return False
+
+    @display(description="made", ordering="created_at")
+    def created(self, enrolment: StaffEnrolment) -> str:
+        return at_store(enrolment.created_at, enrolment.store)
+
+    @display(description="valid until", ordering="expires_at")
+    def expires(self, enrolment: StaffEnrolment) -> str:
+        return at_store(enrolment.expires_at, enrolment.store)
+
+    @display(description="used", ordering="used_at")
+    def used(self, enrolment: StaffEnrolment) -> str:
+        return at_store(enrolment.used_at, enrolment.store)
+
+    def save_model(
+        self, request: HttpRequest, obj: StaffEnrolment, form: ModelForm[StaffEnrolment], change: bool
+    ) -> None:
+        """Made by the service; the token is kept for the page that shows it."""
+        now = clock.now()
+        request._new_secret = create_enrolment(  # type: ignore[attr-defined]
+            store=obj.store, label=obj.label, is_manager=obj.is_manager, user=request.user, now=now
+        )
+        made = StaffEnrolment.objects.filter(store=obj.store, created_by=request.user, created_at=now).latest("pk")
+        obj.pk, obj.expires_at = made.pk, made.expires_at
+
+    def response_add(
+        self, request: HttpRequest, obj: StaffEnrolment, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """The QR, on this page only."""
+        base = settings.PUBLIC_BASE_URL.rstrip("/") or f"{request.scheme}://{request.get_host()}"
+        # Behind the #, the token is never sent to a server or written to its log.
+        address = f"{base}/staff/#enrol={request._new_secret}"  # type: ignore[attr-defined]
+        return show_secret(
+            request,
+            page=self,
+            title=f"Enrol “{obj.label}” at {obj.store}",
+            secret=address,
+            advice=f"Scan this with the phone or tablet that will stand at the till. "
+            f"It works once, until {at_store(obj.expires_at, obj.store)}, and is not shown again.",
+            qr_of=address,
+        )
