@@ -166,7 +166,7 @@ def test_concurrent_requests_share_entries_and_one_wake_up(lane: LaneDriver) -> 
 
 
 def test_other_paths_and_the_lifespan_go_their_way(lane: LaneDriver) -> None:
-    response = lane.post("/v1/devices", {})
+    response = lane.post("/elsewhere", {})
     sent: list[str] = []
 
     async def live() -> None:
@@ -184,5 +184,5 @@ def test_other_paths_and_the_lifespan_go_their_way(lane: LaneDriver) -> None:
     lane.run(live())
 
     assert response.status == 418
-    assert lane.passed_on == ["/v1/devices"]
+    assert lane.passed_on == ["/elsewhere"]
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
