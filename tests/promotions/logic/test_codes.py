@@ -49,7 +49,7 @@ def test_another_secret_coupon_or_generation_is_another_code(secret: bytes, coup
 
 
 def test_the_check_value_is_linear_with_distinct_weights_that_are_not_zero() -> None:
-    """Linear over GF(2) with 11 distinct non-zero weights: this *is* the proof for all 32^10 payloads."""
+    # Linear over GF(2) with 11 distinct non-zero weights: this *is* the proof for all 32^10 payloads.
     one_at = [ALPHABET.index(codes.add_check_character("0" * i + "1" + "0" * (9 - i))[10]) for i in range(10)]
 
     assert len({*one_at, 1}) == 11
@@ -81,7 +81,7 @@ def test_every_single_wrong_character_is_detected(payload: str) -> None:
 
 
 def test_every_wrong_character_is_detected_at_every_place_whatever_stands_there() -> None:
-    """Exhaustive over position, right and wrong character; by linearity the rest of the code does not matter."""
+    # Exhaustive over position, right and wrong character; by linearity the rest of the code does not matter.
     for position, right, wrong in itertools.product(range(10), ALPHABET, ALPHABET):
         payload = "0" * position + right + "0" * (9 - position)
         code = codes.add_check_character(payload)
@@ -90,7 +90,7 @@ def test_every_wrong_character_is_detected_at_every_place_whatever_stands_there(
 
 
 def test_every_swap_of_two_places_is_detected_whatever_stands_there() -> None:
-    """Exhaustive over both places and both characters; neighbours are among them."""
+    # Exhaustive over both places and both characters; neighbours are among them.
     for first, second in itertools.combinations(range(10), 2):
         for left, right in itertools.combinations(ALPHABET, 2):
             places = ["0"] * 10

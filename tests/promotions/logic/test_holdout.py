@@ -22,7 +22,7 @@ def test_the_bucket_is_the_published_hash() -> None:
 
 
 def test_the_bucket_of_a_known_device_never_changes() -> None:
-    """The value was computed once with `printf %s 'pepper-7|campaign|5f0c…' | sha256sum`."""
+    # The value was computed once with `printf %s 'pepper-7|campaign|5f0c…' | sha256sum`.
     assert f"{bucket_of('pepper-7', Layer.CAMPAIGN, DEVICE_ID):016x}" == "9c8c6d19cbe5d3d8"
 
 
