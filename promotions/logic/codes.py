@@ -28,7 +28,7 @@ QR_TOKEN_BYTES = 16
 MAX_TYPED_LENGTH = 64
 
 _VALUE = {character: value for value, character in enumerate(ALPHABET)}
-_LOOK_ALIKES = str.maketrans({"O": "0", "I": "1", "L": "1"})
+_SAME_LOOK = str.maketrans({"O": "0", "I": "1", "L": "1"})
 _MINUS_SIGN = "\u2212"
 
 # Words nobody should find on a coupon by accident: insults, slurs and obscenities of the languages our stores speak.
@@ -152,7 +152,7 @@ def _is_separator(character: str) -> bool:
 def normalise(text: str) -> str:
     """A typed code in its one spelling: upper case, no spaces or dashes, O as 0, I and L as 1."""
     folded = unicodedata.normalize("NFKC", text[:MAX_TYPED_LENGTH]).upper()
-    return "".join(character for character in folded if not _is_separator(character)).translate(_LOOK_ALIKES)
+    return "".join(character for character in folded if not _is_separator(character)).translate(_SAME_LOOK)
 
 
 def check(text: str) -> CodeFault | None:

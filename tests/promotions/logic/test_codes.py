@@ -1,4 +1,4 @@
-"""Codes: derivation, the check character's two promises, look-alikes, and what the till is told."""
+"""Codes: derivation, the check character's two promises, characters that look alike, and what the till is told."""
 
 import hashlib
 import hmac
