@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from geofence.logic.fixes import FixArray
+from geofence.logic.matching import FenceSnapshot
 from geofence.services import presence as presence_service
 from geofence.services.presence import PresenceAdvance
 from geofence.services.snapshots import current_snapshot
@@ -25,9 +26,10 @@ logger = logging.getLogger(__name__)
 
 def process(batch: FixArray, *, now: datetime) -> int:
     """Carry a batch from fixes to outbox rows; how many messages that made. A constant number of queries."""
+    snapshot = current_snapshot()
     accepted = accept_fixes(batch, now=now)
-    presence = advance_presence(accepted)
-    transitions = fact_service.read_transitions(presence.transitions)
+    presence = advance_presence(accepted, snapshot)
+    transitions = fact_service.read_transitions(presence.transitions, snapshot)
     facts = load_facts(transitions, now=now)
     decisions = decide(transitions, facts, now=now)
     record(presence, decisions)
@@ -41,9 +43,9 @@ def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
     return fix_service.accept_fixes(batch, now=now)
 
 
-def advance_presence(accepted: Accepted) -> PresenceAdvance:
+def advance_presence(accepted: Accepted, snapshot: FenceSnapshot) -> PresenceAdvance:
     """Order each device's fixes, drop duplicate and late ones, and move it through the fences it touches."""
-    return presence_service.advance_presence(accepted.fixes, snapshot=current_snapshot())
+    return presence_service.advance_presence(accepted.fixes, snapshot=snapshot)
 
 
 def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Facts:

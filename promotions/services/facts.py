@@ -1,7 +1,7 @@
 """What the decision needs to know, loaded for a whole batch in a constant number of queries."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -10,11 +10,14 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
+from geofence.logic.fixes import FixFlag
+from geofence.logic.matching import FenceSnapshot
 from geofence.logic.presence import TransitionKind
 from geofence.models import Store
 from geofence.services.presence import Transition
 from notifications.logic.policy import parse_quiet_hours
 from notifications.services import reachable_devices
+from promotions.logic.assurance import Evidence, FixEvidence, Level, assess
 from promotions.logic.eligibility import CampaignFacts, DeviceFacts, Facts, Rules, StoreFacts, TransitionFacts
 from promotions.logic.hours import parse_hours
 from promotions.logic.schedule import Schedule, TimeWindow, weekdays_from_mask
@@ -39,8 +42,13 @@ def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Fact
     )
 
 
-def read_transitions(transitions: Iterable[Transition]) -> list[TransitionFacts]:
+def read_transitions(transitions: Sequence[Transition], snapshot: FenceSnapshot) -> list[TransitionFacts]:
     """What happened at the fences, in the decision's words. Exits start nothing and are left out."""
+    radius_m = {
+        transition.geofence_id: float(snapshot.columns.radius_m[snapshot.index_by_id[transition.geofence_id]])
+        for transition in transitions
+        if transition.kind is not TransitionKind.EXIT
+    }
     return [
         TransitionFacts(
             device_id=transition.device_id,
@@ -50,7 +58,7 @@ def read_transitions(transitions: Iterable[Transition]) -> list[TransitionFacts]
             kind=transition.kind.value,  # type: ignore[arg-type]
             fix_time=transition.fix_time,
             received_at=transition.received_at,
-            level=_level(transition),
+            level=_level(transition, radius_m[transition.geofence_id]),
             distance_m=transition.outside_m,
             visit_id=transition.visit_id,
             flags=transition.flags,
@@ -61,8 +69,22 @@ def read_transitions(transitions: Iterable[Transition]) -> list[TransitionFacts]
     ]
 
 
-def _level(transition: Transition) -> int:
-    return 1 if transition.inside_share >= 0.5 else 0
+def _level(transition: Transition, radius_m: float) -> int:
+    """How sure we are, from the fix that made the transition. A dwell is three minutes inside: sustained by itself."""
+    fix = FixEvidence(
+        fix_time=transition.fix_time,
+        received_at=transition.received_at,
+        accuracy_m=transition.accuracy_m,
+        distance_m=max(0.0, transition.outside_m),
+        share_inside=transition.inside_share,
+        fence_radius_m=radius_m,
+        is_mock=bool(transition.flags & FixFlag.MOCK),
+        is_reduced_accuracy=bool(transition.flags & FixFlag.REDUCED_ACCURACY),
+    )
+    level = assess(Evidence(fix=fix)).level
+    if transition.kind is TransitionKind.DWELL and level >= Level.PLAUSIBLE:
+        return Level.SUSTAINED
+    return level
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,235 @@
+"""The outbox: once, in time, with a reason when not, whoever dies."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from threading import Thread
+from typing import ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+
+from notifications.errors import TransportError
+from notifications.models import Attempt, Message, PushAddress
+from notifications.services import (
+    LEASE_S,
+    MESSAGE_DAYS,
+    NewMessage,
+    PushTarget,
+    deliver_due,
+    drop_expired,
+    enqueue_messages,
+    export_device,
+    forget_device,
+    register_address,
+)
+from notifications.transports import Letter, Receipt, Transport
+from tests.factories import NOW
+
+pytestmark = pytest.mark.django_db
+
+
+class Post(Transport):
+    """Keeps what it was handed; refuses with `error` while one is set."""
+
+    name: ClassVar[str] = "post"
+
+    def __init__(self, error: TransportError | None = None) -> None:
+        self.letters: list[Letter] = []
+        self.error = error
+
+    def send(self, letter: Letter, *, now: datetime) -> Receipt:
+        if self.error:
+            raise self.error
+        self.letters.append(letter)
+        return Receipt(provider_id="receipt-1")
+
+
+def nothing_withdrawn(messages: Sequence[Message], now: datetime) -> Mapping[UUID, str]:
+    return {}
+
+
+def deliver(transport: Transport, *, at: datetime = NOW) -> Mapping[str, int]:
+    return deliver_due(transport=transport, recheck=nothing_withdrawn, read_clock=lambda: at).outcomes
+
+
+def enqueue(device_id: UUID | None = None, *, dedupe_key: str = "one", life_s: int = 600) -> UUID:
+    """A message to a reachable device, due at NOW."""
+    device_id = device_id or uuid4()
+    register_address(device_id=device_id, target=PushTarget("console", f"phone-{device_id}"), now=NOW)
+    message = NewMessage(
+        dedupe_key=dedupe_key,
+        device_id=device_id,
+        title="A coffee",
+        body="for you",
+        expires_at=NOW + timedelta(seconds=life_s),
+        request_id="abc",
+    )
+    enqueue_messages([message], now=NOW)
+    return device_id
+
+
+def test_a_message_is_sent_once_and_the_attempt_is_kept() -> None:
+    device_id = enqueue()
+    post = Post()
+
+    first, second = deliver(post), deliver(post, at=NOW + timedelta(seconds=LEASE_S + 1))
+
+    message = Message.objects.get()
+    assert (first, second) == ({"accepted": 1}, {})
+    assert [(letter.device_id, letter.message_id, letter.request_id) for letter in post.letters] == [
+        (device_id, message.id, "abc")
+    ]
+    assert (message.state, message.settled_at) == (Message.State.ACCEPTED, NOW)
+    assert Attempt.objects.get().provider_id == "receipt-1"
+
+
+def test_the_same_decision_twice_is_one_message() -> None:
+    device_id = enqueue()
+    enqueue(device_id)
+
+    assert deliver(Post()) == {"accepted": 1}
+
+
+def test_a_message_past_its_time_is_not_sent() -> None:
+    enqueue(life_s=60)
+    post = Post()
+
+    outcomes = deliver(post, at=NOW + timedelta(seconds=60))
+
+    assert (outcomes, post.letters) == ({"expired": 1}, [])
+    assert Message.objects.get().reason == "expired"
+
+
+def test_what_the_recheck_withdraws_is_suppressed_with_its_reason() -> None:
+    enqueue()
+    post = Post()
+
+    deliver_due(
+        transport=post,
+        recheck=lambda messages, now: {message.id: "consent_withdrawn" for message in messages},
+        read_clock=lambda: NOW,
+    )
+
+    message = Message.objects.get()
+    assert (message.state, message.reason, post.letters) == (Message.State.SUPPRESSED, "consent_withdrawn", [])
+
+
+def test_a_device_without_an_address_is_told_apart() -> None:
+    enqueue()
+    PushAddress.objects.all().delete()
+
+    deliver(Post())
+
+    assert Message.objects.get().reason == "unreachable"
+
+
+def test_a_passing_fault_is_tried_again_later_and_expires_in_the_end() -> None:
+    enqueue(life_s=600)
+    post = Post(TransportError("away", permanent=False))
+
+    outcomes = [deliver(post, at=NOW + timedelta(seconds=second)) for second in range(0, 700, 5)]
+
+    message = Message.objects.get()
+    tries = Attempt.objects.filter(outcome=Attempt.Outcome.RETRY).count()
+    assert {"retry": 1} in outcomes
+    assert 2 <= tries <= 10
+    assert (message.state, message.reason) == (Message.State.EXPIRED, "away")
+
+
+def test_a_lasting_fault_fails_at_once() -> None:
+    enqueue()
+
+    assert deliver(Post(TransportError("bad_address", permanent=True))) == {"failed": 1}
+    assert Message.objects.get().reason == "bad_address"
+
+
+def test_a_sender_that_died_loses_nothing() -> None:
+    enqueue()
+
+    class Dying(Post):
+        def send(self, letter: Letter, *, now: datetime) -> Receipt:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        deliver(Dying())
+
+    post = Post()
+    assert deliver(post, at=NOW + timedelta(seconds=LEASE_S - 1)) == {}
+    assert deliver(post, at=NOW + timedelta(seconds=LEASE_S + 1)) == {"accepted": 1}
+
+
+def test_a_sender_whose_lease_ran_out_cannot_settle_the_next_ones_message() -> None:
+    enqueue()
+    later = NOW + timedelta(seconds=LEASE_S + 1)
+
+    class Slow(Post):
+        def send(self, letter: Letter, *, now: datetime) -> Receipt:
+            assert deliver(Post(TransportError("away", permanent=False)), at=later) == {"retry": 1}
+            return super().send(letter, now=now)
+
+    deliver(Slow())
+
+    assert Message.objects.get().state == Message.State.PENDING
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_senders_at_once_send_each_message_once() -> None:
+    for number in range(60):
+        enqueue(dedupe_key=f"message-{number}")
+    post = Post()
+
+    def work() -> None:
+        deliver(post)
+        connection.close()
+
+    senders = [Thread(target=work) for _ in range(6)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+
+    assert len(post.letters) == len({letter.message_id for letter in post.letters}) == 60
+
+
+def test_an_address_moves_to_the_device_that_registers_it() -> None:
+    former, present = uuid4(), uuid4()
+    target = PushTarget("fcm_token", "abc", app_id="shop")
+    register_address(device_id=former, target=target, now=NOW)
+
+    register_address(device_id=present, target=target, now=NOW)
+
+    assert PushAddress.objects.get().device_id == present
+
+
+def test_a_new_address_replaces_the_devices_old_one() -> None:
+    device_id = uuid4()
+    register_address(device_id=device_id, target=PushTarget("apns", "old"), now=NOW)
+
+    register_address(device_id=device_id, target=PushTarget("apns", "new"), now=NOW)
+
+    assert PushAddress.objects.get().address == "new"
+
+
+def test_everything_of_a_device_is_exported_and_forgotten() -> None:
+    device_id = enqueue()
+    deliver(Post())
+
+    export = export_device(device_id)
+    forget_device(device_id)
+    forget_device(device_id)
+
+    assert export["push_addresses"][0]["address"] == f"phone-{device_id}"
+    assert export["messages"][0]["attempts"][0]["outcome"] == "accepted"
+    assert export_device(device_id) == {"push_addresses": [], "messages": []}
+    assert not Attempt.objects.exists()
+
+
+def test_messages_are_dropped_after_their_retention() -> None:
+    enqueue()
+
+    drop_expired(now=NOW + timedelta(days=MESSAGE_DAYS))
+    assert Message.objects.exists()
+    drop_expired(now=NOW + timedelta(days=MESSAGE_DAYS, seconds=1))
+
+    assert not Message.objects.exists()
