@@ -16,8 +16,6 @@ import redis.asyncio
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from promotions.tokens import epoch_ms
-
 logger = logging.getLogger(__name__)
 
 # Why a device may not post at all, as the problem code it gets; empty when only older credentials ended.
@@ -75,7 +73,7 @@ def publish_revocation(
     Repeatable. False when Redis did not answer: the lane then accepts nothing anyway, and the caller's truth
     in PostgreSQL is published again by `republish_revocations`.
     """
-    revocation = Revocation(device_id, epoch_ms(tokens_not_before), blocked)
+    revocation = Revocation(device_id, round(tokens_not_before.timestamp() * 1000), blocked)
     try:
         _publish(client, revocation)
     except RedisError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import redis.asyncio
+from celery import current_app
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -243,6 +244,5 @@ class WakePublisher:
 
 def publish_drain(shard: int) -> None:
     """Send the Celery message that makes a worker drain the shard."""
-    from promotions.celery import app
-
-    app.send_task("promotions.tasks.drain_shard", args=[shard], retry=False, ignore_result=True)
+    # By name: a web process has no use for what the task itself would import.
+    current_app.send_task("promotions.tasks.drain_shard", args=[shard], retry=False, ignore_result=True)
