@@ -160,7 +160,18 @@ _NEAREST_STORE: dict[str, Any] = {
         "longitude": {"type": "number"},
         "distance_m": {"type": "integer", "minimum": 0},
         "distance_bucket": {"type": "string"},
-        "walking_minutes": {"type": "integer", "minimum": 0},
+        "walking_minutes": {"type": ["integer", "null"], "minimum": 0},
+    },
+    "additionalProperties": False,
+}
+
+_MISSING: dict[str, Any] = {
+    "type": "object",
+    "required": ["code", "level"],
+    "properties": {
+        "code": {"type": "string"},
+        "level": {"type": "integer", "description": "The level this piece bars."},
+        "seconds": {"type": "integer", "description": "How much of it is missing."},
     },
     "additionalProperties": False,
 }
@@ -194,7 +205,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
             },
         },
         "nearest_store": _NEAREST_STORE,
-        "missing": {"type": "array", "items": {"type": "string"}, "description": "What presence still lacks."},
+        "missing": {"type": "array", "items": _MISSING, "description": "What presence still lacks."},
         "next_opening_at": {"type": ["string", "null"], "format": "date-time"},
     },
     "additionalProperties": True,

@@ -129,7 +129,7 @@ class Refusal(models.Model):
     store = models.ForeignKey("geofence.Store", on_delete=models.SET_NULL, null=True, related_name="+")
     staff_device = models.ForeignKey("promotions.StaffDevice", on_delete=models.SET_NULL, null=True, related_name="+")
     coupon = models.ForeignKey(Coupon, on_delete=models.CASCADE, null=True, related_name="refusals")
-    distance_bucket = models.CharField(max_length=12, blank=True)
+    distance_bucket = models.CharField(max_length=16, blank=True)
     level = models.PositiveSmallIntegerField(null=True)
     refused_at = models.DateTimeField()
 

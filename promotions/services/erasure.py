@@ -90,6 +90,8 @@ def export_device(device: Device, *, now: datetime) -> dict[str, Any]:
 @transaction.atomic
 def forget_device(device_id: UUID, *, now: datetime) -> None:
     """Delete all that is held of a device, in one transaction, and end its credentials. Repeatable."""
+    # An unlock under way holds a key share of this row until it commits: it is seen below, or fails on its key.
+    Device.objects.select_for_update().filter(pk=device_id).first()
     geofence_erasure.forget_device(device_id=device_id)
     notifications.forget_device(device_id)
     _forget_answers(device_id)

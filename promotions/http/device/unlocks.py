@@ -1,0 +1,268 @@
+"""Asking for an offer at the shop door, and the wallet of what was granted."""
+
+import io
+from typing import Any
+from uuid import UUID
+
+import segno
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from rest_framework import serializers
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from geofence.models import Store
+from promotions.errors import DomainError
+from promotions.http.auth import DeviceAuthentication
+from promotions.http.device.offers import tell_store
+from promotions.http.idempotency import idempotent
+from promotions.http.pagination import Keyset, PageQuery
+from promotions.http.schema import operation
+from promotions.http.serializers import (
+    FlagField,
+    InstantField,
+    NumberField,
+    StrictSerializer,
+    TextField,
+    read_body,
+)
+from promotions.http.views import ApiView
+from promotions.logic import codes
+from promotions.models import Coupon, Unlock
+from promotions.services.unlocks import UnlockFix, UnlockRefused, read_code, read_qr_token, unlock_offer, wallet
+
+REFUSALS = (
+    "consent_required",
+    "location_missing",
+    "not_at_store",
+    "fix_too_old",
+    "fix_in_future",
+    "accuracy_too_low",
+    "mock_location",
+    "level_too_low",
+    "outside_window",
+    "before_start",
+    "after_end",
+    "campaign_paused",
+    "sold_out",
+    "kind_not_supported",
+)
+_MAX_PROOF_CHARS = 512
+_MAX_ACCURACY_M = 1_000_000
+_MAX_SPEED_MPS = 10_000
+_QR_SCALE = 8
+
+
+class FixInput(StrictSerializer):
+    """The phone's position now, with the fields of `POST /v1/fixes`."""
+
+    latitude = NumberField(min_value=-90, max_value=90, help_text="Degrees north, WGS 84.")
+    longitude = NumberField(min_value=-180, max_value=180, help_text="Degrees east, WGS 84.")
+    fix_time = InstantField(help_text="When the position was taken.")
+    horizontal_accuracy_m = NumberField(
+        min_value=0,
+        max_value=_MAX_ACCURACY_M,
+        required=False,
+        allow_null=True,
+        help_text="Radius as reported, metres. Missing, null or 0 means unknown.",
+    )
+    speed_mps = NumberField(max_value=_MAX_SPEED_MPS, required=False, allow_null=True)
+    mock = FlagField(required=False)
+    fix_id = TextField(min_length=1, max_length=64, required=False, allow_null=True, trim_whitespace=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """What a receiver reports before it knows anything is no position."""
+        if attrs["latitude"] == 0 and attrs["longitude"] == 0:
+            raise serializers.ValidationError("0, 0 is no position.", code="null_island")
+        return attrs
+
+
+class UnlockRequest(StrictSerializer):
+    """A fresh fix; without one the answer is a refusal. `proof` is what the store shows, where a campaign asks for it."""
+
+    fix = FixInput(required=False, allow_null=True)
+    proof = TextField(max_length=_MAX_PROOF_CHARS, required=False, allow_null=True, trim_whitespace=False)
+
+
+class StoreAnswer(serializers.Serializer[Any]):
+    """A store."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+
+
+class CouponAnswer(serializers.Serializer[Any]):
+    """The right to one benefit. Show `code` and the QR of `qr_token` to the staff."""
+
+    code = serializers.CharField(help_text="Ten characters and a check character.")
+    code_display = serializers.CharField(help_text="The code in groups, as it is printed and read out.")
+    qr_token = serializers.CharField()
+    qr_path = serializers.CharField(help_text="Where the QR is to be had as SVG.")
+    benefit = serializers.CharField()
+    terms = serializers.CharField(allow_blank=True)
+    valid_from = serializers.DateTimeField()
+    valid_until = serializers.DateTimeField(help_text="The first instant at which it is no longer taken.")
+    redeemed_at = serializers.DateTimeField(allow_null=True)
+
+
+class UnlockAnswer(serializers.Serializer[Any]):
+    """The device's one unlock of a campaign. A play that did not win looks the same, without a coupon."""
+
+    unlock_id = serializers.UUIDField()
+    campaign_id = serializers.UUIDField()
+    brand = serializers.CharField()
+    title = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=Unlock.Outcome.choices)
+    level = serializers.IntegerField(help_text="How sure presence was, 0 to 4.")
+    granted_at = serializers.DateTimeField()
+    store = StoreAnswer(help_text="Where it was unlocked.")
+    coupon = CouponAnswer(allow_null=True)
+
+
+class UnlocksPage(serializers.Serializer[Any]):
+    """The wallet, newest first."""
+
+    unlocks = UnlockAnswer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Give it as `cursor` for the next page; null at the end.")
+
+
+class UnlockView(ApiView):
+    """`/v1/offers/{campaign_id}/unlock`"""
+
+    authentication_classes = [DeviceAuthentication]
+
+    @operation(
+        summary="Ask for the offer, at the store",
+        body=UnlockRequest,
+        answers={201: UnlockAnswer, 200: UnlockAnswer},
+        problems=REFUSALS,
+    )
+    @idempotent
+    def post(self, request: Request, campaign_id: UUID) -> Response:
+        """201: granted. 200: the same unlock, granted before. 403: refused, with the nearest store and what is missing."""
+        given = read_body(UnlockRequest, request)
+        try:
+            unlock, is_new = unlock_offer(
+                device=request.user, campaign_uuid=campaign_id, fix=_read_fix(given.get("fix")), now=self.now
+            )
+        except UnlockRefused as refused:
+            store = refused.nearest_store
+            refused.fields["nearest_store"] = tell_store(store) if store else None
+            raise
+        return Response(tell_unlock(unlock), status=201 if is_new else 200)
+
+
+class UnlocksView(ApiView):
+    """`/v1/unlocks`"""
+
+    authentication_classes = [DeviceAuthentication]
+    query_serializers = {"GET": PageQuery}
+
+    @operation(summary="The device's wallet", answers={200: UnlocksPage}, operation_id="unlocks_list")
+    def get(self, request: Request) -> Response:
+        """Everything the device has unlocked, newest first."""
+        keyset = Keyset(scope=f"unlocks:{request.user.pk}", instant_field="granted_at")
+        page, following = keyset.page(wallet(request.user.pk), self.query)
+        return Response({"unlocks": [tell_unlock(unlock) for unlock in page], "next": following})
+
+
+class OneUnlockView(ApiView):
+    """`/v1/unlocks/{unlock_id}`"""
+
+    authentication_classes = [DeviceAuthentication]
+
+    @operation(summary="One unlock", answers={200: UnlockAnswer})
+    def get(self, request: Request, unlock_id: UUID) -> Response:
+        """One unlock of this device."""
+        return Response(tell_unlock(_find(request, unlock_id)))
+
+
+class AnyType(BaseContentNegotiation):
+    """An image is sent as it is, whatever the caller says it accepts; its problems are JSON as everywhere."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """Nothing is parsed."""
+        return None
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        """The first one."""
+        return renderers[0], renderers[0].media_type
+
+
+class QrView(ApiView):
+    """`/v1/unlocks/{unlock_id}/qr.svg`"""
+
+    authentication_classes = [DeviceAuthentication]
+    content_negotiation_class = AnyType
+
+    @operation(summary="The coupon's QR code", answers={(200, "image/svg+xml"): OpenApiTypes.STR})
+    def get(self, request: Request, unlock_id: UUID) -> HttpResponse:
+        """The QR of an unlock's coupon; a play that did not win has none."""
+        coupon = _coupon_of(_find(request, unlock_id))
+        if coupon is None:
+            raise DomainError("not_found")
+        image = io.BytesIO()
+        segno.make_qr(read_qr_token(coupon), error="m").save(image, kind="svg", scale=_QR_SCALE, border=4)
+        headers = {"Cache-Control": "private, no-store", "Content-Security-Policy": "default-src 'none'"}
+        return HttpResponse(image.getvalue(), content_type="image/svg+xml", headers=headers)
+
+
+def _find(request: Request, unlock_id: UUID) -> Unlock:
+    unlock: Unlock | None = wallet(request.user.pk).filter(pk=unlock_id).first()
+    if unlock is None:
+        raise DomainError("not_found")
+    return unlock
+
+
+def _read_fix(given: dict[str, Any] | None) -> UnlockFix | None:
+    if given is None:
+        return None
+    return UnlockFix(
+        latitude_deg=given["latitude"],
+        longitude_deg=given["longitude"],
+        # A radius of 0 is what phones say that know nothing.
+        accuracy_m=given.get("horizontal_accuracy_m") or None,
+        fix_time=given["fix_time"],
+        is_mock=given.get("mock", False),
+    )
+
+
+def _coupon_of(unlock: Unlock) -> Coupon | None:
+    return getattr(unlock, "coupon", None)
+
+
+def tell_unlock(unlock: Unlock) -> dict[str, Any]:
+    """An unlock as every answer tells it."""
+    coupon, store = _coupon_of(unlock), unlock.store
+    return {
+        "unlock_id": unlock.pk,
+        "campaign_id": unlock.campaign.uuid,
+        "brand": unlock.campaign.brand.name,
+        "title": unlock.campaign.offer_title,
+        "outcome": unlock.outcome,
+        "level": unlock.level,
+        "granted_at": unlock.granted_at,
+        "store": _tell_store(store),
+        "coupon": _tell_coupon(coupon) if coupon else None,
+    }
+
+
+def _tell_store(store: Store) -> dict[str, Any]:
+    return {"id": store.uuid, "name": store.name}
+
+
+def _tell_coupon(coupon: Coupon) -> dict[str, Any]:
+    code = read_code(coupon)
+    live = [redemption for redemption in coupon.redemptions.all() if redemption.is_live]
+    return {
+        "code": code,
+        "code_display": codes.display(code),
+        "qr_token": read_qr_token(coupon),
+        "qr_path": f"/v1/unlocks/{coupon.unlock_id}/qr.svg",
+        "benefit": coupon.benefit,
+        "terms": coupon.terms,
+        "valid_from": coupon.valid_from,
+        "valid_until": coupon.valid_until,
+        "redeemed_at": live[0].redeemed_at if live else None,
+    }

@@ -1,0 +1,414 @@
+"""The unlock: a device asks at the shop door, and is granted once or refused with a reason that is kept."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+
+from geofence.models import Store, Visit
+from geofence.services.fences import FixJudgement, current_snapshot, judge_fix
+from geofence.services.presence import confirm_visit, presence_evidence
+from promotions.errors import DomainError
+from promotions.logic import codes
+from promotions.logic.assurance import (
+    Assurance,
+    Evidence,
+    FixEvidence,
+    Level,
+    Missing,
+    MissingCode,
+    StayEvidence,
+    Thresholds,
+    assess,
+)
+from promotions.logic.schedule import closed_reason, next_opening
+from promotions.models import Budget, Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
+from promotions.models.devices import Purpose
+from promotions.services.facts import read_schedule
+from promotions.services.offers import StoreHint, campaign_end
+
+# A statement that waits longer for another's row gives up; the client repeats the request.
+_LOCK_TIMEOUT = "3s"
+_SUPPORTED_KINDS = frozenset({Campaign.Kind.COUPON, Campaign.Kind.INSTANT_WIN})
+# Two coupons with one code are a matter of 2^-50 each; more than a few in a row is a broken secret.
+_MAX_COLLISIONS = 5
+
+# What is missing for level 1 has a problem of its own; the order is the order in which it can be mended.
+_PROBLEM_OF: Mapping[MissingCode, str] = {
+    MissingCode.FIX_TOO_OLD: "fix_too_old",
+    MissingCode.FIX_IN_FUTURE: "fix_in_future",
+    MissingCode.MOCK_LOCATION: "mock_location",
+    MissingCode.REDUCED_ACCURACY: "accuracy_too_low",
+    MissingCode.ACCURACY_TOO_LOW: "accuracy_too_low",
+    MissingCode.NOT_AT_STORE: "not_at_store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockFix:
+    """The position an unlock is asked with. Judged, not kept."""
+
+    latitude_deg: float
+    longitude_deg: float
+    accuracy_m: float | None
+    fix_time: datetime
+    is_mock: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The store an unlock is judged at: the one the phone is at, or else the nearest one."""
+
+    store_id: int
+    hint: StoreHint
+    zone: ZoneInfo
+    judgement: FixJudgement | None
+
+
+class UnlockRefused(DomainError):
+    """Not granted, and why; a row of it is kept. `place` is None when no position was looked at."""
+
+    def __init__(self, code: str, *, place: Place | None = None, level: int | None = None, **fields: Any) -> None:
+        super().__init__(code, **fields)
+        self.place = place
+        self.level = level
+
+    @property
+    def nearest_store(self) -> StoreHint | None:
+        """The store the phone was sent to."""
+        return self.place.hint if self.place and self.place.judgement else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Grounds:
+    """On what an unlock is granted."""
+
+    device_id: UUID
+    campaign: Campaign
+    store_ids: Sequence[int]
+    place: Place
+    level: int
+
+
+def unlock_offer(*, device: Device, campaign_uuid: UUID, fix: UnlockFix | None, now: datetime) -> tuple[Unlock, bool]:
+    """The device's one unlock of the campaign, and whether it is new.
+
+    Asked again, the same unlock comes back before any rule is looked at. One transaction; the unique constraint on
+    (campaign, device) is the guard, so of many requests at once one grants and the others read. Errors: `not_found`;
+    a refusal, which is stored first.
+    """
+    campaign = Campaign.objects.exclude(state=Campaign.State.DRAFT).filter(uuid=campaign_uuid).first()
+    if campaign is None:
+        raise DomainError("not_found")
+    try:
+        _require_consent(device)
+        existing = find_unlock(device_id=device.pk, campaign_id=campaign.pk)
+        if existing is not None:
+            return existing, False
+        grounds = _judge(device, campaign, fix, now)
+        return _grant(grounds, now)
+    except UnlockRefused as refused:
+        _keep_refusal(device, campaign, refused, now)
+        raise
+
+
+def find_unlock(*, device_id: UUID, campaign_id: int) -> Unlock | None:
+    """The unlock with what an answer tells of it."""
+    return wallet(device_id).filter(campaign_id=campaign_id).first()
+
+
+def wallet(device_id: UUID) -> Any:
+    """A device's unlocks, with what an answer tells of them, in two queries."""
+    return (
+        Unlock.objects.filter(device_id=device_id)
+        .select_related("campaign__brand", "store", "coupon")
+        .prefetch_related("coupon__redemptions")
+    )
+
+
+def read_code(coupon: Coupon) -> str:
+    """The coupon's code, derived anew each time."""
+    return codes.derive_code(_secret(), coupon.pk, coupon.generation)
+
+
+def read_qr_token(coupon: Coupon) -> str:
+    """The token in the coupon's QR, derived anew each time."""
+    return codes.derive_qr_token(_secret(), coupon.pk)
+
+
+def _secret() -> bytes:
+    return settings.CODE_SECRET.encode()
+
+
+def _require_consent(device: Device) -> None:
+    # Without the consent nothing of the position is looked at, so the row has no store either.
+    if Purpose.GEO_MATCH not in device.consents:
+        raise UnlockRefused("consent_required", purpose=str(Purpose.GEO_MATCH))
+
+
+def _judge(device: Device, campaign: Campaign, fix: UnlockFix | None, now: datetime) -> _Grounds:
+    """Every rule in turn: kind, state, days and hours, then the evidence of the phone being there."""
+    store_ids = list(campaign.stores.filter(is_active=True).order_by("pk").values_list("pk", flat=True))
+    place = _find_place(store_ids, fix)
+    if campaign.kind not in _SUPPORTED_KINDS:
+        raise _refuse("kind_not_supported", place)
+    _require_open(campaign, place, now)
+    if fix is None:
+        raise _refuse("location_missing", place, missing=[Missing(MissingCode.NO_LOCATION, Level.PLAUSIBLE)])
+    if place is None or place.judgement is None:
+        raise _refuse("not_at_store", place)
+    assurance = _assess(device, fix, place, place.judgement, now)
+    _require_level(campaign, place, assurance)
+    return _Grounds(device.pk, campaign, store_ids, place, int(assurance.level))
+
+
+def _find_place(store_ids: Sequence[int], fix: UnlockFix | None) -> Place | None:
+    """The store to judge at; without a fix the first one, whose zone then says what time it is."""
+    if not store_ids:
+        return None
+    judgement = None
+    store_id: int | None = store_ids[0]
+    if fix is not None:
+        judgement = judge_fix(
+            latitude_deg=fix.latitude_deg,
+            longitude_deg=fix.longitude_deg,
+            accuracy_m=fix.accuracy_m,
+            store_ids=store_ids,
+        )
+        is_there = judgement.store_id is not None and judgement.inside_share > 0
+        nearest_id = judgement.nearest.id if judgement.nearest else None
+        store_id = judgement.store_id if is_there else nearest_id
+    store = Store.objects.filter(pk=store_id).first()
+    if store is None:
+        return None
+    distance_m = _distance_m(judgement, store.pk)
+    hint = StoreHint(store.uuid, store.name, store.timezone, store.latitude_deg, store.longitude_deg, distance_m)
+    return Place(store.pk, hint, ZoneInfo(store.timezone), judgement)
+
+
+def _distance_m(judgement: FixJudgement | None, store_id: int) -> float | None:
+    if judgement is None:
+        return None
+    if judgement.nearest is not None and judgement.nearest.id == store_id:
+        return judgement.nearest.distance_m
+    return judgement.distance_m
+
+
+def _require_open(campaign: Campaign, place: Place | None, now: datetime) -> None:
+    if campaign.state == Campaign.State.ENDED:
+        raise _refuse("after_end", place)
+    if campaign.state == Campaign.State.PAUSED:
+        raise _refuse("campaign_paused", place)
+    if place is None:
+        raise _refuse("not_at_store", None)
+    schedule = read_schedule(campaign)
+    reason = closed_reason(schedule, now, place.zone)
+    if reason is not None:
+        following = next_opening(schedule, now, place.zone)
+        raise _refuse(str(reason), place, next_opening_at=following.starts_at if following else None)
+
+
+def _assess(device: Device, fix: UnlockFix, place: Place, judgement: FixJudgement, now: datetime) -> Assurance:
+    if judgement.geofence_id is None or judgement.outside_m is None:
+        raise _refuse("not_at_store", place)
+    snapshot = current_snapshot()
+    row = snapshot.index_by_id.get(judgement.geofence_id)
+    if row is None:
+        # The fence was taken away between two looks; the next request sees the new set.
+        raise DomainError("busy")
+    evidence = FixEvidence(
+        fix_time=fix.fix_time,
+        received_at=now,
+        accuracy_m=judgement.accuracy_m,
+        distance_m=max(0.0, judgement.outside_m),
+        share_inside=judgement.inside_share,
+        fence_radius_m=float(snapshot.columns.radius_m[row]),
+        is_mock=fix.is_mock,
+    )
+    limits = Thresholds(max_fix_age_s=float(settings.UNLOCK_FIX_MAX_AGE_S))
+    return assess(Evidence(evidence, _read_stay(device.pk, place.store_id)), limits)
+
+
+def _read_stay(device_id: UUID, store_id: int) -> StayEvidence | None:
+    known = presence_evidence(device_id=device_id, store_id=store_id)
+    if known.inside_since_at is None or known.last_inside_at is None or known.best_accuracy_m is None:
+        return None
+    return StayEvidence(known.inside_since_at, known.last_inside_at, known.best_accuracy_m)
+
+
+def _require_level(campaign: Campaign, place: Place, assurance: Assurance) -> None:
+    # An unlock is never given on a mere claim, whatever the campaign says.
+    minimum = max(int(Level.PLAUSIBLE), campaign.unlock_level)
+    missing = assurance.missing_for(minimum)
+    if not missing:
+        return
+    raise _refuse(_choose_code(place, missing), place, level=int(assurance.level), missing=missing)
+
+
+def _choose_code(place: Place, missing: Sequence[Missing]) -> str:
+    found = {piece.code for piece in missing}
+    if MissingCode.NOT_AT_STORE in found and place.judgement is not None and place.judgement.inside_share == 0:
+        # However imprecise the fix, the phone is elsewhere: a better fix would be bad advice.
+        found.discard(MissingCode.ACCURACY_TOO_LOW)
+    return next((problem for code, problem in _PROBLEM_OF.items() if code in found), "level_too_low")
+
+
+def _refuse(
+    code: str, place: Place | None, *, level: int | None = None, missing: Sequence[Missing] = (), **fields: Any
+) -> UnlockRefused:
+    if missing:
+        fields["missing"] = [_tell_missing(piece) for piece in missing]
+    return UnlockRefused(code, place=place, level=level, **fields)
+
+
+def _tell_missing(piece: Missing) -> dict[str, Any]:
+    # Metres would add up to a position; the bucket is told elsewhere.
+    seconds = piece.amounts.get("seconds")
+    return {"code": str(piece.code), "level": int(piece.level), **({} if seconds is None else {"seconds": seconds})}
+
+
+def _keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, now: datetime) -> None:
+    nearest = refused.nearest_store
+    Refusal.objects.create(
+        stage=Refusal.Stage.UNLOCK,
+        reason=refused.code,
+        campaign=campaign,
+        device_id=device.pk,
+        store_id=refused.place.store_id if refused.place and nearest else None,
+        distance_bucket=(nearest and nearest.bucket) or "",
+        level=refused.level,
+        refused_at=now,
+    )
+
+
+def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:
+    """Unlock, coupon and budget in one transaction, the hot row last; or the unlock of a request that was faster."""
+    campaign = grounds.campaign
+    if not has_budget(campaign):
+        # Seen before any row is written: after a rush most requests end here.
+        raise _refuse("sold_out", grounds.place, level=grounds.level)
+    try:
+        with transaction.atomic():
+            _limit_waits()
+            unlock = Unlock.objects.create(
+                id=uuid4(),
+                campaign=campaign,
+                device_id=grounds.device_id,
+                store_id=grounds.place.store_id,
+                outcome=Unlock.Outcome.LOST if _is_play(campaign) else Unlock.Outcome.COUPON,
+                level=grounds.level,
+                granted_at=now,
+            )
+            benefit = _draw_prize(unlock, now) if _is_play(campaign) else campaign.benefit
+            if benefit is not None:
+                _issue_coupon(unlock, grounds, benefit, now)
+            if grounds.level >= Level.SUSTAINED:
+                confirm_visit(
+                    device_id=grounds.device_id,
+                    store_id=grounds.place.store_id,
+                    by=Visit.ConfirmedBy.UNLOCK,
+                    at=now,
+                )
+            if not take_budget(campaign):
+                raise _refuse("sold_out", grounds.place, level=grounds.level)
+    except IntegrityError:
+        existing = find_unlock(device_id=grounds.device_id, campaign_id=campaign.pk)
+        if existing is not None:
+            return existing, False
+        if not Device.objects.filter(pk=grounds.device_id).exists():
+            # Forgotten while it asked.
+            raise DomainError("token_revoked") from None
+        raise
+    granted = find_unlock(device_id=grounds.device_id, campaign_id=campaign.pk)
+    if granted is None:
+        raise DomainError("token_revoked")
+    return granted, True
+
+
+def _is_play(campaign: Campaign) -> bool:
+    return campaign.kind == Campaign.Kind.INSTANT_WIN
+
+
+def _limit_waits() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+
+
+def _draw_prize(unlock: Unlock, now: datetime) -> str | None:
+    """The prize of the earliest open moment nobody has taken, or None. One play takes one moment."""
+    moment = (
+        WinningMoment.objects.select_for_update(skip_locked=True, of=("self",))
+        .select_related("lot")
+        .filter(campaign_id=unlock.campaign_id, taken_at__isnull=True, opens_at__lte=now)
+        .order_by("opens_at", "pk")
+        .first()
+    )
+    if moment is None:
+        return None
+    WinningMoment.objects.filter(pk=moment.pk, taken_at__isnull=True).update(unlock=unlock, taken_at=now)
+    Unlock.objects.filter(pk=unlock.pk).update(outcome=Unlock.Outcome.WON)
+    return moment.lot.name
+
+
+def _issue_coupon(unlock: Unlock, grounds: _Grounds, benefit: str, now: datetime) -> None:
+    """The coupon on today's terms. A code that another coupon already has makes way for the next generation."""
+    campaign = grounds.campaign
+    last_moment = now + timedelta(hours=campaign.redeem_within_h)
+    end = campaign_end(campaign, grounds.place.zone, now)
+    coupon = Coupon(
+        id=uuid4(),
+        unlock=unlock,
+        campaign=campaign,
+        generation=-1,
+        benefit=benefit,
+        terms=campaign.terms,
+        store_ids=list(grounds.store_ids),
+        valid_from=now,
+        valid_until=min(last_moment, end) if end else last_moment,
+    )
+    coupon.token_digest = codes.digest(_secret(), read_qr_token(coupon))
+    for _attempt in range(_MAX_COLLISIONS):
+        coupon.generation = codes.choose_generation(_secret(), coupon.pk, coupon.generation + 1)
+        coupon.code_digest = codes.digest(_secret(), read_code(coupon))
+        if _is_inserted(coupon):
+            return
+    raise RuntimeError("coupon codes collide again and again")
+
+
+def _is_inserted(coupon: Coupon) -> bool:
+    try:
+        with transaction.atomic():
+            coupon.save(force_insert=True)
+    except IntegrityError as error:
+        if "promotions_coupon_code" in str(error):
+            return False
+        raise
+    return True
+
+
+def has_budget(campaign: Campaign) -> bool:
+    """Whether the cap seems to have room; only `take_budget` knows."""
+    return campaign.unlock_cap is None or Budget.objects.filter(campaign=campaign, used__lt=F("cap")).exists()
+
+
+def take_budget(campaign: Campaign) -> bool:
+    """Count one unlock against the cap; False when it is used up. One conditional update per slot, the guard itself.
+
+    Slots are tried from a random one on, so that a flash campaign's phones do not queue for one row.
+    """
+    if campaign.unlock_cap is None:
+        return True
+    slots = list(Budget.objects.filter(campaign=campaign, used__lt=F("cap")).values_list("pk", flat=True))
+    random.shuffle(slots)
+    return any(_take_from(slot) for slot in slots)
+
+
+def _take_from(slot: int) -> bool:
+    return bool(Budget.objects.filter(pk=slot, used__lt=F("cap")).update(used=F("used") + 1))
