@@ -13,6 +13,9 @@ from geofence.logic.geodesy import FloatArray, Point, measure_distance_m, measur
 
 # Sixteen segments per quarter: the share is at most 0.004 off the true circle's, and far from any threshold's noise.
 _QUARTER_SEGMENTS = 16
+_ACCURACY_MIN_M = 1.0
+# Half way round the Earth: whatever is vaguer says no less.
+_ACCURACY_MAX_M = 20_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,13 @@ class Containments:
 
 
 def read_accuracy_m(reported_m: float | None) -> float:
-    """The radius to reckon with: missing, zero, negative or not finite is unknown (100 m), never perfect."""
+    """The radius to reckon with: missing, zero, negative or not finite is unknown (100 m), never perfect.
+
+    What is known is taken as 1 m at least: no phone knows better, and a radius of nothing has no share.
+    """
     if reported_m is None or not math.isfinite(reported_m) or reported_m <= 0:
         return UNKNOWN_ACCURACY_M
-    return float(reported_m)
+    return min(max(float(reported_m), _ACCURACY_MIN_M), _ACCURACY_MAX_M)
 
 
 def read_accuracies_m(reported_m: npt.ArrayLike) -> FloatArray:
@@ -61,7 +67,7 @@ def read_accuracies_m(reported_m: npt.ArrayLike) -> FloatArray:
     """
     reported = np.asarray(reported_m, dtype=np.float64)
     known = np.isfinite(reported) & (reported > 0)
-    return np.where(known, reported, UNKNOWN_ACCURACY_M)
+    return np.where(known, np.clip(reported, _ACCURACY_MIN_M, _ACCURACY_MAX_M), UNKNOWN_ACCURACY_M)
 
 
 def compute_circle_share(distance_m: float, radius_m: float, accuracy_m: float) -> float:
@@ -72,7 +78,7 @@ def compute_circle_share(distance_m: float, radius_m: float, accuracy_m: float) 
     Errors:  ValueError when a radius is not positive or the distance is negative or NaN
     Source:  area of the lens of two circles (Weisstein, Circle-Circle Intersection, MathWorld, equation 14)
 
-    compute_circle_share(0, 150, 20) → 1.0; (150, 150, 20) → 0.472; (0, 75, 100) → 0.5625; (200, 150, 20) → 0.0
+    compute_circle_share(0, 150, 20) → 1.0; (150, 150, 20) → 0.486; (0, 75, 100) → 0.5625; (200, 150, 20) → 0.0
     """
     if not (distance_m >= 0 and radius_m > 0 and accuracy_m > 0):
         message = f"distance {distance_m}, radius {radius_m} and accuracy {accuracy_m} must be positive"
@@ -105,8 +111,8 @@ def compute_circle_shares(distance_m: npt.ArrayLike, radius_m: npt.ArrayLike, ac
         np.asarray(radius_m, dtype=np.float64),
         np.asarray(accuracy_m, dtype=np.float64),
     )
-    # Outside the lens case the arithmetic below is never used; a distance of one keeps it finite.
-    lens_distance = np.where(distance > 0, distance, 1.0)
+    # Outside the lens case the arithmetic below is never used; this floor keeps it finite, and NaN a NaN.
+    lens_distance = np.maximum(distance, 1e-150)
     to_chord = (lens_distance**2 + accuracy**2 - radius**2) / (2 * lens_distance)
     half_fix = np.arccos(np.clip(to_chord / accuracy, -1.0, 1.0))
     half_fence = np.arccos(np.clip((lens_distance - to_chord) / radius, -1.0, 1.0))

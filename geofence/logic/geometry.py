@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import TypeGuard
 
 import numpy as np
@@ -238,19 +239,20 @@ def _read_ring(ring: Sequence[object], pointer: str) -> tuple[list[tuple[float, 
         if not found:
             point = _as_point(x, y)
             positions.append((point.longitude_deg, point.latitude_deg))
-    if not faults:
-        faults += _list_ring_faults(positions, pointer)
+    faults += _list_ring_faults(ring, positions, pointer)
     return positions, faults
 
 
-def _list_ring_faults(positions: Sequence[tuple[float, float]], pointer: str) -> Iterator[Fault]:
-    if len(positions) < 4:
+def _list_ring_faults(
+    ring: Sequence[object], positions: Sequence[tuple[float, float]], pointer: str
+) -> Iterator[Fault]:
+    """What is wrong with a ring as a whole; `positions` are those of its positions that are sound."""
+    if len(ring) < 4:
         yield Fault(pointer, FaultCode.RING_TOO_SHORT, "A ring has at least four positions.")
-    if positions and positions[0] != positions[-1]:
+    if len(ring) > 0 and ring[0] != ring[-1]:
         yield Fault(pointer, FaultCode.RING_NOT_CLOSED, "A ring must end where it began.")
-    if any(abs(a[0] - b[0]) > 180 for a, b in zip(positions, positions[1:], strict=False)):
-        detail = "A fence must not cross the antimeridian."
-        yield Fault(pointer, FaultCode.CROSSES_ANTIMERIDIAN, detail)
+    if any(abs(a[0] - b[0]) > 180 for a, b in pairwise(positions)):
+        yield Fault(pointer, FaultCode.CROSSES_ANTIMERIDIAN, "A fence must not cross the antimeridian.")
 
 
 def _list_structure_faults(polygon: shapely.Polygon) -> Iterator[Fault]:

@@ -175,9 +175,8 @@ def test_an_approach_ring_tells_transitions_but_keeps_no_visit() -> None:
 def test_exits_come_before_enters_of_the_same_fix() -> None:
     here = store()
     there = store(name="Nation", latitude_deg=here.latitude_deg + 0.01)
-    ride = [make_fix(ADA, 0, 0), make_fix(ADA, 15, 1112), make_fix(ADA, 50, 1112)]
 
-    advance = work(pack([ride[0], make_fix(ADA, 10, 600), make_fix(ADA, 45, 1112, accuracy_m=9.0)]))
+    advance = work(pack([make_fix(ADA, 0, 0), make_fix(ADA, 10, 600), make_fix(ADA, 45, 1112, accuracy_m=9.0)]))
 
     told = [(step.kind.value, step.store_id) for step in advance.transitions]
     assert told == [("enter", here.id), ("exit", here.id), ("enter", there.id)]
