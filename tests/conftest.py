@@ -8,7 +8,6 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from geofence.services.fences import forget_snapshot
 from geofence.services.snapshots import forget_snapshot
 from promotions import clock
 from promotions.models import Device
@@ -61,12 +60,6 @@ def _conform() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _fresh_fences() -> None:
     """No test sees the fences of the one before: in production the copy may be a second old."""
-    forget_snapshot()
-
-
-@pytest.fixture(autouse=True)
-def _look_again() -> None:
-    """Fences are remembered for a second; another test's fences must not be."""
     forget_snapshot()
 
 

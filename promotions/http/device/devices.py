@@ -150,9 +150,7 @@ class MyDeviceView(ApiView):
 
     authentication_classes = [DeviceAuthentication]
 
-    @operation(
-        summary="Change consents, locale or push address", body=DeviceChangeRequest, answers={200: ChangedDevice}
-    )
+    @operation(summary="Change consents, locale, push address", body=DeviceChangeRequest, answers={200: ChangedDevice})
     @idempotent
     def patch(self, request: Request) -> Response:
         """Change what is given. Withdrawing `geo_match` ends every credential issued before."""

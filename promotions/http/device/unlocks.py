@@ -79,7 +79,7 @@ class FixInput(StrictSerializer):
 
 
 class UnlockRequest(StrictSerializer):
-    """A fresh fix; without one the answer is a refusal. `proof` is what the store shows, where a campaign asks for it."""
+    """A fresh fix; without one the answer is a refusal. `proof` is what the store shows, if a campaign asks for it."""
 
     fix = FixInput(required=False, allow_null=True)
     proof = TextField(max_length=_MAX_PROOF_CHARS, required=False, allow_null=True, trim_whitespace=False)
@@ -140,7 +140,7 @@ class UnlockView(ApiView):
     )
     @idempotent
     def post(self, request: Request, campaign_id: UUID) -> Response:
-        """201: granted. 200: the same unlock, granted before. 403: refused, with the nearest store and what is missing."""
+        """201: granted. 200: the unlock granted before. 403: refused, with the nearest store and what is missing."""
         given = read_body(UnlockRequest, request)
         try:
             unlock, is_new = unlock_offer(

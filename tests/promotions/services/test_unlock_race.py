@@ -1,0 +1,151 @@
+"""Many requests at once, each on a connection of its own: the constraint and the conditional update hold."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection
+from django.db.models import F
+
+from geofence.models import Store
+from geofence.services.fences import forget_snapshot
+from promotions.errors import DomainError
+from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusal, Unlock, WinningMoment
+from promotions.services import unlocks
+from promotions.services.unlocks import UnlockFix, unlock_offer
+from tests import factories
+from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FIX = UnlockFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, NOW)
+
+
+@pytest.fixture
+def store() -> Store:
+    return factories.store()
+
+
+Call = Callable[[int], Any]
+
+
+def crowd(count: int, call: Call, *, threads: int = 32) -> list[Any]:
+    """Make a call many times, on threads that start together; what each came to, a problem as its code."""
+    gate = threading.Barrier(min(count, threads))
+    forget_snapshot()
+
+    def work(first: int) -> list[Any]:
+        try:
+            connection.ensure_connection()
+            gate.wait(timeout=20)
+            return [attempt(number) for number in range(first, count, threads)]
+        finally:
+            connection.close()
+
+    def attempt(number: int) -> Any:
+        try:
+            return call(number)
+        except DomainError as error:
+            return error.code
+
+    with ThreadPoolExecutor(threads) as pool:
+        return [result for results in pool.map(work, range(min(count, threads))) for result in results]
+
+
+def ask(campaign: Campaign, device: Device) -> tuple[Unlock, bool]:
+    return unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=FIX, now=NOW)
+
+
+def capped(store: Store, cap: int, *, slots: int = 1) -> Campaign:
+    campaign = factories.campaign(store, unlock_cap=cap, is_flash=slots > 1)
+    for slot in range(slots):
+        Budget.objects.create(campaign=campaign, slot=slot, cap=cap // slots + (slot < cap % slots))
+    return campaign
+
+
+def test_a_device_that_asks_32_times_at_once_gets_one_unlock(store: Store) -> None:
+    campaign, ada = capped(store, 5), factories.device()
+
+    results = crowd(32, lambda _number: ask(campaign, ada))
+
+    assert sum(is_new for _unlock, is_new in results) == 1
+    assert len({unlock.pk for unlock, _is_new in results}) == 1
+    assert (Unlock.objects.count(), Coupon.objects.count(), Budget.objects.get().used) == (1, 1, 1)
+    assert not Refusal.objects.exists()
+
+
+def test_without_the_constraint_the_same_race_gives_many_unlocks(store: Store) -> None:
+    campaign, ada = factories.campaign(store), factories.device()
+    constraint = next(each for each in Unlock._meta.constraints if each.name == "promotions_unlock_once")
+    with connection.schema_editor() as editor:
+        editor.remove_constraint(Unlock, constraint)
+
+    try:
+        crowd(32, lambda _number: ask(campaign, ada))
+        count = Unlock.objects.count()
+    finally:
+        Unlock.objects.all().delete()
+        with connection.schema_editor() as editor:
+            editor.add_constraint(Unlock, constraint)
+
+    assert count > 1
+
+
+@pytest.mark.parametrize("slots", [1, 16])
+def test_a_cap_of_20_under_200_devices_is_exact(store: Store, slots: int) -> None:
+    campaign = capped(store, 20, slots=slots)
+    devices = [factories.device() for _ in range(200)]
+
+    results = crowd(200, lambda number: ask(campaign, devices[number]))
+
+    assert results.count("sold_out") == 180
+    assert Unlock.objects.count() == Coupon.objects.count() == 20
+    assert sum(Budget.objects.values_list("used", flat=True)) == 20
+    assert Refusal.objects.filter(reason="sold_out").count() == 180
+
+
+def test_reading_before_writing_the_counter_oversells(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = capped(store, 20)
+    devices = [factories.device() for _ in range(200)]
+
+    def take_carelessly(campaign: Campaign) -> bool:
+        budget = Budget.objects.get(campaign=campaign)
+        if budget.used >= budget.cap:
+            return False
+        Budget.objects.filter(pk=budget.pk).update(used=budget.used + 1)
+        return True
+
+    monkeypatch.setattr(unlocks, "take_budget", take_carelessly)
+    crowd(200, lambda number: ask(campaign, devices[number]))
+
+    assert Unlock.objects.count() > 20
+
+
+def test_the_database_refuses_a_counter_above_its_cap(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = capped(store, 3)
+    devices = [factories.device() for _ in range(32)]
+
+    def take_blindly(campaign: Campaign) -> bool:
+        return bool(Budget.objects.filter(campaign=campaign).update(used=F("used") + 1))
+
+    monkeypatch.setattr(unlocks, "take_budget", take_blindly)
+    with pytest.raises(IntegrityError, match="promotions_budget_within_cap"):
+        crowd(32, lambda number: ask(campaign, devices[number]))
+
+    assert Unlock.objects.count() <= 3
+
+
+def test_every_winning_moment_is_taken_by_one_play(store: Store) -> None:
+    campaign = factories.campaign(store, kind="instant_win")
+    lot = PrizeLot.objects.create(campaign=campaign, name="1 bicycle", quantity=10)
+    for number in range(10):
+        WinningMoment.objects.create(lot=lot, campaign=campaign, number=number, opens_at=NOW)
+    devices = [factories.device() for _ in range(64)]
+
+    crowd(64, lambda number: ask(campaign, devices[number]))
+
+    outcomes = list(Unlock.objects.values_list("outcome", flat=True))
+    assert (outcomes.count("won"), outcomes.count("lost")) == (10, 54)
+    assert WinningMoment.objects.filter(taken_at__isnull=False).values("unlock").distinct().count() == 10
