@@ -1,0 +1,272 @@
+"""A campaign's report for its brand: counts of groups, never of a few persons."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.http import Http404
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import serializers
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from promotions import clock
+from promotions.errors import DomainError
+from promotions.http.auth import read_bearer
+from promotions.http.schema import operation
+from promotions.http.views import ApiView
+from promotions.logic.lift import MIN_CELL, ArmCounts, Interval, Verdict, VerdictReason, suppress_small
+from promotions.models import Campaign
+from promotions.services.brand_tokens import recognise_brand
+from promotions.services.report import VERDICT_WINDOW, Funnel, campaign_funnel
+from promotions.services.tenancy import Tenancy, find_tenancy
+
+OTHER = "other"
+
+
+class ReportAuthentication(BaseAuthentication):
+    """`request.auth` becomes the `Tenancy` of a brand token or of the admin session's user. Errors: `token_*`."""
+
+    def authenticate(self, request: Request) -> tuple[User | None, Tenancy]:
+        """A Bearer token speaks for its brand alone, whoever is logged in beside it."""
+        token = read_bearer(request)
+        if token is not None:
+            brand = recognise_brand(token=token, now=clock.now())
+            return None, Tenancy(is_operator=False, brand_ids=frozenset({brand.pk}), partner_ids=frozenset())
+        user = getattr(request._request, "user", None)
+        if not isinstance(user, User) or not user.is_active:
+            raise DomainError("token_missing")
+        return user, find_tenancy(user=user)
+
+
+class ReportAuthenticationScheme(OpenApiAuthenticationExtension):
+    """The two credentials in the OpenAPI description; either will do."""
+
+    target_class = "promotions.http.brand.report.ReportAuthentication"
+    name = ["brandToken", "adminSession"]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        """One or the other; a single mapping would ask for both."""
+        return [{name: []} for name in self.name]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
+        """A brand's token, or the cookie of the admin site."""
+        return [
+            {"type": "http", "scheme": "bearer", "description": "A brand's token, made in admin."},
+            {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "A session of the admin site."},
+        ]
+
+
+class CellField(serializers.IntegerField):
+    """A count; null stands for "fewer than 10", none at all included."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_null=True, **kwargs)
+
+
+class ReportCampaign(serializers.Serializer[Any]):
+    """The campaign the report is about."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=Campaign.Kind.choices)
+    state = serializers.ChoiceField(choices=Campaign.State.choices)
+    starts_on = serializers.DateField()
+    ends_on = serializers.DateField()
+    holdout_percent = serializers.IntegerField()
+
+
+class ArmCells(serializers.Serializer[Any]):
+    """How often a campaign could have spoken to a device, per arm; the control arm got silence."""
+
+    treated = CellField()
+    control = CellField()
+
+
+class ReasonCells(serializers.Serializer[Any]):
+    """Counts by reason. Small ones are told together as `other`, or not at all; `total` is the sum of what is told."""
+
+    total = CellField()
+    by_reason = serializers.DictField(child=serializers.IntegerField())
+
+
+class MessageCells(serializers.Serializer[Any]):
+    """What became of the messages. Accepted by the transport is not yet delivered."""
+
+    accepted = CellField()
+    waiting = CellField()
+    expired = CellField()
+    failed = CellField()
+    suppressed = ReasonCells()
+
+
+class ArmVisits(serializers.Serializer[Any]):
+    """Devices of one arm, and those of them that visited a store of the campaign."""
+
+    devices = CellField()
+    visited = CellField()
+
+
+class VisitWindow(serializers.Serializer[Any]):
+    """Visits within a time after the message went or would have gone; only devices for which that time is over."""
+
+    within_minutes = serializers.IntegerField()
+    treated = ArmVisits()
+    control = ArmVisits()
+
+
+class ReportInterval(serializers.Serializer[Any]):
+    """A 95 % interval."""
+
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+
+
+class ArrivalWindow(serializers.Serializer[Any]):
+    """Of the devices told to come to the store, those that came within a time. It describes; it proves no cause."""
+
+    within_minutes = serializers.IntegerField()
+    refused = CellField()
+    arrived = CellField()
+    share = ReportInterval(allow_null=True)
+
+
+class ReportEffect(serializers.Serializer[Any]):
+    """What the message caused, by comparison with the control arm. Numbers are null where too few visited."""
+
+    within_minutes = serializers.IntegerField()
+    verdict = serializers.ChoiceField(choices=[each.value for each in Verdict])
+    reason = serializers.ChoiceField(choices=[each.value for each in VerdictReason])
+    difference = serializers.FloatField(allow_null=True, help_text="Visiting share of treated minus control.")
+    difference_interval = ReportInterval(allow_null=True)
+    incremental_visits = serializers.FloatField(allow_null=True, help_text="Visits that the message caused.")
+    incremental_interval = ReportInterval(allow_null=True)
+    expected_without = serializers.FloatField(allow_null=True, help_text="Visits of the treated arm without it.")
+
+
+class ReportHealth(serializers.Serializer[Any]):
+    """Whether the arms are as large as they were planned; if not, nothing may be read from the comparison."""
+
+    sample_ratio_p = serializers.FloatField(allow_null=True)
+    is_sample_ratio_alarm = serializers.BooleanField()
+
+
+class ReportAnswer(serializers.Serializer[Any]):
+    """A campaign's funnel, from the moment it could speak to the coupon taken at the till."""
+
+    campaign = ReportCampaign()
+    as_of = serializers.DateTimeField()
+    smallest_cell = serializers.IntegerField()
+    opportunities = ArmCells()
+    messages = MessageCells()
+    visits = VisitWindow(many=True)
+    refusals = ReasonCells()
+    arrivals_after_refusal = ArrivalWindow(many=True)
+    unlocks = CellField()
+    redemptions = CellField()
+    effect = ReportEffect()
+    health = ReportHealth()
+
+
+class CampaignReportView(ApiView):
+    """`/v1/campaigns/{campaign_id}/report`"""
+
+    authentication_classes = [ReportAuthentication]
+
+    @operation(summary="What a campaign did and what it caused", answers={200: ReportAnswer})
+    def get(self, request: Request, campaign_id: UUID) -> Response:
+        """The funnel, both arms side by side, and what is proven. Of one's own brands only."""
+        tenancy = cast(Tenancy, request.auth)
+        found = Campaign.objects.filter(uuid=campaign_id)
+        if not tenancy.is_operator:
+            found = found.filter(brand_id__in=tenancy.brand_ids)
+        primary_key = found.values_list("pk", flat=True).first()
+        if primary_key is None:
+            raise Http404
+        return Response(ReportAnswer(_tell(campaign_funnel(primary_key, now=self.now))).data)
+
+
+def _tell(funnel: Funnel) -> dict[str, Any]:
+    """The report with its small cells hidden."""
+    campaign, messages = funnel.campaign, funnel.messages
+    return {
+        "campaign": {
+            "id": campaign.uuid,
+            "name": campaign.name,
+            "kind": campaign.kind,
+            "state": campaign.state,
+            "starts_on": campaign.starts_on,
+            "ends_on": campaign.ends_on,
+            "holdout_percent": campaign.holdout_percent,
+        },
+        "as_of": funnel.as_of,
+        "smallest_cell": MIN_CELL,
+        "opportunities": {arm: suppress_small(count) for arm, count in funnel.opportunities.items()},
+        "messages": {
+            "accepted": suppress_small(messages["accepted"]),
+            "waiting": suppress_small(messages["pending"] + messages["leased"]),
+            "expired": suppress_small(messages["expired"]),
+            "failed": suppress_small(messages["failed"]),
+            "suppressed": _tell_reasons(funnel.suppressed_for),
+        },
+        "visits": [
+            {
+                "within_minutes": window.within.total_seconds() // 60,
+                "treated": _tell_arm(window.treated),
+                "control": _tell_arm(window.control),
+            }
+            for window in funnel.visits
+        ],
+        "refusals": _tell_reasons(funnel.refused_for),
+        "arrivals_after_refusal": [
+            {
+                "within_minutes": count.within.total_seconds() // 60,
+                "refused": suppress_small(count.refused),
+                "arrived": suppress_small(count.arrived),
+                "share": _tell_interval(count.share) if count.arrived >= MIN_CELL else None,
+            }
+            for count in funnel.arrivals
+        ],
+        "unlocks": suppress_small(funnel.unlocks),
+        "redemptions": suppress_small(funnel.redemptions),
+        "effect": _tell_effect(funnel),
+        "health": {
+            "sample_ratio_p": funnel.lift.srm_p,
+            "is_sample_ratio_alarm": funnel.lift.reason == VerdictReason.SAMPLE_RATIO_MISMATCH,
+        },
+    }
+
+
+def _tell_arm(arm: ArmCounts) -> dict[str, int | None]:
+    return {"devices": suppress_small(arm.devices), "visited": suppress_small(arm.conversions)}
+
+
+def _tell_interval(interval: Interval | None) -> dict[str, float] | None:
+    return None if interval is None else {"low": interval.low, "high": interval.high}
+
+
+def _tell_effect(funnel: Funnel) -> dict[str, Any]:
+    """The verdict always; its numbers only where no arm's visitors could be counted back from them."""
+    lift = funnel.lift
+    is_told = min(lift.treated.conversions, lift.control.conversions) >= MIN_CELL
+    return {
+        "within_minutes": VERDICT_WINDOW.total_seconds() // 60,
+        "verdict": lift.verdict.value,
+        "reason": lift.reason.value,
+        "difference": lift.difference if is_told else None,
+        "difference_interval": _tell_interval(lift.difference_interval) if is_told else None,
+        "incremental_visits": lift.incremental if is_told else None,
+        "incremental_interval": _tell_interval(lift.incremental_interval) if is_told else None,
+        "expected_without": lift.expected_without if is_told else None,
+    }
+
+
+def _tell_reasons(counts: Mapping[str, int]) -> dict[str, Any]:
+    """Large cells by name, the small ones together; what stays hidden is left out of the total, or it would show."""
+    told = {reason: count for reason, count in counts.items() if count >= MIN_CELL}
+    rest = sum(counts.values()) - sum(told.values())
+    if rest >= MIN_CELL:
+        told[OTHER] = rest
+    return {"total": suppress_small(sum(told.values())), "by_reason": told}

@@ -1,0 +1,200 @@
+"""What a campaign did and what it caused: the funnel, both arms side by side, and how sure that is. Reads only."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count
+
+from notifications.models import Message
+from promotions.logic.lift import ArmCounts, Interval, Lift, estimate_lift, wilson_interval
+from promotions.models import Campaign, Opportunity, Redemption, Refusal, Unlock
+
+# How long after the message, or the refusal, a visit still counts for it.
+WINDOWS = (timedelta(minutes=30), timedelta(hours=2), timedelta(hours=24))
+# The one window the verdict is about; the others are there to look at.
+VERDICT_WINDOW = timedelta(hours=2)
+NOT_AT_STORE = "not_at_store"
+NOBODY = ArmCounts(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCount:
+    """Both arms within one span after the message went or, in the control arm, would have gone.
+
+    An arm's devices are those whose span is over; its conversions, those of them that visited in it.
+    """
+
+    within: timedelta
+    treated: ArmCounts
+    control: ArmCounts
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalCount:
+    """Devices refused because they were elsewhere, and those that came within a span. Descriptive: proves no cause."""
+
+    within: timedelta
+    refused: int
+    arrived: int
+    share: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """A campaign's numbers as of an instant, as they are: whoever shows them to a brand hides the small cells.
+
+    `suppressed_for` and `refused_for` are by reason; `lift` is that of visits within `VERDICT_WINDOW`.
+    """
+
+    campaign: Campaign
+    as_of: datetime
+    opportunities: Mapping[str, int]
+    messages: Mapping[str, int]
+    suppressed_for: Mapping[str, int]
+    visits: Sequence[WindowCount]
+    refused_for: Mapping[str, int]
+    arrivals: Sequence[ArrivalCount]
+    unlocks: int
+    redemptions: int
+    lift: Lift
+
+    @property
+    def refusals(self) -> int:
+        """Requests for the offer that were not granted, for whatever reason."""
+        return sum(self.refused_for.values())
+
+    def arrivals_within(self, within: timedelta) -> ArrivalCount:
+        """The arrivals after a refusal in one of `WINDOWS`."""
+        return next(each for each in self.arrivals if each.within == within)
+
+
+def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
+    """All numbers of one campaign. Eight aggregates, whatever its size. Errors: Campaign.DoesNotExist."""
+    campaign = Campaign.objects.get(pk=campaign_id)
+    opportunities = dict(
+        Opportunity.objects.filter(campaign=campaign).values_list("arm").annotate(rows=Count("pk")).order_by()
+    )
+    messages, suppressed_for = _count_messages(campaign)
+    visits = _count_visits(campaign, now)
+    judged = next(each for each in visits if each.within == VERDICT_WINDOW)
+    return Funnel(
+        campaign=campaign,
+        as_of=now,
+        opportunities={arm: opportunities.get(arm, 0) for arm in Opportunity.Arm.values},
+        messages=messages,
+        suppressed_for=suppressed_for,
+        visits=visits,
+        refused_for=_count_refusals(campaign),
+        arrivals=_count_arrivals(campaign, now),
+        unlocks=Unlock.objects.filter(campaign=campaign).count(),
+        redemptions=Redemption.objects.filter(coupon__campaign=campaign, is_live=True).count(),
+        lift=estimate_lift(
+            treated=judged.treated, control=judged.control, holdout_share=campaign.holdout_percent / 100
+        ),
+    )
+
+
+# Found through the opportunity that wrote the message: its key is indexed, the message's data are not.
+_MESSAGES_SQL = """
+SELECT message.state, message.reason, count(*)
+FROM promotions_opportunity opportunity
+JOIN notifications_message message ON message.dedupe_key = 'opportunity:' || opportunity.id::text
+WHERE opportunity.campaign_id = %s
+GROUP BY message.state, message.reason
+"""
+
+
+def _count_messages(campaign: Campaign) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Messages by state, and the suppressed ones by reason."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MESSAGES_SQL, [campaign.pk])
+        rows = cursor.fetchall()
+    by_state = Counter({str(state): 0 for state in Message.State.values})
+    suppressed_for: Counter[str] = Counter()
+    for state, reason, count in rows:
+        by_state[state] += count
+        if state == Message.State.SUPPRESSED:
+            suppressed_for[reason] += count
+    return by_state, suppressed_for
+
+
+def _count_refusals(campaign: Campaign) -> Mapping[str, int]:
+    """Refused unlocks by reason; the till's refusals are the staff's matter."""
+    rows = Refusal.objects.filter(campaign=campaign, stage=Refusal.Stage.UNLOCK)
+    return dict(rows.values_list("reason").annotate(rows=Count("pk")).order_by("-rows", "reason"))
+
+
+# A device counts once, from its first opportunity on. A visit counts when it was confirmed after that moment: the fix
+# that made the opportunity may itself be the first of the stay.
+_VISITS_SQL = """
+WITH first AS (
+    SELECT DISTINCT ON (device_id) device_id, arm, planned_at
+    FROM promotions_opportunity WHERE campaign_id = %(campaign)s
+    ORDER BY device_id, planned_at, id
+)
+SELECT win.within, first.arm, count(*), count(*) FILTER (WHERE EXISTS (
+    SELECT FROM geofence_visit visit
+    JOIN promotions_campaign_stores target ON target.store_id = visit.store_id AND target.campaign_id = %(campaign)s
+    WHERE visit.device_id = first.device_id
+        AND visit.confirmed_at >= first.planned_at AND visit.entered_at <= first.planned_at + win.within
+))
+FROM first CROSS JOIN unnest(%(windows)s::interval[]) AS win(within)
+WHERE first.planned_at + win.within <= %(now)s
+GROUP BY win.within, first.arm
+"""
+
+
+def _count_visits(campaign: Campaign, now: datetime) -> Sequence[WindowCount]:
+    """Per window, both arms; only devices whose window is over, or late ones would count against the message."""
+    with connection.cursor() as cursor:
+        cursor.execute(_VISITS_SQL, {"campaign": campaign.pk, "windows": list(WINDOWS), "now": now})
+        found = {(within, arm): ArmCounts(devices, visited) for within, arm, devices, visited in cursor.fetchall()}
+    return [
+        WindowCount(
+            within, found.get((within, "treated"), ArmCounts(0, 0)), found.get((within, "control"), ArmCounts(0, 0))
+        )
+        for within in WINDOWS
+    ]
+
+
+# Who stood in the store already and was refused for a bad fix did not come because of it.
+_ARRIVALS_SQL = """
+WITH target AS (SELECT store_id FROM promotions_campaign_stores WHERE campaign_id = %(campaign)s),
+first AS (
+    SELECT DISTINCT ON (device_id) device_id, refused_at
+    FROM promotions_refusal
+    WHERE campaign_id = %(campaign)s AND stage = 'unlock' AND reason = %(reason)s AND device_id IS NOT NULL
+    ORDER BY device_id, refused_at, id
+),
+outside AS (
+    SELECT * FROM first WHERE NOT EXISTS (
+        SELECT FROM geofence_visit visit JOIN target USING (store_id)
+        WHERE visit.device_id = first.device_id AND visit.entered_at <= first.refused_at
+            AND (visit.exited_at IS NULL OR visit.exited_at > first.refused_at)
+    )
+)
+SELECT win.within, count(*), count(*) FILTER (WHERE EXISTS (
+    SELECT FROM geofence_visit visit JOIN target USING (store_id)
+    WHERE visit.device_id = outside.device_id AND visit.confirmed_at IS NOT NULL
+        AND visit.entered_at > outside.refused_at AND visit.entered_at <= outside.refused_at + win.within
+))
+FROM outside CROSS JOIN unnest(%(windows)s::interval[]) AS win(within)
+WHERE outside.refused_at + win.within <= %(now)s
+GROUP BY win.within
+"""
+
+
+def _count_arrivals(campaign: Campaign, now: datetime) -> Sequence[ArrivalCount]:
+    """Per window, who was told to come to the store and did."""
+    values: dict[str, Any] = {"campaign": campaign.pk, "reason": NOT_AT_STORE, "windows": list(WINDOWS), "now": now}
+    with connection.cursor() as cursor:
+        cursor.execute(_ARRIVALS_SQL, values)
+        found = {within: (refused, arrived) for within, refused, arrived in cursor.fetchall()}
+    counts = [(within, *found.get(within, (0, 0))) for within in WINDOWS]
+    return [
+        ArrivalCount(within, refused, arrived, wilson_interval(arrived, refused)) for within, refused, arrived in counts
+    ]
