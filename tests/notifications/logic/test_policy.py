@@ -44,6 +44,7 @@ FINE = OutboxFacts(NIGHT + timedelta(hours=1), PARIS)
         (SIESTA, "13:00:00", True),
         (SIESTA, "14:59:59", True),
         (SIESTA, "15:00:00", False),
+        (QuietHours(time(3), time(3)), "03:00:00", False),
         (None, "03:00:00", False),
     ],
 )

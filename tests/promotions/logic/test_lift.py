@@ -117,6 +117,8 @@ def test_the_incremental_figures_are_the_difference_over_the_treated_arm() -> No
         ((900, 90), (100, 10), 0.1, "not proven yet", "too_few_conversions"),
         ((9_000, 19), (1_000, 21), 0.1, "not proven yet", "too_few_conversions"),
         ((9_000, 450), (1_000, 50), 0.1, "not proven yet", "interval_spans_zero"),
+        ((9_000, 540), (1_000, 20), 0.1, "proven up", "interval_above_zero"),
+        ((9_000, 540), (1_000, 19), 0.1, "not proven yet", "too_few_conversions"),
         ((9_000, 900), (0, 0), 0.0, "not proven yet", "no_control_arm"),
         ((0, 0), (9_000, 900), 1.0, "not proven yet", "no_treated_arm"),
         ((0, 0), (0, 0), 0.1, "not proven yet", "no_control_arm"),
@@ -167,7 +169,14 @@ def test_the_ratio_check_has_the_textbook_quantiles(chi_squared: float, p: float
 
 @pytest.mark.parametrize(
     ("treated", "control", "share", "expected"),
-    [(900, 100, 0.1, 1.0), (45, 4, 0.1, None), (0, 0, 0.1, None), (10, 0, 0.0, None), (10, 1, 0.0, 0.0)],
+    [
+        (900, 100, 0.1, 1.0),
+        (45, 5, 0.1, 1.0),
+        (45, 4, 0.1, None),
+        (0, 0, 0.1, None),
+        (10, 0, 0.0, None),
+        (10, 1, 0.0, 0.0),
+    ],
 )
 def test_the_ratio_check_speaks_only_with_enough_devices(
     treated: int, control: int, share: float, expected: float | None
