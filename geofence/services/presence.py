@@ -7,7 +7,7 @@ all fences in about 0.1 s, statements included.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -19,12 +19,10 @@ from django.db import connection
 
 from geofence.logic.containment import Containments, Places
 from geofence.logic.fixes import FixArray
-from geofence.logic.geodesy import snap_to_cells
 from geofence.logic.matching import FenceRole, FenceSnapshot, IntArray
 from geofence.logic.presence import (
     ExitReason,
     Observation,
-    Phase,
     PresenceRules,
     PresenceState,
     PresenceTransition,
@@ -33,6 +31,18 @@ from geofence.logic.presence import (
     close_for_removed_fence,
 )
 from geofence.models import Geofence, Visit
+from geofence.services.presence_rows import (
+    KnownPresence,
+    LastFixColumns,
+    PresenceRow,
+    VisitRow,
+    forget_presences,
+    load_last_times,
+    load_presences,
+    write_last_fixes,
+    write_presences,
+    write_visits,
+)
 
 # Names of visits are reckoned, so that working a fix twice names the same visit.
 _VISIT_NAMESPACE = UUID("5b0f3d0e-0f5c-5d0c-9f36-6c1d3f3a7a11")
@@ -72,42 +82,6 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class PresenceRow:
-    """A state to keep; columns of `Presence`."""
-
-    device_id: UUID
-    geofence_id: int
-    state: PresenceState
-
-
-@dataclass(frozen=True, slots=True)
-class VisitRow:
-    """What a batch knows of a visit; what it does not know (None) is left as it is."""
-
-    visit_id: UUID
-    device_id: UUID
-    geofence_id: int
-    store_id: int
-    geofence_version: int
-    entered_at: float
-    last_inside_at: float
-    dwelled_at: float | None
-    exited_at: float | None
-    exit_reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LastFixColumns:
-    """The last used fix of every device of the batch, as columns; devices as hexadecimal."""
-
-    device_hex: tuple[str, ...]
-    fix_time_ms: IntArray
-    received_at_ms: IntArray
-    latitude_deg: npt.NDArray[np.float64]
-    longitude_deg: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
 class PresenceAdvance:
     """What a batch came to: transitions in order, what was dropped and why, and the rows to write."""
 
@@ -144,18 +118,6 @@ class _Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """A stored presence, and what its fence is now that it may have left the snapshot."""
-
-    device: int
-    geofence_id: int
-    store_id: int
-    role: str
-    version: int
-    state: PresenceState
-
-
-@dataclass(frozen=True, slots=True)
 class _Pair:
     """One device at one fence, before and after the batch, and the fence as the rows need it."""
 
@@ -181,7 +143,7 @@ def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdv
     batch, kept_index, dropped = _order_fixes(fixes)
     if not len(batch.fixes):
         return PresenceAdvance((), kept_index, dropped, (), (), (), _list_last_fixes(batch))
-    known = _load_presences(batch.device_hex)
+    known = load_presences(batch.device_hex)
     pairs = [*_advance_pairs(batch, snapshot, known), *_close_removed(batch, snapshot, known)]
     return PresenceAdvance(
         transitions=_list_transitions(batch.fixes, pairs),
@@ -204,29 +166,10 @@ def record_presence(advance: PresenceAdvance) -> None:
     Four statements at most. A fence deleted meanwhile takes its rows along in silence; one that is there is locked
     against deletion until the transaction ends, because the foreign keys are only checked then.
     """
-    with connection.cursor() as cursor:
-        if advance.forgotten:
-            devices, fences = zip(*advance.forgotten, strict=True)
-            cursor.execute(_FORGET_SQL, [list(devices), list(fences)])
-        if advance.presences:
-            cursor.execute(_PRESENCE_SQL, _spread_presences(advance.presences))
-        if advance.visits:
-            # Closed visits first: only one may be open per device and fence at any moment.
-            ordered = sorted(advance.visits, key=lambda visit: visit.entered_at)
-            cursor.execute(_VISIT_SQL, _spread((astuple(visit) for visit in ordered), len(fields(VisitRow))))
-        last = advance.last_fixes
-        if last.device_hex:
-            cells = snap_to_cells(last.latitude_deg, last.longitude_deg)
-            cursor.execute(
-                _LAST_FIX_SQL,
-                [
-                    list(last.device_hex),
-                    last.fix_time_ms.tolist(),
-                    last.received_at_ms.tolist(),
-                    cells[0].tolist(),
-                    cells[1].tolist(),
-                ],
-            )
+    forget_presences(advance.forgotten)
+    write_presences(advance.presences)
+    write_visits(advance.visits)
+    write_last_fixes(advance.last_fixes)
 
 
 def confirm_visit(*, device_id: UUID, store_id: int, by: str, at: datetime) -> UUID | None:
@@ -269,7 +212,7 @@ def _order_fixes(fixes: FixArray) -> tuple[_Batch, IntArray, dict[DropReason, in
     is_repeat = ~(is_new_device | _starts_new(ordered["fix_time_ms"]))
     device_of = np.cumsum(is_new_device) - 1
     device_hex = _spell_devices(ordered[is_new_device])
-    used_ms = _load_last_times(device_hex)[device_of]
+    used_ms = load_last_times(device_hex)[device_of]
     is_late = ordered["fix_time_ms"] < used_ms
     is_repeat |= ordered["fix_time_ms"] == used_ms
     kept = np.flatnonzero(~(is_repeat | is_late))
@@ -297,28 +240,7 @@ def _spell_devices(fixes: FixArray) -> tuple[str, ...]:
     return tuple(text[start : start + 32] for start in range(0, len(text), 32))
 
 
-def _load_last_times(device_hex: Sequence[str]) -> IntArray:
-    """Milliseconds of the last used fix of each device; the beginning of time when there is none."""
-    used_ms = np.full(len(device_hex), np.iinfo(np.int64).min, dtype=np.int64)
-    with connection.cursor() as cursor:
-        cursor.execute(_LAST_TIMES_SQL, [list(device_hex)])
-        rows = cursor.fetchall()
-    if rows:
-        places, times_ms = zip(*rows, strict=True)
-        used_ms[np.array(places) - 1] = times_ms
-    return used_ms
-
-
-def _load_presences(device_hex: Sequence[str]) -> list[_Known]:
-    with connection.cursor() as cursor:
-        cursor.execute(_PRESENCES_SQL, [list(device_hex)])
-        return [
-            _Known(row[0] - 1, row[1], row[2], row[3], row[4], PresenceState(Phase(row[5]), *row[6:]))
-            for row in cursor.fetchall()
-        ]
-
-
-def _advance_pairs(batch: _Batch, snapshot: FenceSnapshot, known: Sequence[_Known]) -> Iterator[_Pair]:
+def _advance_pairs(batch: _Batch, snapshot: FenceSnapshot, known: Sequence[KnownPresence]) -> Iterator[_Pair]:
     """Run the machine for every device and fence that matter: the fix lies inside, or something is remembered."""
     columns = snapshot.columns
     fix_index, fence_index = snapshot.match(batch.fixes["latitude_deg"], batch.fixes["longitude_deg"])
@@ -378,7 +300,7 @@ def _rules_for(radius_m: float, dwell_s: float) -> PresenceRules:
     return PresenceRules(radius_m=radius_m, dwell_s=dwell_s)
 
 
-def _close_removed(batch: _Batch, snapshot: FenceSnapshot, known: Sequence[_Known]) -> Iterator[_Pair]:
+def _close_removed(batch: _Batch, snapshot: FenceSnapshot, known: Sequence[KnownPresence]) -> Iterator[_Pair]:
     """Presences whose fence is not among the fences any more: their visits close at the device's first fix."""
     for one in known:
         if one.geofence_id in snapshot.index_by_id:
@@ -491,94 +413,7 @@ def _list_last_fixes(batch: _Batch) -> LastFixColumns:
     )
 
 
-def _spread(rows: Iterable[Sequence[object]], width: int) -> list[list[object]]:
-    """Rows to columns, as `unnest` takes them."""
-    columns: list[list[object]] = [[] for _ in range(width)]
-    for row in rows:
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    return columns
-
-
-def _spread_presences(presences: Sequence[PresenceRow]) -> list[list[object]]:
-    rows = ((row.device_id, row.geofence_id, *astuple(row.state)) for row in presences)
-    return _spread(rows, 2 + len(fields(PresenceState)))
-
-
 _ROLE_NAMES = {int(FenceRole.STORE): "store", int(FenceRole.APPROACH): "approach"}
-
-_LAST_TIMES_SQL = """
-SELECT k.place, (extract(epoch FROM l.fix_time) * 1000)::bigint
-FROM unnest(%s::uuid[]) WITH ORDINALITY AS k(device_id, place)
-JOIN geofence_lastfix l ON l.device_id = k.device_id
-"""
-
-_PRESENCES_SQL = """
-SELECT k.place, p.geofence_id, g.store_id, g.role, g.version, p.state,
-       extract(epoch FROM p.last_fix_at)::float8, extract(epoch FROM p.entered_at)::float8,
-       extract(epoch FROM p.inside_since_at)::float8, extract(epoch FROM p.last_inside_at)::float8,
-       extract(epoch FROM p.left_at)::float8, extract(epoch FROM p.departing_at)::float8,
-       extract(epoch FROM p.dwelled_at)::float8, p.barred, p.inside_fixes, p.best_accuracy_m
-FROM unnest(%s::uuid[]) WITH ORDINALITY AS k(device_id, place)
-JOIN geofence_presence p ON p.device_id = k.device_id
-JOIN geofence_geofence g ON g.id = p.geofence_id
-"""
-
-_FORGET_SQL = """
-DELETE FROM geofence_presence p USING unnest(%s::uuid[], %s::bigint[]) AS k(device_id, geofence_id)
-WHERE p.device_id = k.device_id AND p.geofence_id = k.geofence_id
-"""
-
-_PRESENCE_SQL = """
-INSERT INTO geofence_presence (device_id, geofence_id, state, last_fix_at, entered_at, inside_since_at,
-    last_inside_at, left_at, departing_at, dwelled_at, barred, inside_fixes, best_accuracy_m)
-SELECT k.device_id, k.geofence_id, k.state, to_timestamp(k.last_fix_at), to_timestamp(k.entered_at),
-    to_timestamp(k.inside_since_at), to_timestamp(k.last_inside_at), to_timestamp(k.left_at),
-    to_timestamp(k.departing_at), to_timestamp(k.dwelled_at), k.barred, k.inside_fixes, k.best_accuracy_m
-FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
-    %s::float8[], %s::float8[], %s::float8[], %s::bool[], %s::int[], %s::float8[])
-    AS k(device_id, geofence_id, state, last_fix_at, entered_at, inside_since_at, last_inside_at, left_at,
-         departing_at, dwelled_at, barred, inside_fixes, best_accuracy_m)
-JOIN geofence_geofence g ON g.id = k.geofence_id FOR KEY SHARE OF g
-ON CONFLICT (device_id, geofence_id) DO UPDATE SET
-    state = excluded.state, last_fix_at = excluded.last_fix_at, entered_at = excluded.entered_at,
-    inside_since_at = excluded.inside_since_at, last_inside_at = excluded.last_inside_at,
-    left_at = excluded.left_at, departing_at = excluded.departing_at, dwelled_at = excluded.dwelled_at,
-    barred = excluded.barred, inside_fixes = excluded.inside_fixes, best_accuracy_m = excluded.best_accuracy_m
-"""
-
-# An unlock or a scan may have confirmed the visit meanwhile: what stands there stays.
-_VISIT_SQL = """
-INSERT INTO geofence_visit AS v (id, device_id, geofence_id, store_id, geofence_version, entered_at,
-    last_inside_at, confirmed_at, confirmed_by, exited_at, exit_reason)
-SELECT k.id, k.device_id, k.geofence_id, k.store_id, k.geofence_version, to_timestamp(k.entered_at),
-    to_timestamp(k.last_inside_at), to_timestamp(k.dwelled_at),
-    CASE WHEN k.dwelled_at IS NULL THEN '' ELSE 'dwell' END, to_timestamp(k.exited_at), k.exit_reason
-FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::bigint[], %s::int[], %s::float8[], %s::float8[],
-    %s::float8[], %s::float8[], %s::text[])
-    AS k(id, device_id, geofence_id, store_id, geofence_version, entered_at, last_inside_at, dwelled_at,
-         exited_at, exit_reason)
-JOIN geofence_geofence g ON g.id = k.geofence_id
-ORDER BY k.entered_at FOR KEY SHARE OF g
-ON CONFLICT (id) DO UPDATE SET
-    last_inside_at = greatest(v.last_inside_at, excluded.last_inside_at),
-    confirmed_by = CASE WHEN v.confirmed_at IS NULL THEN excluded.confirmed_by ELSE v.confirmed_by END,
-    confirmed_at = coalesce(v.confirmed_at, excluded.confirmed_at),
-    exit_reason = CASE WHEN v.exited_at IS NULL THEN excluded.exit_reason ELSE v.exit_reason END,
-    exited_at = coalesce(v.exited_at, excluded.exited_at)
-"""
-
-_LAST_FIX_SQL = """
-INSERT INTO geofence_lastfix AS l (device_id, fix_time, received_at, cell_latitude_deg, cell_longitude_deg)
-SELECT k.device_id, to_timestamp(k.fix_time_ms / 1000.0), to_timestamp(k.received_at_ms / 1000.0),
-    k.latitude_deg, k.longitude_deg
-FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::float8[], %s::float8[])
-    AS k(device_id, fix_time_ms, received_at_ms, latitude_deg, longitude_deg)
-ON CONFLICT (device_id) DO UPDATE SET
-    fix_time = excluded.fix_time, received_at = excluded.received_at,
-    cell_latitude_deg = excluded.cell_latitude_deg, cell_longitude_deg = excluded.cell_longitude_deg
-WHERE excluded.fix_time >= l.fix_time
-"""
 
 _EVIDENCE_SQL = """
 SELECT min(p.inside_since_at), max(p.last_inside_at), min(p.best_accuracy_m), max(p.inside_fixes),

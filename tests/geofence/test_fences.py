@@ -96,7 +96,8 @@ class TestCurrentSnapshot:
         assert len(queries) == 1
 
     @pytest.mark.parametrize("edit", ["save", "update", "raw", "store", "delete"])
-    def test_an_edit_of_any_kind_acts_within_two_seconds(self, edit: str) -> None:
+    def test_an_edit_of_any_kind_acts(self, edit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(snapshots, "_CHECK_EVERY_S", 0.1)
         shop = store()
         before = current_snapshot()
         fence = Geofence.objects.get()
@@ -116,6 +117,18 @@ class TestCurrentSnapshot:
 
         expected = [] if edit in ("store", "delete") else [80.0]
         assert current_snapshot().columns.radius_m.tolist() == expected
+
+    def test_an_edit_acts_within_two_seconds(self) -> None:
+        store()
+        before = current_snapshot()
+        edited_at = time.monotonic()
+
+        Geofence.objects.update(radius_m=80.0)
+        while current_snapshot() is before and time.monotonic() - edited_at < 5.0:
+            time.sleep(0.05)
+
+        assert current_snapshot().columns.radius_m.tolist() == [80.0]
+        assert time.monotonic() - edited_at < 2.0
 
     def test_a_version_number_that_comes_again_after_a_rollback_is_not_mistaken(
         self, monkeypatch: pytest.MonkeyPatch
