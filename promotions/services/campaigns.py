@@ -1,0 +1,182 @@
+"""A campaign's states: opened when it is ready, paused, ended. Each change is a compare-and-set on the state."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.db import transaction
+from django.db.models import Sum
+
+from geofence.models import Geofence, Store
+from notifications.logic.rendering import Template, find_template_faults
+from promotions.errors import DomainError, Fault, InvalidInput
+from promotions.logic.hours import InvalidHours, parse_hours
+from promotions.logic.moments import SEED_BYTES, Lot, commitment, draw_moments
+from promotions.logic.schedule import Opening, open_slots
+from promotions.models import Budget, Campaign, WinningMoment
+from promotions.services.facts import read_schedule
+
+FLASH_SLOTS = 16
+MAX_HOLDOUT_PERCENT = 50
+_OPENABLE = (Campaign.State.DRAFT, Campaign.State.PAUSED)
+_SUPPORTED_KINDS = (Campaign.Kind.COUPON, Campaign.Kind.INSTANT_WIN)
+
+
+@transaction.atomic
+def open_campaign(*, campaign_id: int, now: datetime, seed: bytes | None = None) -> Campaign:
+    """Let a draft or paused campaign run. One transaction; a second one at the same time finds another state.
+
+    The first opening draws an instant win's moments from `seed` (by default a random one), keeps it sealed and
+    publishes its commitment. Errors: `invalid_input` with everything that is not ready.
+    """
+    campaign = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+    stores = list(campaign.stores.filter(is_active=True).order_by("pk"))
+    faults = list(find_opening_faults(campaign, stores, now))
+    if faults:
+        raise InvalidInput(faults)
+    _fit_budget(campaign)
+    if campaign.kind == Campaign.Kind.INSTANT_WIN and campaign.opened_at is None:
+        _seal_moments(campaign, stores, now, seed or secrets.token_bytes(SEED_BYTES))
+    campaign.salt = campaign.salt or secrets.token_hex(16)
+    campaign.opened_at = campaign.opened_at or now
+    campaign.state = Campaign.State.LIVE
+    campaign.save(update_fields=["salt", "opened_at", "state", "seed", "seed_commitment"])
+    return campaign
+
+
+def pause_campaign(*, campaign_id: int, now: datetime) -> None:
+    """Issue nothing for the time being; coupons already out still count. Errors: `invalid_input` unless it is live."""
+    _move(campaign_id, (Campaign.State.LIVE,), Campaign.State.PAUSED)
+
+
+def end_campaign(*, campaign_id: int, now: datetime) -> None:
+    """Over for good; coupons already out are taken until they expire. Errors: `invalid_input` unless it was open."""
+    _move(campaign_id, (Campaign.State.LIVE, Campaign.State.PAUSED), Campaign.State.ENDED)
+
+
+def _move(campaign_id: int, expected: Sequence[str], state: str) -> None:
+    if not Campaign.objects.filter(pk=campaign_id, state__in=expected).update(state=state):
+        found = Campaign.objects.filter(pk=campaign_id).first()
+        if found is None:
+            raise DomainError("not_found")
+        raise InvalidInput([_state_fault(found, expected)])
+
+
+def _state_fault(campaign: Campaign, expected: Sequence[str]) -> Fault:
+    wanted = " or ".join(str(Campaign.State(state).value) for state in expected)
+    return Fault("/state", "wrong_state", f"The campaign is {campaign.state}; it would have to be {wanted}.")
+
+
+def find_opening_faults(campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterator[Fault]:
+    """Everything that keeps the campaign from being opened."""
+    if campaign.state not in _OPENABLE:
+        yield _state_fault(campaign, _OPENABLE)
+    if campaign.kind not in _SUPPORTED_KINDS:
+        yield Fault("/kind", "kind_not_supported", f"Campaigns of the kind “{campaign.kind}” cannot be opened yet.")
+    if campaign.holdout_percent > MAX_HOLDOUT_PERCENT:
+        yield Fault("/holdout_percent", "out_of_range", f"At most {MAX_HOLDOUT_PERCENT} % may be held out.")
+    yield from _message_faults(campaign)
+    yield from _budget_faults(campaign)
+    yield from _store_faults(stores)
+    zones = [zone for store in stores if (zone := _read_zone(store)) is not None]
+    if zones and all(_is_over(campaign, zone, now) for zone in zones):
+        yield Fault("/ends_on", "over", "The last day is over in every store.")
+    if campaign.kind == Campaign.Kind.INSTANT_WIN:
+        yield from _prize_faults(campaign, stores, now)
+
+
+def _is_over(campaign: Campaign, zone: ZoneInfo, now: datetime) -> bool:
+    return now.astimezone(zone).date() > campaign.ends_on
+
+
+def _message_faults(campaign: Campaign) -> Iterator[Fault]:
+    if not campaign.message_title and not campaign.message_body:
+        return
+    for fault in find_template_faults(Template(campaign.message_title, campaign.message_body)):
+        yield Fault(f"/message_{fault.field}", fault.code, f"The message's {fault.field} {fault.detail}.")
+
+
+def _budget_faults(campaign: Campaign) -> Iterator[Fault]:
+    if campaign.unlock_cap is None:
+        return
+    used = campaign.budgets.aggregate(used=Sum("used"))["used"] or 0
+    if campaign.unlock_cap < 1:
+        yield Fault("/unlock_cap", "out_of_range", "A cap of nothing lets nobody in; leave it empty for no limit.")
+    elif campaign.unlock_cap < used:
+        yield Fault("/unlock_cap", "below_used", f"{used} have unlocked already; the cap cannot be lower.")
+
+
+def _store_faults(stores: Sequence[Store]) -> Iterator[Fault]:
+    if not stores:
+        yield Fault("/stores", "required", "The campaign has no active store.")
+    fences = Geofence.objects.filter(store__in=stores, role=Geofence.Role.STORE, is_active=True)
+    fenced = set(fences.values_list("store_id", flat=True))
+    for store in stores:
+        if store.pk not in fenced:
+            yield Fault("/stores", "no_geofence", f"{store.name} has no geofence, so no phone can be seen there.")
+        if _read_zone(store) is None:
+            yield Fault("/stores", "unknown_timezone", f"{store.name} has the unknown time zone {store.timezone!r}.")
+        try:
+            parse_hours(store.opening_hours)
+        except InvalidHours as error:
+            yield Fault("/stores", "invalid_hours", f"{store.name} has opening hours that cannot be read: {error}.")
+
+
+def _read_zone(store: Store) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(store.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def _prize_faults(campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterator[Fault]:
+    if not campaign.prize_lots.exists():
+        yield Fault("/prize_lots", "required", "An instant win needs at least one prize.")
+    elif campaign.opened_at is None and stores and not list_openings(campaign, stores, now):
+        yield Fault("/windows", "never_open", "No store is open in the campaign's hours, so nothing could be won.")
+
+
+def list_openings(campaign: Campaign, stores: Sequence[Store], since: datetime) -> list[Opening]:
+    """When at least one store is open in the campaign's hours, from an instant on. What cannot be read counts as shut."""
+    schedule = read_schedule(campaign)
+    patterns = set()
+    for store in stores:
+        zone = _read_zone(store)
+        try:
+            patterns.add((parse_hours(store.opening_hours), zone))
+        except InvalidHours:
+            continue
+    slots = [slot for hours, zone in patterns if zone is not None for slot in open_slots(schedule, hours, zone)]
+    return sorted(Opening(max(slot.starts_at, since), slot.ends_at) for slot in slots if slot.ends_at > since)
+
+
+def _seal_moments(campaign: Campaign, stores: Sequence[Store], now: datetime, seed: bytes) -> None:
+    lots = {str(lot.pk): lot for lot in campaign.prize_lots.all()}
+    drawn = draw_moments(
+        seed,
+        [Lot(key, lot.quantity) for key, lot in sorted(lots.items())],
+        list_openings(campaign, stores, now),
+    )
+    WinningMoment.objects.bulk_create(
+        [
+            WinningMoment(lot=lots[moment.lot], campaign=campaign, number=moment.number, opens_at=moment.opens_at)
+            for moment in drawn
+        ],
+        batch_size=1000,
+    )
+    campaign.seed = seed
+    campaign.seed_commitment = commitment(seed)
+
+
+def _fit_budget(campaign: Campaign) -> None:
+    """Slot rows whose caps add up to the campaign's cap, each above what it has used. Without a cap there are none."""
+    held = {budget.slot: budget for budget in campaign.budgets.select_for_update().order_by("slot")}
+    if campaign.unlock_cap is None:
+        return
+    count = max(FLASH_SLOTS if campaign.is_flash else 1, len(held))
+    used = [held[slot].used if slot in held else 0 for slot in range(count)]
+    room, rest = divmod(campaign.unlock_cap - sum(used), count)
+    for slot in range(count):
+        cap = used[slot] + room + (slot < rest)
+        Budget.objects.update_or_create(campaign=campaign, slot=slot, defaults={"cap": cap})
