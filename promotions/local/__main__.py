@@ -56,6 +56,8 @@ def _setup(options: argparse.Namespace) -> int:
     with held(ROOT / "var" / "set-up.lock", what="the set-up", wait=True):
         packages.install_missing(with_chromium=options.with_chromium, environment=os.environ)
         virtualenv.prepare(ROOT)
+        if options.with_chromium:
+            packages.install_own_browser(virtualenv.python_of(ROOT))
     return 0
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +36,26 @@ def find_browser() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+def browser_comes_as_snap() -> bool:
+    """Ubuntu's package only fetches a snap, which neither containers nor an automated browser can use."""
+    with suppress(FileNotFoundError):
+        return "\nID=ubuntu\n" in f"\n{Path('/etc/os-release').read_text(encoding='utf-8')}\n"
+    return False
+
+
+def install_own_browser(python: Path) -> None:
+    """Where the release has no usable browser package: the one that Playwright brings, kept in its own cache."""
+    if find_browser() is not None or not browser_comes_as_snap():
+        return
+    look = (
+        "import os, sys; from playwright.sync_api import sync_playwright as start\n"
+        "with start() as playwright: sys.exit(not os.path.exists(playwright.chromium.executable_path))"
+    )
+    if subprocess.run([python, "-c", look], capture_output=True, check=False).returncode != 0:
+        say("Installing Chromium with Playwright: a minute or two, once.")
+        _run([str(python), "-m", "playwright", "install", "--with-deps", "chromium"])
+
+
 def find_missing(*, with_chromium: bool, environment: Mapping[str, str]) -> list[Missing]:
     """What must still be installed. A server whose address is in the environment is not needed here."""
     missing = []
@@ -46,7 +67,7 @@ def find_missing(*, with_chromium: bool, environment: Mapping[str, str]) -> list
         missing.append(Missing(f"PostgreSQL {postgres.OLDEST_MAJOR} or newer with PostGIS", None, starts))
     if not environment.get("REDIS_URL") and redis.find_program() is None:
         missing.append(Missing("Redis", "redis-server", "redis"))
-    if with_chromium and find_browser() is None:
+    if with_chromium and find_browser() is None and not browser_comes_as_snap():
         missing.append(Missing("Chromium", "chromium"))
     if with_chromium and not any(next(folder.rglob("*.[to]tf"), None) for folder in FONT_FOLDERS):
         missing.append(Missing("a font for Chromium", "fonts-dejavu-core"))
@@ -59,7 +80,7 @@ def install_missing(*, with_chromium: bool, environment: Mapping[str, str]) -> N
     if not missing:
         return
     names = ", ".join(one.what for one in missing)
-    as_root = _way_to_root(names)
+    as_root = _way_to_root(names, by_apt=" ".join(one.package or "postgresql-postgis" for one in missing))
     LOG.parent.mkdir(parents=True, exist_ok=True)
     say(f"Installing {names}: a minute or two, once.")
     _run([*as_root, "apt-get", "update", "-qq"])
@@ -71,22 +92,21 @@ def install_missing(*, with_chromium: bool, environment: Mapping[str, str]) -> N
         raise LocalError(f"Still missing after the installation: {', '.join(one.what for one in still)}. See {LOG}.")
 
 
-def _way_to_root(names: str) -> list[str]:
+def _way_to_root(names: str, *, by_apt: str) -> list[str]:
     """What to put before a command that needs root; a plain sentence where there is no way."""
-    by_hand = f"Missing: {names}. Install it, and run this command again"
     if shutil.which("apt-get") is None or not Path("/etc/debian_version").exists():
         raise LocalError(
-            f"{by_hand}; or point DATABASE_URL and REDIS_URL at servers you have (PostgreSQL with PostGIS; Redis with "
-            "appendonly yes and maxmemory-policy noeviction)." + _hint()
+            f"Missing: {names}. Install it, and run this command again; or point DATABASE_URL and REDIS_URL at servers "
+            f"you have (PostgreSQL with PostGIS; Redis with appendonly yes and maxmemory-policy noeviction).{_hint()}"
         )
     if os.geteuid() == 0:
         return []
+    by_hand = f"Missing: {names}. As root run 'apt-get install {by_apt}', and then this command again"
     sudo = shutil.which("sudo")
     if sudo is None:
         raise LocalError(f"{by_hand}: this user is not root and there is no sudo.")
-    if subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0:
-        return [sudo]
-    if not sys.stdin.isatty():
+    without_password = subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0
+    if not without_password and not sys.stdin.isatty():
         raise LocalError(f"{by_hand}: sudo asks for a password and there is no terminal to ask on.")
     return [sudo]
 

@@ -18,6 +18,7 @@ from promotions.local.processes import Child, Recipe
 
 START_TIMEOUT_S = 90
 STOP_GRACE_S = 25
+READY_POLL_S = 0.1
 WEB_TRIES = 3
 ORDER = ("web", "worker", "beat")
 
@@ -51,6 +52,7 @@ class Stack:
         self._worker_concurrency = worker_concurrency
         self._pids = command_pids(Path(given) if given else self.folder)
         self._children: dict[str, Child] = {}
+        self._last_answer = ""
 
     def __enter__(self) -> "Stack":
         self.start()
@@ -105,8 +107,9 @@ class Stack:
                 self.launch("web")
             self.check()
             if time.monotonic() > deadline:
-                raise StackError(self._report(waiting_for, f"is not ready after {timeout_s:.0f} s"))
-            time.sleep(processes.POLL_S)
+                answer = self._last_answer if waiting_for == "web" else ""
+                raise StackError(self._report(waiting_for, f"is not ready after {timeout_s:.0f} s{answer}"))
+            time.sleep(READY_POLL_S)
 
     def check(self) -> None:
         """Raise when a process has ended by itself."""
@@ -188,7 +191,9 @@ class Stack:
         connection = HTTPConnection(host, self.port, timeout=5)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
+            response = connection.getresponse()
+            self._last_answer = f"; /readyz said {response.status}: {response.read(200).decode(errors='replace')}"
+            return response.status == 200
         except (OSError, HTTPException):
             return False
         finally:
