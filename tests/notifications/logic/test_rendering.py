@@ -147,6 +147,7 @@ def test_a_rendering_is_cut_to_what_the_outbox_keeps() -> None:
     message = render(Template("{store}", "{store}" * 4), values)
 
     assert message.title == "s" * 119 + "…"
+    assert render(Template("t" * TITLE_LIMIT_CHARACTERS, "b"), values).title == "t" * TITLE_LIMIT_CHARACTERS
     assert len(message.body) == BODY_LIMIT_CHARACTERS
 
 
