@@ -141,11 +141,10 @@ class GeofenceAdmin(ModelAdmin):
     radio_fields = {"shape": admin.HORIZONTAL, "role": admin.HORIZONTAL}
     compressed_fields = False
     warn_unsaved_form = True
-    conditional_fields = {
-        "latitude_deg": "shape == 'circle'",
-        "longitude_deg": "shape == 'circle'",
-        "radius_m": "shape == 'circle'",
-    }
+    # Where the shape cannot be chosen, there is no such variable.
+    conditional_fields = dict.fromkeys(
+        ["latitude_deg", "longitude_deg", "radius_m"], "typeof shape === 'undefined' || shape == 'circle'"
+    )
     _ground = [("store", "role", "shape"), "area_geojson", ("latitude_deg", "longitude_deg", "radius_m")]
     add_fieldsets = [(None, {"fields": [*_ground, "dwell_s"]})]
     fieldsets = [
@@ -164,7 +163,7 @@ class GeofenceAdmin(ModelAdmin):
         """The fence for those who may only look at it; the form's field of this name is the one to draw on."""
         return render_to_string(
             "geofence/fence_shown.html",
-            {"fence": json.dumps(_outline(geofence)), "store_id": geofence.store_id, "tile_url": settings.MAP_TILE_URL},
+            {"fence": json.dumps(_outline(geofence)), "fence_id": geofence.pk, "tile_url": settings.MAP_TILE_URL},
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Geofence | None = None) -> list[str]:
@@ -181,18 +180,24 @@ class GeofenceAdmin(ModelAdmin):
         return Store.objects.all()
 
     def surroundings(self, request: HttpRequest) -> JsonResponse:
-        """Stores and fences around one store, or the first few there are: `{"store", "stores", "fences"}`."""
+        """Stores and fences around a store or fence, or the first few there are: `{"store", "stores", "fences"}`.
+
+        The fence asked about is left out: it is the one being drawn.
+        """
         if not self.has_view_permission(request):
             raise PermissionDenied
         stores = self.visible_stores(request).filter(is_active=True)
-        centre = stores.filter(pk=_read_id(request.GET.get("store"))).first()
+        store_id, fence_id = (_read_id(request.GET.get(name)) for name in ("store", "fence"))
+        wanted = Q(pk=store_id) if store_id else Q(geofences=fence_id)
+        centre = stores.filter(wanted).first() if store_id or fence_id else None
         if centre is not None:
             stores = stores.filter(
                 latitude_deg__range=_around(centre.latitude_deg), longitude_deg__range=_around(centre.longitude_deg)
             )
         shown = list(stores.order_by("name")[:NEIGHBOURS_MAX])
         fences = Geofence.objects.filter(store_id__in=[store.pk for store in shown], is_active=True)
-        fences = fences.exclude(pk=_read_id(request.GET.get("except")))
+        if fence_id:
+            fences = fences.exclude(pk=fence_id)
         return JsonResponse(
             {
                 "store": _place(centre) if centre else None,

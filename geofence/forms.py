@@ -68,6 +68,7 @@ class StoreForm(forms.ModelForm[Store]):
             "is_active",
         ]
         widgets = {"latitude_deg": StoreMapWidget}
+        labels = {"is_active": "In use", "timezone": "Time zone"}
 
     def clean(self) -> dict[str, Any]:
         """The position, by the rules of a fence's centre."""
@@ -93,6 +94,7 @@ class GeofenceForm(forms.ModelForm[Geofence]):
     class Meta:
         model = Geofence
         fields = ["store", "role", "shape", "latitude_deg", "longitude_deg", "radius_m", "dwell_s", "is_active"]
+        labels = {"radius_m": "Radius (m)", "dwell_s": "Dwell (s)", "is_active": "In use"}
 
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)

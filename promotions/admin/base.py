@@ -1,4 +1,4 @@
-"""What every admin page here shares: rows by tenancy, facts that cannot be edited, filters that show nothing foreign."""
+"""What every admin page shares: rows by tenancy, facts that cannot be edited, filters that show nothing foreign."""
 
 import uuid
 from typing import Any, ClassVar
@@ -48,14 +48,12 @@ class Scoped:
     ) -> ModelChoiceField[Any] | None:
         """Only what the user owns can be chosen."""
         given.setdefault("queryset", self._choices(db_field, request))
-        return super().formfield_for_foreignkey(db_field, request, **given)  # type: ignore[misc, no-any-return]
+        return super().formfield_for_foreignkey(db_field, request, **given)  # type: ignore[misc]
 
-    def formfield_for_manytomany(
-        self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **given: Any
-    ) -> ModelChoiceField[Any] | None:
+    def formfield_for_manytomany(self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **given: Any) -> Any:
         """Only what the user owns, or may at least see, can be chosen."""
         given.setdefault("queryset", self._choices(db_field, request))
-        return super().formfield_for_manytomany(db_field, request, **given)  # type: ignore[misc, no-any-return]
+        return super().formfield_for_manytomany(db_field, request, **given)  # type: ignore[misc]
 
     def _owns(self, request: HttpRequest, obj: Model | None) -> bool:
         return obj is None or is_editable(row=obj, tenancy=tenancy_of(request))
@@ -113,7 +111,7 @@ class FactAdmin(ReadOnly, TenantAdmin):
         if search_term and not self.search_fields:
             return queryset.none(), False
         for word in search_term.split():
-            texts = [(f"{name}__icontains", word) for name in self.search_fields]
+            texts: list[Any] = [(f"{name}__icontains", word) for name in self.search_fields]
             queryset = queryset.filter(Q.create(texts, connector=Q.OR))
         return queryset, False
 
@@ -123,7 +121,7 @@ class ScopedRelatedFilter(admin.RelatedFieldListFilter):
 
     def field_choices(
         self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
-    ) -> list[tuple[str, str]]:
+    ) -> list[tuple[str, Any]]:
         """Choices from the user's rows."""
         rows = filter_visible(rows=field.remote_field.model._default_manager.all(), tenancy=tenancy_of(request))
         ordering = self.field_admin_ordering(field, request, model_admin)

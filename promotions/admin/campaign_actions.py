@@ -1,5 +1,8 @@
 """Opening, pausing, resuming and ending a campaign: buttons on its page, each with a question first."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -11,6 +14,7 @@ from unfold.forms import BaseDialogForm
 from promotions import clock
 from promotions.errors import DomainError, InvalidInput
 from promotions.models import Campaign
+from promotions.services.campaigns import end_campaign, open_campaign, pause_campaign
 
 State = Campaign.State
 
@@ -51,7 +55,7 @@ class CampaignActions:
     )
     def open_now(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Opens, or tells everything that is still missing."""
-        return self._run(request, object_id, "open_campaign", "The campaign is open.")
+        return self._run(request, object_id, open_campaign, "The campaign is open.")
 
     @action(
         description="Pause",
@@ -67,7 +71,7 @@ class CampaignActions:
     )
     def pause(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Pauses."""
-        return self._run(request, object_id, "pause_campaign", "The campaign is paused.")
+        return self._run(request, object_id, pause_campaign, "The campaign is paused.")
 
     @action(
         description="Resume",
@@ -83,7 +87,7 @@ class CampaignActions:
     )
     def resume(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Resumes."""
-        return self._run(request, object_id, "resume_campaign", "The campaign is open again.")
+        return self._run(request, object_id, open_campaign, "The campaign is open again.")
 
     @action(
         description="End",
@@ -99,7 +103,7 @@ class CampaignActions:
     )
     def end(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Ends."""
-        return self._run(request, object_id, "end_campaign", "The campaign has ended.")
+        return self._run(request, object_id, end_campaign, "The campaign has ended.")
 
     def _may(self, request: HttpRequest, object_id: str, *states: State) -> bool:
         campaign = self._find(request, object_id)
@@ -114,13 +118,11 @@ class CampaignActions:
             known[object_id] = self.get_object(request, object_id)  # type: ignore[attr-defined]
         return known[object_id]
 
-    def _run(self, request: HttpRequest, object_id: str, service: str, success: str) -> HttpResponse:
+    def _run(self, request: HttpRequest, object_id: str, service: Callable[..., Any], success: str) -> HttpResponse:
         campaign = self._find(request, object_id)
         assert campaign is not None  # the permission found it
         try:
-            from promotions.services import campaigns
-
-            getattr(campaigns, service)(campaign_id=campaign.pk, now=clock.now())
+            service(campaign_id=campaign.pk, now=clock.now())
         except InvalidInput as error:
             for fault in error.faults:
                 messages.error(request, fault.detail)

@@ -60,7 +60,8 @@ class CampaignForm(forms.ModelForm[Campaign]):
 
     class Meta:
         model = Campaign
-        fields = "__all__"
+        # The page's fieldsets say which; a form needs some.
+        fields = ["name"]
         widgets = {
             "message_body": UnfoldAdminTextareaWidget({"rows": 2, "maxlength": 240}),
             "terms": UnfoldAdminTextareaWidget({"rows": 3}),

@@ -26,8 +26,10 @@ from promotions.models import Budget, Campaign, PrizeLot, TimeWindow, WinningMom
 State, Kind = Campaign.State, Campaign.Kind
 
 STATE_COLOURS = {State.DRAFT: "info", State.LIVE: "success", State.PAUSED: "warning", State.ENDED: "default"}
-# Changed while a campaign runs, these would mix the arms or contradict what was counted out at its opening.
-FROZEN_WHEN_OPENED = ("brand", "kind", "holdout_percent", "unlock_cap", "is_flash")
+# Changed after the opening, these would mix the arms or contradict what was counted out then.
+FROZEN_WHEN_OPENED = ("brand", "kind", "holdout_percent", "is_flash")
+# Counted out anew whenever the campaign is opened, so it is changed while it is paused.
+FROZEN_WHILE_LIVE = ("unlock_cap",)
 ASSUMED_PHONES_PER_WEEK = 1000
 # Fewer devices than this are not told to a brand.
 SMALLEST_CELL = 10
@@ -76,8 +78,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
     search_fields = ["name", "offer_title", "brand__name"]
     date_hierarchy = "starts_on"
     autocomplete_fields = ["stores"]
-    inlines = [TimeWindowInline, PrizeLotInline]
-    readonly_fields = ["uuid", "state_label", "message_preview", "proof", "opened_at", "seed_commitment"]
+    readonly_fields = ["uuid", "state_shown", "message_preview", "proof", "opened_at", "seed_commitment"]
     warn_unsaved_form = True
     fieldsets = [
         (
@@ -85,7 +86,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
             {
                 "fields": [
                     ("name", "brand"),
-                    ("kind", "state_label"),
+                    ("kind", "state_shown"),
                     ("starts_on", "ends_on"),
                     "stores",
                 ]
@@ -129,8 +130,15 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
         """What is frozen by the opening, and what has ended altogether."""
-        frozen = [] if _is_draft(obj) else FROZEN_WHEN_OPENED
+        frozen: tuple[str, ...] = () if _is_draft(obj) else FROZEN_WHEN_OPENED
+        if obj is not None and obj.state == State.LIVE:
+            frozen = (*frozen, *FROZEN_WHILE_LIVE)
         return [*super().get_readonly_fields(request, obj), *frozen]
+
+    def get_inlines(self, request: HttpRequest, obj: Campaign | None) -> list[type[TabularInline]]:
+        """Prizes only where there can be some; the script hides them while another kind is chosen."""
+        has_prizes = obj is None or _is_draft(obj) or obj.kind == Kind.INSTANT_WIN
+        return [TimeWindowInline, PrizeLotInline] if has_prizes else [TimeWindowInline]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Not after the end: reports speak of what it was."""
@@ -193,6 +201,10 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
     @display(description="state", ordering="state", label=STATE_COLOURS)
     def state_label(self, campaign: Campaign) -> tuple[str, str]:
         return campaign.state, campaign.get_state_display().split(":")[0]
+
+    @display(description="state")
+    def state_shown(self, campaign: Campaign) -> str:
+        return campaign.get_state_display()
 
     @display(description="preview")
     def message_preview(self, campaign: Campaign) -> SafeString:
@@ -295,6 +307,7 @@ class WinningMomentAdmin(FactAdmin):
 
 
 def _is_draft(campaign: Campaign | None) -> bool:
+    # A campaign that is not there yet will be a draft.
     return campaign is None or campaign.state == State.DRAFT
 
 

@@ -49,6 +49,7 @@ def fill_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, A
     tenancy = tenancy_of(request)
     running = filter_visible(rows=Campaign.objects.all(), tenancy=tenancy)
     running = running.filter(state__in=[Campaign.State.LIVE, Campaign.State.PAUSED]).select_related("brand")
+    context["title"] = "Overview"
     context["stats"] = list(_list_stats(tenancy, running))
     context["campaign_rows"] = _list_rows(tenancy, running)
     context["sees_persons"] = tenancy.is_operator

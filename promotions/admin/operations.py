@@ -36,7 +36,7 @@ class DeadLetterAdmin(FactAdmin):
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         """The operator."""
-        return bool(request.user.is_superuser)  # type: ignore[union-attr]
+        return bool(request.user.is_superuser)
 
     @admin.action(description="Replay", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:

@@ -25,8 +25,10 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def create_enrolment(*, store: Store, label: str, is_manager: bool, user: User | None, now: datetime) -> str:
-    """A fresh one-time token for one store. Shown once: only its digest is kept."""
+def create_enrolment(
+    *, store: Store, label: str, is_manager: bool, user: User | None, now: datetime, life: timedelta | None = None
+) -> str:
+    """A fresh one-time token for one store. Shown once: only its digest is kept. `life` None: as in the settings."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     StaffEnrolment.objects.create(
         store=store,
@@ -35,7 +37,7 @@ def create_enrolment(*, store: Store, label: str, is_manager: bool, user: User |
         token_digest=_digest(token),
         created_by=user,
         created_at=now,
-        expires_at=now + timedelta(seconds=settings.STAFF_ENROLMENT_LIFE_S),
+        expires_at=now + (life or timedelta(seconds=settings.STAFF_ENROLMENT_LIFE_S)),
     )
     return token
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db.models import Model, Q, QuerySet
 
 from geofence.models import Geofence, GeofenceRevision, Partner, Store
@@ -107,11 +107,11 @@ _SCOPES: Mapping[type[Model], _Scope] = {
 _NOBODY = Q(pk__in=())
 
 
-def find_tenancy(*, user: AbstractBaseUser | AnonymousUser) -> Tenancy:
+def find_tenancy(*, user: User | AnonymousUser) -> Tenancy:
     """For whom the user acts. One query, none for an operator."""
-    if getattr(user, "is_superuser", False):
+    if user.is_superuser:
         return Tenancy(is_operator=True, brand_ids=frozenset(), partner_ids=frozenset())
-    sides = list(Membership.objects.filter(user_id=user.pk).values_list("brand_id", "partner_id"))
+    sides = list(Membership.objects.filter(user__pk=user.pk).values_list("brand_id", "partner_id"))
     return Tenancy(
         is_operator=False,
         brand_ids=frozenset(brand_id for brand_id, _ in sides if brand_id is not None),

@@ -196,7 +196,8 @@
     }
 
     function defaultRadius() {
-        return field("role") && field("role").value === "approach" ? 450 : 150;
+        const role = document.querySelector("[name=role]:checked");
+        return role && role.value === "approach" ? 450 : 150;
     }
 
     function areaM2(points) {
@@ -338,7 +339,8 @@
         const circle = circleEditor(map, say);
         const polygon = polygonEditor(map, root, say);
         let store = null;
-        const active = () => (field("shape").value === "polygon" ? polygon : circle);
+        const shapes = [...document.querySelectorAll("[name=shape]")];
+        const active = () => (shapes.some((radio) => radio.checked && radio.value === "polygon") ? polygon : circle);
 
         function show() {
             [circle, polygon].forEach((editor) => map.removeLayer(editor.layer));
@@ -356,10 +358,9 @@
 
         async function follow() {
             const parameters = {};
-            const chosen = field("store") ? field("store").value : root.dataset.store;
-            if (chosen) parameters.store = chosen;
+            if (field("store") && field("store").value) parameters.store = field("store").value;
             const own = window.location.pathname.match(/\/(\d+)\/change\//);
-            if (own) parameters.except = own[1];
+            if (own) parameters.fence = own[1];
             const around = await loadSurroundings(root, surroundings, parameters);
             if (!around) return;
             store = around.store;
@@ -376,11 +377,11 @@
             if (store) map.fitBounds(L.latLng(store.latitude_deg, store.longitude_deg).toBounds(900));
         });
         ["latitude_deg", "longitude_deg", "radius_m"].forEach((name) => field(name).addEventListener("input", () => { if (active() === circle) circle.refresh(); }));
-        field("shape").addEventListener("change", () => {
+        shapes.forEach((radio) => radio.addEventListener("change", () => {
             show();
             if (store && active().isEmpty()) active().startAt(L.latLng(store.latitude_deg, store.longitude_deg));
             fit();
-        });
+        }));
         // Select2 tells of a choice through jQuery only.
         if (field("store")) {
             if (window.django && window.django.jQuery) window.django.jQuery(field("store")).on("change", follow);
@@ -400,7 +401,7 @@
         const shape = fence.area ? L.geoJSON(fence.area, { style }) : L.circle(centre, { radius: fence.radius_m, ...style });
         shape.addTo(map);
         map.fitBounds(fence.area ? shape.getBounds().pad(0.4) : centre.toBounds(fence.radius_m * 2.6));
-        loadSurroundings(root, L.layerGroup().addTo(map), { store: root.dataset.store });
+        loadSurroundings(root, L.layerGroup().addTo(map), { fence: root.dataset.fenceId });
     }
 
     function startStoreMap(root) {

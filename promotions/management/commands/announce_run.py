@@ -1,0 +1,86 @@
+"""`announce_run`: where the running demo is and how to get in, on screen for people, in var/run.json for programs."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from promotions import clock
+from promotions.errors import ConfigurationError
+from promotions.services.demo_world import PlantedWorld, demo_password, plant_world
+from promotions.services.staff import create_enrolment
+
+# Who runs the demo tries the till when it suits, not within the ten minutes of a shop.
+ENROLMENT_LIFE = timedelta(hours=24)
+
+
+class Command(BaseCommand):
+    """Prints addresses and logins, mints a staff enrolment, writes var/run.json."""
+
+    help = "Print the running demo's addresses and logins, and write them to var/run.json (development only)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The address the server answers at."""
+        parser.add_argument("--base-url", required=True)
+        parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "var" / "run.json")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Announces."""
+        now = clock.now()
+        try:
+            planted = plant_world(now=now)
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
+        store = planted.stores[0]
+        token = create_enrolment(
+            store=store, label="Demo till", is_manager=True, user=None, now=now, life=ENROLMENT_LIFE
+        )
+        facts = _facts(planted, base_url=options["base_url"].rstrip("/"), token=token)
+        output: Path = options["output"]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        self._print(facts, output)
+
+    def _print(self, facts: dict[str, Any], output: Path) -> None:
+        base_url = facts["base_url"]
+        lines = [
+            "",
+            "Doorstep is running.",
+            "",
+            f"  Admin        {base_url}/admin/",
+            f"  API          {base_url}/v1/docs/",
+            f"  Phone        {base_url}/",
+            f"  Staff page   {base_url}/staff/#enrol={facts['staff_enrolment_token']}",
+            "               (works once; makes that browser the till of the store below)",
+            "",
+            f"  Store        {facts['store']['name']}  {facts['store']['latitude']}, {facts['store']['longitude']}",
+            *(f"  {kind:<12} {uuid}" for kind, uuid in facts["campaigns"].items()),
+            "",
+            *(f"  {role:<16} {login['username']:<10} {login['password']}" for role, login in facts["logins"].items()),
+            "",
+            f"  All of this is in {output}.",
+            "",
+        ]
+        self.stdout.write("\n".join(lines))
+
+
+def _facts(planted: PlantedWorld, *, base_url: str, token: str) -> dict[str, Any]:
+    store = planted.stores[0]
+    return {
+        "base_url": base_url,
+        "store": {
+            "id": str(store.uuid),
+            "name": store.name,
+            "latitude": store.latitude_deg,
+            "longitude": store.longitude_deg,
+        },
+        "campaigns": {campaign.kind: str(campaign.uuid) for campaign in planted.campaigns},
+        "staff_enrolment_token": token,
+        "logins": {
+            login.role: {"username": login.username, "password": demo_password(login.username)}
+            for login in planted.world.logins
+        },
+    }

@@ -1,0 +1,24 @@
+"""`seed_demo`: the demo brand, its stores, campaigns and logins, if they are not there yet."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from promotions import clock
+from promotions.errors import ConfigurationError
+from promotions.services.demo_world import plant_world
+
+
+class Command(BaseCommand):
+    """Makes the demo's rows; a second time changes nothing."""
+
+    help = "Make the demo brand, stores, campaigns and logins (development only, repeatable)."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Plants, and says what stands."""
+        try:
+            planted = plant_world(now=clock.now())
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
+        names = ", ".join(campaign.name for campaign in planted.campaigns)
+        self.stdout.write(f"{planted.brand.name}: {len(planted.stores)} stores of {planted.partner.name}; {names}.")

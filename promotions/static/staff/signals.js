@@ -1,0 +1,29 @@
+// What hand and ear are told beside the screen: one pattern of buzzes and one of tones per kind of answer.
+
+const BUZZES_MS = { give: [80], again: [80, 60, 80], used: [200, 100, 200], no: [400], unsure: [60, 60, 60, 60, 60] };
+const TONES_HZ = { give: [880, 1175], again: [880, 880], used: [523, 440], no: [220, 196], unsure: [330] };
+const TONE_S = 0.14;
+
+let audio = null;
+
+// Browsers let a page sound only after the first touch.
+export function allowSound() {
+  audio ??= new AudioContext();
+  if (audio.state === "suspended") audio.resume();
+}
+
+export function signal(kind) {
+  navigator.vibrate?.(BUZZES_MS[kind]);
+  if (audio?.state !== "running") return;
+  TONES_HZ[kind].forEach((frequency, index) => {
+    const start = audio.currentTime + index * TONE_S;
+    const tone = audio.createOscillator();
+    const volume = audio.createGain();
+    tone.frequency.value = frequency;
+    volume.gain.setValueAtTime(0.2, start);
+    volume.gain.exponentialRampToValueAtTime(0.001, start + TONE_S);
+    tone.connect(volume).connect(audio.destination);
+    tone.start(start);
+    tone.stop(start + TONE_S);
+  });
+}
