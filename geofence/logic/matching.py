@@ -134,10 +134,10 @@ class FenceSnapshot:
     def build(cls, columns: FenceColumns, *, set_version: int = 0) -> "FenceSnapshot":
         """Index the fences.
 
-        Shapes:  m fences → snapshot; about 130 bytes a circle
+        Shapes:  m fences → snapshot; about 190 bytes a circle
         Units:   degrees WGS 84, metres
         Errors:  ValueError when a radius is not positive or a coordinate is not finite or out of range
-        Source:  own design; measured 100k circles in 0.2 s on one core
+        Source:  own design; measured 100k circles in 0.15 to 0.45 s on one core
         """
         shapes, shape_index, columns = _lay_out_polygons(columns)
         _refuse_bad_columns(columns)
@@ -184,8 +184,9 @@ class FenceSnapshot:
         Shapes:  latitude_deg, longitude_deg (n,) float64 → fix_index (k,), fence_index (k,) in order of fix, fence
         Units:   degrees WGS 84; circles on the mean-radius sphere, polygons in their own equidistant plane
         Errors:  none; NaN in → "unsure", never inside
-        Source:  own design; equal to `match_by_brute_force` except within 1e-6 m of an edge. Measured 100k uniform
-                 circles, batches of 5,000: see `benchmarks`, about five times shapely.STRtree
+        Source:  own design; equal to `match_by_brute_force` except within 1e-6 m of an edge. One core, batches of
+                 5,000, 100k circles: 12M fixes/s spread over a country, 4M/s in 50 cities; shapely.STRtree with the
+                 same exact test: 1.5M/s and 1.1M/s
         """
         latitude = np.asarray(latitude_deg, dtype=np.float64)
         longitude = np.asarray(longitude_deg, dtype=np.float64)

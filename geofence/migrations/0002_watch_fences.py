@@ -7,7 +7,9 @@ INSERT INTO geofence_fenceset (id, version) VALUES (1, 1) ON CONFLICT DO NOTHING
 
 CREATE FUNCTION geofence_raise_fence_set() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE geofence_fenceset SET version = version + 1 WHERE id = 1;
+    -- Also when the one row was lost, as to TRUNCATE: an edit that goes unseen would be worse.
+    INSERT INTO geofence_fenceset AS f (id, version) VALUES (1, 1)
+    ON CONFLICT (id) DO UPDATE SET version = f.version + 1;
     RETURN NULL;
 END $$;
 
