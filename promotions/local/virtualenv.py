@@ -30,22 +30,31 @@ def prepare(root: Path) -> None:
     """Create or refresh the virtualenv. Quick when its stamp says that nothing changed."""
     stamp = root / ".venv" / "doorstep-stamp"
     wanted = _stamp_text(root)
-    if stamp.exists() and _is_sound(root) and stamp.read_text(encoding="utf-8") == wanted:
+    found = stamp.read_text(encoding="utf-8") if stamp.exists() else None
+    if found == wanted and _is_sound(root):
         return
-    moved = stamp.exists() and stamp.read_text(encoding="utf-8").split("\n")[0] != str(root)
+    moved = found is not None and found.split("\n")[0] != wanted.split("\n")[0]
     if moved or not _is_sound(root):
-        say("Creating .venv.")
-        _run([sys.executable, "-m", "venv", "--clear", str(root / ".venv")], root)
+        _create(root)
     say("Installing the Python packages of requirements/dev.txt: a minute or two, once.")
     pip = [str(python_of(root)), "-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check"]
     _run([*pip, "--require-hashes", "--requirement", str(root / "requirements" / "dev.txt")], root)
-    stamp.write_text(_stamp_text(root), encoding="utf-8")
+    stamp.write_text(wanted, encoding="utf-8")
+
+
+def _create(root: Path) -> None:
+    folder = root / ".venv"
+    if folder.is_symlink():  # clearing would empty a folder that others may use
+        raise LocalError(f"{folder} is a link to something that is no working Python 3.11 virtualenv: remove the link.")
+    say("Creating .venv.")
+    _run([sys.executable, "-m", "venv", "--clear", str(folder)], root)
 
 
 def _stamp_text(root: Path) -> str:
-    """Where the virtualenv is (its scripts name that path) and which requirements are in it."""
+    """Where the virtualenv really is (its scripts name that path) and which requirements are in it."""
     files = sorted((root / "requirements").glob("*.txt"))
-    return "\n".join([str(root), *(f"{file.name} {sha256(file.read_bytes()).hexdigest()}" for file in files), ""])
+    place = (root / ".venv").resolve()
+    return "\n".join([str(place), *(f"{file.name} {sha256(file.read_bytes()).hexdigest()}" for file in files), ""])
 
 
 def _is_sound(root: Path) -> bool:

@@ -128,6 +128,19 @@ def test_the_virtualenv_is_filled_once_and_again_when_requirements_change(
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_a_linked_virtualenv_is_never_cleared(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    (shared / "bin").mkdir(parents=True)
+    (shared / "precious").touch()
+    (tmp_path / "clone" / "requirements").mkdir(parents=True)
+    (tmp_path / "clone" / ".venv").symlink_to(shared)
+
+    with pytest.raises(LocalError, match="is a link to something that is no working Python"):
+        virtualenv.prepare(tmp_path / "clone")
+
+    assert (shared / "precious").exists()
+
+
 def test_pip_keeps_addresses_and_loses_what_would_break_it() -> None:
     given = {"PIP_INDEX_URL": "https://index.example", "PIP_TARGET": "/x", "PIP_NO_DEPS": "1", "PYTHONPATH": "/y"}
 
