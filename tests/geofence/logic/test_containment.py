@@ -136,6 +136,12 @@ def test_a_fix_on_a_straight_edge_is_half_inside() -> None:
     assert judge_polygon(place(100, 0), 50.0, lay_polygon(SQUARE)).inside_share == pytest.approx(0.5, abs=1e-3)
 
 
+def test_a_vertex_written_twice_changes_nothing() -> None:
+    doubled = lay_polygon([SQUARE[0], *SQUARE])
+
+    assert judge_polygon(place(90, 10), 50.0, doubled) == judge_polygon(place(90, 10), 50.0, lay_polygon(SQUARE))
+
+
 def test_a_hole_is_outside() -> None:
     fence = lay_polygon(SQUARE, [(-50, -50), (50, -50), (50, 50), (-50, 50)])
 

@@ -103,6 +103,7 @@ def test_a_box_wraps_at_the_antimeridian_and_opens_at_a_pole() -> None:
     assert wrapped.west_deg > wrapped.east_deg
     assert wrapped.covers(Point(10, -179.999))
     assert not wrapped.covers(Point(10, 0))
+    assert not wrapped.covers(Point(11, 179.999))
     assert compute_bounding_box(Point(89.999, 5), 1_000) == BoundingBox(
         pytest.approx(89.99, abs=0.001), -180.0, 90.0, 180.0
     )
