@@ -138,7 +138,7 @@ def _prize_faults(campaign: Campaign, stores: Sequence[Store], now: datetime) ->
 
 
 def list_openings(campaign: Campaign, stores: Sequence[Store], since: datetime) -> list[Opening]:
-    """When at least one store is open in the campaign's hours, from an instant on. What cannot be read counts as shut."""
+    """When at least one store is open in the campaign's hours, from an instant on. Unreadable hours count as shut."""
     schedule = read_schedule(campaign)
     patterns = set()
     for store in stores:

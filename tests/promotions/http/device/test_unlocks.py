@@ -1,0 +1,157 @@
+"""The wallet: pages, one unlock, its QR; nobody else's."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from promotions.models import Campaign, Unlock
+from tests import factories
+from tests.conftest import DeviceClient
+from tests.contract.problems import assert_problem
+from tests.factories import NOW
+from tests.promotions.http.device.doors import ask
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def campaign() -> Campaign:
+    return factories.campaign()
+
+
+@pytest.fixture
+def bo_client(now: Any) -> DeviceClient:
+    """Another device."""
+    return DeviceClient(factories.device())
+
+
+def fill(client: DeviceClient, count: int, *, since: datetime = NOW) -> list[str]:
+    """Unlocks of the device, the last one first; three share an instant."""
+    store = factories.store()
+    unlocks = [
+        Unlock.objects.create(
+            campaign=factories.campaign(store),
+            device=client.device,
+            store=store,
+            outcome="lost",
+            level=1,
+            granted_at=since + timedelta(seconds=number // 3),
+        )
+        for number in range(count)
+    ]
+    unlocks.sort(key=lambda unlock: (unlock.granted_at, unlock.pk), reverse=True)
+    return [str(unlock.pk) for unlock in unlocks]
+
+
+def test_the_wallet_comes_in_pages_without_gaps_or_repeats(ada_client: DeviceClient) -> None:
+    expected = fill(ada_client, 7)
+
+    found, cursor, pages = [], "", 0
+    while cursor is not None:
+        page = ada_client.get("/v1/unlocks", {"limit": 2, **({"cursor": cursor} if cursor else {})}).json()
+        found += [unlock["unlock_id"] for unlock in page["unlocks"]]
+        cursor, pages = page["next"], pages + 1
+
+    assert found == expected
+    assert pages == 4
+
+
+def test_an_unlock_that_arrives_while_paging_shifts_nothing(ada_client: DeviceClient) -> None:
+    expected = fill(ada_client, 4)
+    first = ada_client.get("/v1/unlocks", {"limit": 2}).json()
+    fill(ada_client, 9, since=NOW + timedelta(minutes=1))
+
+    second = ada_client.get("/v1/unlocks", {"limit": 2, "cursor": first["next"]}).json()
+
+    assert [unlock["unlock_id"] for unlock in second["unlocks"]] == expected[2:4]
+
+
+def test_a_page_costs_the_same_queries_whatever_it_holds(
+    ada_client: DeviceClient, django_assert_num_queries: Any
+) -> None:
+    fill(ada_client, 20)
+
+    # The device, the unlocks; no coupon of these has redemptions to look for.
+    with django_assert_num_queries(2):
+        ada_client.get("/v1/unlocks")
+
+
+def test_a_cursor_of_another_device_is_refused(ada_client: DeviceClient, bo_client: DeviceClient) -> None:
+    fill(ada_client, 3)
+    cursor = ada_client.get("/v1/unlocks", {"limit": 1}).json()["next"]
+
+    assert_problem(bo_client.get("/v1/unlocks", {"cursor": cursor}), "invalid_input", pointers=["?cursor"])
+
+
+@pytest.mark.parametrize(
+    ("query", "pointers"),
+    [
+        ("cursor=nonsense", ["?cursor"]),
+        ("cursor=", ["?cursor"]),
+        ("cursor=%00", ["?cursor"]),
+        ("cursor=%ff%fe", ["?cursor"]),
+        ("cursor=" + "x" * 301, ["?cursor"]),
+        ("limit=0", ["?limit"]),
+        ("limit=101", ["?limit"]),
+        ("limit=1_0", ["?limit"]),
+        ("limit=9" + "9" * 400, ["?limit"]),
+        ("limit=ten&page=2", ["?limit", "?page"]),
+        ("limit=1&limit=2", ["?limit"]),
+    ],
+)
+def test_bad_parameters_are_named(ada_client: DeviceClient, query: str, pointers: list[str]) -> None:
+    assert_problem(ada_client.get(f"/v1/unlocks?{query}"), "invalid_input", pointers=pointers)
+
+
+def test_an_unlock_can_be_looked_at_again(ada_client: DeviceClient, campaign: Campaign) -> None:
+    granted = ask(ada_client, campaign).json()
+
+    assert ada_client.get(f"/v1/unlocks/{granted['unlock_id']}").json() == granted
+    assert ada_client.get("/v1/unlocks").json() == {"unlocks": [granted], "next": None}
+
+
+def test_the_qr_is_an_svg_without_anything_from_elsewhere(ada_client: DeviceClient, campaign: Campaign) -> None:
+    granted = ask(ada_client, campaign).json()
+
+    response = ada_client.get(granted["coupon"]["qr_path"])
+
+    assert (response.status_code, response["Content-Type"]) == (200, "image/svg+xml")
+    assert response.content.startswith(b"<?xml") and b"<svg" in response.content
+    assert b"href" not in response.content
+    assert response["Cache-Control"] == "private, no-store"
+
+
+def test_the_qr_says_the_token(ada_client: DeviceClient, campaign: Campaign) -> None:
+    import segno
+
+    granted = ask(ada_client, campaign).json()
+
+    path = segno.make_qr(granted["coupon"]["qr_token"], error="m").svg_inline(scale=8, border=4)
+
+    drawn = ada_client.get(granted["coupon"]["qr_path"]).content.decode()
+    assert path.split(' d="')[1].split('"')[0] in drawn
+
+
+@pytest.mark.parametrize("suffix", ["", "/qr.svg"])
+def test_the_unlock_of_another_device_is_not_found(
+    ada_client: DeviceClient, bo_client: DeviceClient, campaign: Campaign, suffix: str
+) -> None:
+    unlock_id = ask(ada_client, campaign).json()["unlock_id"]
+
+    assert_problem(bo_client.get(f"/v1/unlocks/{unlock_id}{suffix}"), "not_found")
+    assert_problem(bo_client.get(f"/v1/unlocks/{uuid.uuid4()}{suffix}"), "not_found")
+
+
+def test_a_play_without_luck_has_no_qr(ada_client: DeviceClient) -> None:
+    campaign = factories.campaign(kind="instant_win")
+    unlock_id = ask(ada_client, campaign).json()["unlock_id"]
+
+    assert_problem(ada_client.get(f"/v1/unlocks/{unlock_id}/qr.svg"), "not_found")
+
+
+def test_a_problem_is_told_in_json_even_where_an_image_was_wanted(ada_client: DeviceClient) -> None:
+    response = ada_client.get(f"/v1/unlocks/{uuid.uuid4()}/qr.svg", headers={"Accept": "image/svg+xml"})
+
+    assert_problem(response, "not_found")
