@@ -29,7 +29,7 @@ def staff_device(request: Request) -> StaffDevice:
     return cast(StaffDevice, request.auth)
 
 
-class StaffAuthenticationScheme(OpenApiAuthenticationExtension):
+class StaffAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """The security scheme in the OpenAPI description."""
 
     target_class = "promotions.http.staff.auth.StaffAuthentication"

@@ -5,11 +5,11 @@ No `Idempotency-Key` here: a kept answer would hold the access token in the clea
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from geofence.models import Store
+from promotions.http.schema import operation
 from promotions.http.serializers import read_body
 from promotions.http.staff.auth import StaffAuthentication, staff_device
 from promotions.http.staff.serializers import EnrolmentAnswer, EnrolmentRequest, StaffMe
@@ -20,12 +20,11 @@ from promotions.services.staff import enrol_device
 class EnrolmentsView(ApiView):
     """`/v1/staff/enrolments`"""
 
-    @extend_schema(
-        operation_id="enrol_staff_device",
-        tags=["staff"],
-        auth=[],
-        request=EnrolmentRequest,
-        responses={201: EnrolmentAnswer},
+    @operation(
+        summary="Enrol a staff device",
+        body=EnrolmentRequest,
+        answers={201: EnrolmentAnswer},
+        problems=("enrolment_invalid",),
     )
     def post(self, request: Request) -> Response:
         """Trade a one-time enrolment token for a staff device of its store."""
@@ -40,7 +39,7 @@ class StaffMeView(ApiView):
 
     authentication_classes = [StaffAuthentication]
 
-    @extend_schema(operation_id="get_staff_device", tags=["staff"], responses={200: StaffMe})
+    @operation(summary="The staff device itself", answers={200: StaffMe})
     def get(self, request: Request) -> Response:
         """The staff device that asks, and its store."""
         device = staff_device(request)

@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from promotions.http.idempotency import idempotent
 from promotions.http.pagination import Keyset, PageQuery
+from promotions.http.schema import operation
 from promotions.http.serializers import CountField, read_body
 from promotions.http.staff.auth import StaffAuthentication, staff_device
 from promotions.http.staff.serializers import (
@@ -23,6 +23,17 @@ from promotions.models import Redemption, StaffDevice
 from promotions.services.redemptions import Scan, Taken, redeem_coupon, void_redemption, voidable_until
 
 RECENT = 20
+REFUSALS = (
+    "code_malformed",
+    "nonce_mismatch",
+    "already_voided",
+    "rate_limited",
+    "code_unknown",
+    "already_redeemed",
+    "coupon_expired",
+    "not_yet_valid",
+    "wrong_store",
+)
 
 
 class RecentQuery(PageQuery):
@@ -37,11 +48,11 @@ class RedemptionsView(ApiView):
     authentication_classes = [StaffAuthentication]
     query_serializers = {"GET": RecentQuery}
 
-    @extend_schema(
-        operation_id="redeem_coupon",
-        tags=["staff"],
-        request=RedemptionRequest,
-        responses={201: RedemptionAnswer, 200: RedemptionAnswer},
+    @operation(
+        summary="Take a coupon",
+        body=RedemptionRequest,
+        answers={201: RedemptionAnswer, 200: RedemptionAnswer},
+        problems=REFUSALS,
     )
     def post(self, request: Request) -> Response:
         """Take a coupon. 201: hand the benefit over. 200: a repeat of that answer, or a dry run."""
@@ -60,12 +71,7 @@ class RedemptionsView(ApiView):
         body = _answer(device, taken, is_dry_run)
         return Response(RedemptionAnswer(body).data, status=200 if taken.is_replay or is_dry_run else 201)
 
-    @extend_schema(
-        operation_id="list_redemptions",
-        tags=["staff"],
-        parameters=[RecentQuery],
-        responses={200: RedemptionPage},
-    )
+    @operation(summary="The last redemptions", answers={200: RedemptionPage}, operation_id="staff_redemptions_list")
     def get(self, request: Request) -> Response:
         """The last redemptions of this staff device, newest first."""
         device = staff_device(request)
@@ -80,7 +86,12 @@ class VoidView(ApiView):
 
     authentication_classes = [StaffAuthentication]
 
-    @extend_schema(operation_id="void_redemption", tags=["staff"], request=VoidRequest, responses={201: VoidAnswer})
+    @operation(
+        summary="Take a redemption back",
+        body=VoidRequest,
+        answers={201: VoidAnswer},
+        problems=("forbidden", "already_voided", "void_too_late"),
+    )
     @idempotent
     def post(self, request: Request, redemption_id: UUID) -> Response:
         """Take a redemption back: the device that made it for 15 minutes, a manager's device for 7 days."""

@@ -13,7 +13,10 @@ class EnrolmentRequest(StrictSerializer):
     """The one-time token out of the enrolment QR."""
 
     token = TextField(max_length=200, trim_whitespace=False)
-    label = TextField(max_length=80, required=False, allow_blank=True, help_text="Empty: the label given in admin.")
+    # DRF's own attribute of this name is one of fields, not of serializers; declared fields leave the class anyway.
+    label = TextField(  # type: ignore[assignment]
+        max_length=80, required=False, allow_blank=True, help_text="Empty: the label given in admin."
+    )
 
 
 class StaffStore(serializers.Serializer[Any]):
@@ -36,7 +39,7 @@ class StaffMe(serializers.Serializer[Any]):
     """The staff device itself."""
 
     staff_device_id = serializers.UUIDField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     is_manager = serializers.BooleanField()
     enrolled_at = serializers.DateTimeField()
     store = StaffStore()
@@ -45,14 +48,14 @@ class StaffMe(serializers.Serializer[Any]):
 class RedemptionRequest(StrictSerializer):
     """One scan. `nonce` names it: send the same body again when no answer came."""
 
-    code = TextField(
-        max_length=MAX_TYPED_LENGTH, required=False, help_text="As typed, with or without dashes."
-    )
+    code = TextField(max_length=MAX_TYPED_LENGTH, required=False, help_text="As typed, with or without dashes.")
     token = TextField(max_length=64, required=False, trim_whitespace=False, help_text="As read from the QR.")
     nonce = IdField()
     scanned_at = InstantField(help_text="The staff device's clock.")
     amount = AmountField(required=False, help_text="What the customer pays, in the store's currency.")
-    source = serializers.ChoiceField(choices=Redemption.Source.choices, required=False)
+    source = serializers.ChoiceField(  # type: ignore[assignment]
+        choices=Redemption.Source.choices, required=False
+    )
     dry_run = FlagField(default=False, help_text="Only ask whether the benefit is due.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,252 @@
+// A phone to play with: it walks on the map, posts fixes, and shows what the public API answers. Nothing here is special.
+
+const STEP_MS = 500;
+const WALK_M = 8;
+const FIX_EVERY_STEPS = 2;
+const LOOK_EVERY_MS = 4000;
+const KEPT_AS = "doorstep.sandbox";
+const CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"];
+const CALLS_SHOWN = 30;
+
+const $ = (id) => document.getElementById(id);
+const stores = JSON.parse($("stores").textContent);
+const refusals = new Map();
+const coupons = new Map();
+
+let phone = null;
+let position = L.latLng(stores[0]?.latitude ?? 48.8566, stores[0]?.longitude ?? 2.3522);
+let target = null;
+let steps = 0;
+
+// The API
+
+async function call(method, path, body) {
+  const headers = { Accept: "application/json" };
+  if (phone) headers.Authorization = `Bearer ${phone.access_token}`;
+  if (body) headers["Content-Type"] = "application/json";
+  const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  const text = await response.text();
+  const answer = text.startsWith("{") ? JSON.parse(text) : {};
+  showCall(method, path, body, response.status, answer);
+  if (response.status === 401 && phone) await renewPhone();
+  return { status: response.status, body: answer };
+}
+
+function showCall(method, path, body, status, answer) {
+  const line = document.createElement("summary");
+  const mark = document.createElement("span");
+  mark.className = status < 400 ? "good" : "bad";
+  mark.textContent = `${status} `;
+  line.append(mark, `${method} ${path.split("?")[0]}${answer.code ? ` · ${answer.code}` : ""}`);
+  const detail = document.createElement("pre");
+  detail.textContent = [body, answer].filter(Boolean).map((part) => JSON.stringify(part, null, 1)).join("\n\n→ ");
+  const entry = document.createElement("details");
+  entry.append(line, detail);
+  const item = document.createElement("li");
+  item.append(entry);
+  $("calls").prepend(item);
+  while ($("calls").children.length > CALLS_SHOWN) $("calls").lastChild.remove();
+}
+
+async function renewPhone() {
+  phone = null;
+  refusals.clear();
+  coupons.forEach((coupon) => URL.revokeObjectURL(coupon.qr));
+  coupons.clear();
+  const address = { kind: "console", address: "sandbox" };
+  const body = { platform: "web", locale: navigator.language, consents: CONSENTS, push_address: address };
+  const answer = await call("POST", "/v1/devices", body);
+  if (answer.status !== 201) return;
+  phone = answer.body;
+  localStorage.setItem(KEPT_AS, JSON.stringify(phone));
+  await postFix();
+  await look();
+}
+
+function fixNow() {
+  return {
+    latitude: Number(position.lat.toFixed(7)),
+    longitude: Number(position.lng.toFixed(7)),
+    horizontal_accuracy_m: Number($("accuracy").value) || 0,
+    fix_time: new Date().toISOString(),
+    mock: $("mock").checked,
+  };
+}
+
+const postFix = () => call("POST", "/v1/fixes", { fixes: [fixNow()] });
+
+async function unlock(campaignId) {
+  const { status, body } = await call("POST", `/v1/offers/${campaignId}/unlock`, { fix: fixNow() });
+  if (status < 300) refusals.delete(campaignId);
+  else refusals.set(campaignId, tellRefusal(body));
+  await look();
+}
+
+function tellRefusal({ title, nearest_store: store }) {
+  return store?.distance_m ? `${title}: ${store.name} is ${store.distance_m} m away.` : `${title}.`;
+}
+
+// What the phone shows
+
+async function look() {
+  if (!phone) return;
+  const where = `latitude=${position.lat.toFixed(6)}&longitude=${position.lng.toFixed(6)}`;
+  const offers = await call("GET", `/v1/offers?${where}`);
+  if (offers.status === 200) await showOffers(offers.body.offers);
+  const held = await call("GET", "/v1/devices/me/export");
+  if (held.status === 200) showMessages(held.body.notifications.messages);
+}
+
+async function showOffers(offers) {
+  const granted = offers.filter((offer) => offer.outcome && offer.outcome !== "lost" && !coupons.has(offer.unlock_id));
+  await Promise.all(granted.map((offer) => loadCoupon(offer.unlock_id)));
+  $("no-offers").hidden = offers.length > 0;
+  $("offers").replaceChildren(...offers.map(offerCard));
+}
+
+async function loadCoupon(unlockId) {
+  const { status, body } = await call("GET", `/v1/unlocks/${unlockId}`);
+  if (status !== 200) return;
+  // An image element cannot send the token, so the QR is fetched and shown as a blob.
+  const image = await fetch(body.coupon.qr_path, { headers: { Authorization: `Bearer ${phone.access_token}` } });
+  coupons.set(unlockId, { code: body.coupon.code_display, qr: URL.createObjectURL(await image.blob()) });
+}
+
+function make(tag, text, className = "") {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  element.className = className;
+  return element;
+}
+
+function offerCard(offer) {
+  const store = offer.nearest_store;
+  const card = make("article", "", `offer ${offer.state}`);
+  card.append(make("strong", offer.title));
+  card.append(make("small", `${offer.brand} · ${store.name}, ${store.distance_m} m`));
+  card.append(make("small", tellWindow(offer.window)));
+  if (offer.state === "redeemed") card.append(make("small", "Redeemed. Enjoy."));
+  else if (offer.state === "unlocked") card.append(...showUnlocked(offer));
+  else card.append(...showLocked(offer));
+  return card;
+}
+
+function tellWindow({ current, next, timezone }) {
+  const format = { timeZone: timezone, weekday: "short", hour: "2-digit", minute: "2-digit" };
+  const tell = (instant) => new Date(instant).toLocaleString(undefined, format);
+  if (current) return `Open until ${tell(current.ends_at)}`;
+  return next ? `Opens ${tell(next.starts_at)}` : "Over";
+}
+
+function showLocked(offer) {
+  const button = make("button", offer.is_sold_out ? "Sold out" : "Unlock here");
+  button.type = "button";
+  button.disabled = offer.is_sold_out;
+  button.addEventListener("click", () => unlock(offer.campaign_id));
+  const refusal = refusals.get(offer.campaign_id);
+  return refusal ? [button, make("p", refusal, "refusal")] : [button];
+}
+
+function showUnlocked(offer) {
+  const coupon = coupons.get(offer.unlock_id);
+  if (!coupon) return [make("small", "Not won this time.")];
+  const image = make("img", "");
+  image.src = coupon.qr;
+  image.alt = `QR code of the coupon for ${offer.benefit}`;
+  return [image, make("p", coupon.code, "code")];
+}
+
+function showMessages(messages) {
+  $("no-messages").hidden = messages.length > 0;
+  const items = messages.reverse().map((message) => {
+    const item = make("li", "");
+    item.append(make("strong", message.title), make("div", message.body));
+    item.append(make("small", [message.state, message.reason].filter(Boolean).join(": ")));
+    return item;
+  });
+  $("messages").replaceChildren(...items);
+}
+
+// The map
+
+// A double-click is told apart from a click by hand, and must not zoom.
+const map = L.map("map", { attributionControl: false, zoomControl: false, doubleClickZoom: false });
+L.control.zoom({ position: "topleft" }).addTo(map);
+L.control.scale({ imperial: false, position: "topleft" }).addTo(map);
+
+function drawStores() {
+  for (const store of stores) {
+    for (const fence of store.fences) {
+      const isRing = fence.role === "approach";
+      const look = { color: isRing ? "#8a6d00" : "#0b6b3a", weight: 2, fillOpacity: isRing ? 0.04 : 0.14 };
+      if (isRing) look.dashArray = "6 6";
+      look.interactive = false;
+      const shape = fence.ring
+        ? L.polygon(fence.ring, look)
+        : L.circle([fence.latitude, fence.longitude], { ...look, radius: fence.radius_m });
+      shape.addTo(map);
+    }
+    const dot = { radius: 6, color: "#14342b", fillColor: "#7fd1a6", fillOpacity: 1, weight: 2, interactive: false };
+    L.circleMarker([store.latitude, store.longitude], dot)
+      .bindTooltip(store.name, { permanent: true, direction: "top", offset: [0, -6] })
+      .addTo(map);
+  }
+}
+
+const dot = { radius: 9, color: "#fff", weight: 3, fillColor: "#0b57d0", fillOpacity: 1, interactive: false };
+const marker = L.circleMarker(position, dot);
+const blur = L.circle(position, { radius: 10, stroke: false, fillColor: "#0b57d0", fillOpacity: 0.15, interactive: false });
+
+function showPosition() {
+  marker.setLatLng(position);
+  blur.setLatLng(position).setRadius(Number($("accuracy").value) || 0);
+  const away = (store) => position.distanceTo([store.latitude, store.longitude]);
+  const nearest = [...stores].sort((one, other) => away(one) - away(other))[0];
+  $("place").textContent = nearest ? `${Math.round(away(nearest))} m from ${nearest.name}` : "There is no store yet.";
+}
+
+function walk() {
+  if (!target) return;
+  const left_m = position.distanceTo(target);
+  const share = Math.min(1, WALK_M / Math.max(left_m, 0.001));
+  position = L.latLng(
+    position.lat + (target.lat - position.lat) * share,
+    position.lng + (target.lng - position.lng) * share,
+  );
+  if (share === 1) target = null;
+  showPosition();
+  steps += 1;
+  if (phone && (steps % FIX_EVERY_STEPS === 0 || target === null)) postFix();
+}
+
+map.on("click", (event) => {
+  target = event.latlng;
+});
+map.on("dblclick", async (event) => {
+  target = null;
+  position = event.latlng;
+  showPosition();
+  await postFix();
+  await look();
+});
+$("accuracy").addEventListener("input", showPosition);
+$("renew").addEventListener("click", renewPhone);
+
+async function start() {
+  const bounds = L.latLngBounds(stores.map((store) => [store.latitude, store.longitude]));
+  // Start a short walk away from the first store, so that its door is something to go to.
+  position = L.latLng(position.lat - 0.0022, position.lng - 0.0012);
+  map.setView(position, 16);
+  if (bounds.isValid()) map.fitBounds(bounds.extend(position).pad(0.3), { maxZoom: 16, paddingBottomRight: [380, 0] });
+  drawStores();
+  blur.addTo(map);
+  marker.addTo(map);
+  showPosition();
+  phone = JSON.parse(localStorage.getItem(KEPT_AS) ?? "null");
+  if (phone) await look();
+  else await renewPhone();
+  setInterval(walk, STEP_MS);
+  setInterval(() => document.hidden || look(), LOOK_EVERY_MS);
+}
+
+start();

@@ -1,0 +1,39 @@
+{% load static %}// The till's shell, so that the page opens without a connection. Calls of the API are never kept.
+const SHELL = "doorstep-till";
+const FILES = [
+  "{% url 'staff-page' %}",
+  "{% url 'staff-manifest' %}",
+  "{% static 'staff/till.css' %}",
+  "{% static 'staff/till.js' %}",
+  "{% static 'staff/answers.js' %}",
+  "{% static 'staff/api.js' %}",
+  "{% static 'staff/camera.js' %}",
+  "{% static 'staff/signals.js' %}",
+  "{% static 'staff/icon.svg' %}",
+];
+const PATHS = new Set(FILES.map((file) => new URL(file, location.origin).pathname));
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(caches.open(SHELL).then((cache) => cache.addAll(FILES)).then(() => self.skipWaiting()));
+});
+
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+
+self.addEventListener("fetch", (event) => {
+  const url = new URL(event.request.url);
+  const ours = event.request.method === "GET" && url.origin === location.origin && PATHS.has(url.pathname);
+  if (ours) event.respondWith(networkFirst(event.request));
+});
+
+async function networkFirst(request) {
+  const cache = await caches.open(SHELL);
+  try {
+    const response = await fetch(request);
+    if (response.ok) await cache.put(request, response.clone());
+    return response;
+  } catch (error) {
+    const kept = await cache.match(request, { ignoreSearch: true, ignoreVary: true });
+    if (kept) return kept;
+    throw error;
+  }
+}
