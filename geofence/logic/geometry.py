@@ -4,13 +4,14 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from typing import TypeGuard
 
 import numpy as np
 import shapely
 
+from geofence.errors import Fault as Fault
+from geofence.errors import FaultCode as FaultCode
 from geofence.logic.containment import LocalPolygon
 from geofence.logic.geodesy import FloatArray, Point, measure_distance_m
 
@@ -25,44 +26,6 @@ RINGS_MAX = 50
 GEOJSON_TEXT_MAX = 200_000
 # A fence further from its store than this, whose mirror image is near, had its coordinates swapped.
 SWAP_NEAR_M = 50_000.0
-
-
-class FaultCode(StrEnum):
-    """Stable codes of what is wrong with a fence."""
-
-    NOT_A_NUMBER = "not_a_number"
-    NOT_FINITE = "not_finite"
-    LATITUDE_OUT_OF_RANGE = "latitude_out_of_range"
-    LONGITUDE_OUT_OF_RANGE = "longitude_out_of_range"
-    COORDINATES_SWAPPED = "coordinates_swapped"
-    NULL_ISLAND = "null_island"
-    RADIUS_TOO_SMALL = "radius_too_small"
-    RADIUS_TOO_LARGE = "radius_too_large"
-    RADIUS_UNRELIABLE = "radius_unreliable"
-    NOT_JSON = "not_json"
-    TOO_LARGE = "geometry_too_large"
-    NOT_A_POLYGON = "not_a_polygon"
-    UNEXPECTED_MEMBER = "unexpected_member"
-    EMPTY = "empty_geometry"
-    TOO_MANY_RINGS = "too_many_rings"
-    TOO_MANY_VERTICES = "too_many_vertices"
-    RING_TOO_SHORT = "ring_too_short"
-    RING_NOT_CLOSED = "ring_not_closed"
-    NOT_TWO_DIMENSIONS = "not_two_dimensions"
-    CROSSES_ANTIMERIDIAN = "crosses_antimeridian"
-    NOT_VALID = "not_valid"
-    AREA_TOO_SMALL = "area_too_small"
-    AREA_TOO_LARGE = "area_too_large"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with a fence: where (a JSON pointer), which, and in words."""
-
-    pointer: str
-    code: FaultCode
-    detail: str
-    is_warning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
