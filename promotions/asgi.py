@@ -10,6 +10,8 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
+from promotions.checks import refuse_unsafe_start  # noqa: E402
 from promotions.http.device.lane import FixLane  # noqa: E402
 
+refuse_unsafe_start()
 application = FixLane(django_application)

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, setup_logging, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
 
@@ -22,3 +22,12 @@ app.conf.beat_schedule = {
 @setup_logging.connect
 def use_django_logging(**_kwargs: Any) -> None:
     """Keep Celery from installing its own handlers beside ours."""
+
+
+@worker_init.connect
+@beat_init.connect
+def check_deployment(**_kwargs: Any) -> None:
+    """Refuse to start with what would lose or leak data."""
+    from promotions.checks import refuse_unsafe_start
+
+    refuse_unsafe_start()

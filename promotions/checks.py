@@ -1,1 +1,112 @@
-"""Start-up checks: what a deployment must not run with."""
+"""Start-up checks: what a deployment must not run with, and what readiness looks at. One sentence each."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import redis
+from django.apps.config import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from promotions import stream
+
+logger = logging.getLogger(__name__)
+
+_SECRETS = ("SECRET_KEY", "DEVICE_TOKEN_SECRET", "CODE_SECRET")
+_DEVELOPMENT_PREFIX = "development-only-"
+_MIN_SECRET_CHARS = 32
+
+
+class Away(Exception):
+    """The part does not answer, so nothing can be said of it."""
+
+
+def find_secret_faults() -> Iterator[str]:
+    """Secrets that everybody knows, that are short, or that are the same; none in development."""
+    if settings.DEBUG:
+        return
+    values = {name: str(getattr(settings, name)) for name in _SECRETS}
+    for name, value in values.items():
+        if value.startswith(_DEVELOPMENT_PREFIX):
+            yield f"{name} is not set: give it (or {name}_FILE) a random value of {_MIN_SECRET_CHARS} characters or more."
+        elif len(value) < _MIN_SECRET_CHARS:
+            yield f"{name} is too short: at least {_MIN_SECRET_CHARS} characters."
+    if len(set(values.values())) < len(values):
+        yield f"{', '.join(_SECRETS)} must differ from each other."
+
+
+def find_redis_faults(client: "redis.Redis") -> list[str]:
+    """Settings of Redis with which acknowledged fixes could be lost. Errors: Away."""
+    try:
+        persistence: Any = client.info("persistence")
+        memory: Any = client.info("memory")
+    except redis.RedisError as error:
+        raise Away(f"Redis does not answer ({type(error).__name__}).") from error
+    faults = []
+    if not persistence.get("aof_enabled"):
+        faults.append("Redis runs without its append-only file and would lose fixes: set `appendonly yes`.")
+    if memory.get("maxmemory_policy") != "noeviction":
+        policy = memory.get("maxmemory_policy")
+        faults.append(f"Redis may throw fixes away when full (policy {policy}): set `maxmemory-policy noeviction`.")
+    return faults
+
+
+def find_migration_faults() -> list[str]:
+    """Migrations not yet applied. Errors: Away."""
+    try:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except (DatabaseError, InterfaceError) as error:
+        raise Away(f"PostgreSQL does not answer ({type(error).__name__}).") from error
+    if not plan:
+        return []
+    first = plan[0][0]
+    return [
+        f"The database is behind the code by {len(plan)} migration(s), first {first.app_label}.{first.name}: "
+        "run `manage.py migrate`."
+    ]
+
+
+def find_start_faults() -> list[str]:
+    """Everything for which a web process, worker or beat must not start.
+
+    A part that is away is none: it comes back, and redemption goes on without Redis meanwhile. Readiness tells it.
+    """
+    faults = list(find_secret_faults())
+    checks: list[Callable[[], Sequence[str]]] = [
+        lambda: find_redis_faults(stream.sync_client()),
+        find_migration_faults,
+    ]
+    for check in checks:
+        try:
+            faults += check()
+        except Away as away:
+            logger.warning("start_check_skipped", extra={"reason": str(away)})
+    return faults
+
+
+def refuse_unsafe_start() -> None:
+    """Leave the process with one sentence per fault; return when there is none."""
+    # A server may import us inside its event loop, where Django does not talk to the database: hence the thread.
+    with ThreadPoolExecutor(1) as pool:
+        faults = pool.submit(_find_and_disconnect).result()
+    if faults:
+        sys.exit("\n".join(f"Doorstep does not start: {fault}" for fault in faults))
+
+
+def _find_and_disconnect() -> list[str]:
+    try:
+        return find_start_faults()
+    finally:
+        connection.close()
+
+
+@register(Tags.security, deploy=True)
+def check_secrets(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    """`manage.py check --deploy`. Not at every command: `migrate` and `makemigrations` sign nothing."""
+    return [Error(fault, id="doorstep.E001") for fault in find_secret_faults()]

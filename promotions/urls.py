@@ -2,12 +2,28 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
+from promotions.http import docs, health, pages
+
+handler400 = "promotions.http.problems.bad_request"
 handler404 = "promotions.http.problems.not_found"
 handler500 = "promotions.http.problems.server_error"
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("healthz", health.HealthView.as_view(), name="healthz"),
+    path("readyz", health.ReadyView.as_view(), name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+    path("problems", docs.problems_page, name="problems"),
+    path("v1/openapi.yaml", docs.openapi_yaml, name="openapi"),
+    path("v1/docs/", docs.SwaggerView.as_view(), name="swagger"),
     path("v1/", include("promotions.http.device.urls")),
     path("v1/staff/", include("promotions.http.staff.urls")),
+    path("v1/", include("promotions.http.brand.urls")),
+    path("", pages.sandbox_page, name="sandbox-page"),
+    path("staff", RedirectView.as_view(pattern_name="staff-page")),
+    path("staff/", pages.staff_page, name="staff-page"),
+    path("staff/manifest.webmanifest", pages.staff_manifest, name="staff-manifest"),
+    path("staff/sw.js", pages.staff_worker, name="staff-worker"),
 ]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
@@ -182,6 +182,8 @@ _BY_EXCEPTION: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.AuthenticationFailed, "token_malformed"),
     (exceptions.PermissionDenied, "forbidden"),
     (PermissionDenied, "forbidden"),
+    (RequestDataTooBig, "body_too_large"),
+    (SuspiciousOperation, "invalid_input"),
     (exceptions.ParseError, "malformed_body"),
     # A lock or statement time-out, or PostgreSQL restarting: the same request will do later.
     (OperationalError, "busy"),
@@ -211,6 +213,11 @@ def _faults(detail: Any, pointer: str) -> list[Fault]:
             return [fault for index, item in enumerate(detail) for fault in _faults(item, f"{pointer}/{index}")]
         return [fault for item in detail for fault in _faults(item, pointer)]
     return [Fault(pointer=pointer or "/", code=getattr(detail, "code", "invalid") or "invalid", detail=str(detail))]
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400: an unknown host, too many parameters, an unreadable cookie."""
+    return render(request, DomainError("invalid_input", "The request cannot be read."))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

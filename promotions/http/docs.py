@@ -1,0 +1,49 @@
+"""The description of the API for people and programs: OpenAPI, Swagger UI, and the page every problem points at."""
+
+from functools import cache
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiYamlRenderer
+from drf_spectacular.views import SpectacularSwaggerView
+
+from promotions.http.problems import CATALOGUE
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document of this code."""
+    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return document
+
+
+def render_yaml() -> bytes:
+    """The document as it stands in docs/openapi.yaml."""
+    text: bytes = OpenApiYamlRenderer().render(describe(), renderer_context={})
+    return text
+
+
+@cache
+def _cached_yaml() -> bytes:
+    return render_yaml()
+
+
+@require_safe
+def openapi_yaml(request: HttpRequest) -> HttpResponse:
+    """`/v1/openapi.yaml`"""
+    return HttpResponse(_cached_yaml(), content_type="application/yaml")
+
+
+@require_safe
+def problems_page(request: HttpRequest) -> HttpResponse:
+    """`/problems`: what each code means; `type` of every problem is an anchor here."""
+    return render(request, "problems.html", {"catalogue": sorted(CATALOGUE.items())})
+
+
+class SwaggerView(SpectacularSwaggerView):
+    """`/v1/docs/`, with scripts and styles of our own origin."""
+
+    url_name = "openapi"
+    schema = None
