@@ -10,7 +10,7 @@ from promotions.services.campaigns import open_campaign
 from promotions.services.staff import create_enrolment
 from tests import factories
 from tests.stories.conftest import Web
-from tests.stories.waiting import eventually
+from tests.stories.waiting import eventually, let_fences_act
 
 CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"]
 # About one kilometre north of the store.
@@ -28,7 +28,7 @@ def make_campaign(store: Store, **given: Any) -> Campaign:
         opened_at=None,
         **given,
     )
-    return open_campaign(campaign=campaign, now=now)
+    return open_campaign(campaign_id=campaign.pk, now=now)
 
 
 def register(web: Web, **given: Any) -> dict[str, Any]:
@@ -52,6 +52,7 @@ def fix(store: Store, *, seconds_ago: float = 0, north_deg: float = 0.0) -> dict
 def test_a_message_a_refusal_an_unlock_and_a_coupon_at_the_till(web: Web) -> None:
     store = factories.store(latitude_deg=48.8531, longitude_deg=2.3691, name="Bastille")
     campaign = make_campaign(store)
+    let_fences_act()
     phone = register(web)
     token, device_id = phone["access_token"], phone["device_id"]
     unlock_path = f"/v1/offers/{campaign.uuid}/unlock"
@@ -90,7 +91,7 @@ def test_a_message_a_refusal_an_unlock_and_a_coupon_at_the_till(web: Web) -> Non
     offers = web.send(
         "GET", f"/v1/offers?latitude={store.latitude_deg}&longitude={store.longitude_deg}", token=token
     ).body["offers"]
-    assert [offer["state"] for offer in offers if offer["id"] == str(campaign.uuid)] == ["redeemed"]
+    assert [offer["state"] for offer in offers if offer["campaign_id"] == str(campaign.uuid)] == ["redeemed"]
 
 
 def test_withdrawn_consent_stops_fixes_within_seconds(web: Web) -> None:
@@ -116,6 +117,7 @@ def test_withdrawn_consent_stops_fixes_within_seconds(web: Web) -> None:
 def test_the_held_out_phone_hears_nothing_and_can_still_unlock(web: Web) -> None:
     store = factories.store(latitude_deg=48.8715, longitude_deg=2.3320, name="Opéra")
     campaign = make_campaign(store, holdout_percent=50)
+    let_fences_act()
     phones = [register(web) for _ in range(16)]
     for phone in phones:
         walk = [fix(store, seconds_ago=seconds) for seconds in (60, 30, 0)]

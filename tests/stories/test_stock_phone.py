@@ -13,7 +13,7 @@ from geofence.models import Store, Visit
 from tests import factories
 from tests.stories.conftest import Answer, Web
 from tests.stories.test_phone import register
-from tests.stories.waiting import eventually
+from tests.stories.waiting import eventually, let_fences_act
 
 # Four minutes, a fix every half minute.
 SECONDS_AGO = list(range(240, -1, -30))
@@ -146,6 +146,7 @@ def _flat(key: str, store: Store, seconds_ago: int) -> dict[str, Any]:
 )
 def test_a_stock_app_makes_a_visit(web: Web, send: Send, expected: bytes) -> None:
     store = factories.store(latitude_deg=48.8484, longitude_deg=2.3959, name="Nation")
+    let_fences_act()
     phone = register(web)
 
     answers = send(web, phone["ingest_key"], store)
@@ -161,4 +162,4 @@ def test_a_key_that_is_not_ours_is_refused(web: Web) -> None:
 
     answers = [*overland(web, "not-a-key", store), *osmand_array(web, "not-a-key", store)]
 
-    assert [answer.status for answer in answers] == [401, 400]
+    assert [answer.status for answer in answers] == [401, 401]

@@ -15,3 +15,8 @@ def eventually(look: Callable[[], T]) -> T:
     while not (seen := look()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return seen
+
+
+def let_fences_act() -> None:
+    """Wait as long as the product promises that an edit of fences takes to reach every worker."""
+    time.sleep(2.0)
