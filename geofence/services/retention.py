@@ -10,7 +10,7 @@ VISIT_DAYS = 30
 
 
 def drop_expired(*, now: datetime) -> None:
-    """Forget cells after a day, the rest after a month. The time of the last fix stays that long: it tells late fixes."""
+    """Forget cells after a day, the rest after a month: until then the time of the last fix tells late fixes."""
     LastFix.objects.filter(received_at__lt=now - timedelta(hours=CELL_HOURS), cell_latitude_deg__isnull=False).update(
         cell_latitude_deg=None, cell_longitude_deg=None
     )
