@@ -33,7 +33,7 @@ def find_secret_faults() -> Iterator[str]:
     values = {name: str(getattr(settings, name)) for name in _SECRETS}
     for name, value in values.items():
         if value.startswith(_DEVELOPMENT_PREFIX):
-            yield f"{name} is not set: give it (or {name}_FILE) a random value of {_MIN_SECRET_CHARS} characters or more."
+            yield f"{name} is not set: give it (or {name}_FILE) {_MIN_SECRET_CHARS} random characters or more."
         elif len(value) < _MIN_SECRET_CHARS:
             yield f"{name} is too short: at least {_MIN_SECRET_CHARS} characters."
     if len(set(values.values())) < len(values):

@@ -1,6 +1,6 @@
 """Who is asking: the device behind a Bearer access token. PostgreSQL has the last word on every credential."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -50,7 +50,12 @@ def require_consent(device: Device, purpose: Purpose) -> None:
         raise DomainError("consent_required", f"The device has not agreed to {purpose}.", purpose=str(purpose))
 
 
-class DeviceAuthenticationScheme(OpenApiAuthenticationExtension):
+def asking_device(request: Request) -> Device:
+    """The device behind a request that `DeviceAuthentication` let in."""
+    return cast(Device, request.user)
+
+
+class DeviceAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """The security scheme in the OpenAPI description."""
 
     target_class = "promotions.http.auth.DeviceAuthentication"

@@ -121,7 +121,8 @@ def unlock_offer(*, device: Device, campaign_uuid: UUID, fix: UnlockFix | None, 
 
 def find_unlock(*, device_id: UUID, campaign_id: int) -> Unlock | None:
     """The unlock with what an answer tells of it."""
-    return wallet(device_id).filter(campaign_id=campaign_id).first()
+    unlock: Unlock | None = wallet(device_id).filter(campaign_id=campaign_id).first()
+    return unlock
 
 
 def wallet(device_id: UUID) -> Any:
@@ -185,7 +186,7 @@ def _find_place(store_ids: Sequence[int], fix: UnlockFix | None) -> Place | None
         is_there = judgement.store_id is not None and judgement.inside_share > 0
         nearest_id = judgement.nearest.id if judgement.nearest else None
         store_id = judgement.store_id if is_there else nearest_id
-    store = Store.objects.filter(pk=store_id).first()
+    store = None if store_id is None else Store.objects.filter(pk=store_id).first()
     if store is None:
         return None
     distance_m = _distance_m(judgement, store.pk)

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from notifications.models import PushAddress
 from notifications.services import PushTarget
-from promotions.http.auth import DeviceAuthentication
+from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.idempotency import idempotent
 from promotions.http.schema import operation
 from promotions.http.serializers import StrictSerializer, TextField, read_body
@@ -154,14 +154,14 @@ class MyDeviceView(ApiView):
     @idempotent
     def patch(self, request: Request) -> Response:
         """Change what is given. Withdrawing `geo_match` ends every credential issued before."""
-        given = read_body(DeviceChangeRequest, request)
+        device, given = asking_device(request), read_body(DeviceChangeRequest, request)
         change = DeviceChange(
             app_id=given.get("app_id"),
             locale=given.get("locale"),
             consents=_read_consents(given) if "consents" in given else None,
-            push=_read_push(given.get("push_address"), given.get("app_id", request.user.app_id)),
+            push=_read_push(given.get("push_address"), given.get("app_id", device.app_id)),
         )
-        device, credentials = change_device(request.user.pk, change, now=self.now)
+        device, credentials = change_device(device.pk, change, now=self.now)
         body = {
             "device_id": device.pk,
             "platform": device.platform,
@@ -176,7 +176,7 @@ class MyDeviceView(ApiView):
     @operation(summary="Forget this device", answers={204: None})
     def delete(self, request: Request) -> Response:
         """Delete everything held about the device and end its credentials. Cannot be taken back."""
-        forget_device(request.user.pk, now=self.now)
+        forget_device(asking_device(request).pk, now=self.now)
         return Response(status=204)
 
 
@@ -188,7 +188,7 @@ class ExportView(ApiView):
     @operation(summary="Everything held about this device", answers={200: DeviceExport})
     def get(self, request: Request) -> Response:
         """Everything held about this device, in all parts of the product."""
-        return Response(export_device(request.user, now=self.now))
+        return Response(export_device(asking_device(request), now=self.now))
 
 
 def _read_consents(given: dict[str, Any]) -> ConsentGiven:

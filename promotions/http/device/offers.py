@@ -7,7 +7,7 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions.http.auth import DeviceAuthentication
+from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.schema import operation
 from promotions.http.serializers import CountField, NumberTextField, StrictSerializer
 from promotions.http.views import ApiView
@@ -102,7 +102,9 @@ class OffersView(ApiView):
         position = None
         if "latitude" in self.query:
             position = Position(self.query["latitude"], self.query["longitude"])
-        offers = list_offers(device_id=request.user.pk, position=position, limit=self.query["limit"], now=self.now)
+        offers = list_offers(
+            device_id=asking_device(request).pk, position=position, limit=self.query["limit"], now=self.now
+        )
         return Response({"offers": [_tell(offer) for offer in offers]})
 
 

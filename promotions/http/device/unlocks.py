@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from geofence.models import Store
 from promotions.errors import DomainError
-from promotions.http.auth import DeviceAuthentication
+from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.device.offers import tell_store
 from promotions.http.idempotency import idempotent
 from promotions.http.pagination import Keyset, PageQuery
@@ -144,7 +144,7 @@ class UnlockView(ApiView):
         given = read_body(UnlockRequest, request)
         try:
             unlock, is_new = unlock_offer(
-                device=request.user, campaign_uuid=campaign_id, fix=_read_fix(given.get("fix")), now=self.now
+                device=asking_device(request), campaign_uuid=campaign_id, fix=_read_fix(given.get("fix")), now=self.now
             )
         except UnlockRefused as refused:
             store = refused.nearest_store
@@ -162,8 +162,8 @@ class UnlocksView(ApiView):
     @operation(summary="The device's wallet", answers={200: UnlocksPage}, operation_id="unlocks_list")
     def get(self, request: Request) -> Response:
         """Everything the device has unlocked, newest first."""
-        keyset = Keyset(scope=f"unlocks:{request.user.pk}", instant_field="granted_at")
-        page, following = keyset.page(wallet(request.user.pk), self.query)
+        keyset = Keyset(scope=f"unlocks:{asking_device(request).pk}", instant_field="granted_at")
+        page, following = keyset.page(wallet(asking_device(request).pk), self.query)
         return Response({"unlocks": [tell_unlock(unlock) for unlock in page], "next": following})
 
 
@@ -209,7 +209,7 @@ class QrView(ApiView):
 
 
 def _find(request: Request, unlock_id: UUID) -> Unlock:
-    unlock: Unlock | None = wallet(request.user.pk).filter(pk=unlock_id).first()
+    unlock: Unlock | None = wallet(asking_device(request).pk).filter(pk=unlock_id).first()
     if unlock is None:
         raise DomainError("not_found")
     return unlock
