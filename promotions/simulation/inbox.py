@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ POLL_REAL_S = 0.05
 class Mail:
     """One message as the phone shows it."""
 
+    message_id: str
     device_id: str
     title: str
     body: str
@@ -22,11 +23,12 @@ class Mail:
 
 @dataclass(slots=True)
 class Inbox:
-    """Hands each new line of the file to `deliver`, once, in order."""
+    """Hands each new message to `deliver`, in order. One that comes again replaces itself, as on a real phone."""
 
     path: Path
     deliver: Callable[[Mail], None]
     _offset: int = 0
+    _seen: set[str] = field(default_factory=set)
 
     def skip_old(self) -> None:
         """Begin behind what earlier runs left in the file."""
@@ -47,8 +49,11 @@ class Inbox:
             raw = file.read()
         complete = raw[: raw.rfind(b"\n") + 1]
         self._offset += len(complete)
-        lines = complete.splitlines()
-        for line in lines:
+        before = len(self._seen)
+        for line in complete.splitlines():
             letter = json.loads(line)
-            self.deliver(Mail(letter["device_id"], letter["title"], letter["body"], letter["data"]))
-        return len(lines)
+            if letter["message_id"] not in self._seen:
+                self._seen.add(letter["message_id"])
+                names = ("message_id", "device_id", "title", "body", "data")
+                self.deliver(Mail(*(letter[name] for name in names)))
+        return len(self._seen) - before

@@ -1,0 +1,385 @@
+"""`demo`: a day of phones through the real product, faster than life, and what it came to."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from geofence.models import Geofence, LastFix, Store, Visit
+from notifications.models import Message
+from promotions import drain
+from promotions.errors import ConfigurationError
+from promotions.local.errors import InterruptedBySignal, LocalError
+from promotions.local.interrupts import Interrupts
+from promotions.local.stack import Stack
+from promotions.logic.lift import ArmCounts, wilson_interval
+from promotions.models import Campaign, DeadLetter, Unlock
+from promotions.services.demo_world import PlantedWorld, describe_world, plant_world
+from promotions.services.report import VERDICT_WINDOW, Funnel, campaign_funnel
+from promotions.services.staff import create_enrolment
+from promotions.simulation import outcome as outcomes
+from promotions.simulation.city import City, Ground, Plane, Shop
+from promotions.simulation.client import Wire
+from promotions.simulation.day import Cast, Moment, run_day
+from promotions.simulation.outcome import CampaignOutcome, Outcome, Share, Truth
+from promotions.simulation.phone import Phone, RegistrationFailed, is_measured
+from promotions.simulation.population import HOUR_S, Day, make_population
+from promotions.simulation.progress import Progress
+from promotions.simulation.tills import EnrolmentFailed
+from promotions.simulation.truth import Score, SeenVisit, doubtful, score_phone, stays, times_inside
+from promotions.simulation.warp import DayClock, next_weekday, start_day
+from promotions.simulation.world import Journal, World
+
+# The shown time at which the phones have to be under way; what comes before is for starting the services.
+READY_BY_S = 11.75 * HOUR_S
+DAY_END_S = 17.25 * HOUR_S
+# Real seconds from the clock's start to `READY_BY_S`.
+LEAD_S = 40.0
+DRAIN_TIMEOUT_S = 30.0
+DRAIN_POLL_S = 0.1
+# The share that gets no message: enough of a few hundred phones to have something to compare with.
+HOLDOUT_PERCENT = 30
+SOON = timedelta(minutes=30)
+# Stock phones tell whole seconds.
+WHOLE_SECOND = 1.0
+# Staff come in the morning, on the shown clock.
+TILL_LIFE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller asked for."""
+
+    phones: int
+    seed: int
+    rate: float
+    output: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The day and its clock, the rows it plays on, and the city they stand for."""
+
+    clock: DayClock
+    day: Day
+    planted: PlantedWorld
+    city: City
+    target_shops: tuple[int, ...]
+    enrolment_tokens: Mapping[int, str]
+
+    @property
+    def shown_on(self) -> date:
+        """The date on the shown clock."""
+        return self.clock.to_instant(READY_BY_S).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The day, played and worked to the last fix."""
+
+    stage: Stage
+    phones: Sequence[Phone]
+    journal: Journal
+    wire: Wire
+    faults: list[str]
+    now: datetime
+
+
+class Command(BaseCommand):
+    """Seeds, starts web, worker and beat, lives the day over HTTP, compares with the truth."""
+
+    help = "Replay a simulated day of phones through the real HTTP API and print the funnel (development only)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """How many, which, how fast."""
+        parser.add_argument("--phones", type=int, default=300)
+        parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument("--rate", type=float, default=200.0, help="shown seconds per real second")
+        parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "var" / "demo-report.json")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """The whole demo; exit code 1 when it failed its own checks, 128 + n when signal n ended it."""
+        wanted = Options(options["phones"], options["seed"], options["rate"], options["output"])
+        if wanted.phones < 1 or not 1 <= wanted.rate <= 1000:
+            raise CommandError("--phones must be 1 or more, --rate between 1 and 1000.")
+        if not settings.DATABASE_URL or not os.environ.get("REDIS_URL"):
+            raise CommandError("The demo needs DATABASE_URL and REDIS_URL; `make demo` starts both and sets them.")
+        started_s = time.monotonic()
+        try:
+            with Interrupts() as interrupts:
+                played = self._play(wanted, interrupts)
+        except InterruptedBySignal as interruption:
+            self.stderr.write("Stopped.")
+            sys.exit(128 + interruption.signum)
+        except (ConfigurationError, LocalError, RegistrationFailed, EnrolmentFailed) as error:
+            raise CommandError(str(error)) from error
+        result = _sum_up(played, wanted, real_s=time.monotonic() - started_s)
+        wanted.output.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(outcomes.as_json(result), indent=2, ensure_ascii=False)
+        wanted.output.write_text(text + "\n", encoding="utf-8")
+        self.stdout.write(f"\n{outcomes.as_table(result)}\nAll numbers are in {wanted.output}.")
+        if result.faults:
+            raise CommandError("The demo failed its own checks: " + "; ".join(result.faults) + ".")
+
+    def _play(self, options: Options, interrupts: Interrupts) -> Played:
+        """Set the stage, start the product, live the day, wait until it is worked; stop what was started."""
+        self.stdout.write("Preparing the database …")
+        call_command("migrate", verbosity=0)
+        interrupts.check()
+        zone = ZoneInfo(describe_world().timezone)
+        on = next_weekday(datetime.now(tz=zone).date())
+        clock = start_day(on=on, zone=zone, second_of_day=READY_BY_S, rate=options.rate, lead_s=LEAD_S)
+        stage = _set_stage(clock, Day(start_s=READY_BY_S - LEAD_S * options.rate, end_s=DAY_END_S))
+        stack = Stack(env=_environment(clock))
+        stack.env["NOTIFICATION_FILE"] = str(stack.folder / "messages.jsonl")
+        self.stdout.write("Starting web, worker and beat …")
+        try:
+            stack.start(while_waiting=interrupts.check)
+            if clock.second_of_day() > READY_BY_S:
+                raise CommandError(f"The services took more than {LEAD_S:.0f} s to start. Try a lower --rate.")
+            return self._live(options, stage, stack, interrupts)
+        finally:
+            stack.stop()
+
+    def _live(self, options: Options, stage: Stage, stack: Stack, interrupts: Interrupts) -> Played:
+        """Every phone lives its day; then the streams and the outbox run dry."""
+        journal = Journal()
+        wire = Wire(stack.base_url)
+        world = World(stage.city, stage.clock, stage.day, wire, journal, stage.target_shops, options.seed)
+        plans = make_population(
+            stage.city, seed=options.seed, phones=options.phones, day=stage.day, target_shops=stage.target_shops
+        )
+        cast = Cast(plans, dict(stage.enrolment_tokens), Path(stack.env["NOTIFICATION_FILE"]))
+        progress = Progress(sys.stdout, journal)
+        dead_before = DeadLetter.objects.count()
+        self.stdout.write(f"{options.phones} phones live {stage.shown_on:%A, %-d %B %Y} …")
+
+        def watch(moment: Moment) -> None:
+            interrupts.check()
+            stack.check()
+            progress.show(moment)
+
+        phones = asyncio.run(run_day(world, cast, watch))
+        progress.finish()
+        is_dry = _wait_until_dry(interrupts)
+        stack.check()
+        faults = [] if is_dry else [f"the streams or the outbox were not dry after {DRAIN_TIMEOUT_S:.0f} s"]
+        if DeadLetter.objects.count() > dead_before:
+            faults.append("some stream entries could not be worked")
+        return Played(stage, phones, journal, wire, faults, stage.clock.warp.now())
+
+
+def _environment(clock: DayClock) -> dict[str, str]:
+    """What web, worker and beat are told: our database and streams, the fast clock, messages into a file."""
+    return {
+        "LOG_LEVEL": "INFO",
+        **os.environ,
+        "DEBUG": "1",
+        "DATABASE_URL": settings.DATABASE_URL,
+        "REDIS_URL": settings.REDIS_URL,
+        "CLOCK_WARP": clock.warp.as_text(),
+        "NOTIFICATION_TRANSPORT": "file",
+    }
+
+
+def _set_stage(clock: DayClock, day: Day) -> Stage:
+    """Fresh campaigns at the demo's stores, one store left out, and a till in each."""
+    now = clock.warp.now()
+    # Campaigns of an earlier run have their own phones' numbers, and would compete for ours.
+    running = [Campaign.State.LIVE, Campaign.State.PAUSED]
+    Campaign.objects.filter(brand__name=describe_world().brand_name, state__in=running).update(
+        state=Campaign.State.ENDED
+    )
+    planted = plant_world(now=now)
+    outsider = planted.stores[-1]
+    for campaign in planted.campaigns:
+        campaign.stores.remove(outsider)
+        # Nobody has been assigned to an arm yet, so the share may still change.
+        campaign.holdout_percent = HOLDOUT_PERCENT
+        campaign.save(update_fields=["holdout_percent"])
+    return Stage(
+        clock=clock,
+        day=day,
+        planted=planted,
+        city=_build_city(planted.stores),
+        target_shops=tuple(range(len(planted.stores) - 1)),
+        enrolment_tokens={
+            index: create_enrolment(
+                store=store, label="Demo till", is_manager=False, user=None, now=now, life=TILL_LIFE
+            )
+            for index, store in enumerate(planted.stores)
+        },
+    )
+
+
+def _enrol(store: Store, now: datetime) -> str:
+    """The token that the store's staff will scan."""
+    return create_enrolment(store=store, label="Demo till", is_manager=False, user=None, now=now, life=TILL_LIFE)
+
+
+def _build_city(stores: Sequence[Store]) -> City:
+    """The stores and their fences as the database has them, on a plane around their middle."""
+    plane = Plane(
+        sum(store.latitude_deg for store in stores) / len(stores),
+        sum(store.longitude_deg for store in stores) / len(stores),
+    )
+    return City(plane, tuple(_build_shop(plane, store) for store in stores))
+
+
+def _build_shop(plane: Plane, store: Store) -> Shop:
+    fence = store.geofences.get(role=Geofence.Role.STORE)
+    centre = plane.to_point(fence.latitude_deg, fence.longitude_deg)
+    if fence.area is None:
+        ground = Ground(centre, radius_m=fence.radius_m)
+    else:
+        corners = fence.area.coords[0]
+        ground = Ground(centre, ring=tuple(plane.to_point(latitude, longitude) for longitude, latitude in corners))
+    return Shop(str(store.uuid), store.name, plane.to_point(store.latitude_deg, store.longitude_deg), ground)
+
+
+def _wait_until_dry(interrupts: Interrupts) -> bool:
+    """Whether every fix was worked and every message settled in time."""
+    deadline_s = time.monotonic() + DRAIN_TIMEOUT_S
+    waiting = [Message.State.PENDING, Message.State.LEASED]
+    while time.monotonic() < deadline_s:
+        interrupts.check()
+        if not list(drain.waiting_shards()) and not Message.objects.filter(state__in=waiting).exists():
+            return True
+        time.sleep(DRAIN_POLL_S)
+    return False
+
+
+def _sum_up(played: Played, options: Options, *, real_s: float) -> Outcome:
+    """The server's numbers beside the simulation's own."""
+    device_ids = {phone.credentials.device_id: phone for phone in played.phones if phone.credentials}
+    visits = list(Visit.objects.filter(device_id__in=device_ids, confirmed_at__isnull=False).select_related("store"))
+    truth = _compare(played, visits)
+    campaigns = [_read_campaign(campaign_funnel(each.pk, now=played.now)) for each in played.stage.planted.campaigns]
+    contest = next(
+        read
+        for read, row in zip(campaigns, played.stage.planted.campaigns, strict=True)
+        if row.kind == Campaign.Kind.INSTANT_WIN
+    )
+    journal = played.journal
+    faults = [
+        *played.faults,
+        *_find_faults(played, sent=sum(each.messages_sent for each in campaigns)),
+        *outcomes.find_truth_faults(truth),
+    ]
+    return Outcome(
+        phones=options.phones,
+        seed=options.seed,
+        rate=options.rate,
+        shown_on=f"{played.stage.shown_on:%A, %-d %B %Y}",
+        real_s=real_s,
+        fixes_accepted=journal.fixes_accepted,
+        fixes_rejected=journal.fixes_rejected,
+        visits=len(visits),
+        campaigns=campaigns,
+        contest=contest,
+        truth=truth,
+        unlocks_answered=journal.unlocks,
+        cheats_answered=journal.cheat_unlocks,
+        scans=journal.scans,
+        set_off=journal.set_off,
+        max_lag_s=journal.max_lag_s,
+        slowest_answer_s=played.wire.slowest_s,
+        faults=faults,
+    )
+
+
+def _compare(played: Played, visits: Sequence[Visit]) -> Truth:
+    """Every honest phone's stays against its confirmed visits."""
+    stage = played.stage
+    shops = {shop.store_id: index for index, shop in enumerate(stage.city.shops)}
+    seen: dict[str, list[SeenVisit]] = {}
+    for visit in visits:
+        left_at = visit.exited_at or visit.last_inside_at
+        seen.setdefault(str(visit.device_id), []).append(
+            SeenVisit(
+                shops[str(visit.store.uuid)],
+                stage.clock.to_second_of_day(visit.entered_at),
+                stage.clock.to_second_of_day(left_at),
+            )
+        )
+    everybody, quiet, cheats, unclear = Score(), Score(), 0, 0
+    for phone in played.phones:
+        theirs = seen.get(phone.credentials.device_id, []) if phone.credentials else []
+        if not is_measured(phone.plan):
+            cheats += len(theirs)
+            continue
+        inside = times_inside(stage.city, phone.itinerary, until_s=stage.day.end_s)
+        unclear += len(doubtful(inside))
+        score = score_phone(stays(inside), theirs)
+        everybody += score
+        if phone.plan.accuracy_m <= outcomes.QUIET_M:
+            quiet += score
+    return Truth(everybody, quiet, cheats, unclear)
+
+
+def _find_faults(played: Played, *, sent: int) -> list[str]:
+    """What must hold whatever people did: nothing acknowledged is missing, nothing was told that was not so."""
+    faults = [f"the service failed: {error}" for error in sorted(set(played.wire.server_errors))]
+    last_fixes = {
+        str(device_id): fix_time.timestamp()
+        for device_id, fix_time in LastFix.objects.values_list("device_id", "fix_time")
+    }
+    missing = [
+        phone.plan.number
+        for phone in played.phones
+        if is_measured(phone.plan)
+        and phone.credentials is not None
+        and phone.last_accepted_at_s is not None
+        and last_fixes.get(phone.credentials.device_id, 0.0) < phone.last_accepted_at_s - WHOLE_SECOND
+    ]
+    if missing:
+        faults.append(f"acknowledged fixes of {len(missing)} phones are missing")
+    if sent != played.journal.messages_received:
+        faults.append(f"{sent} messages were sent and {played.journal.messages_received} arrived")
+    granted = played.journal.unlocks["granted"] + played.journal.cheat_unlocks["granted"]
+    stored = Unlock.objects.filter(campaign__in=played.stage.planted.campaigns).count()
+    if granted != stored:
+        faults.append(f"{granted} unlocks were granted and {stored} are stored")
+    return faults
+
+
+def _read_campaign(funnel: Funnel) -> CampaignOutcome:
+    lift = funnel.lift
+    visits = next(each for each in funnel.visits if each.within == VERDICT_WINDOW)
+    incremental = None
+    if lift.incremental is not None and lift.incremental_interval is not None:
+        incremental = (lift.incremental, lift.incremental_interval.low, lift.incremental_interval.high)
+    soon = funnel.arrivals_within(SOON)
+    return CampaignOutcome(
+        name=funnel.campaign.name,
+        treated=funnel.opportunities["treated"],
+        control=funnel.opportunities["control"],
+        messages_sent=funnel.messages["accepted"],
+        messages_dropped=funnel.messages["expired"] + funnel.messages["suppressed"] + funnel.messages["failed"],
+        refusals=funnel.refusals,
+        refused_for=funnel.refused_for,
+        arrived_soon=Share(soon.arrived, soon.refused, soon.share.low, soon.share.high),
+        unlocks=funnel.unlocks,
+        redemptions=funnel.redemptions,
+        treated_visits=_share(visits.treated),
+        control_visits=_share(visits.control),
+        incremental=incremental,
+        verdict=lift.verdict.value,
+        reason=lift.reason.value,
+    )
+
+
+def _share(arm: ArmCounts) -> Share:
+    interval = wilson_interval(arm.conversions, arm.devices)
+    return Share(arm.conversions, arm.devices, interval.low, interval.high)
