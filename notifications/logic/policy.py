@@ -1,9 +1,8 @@
-"""Whether a message may go now, and when to try again. Quiet hours drop a message; they never hold it back."""
+"""Quiet hours, and when to try again. Quiet hours drop a message; they never hold it back."""
 
 import re
 from dataclasses import dataclass
 from datetime import datetime, time
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 # FCM asks for at least 10 s before a retry; Mozilla's autopush-rs uses 10 s and 3,600 s as its bounds.
@@ -21,49 +20,6 @@ class QuietHours:
 
     starts_at: time
     ends_at: time
-
-
-class Verdict(StrEnum):
-    """What becomes of an outbox row."""
-
-    SEND = "send"
-    EXPIRED = "expired"
-    SUPPRESSED = "suppressed"
-
-
-class SendReason(StrEnum):
-    """Why a row is not sent; the first that applies, in this order."""
-
-    EXPIRED = "expired"
-    WITHDRAWN = "withdrawn"
-    DEVICE_INACTIVE = "device_inactive"
-    CONSENT_WITHDRAWN = "consent_withdrawn"
-    UNREACHABLE = "unreachable"
-    QUIET_HOURS = "quiet_hours"
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxFacts:
-    """What the sender knows of a row when it is about to send it.
-
-    `is_withdrawn`: whoever wrote the row does not want it sent any more. `zone`: where quiet hours are read;
-    None for a message to which they do not apply.
-    """
-
-    expires_at: datetime
-    zone: ZoneInfo | None
-    is_withdrawn: bool = False
-    device_is_active: bool = True
-    has_consent: bool = True
-    is_reachable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class SendDecision:
-    """The verdict, and the reason when it is not to send."""
-
-    verdict: Verdict
-    reason: SendReason | None
 
 
 def parse_quiet_hours(text: str) -> QuietHours | None:
@@ -88,25 +44,6 @@ def is_quiet(quiet_hours: QuietHours | None, instant: datetime, zone: ZoneInfo) 
     if quiet_hours.starts_at <= quiet_hours.ends_at:
         return quiet_hours.starts_at <= wall < quiet_hours.ends_at
     return wall >= quiet_hours.starts_at or wall < quiet_hours.ends_at
-
-
-def judge_send(facts: OutboxFacts, quiet_hours: QuietHours | None, now: datetime) -> SendDecision:
-    """Whether a row may go at this moment. Too late comes first: it is true whatever else is."""
-    if now >= facts.expires_at:
-        return SendDecision(Verdict.EXPIRED, SendReason.EXPIRED)
-    reason = _suppression(facts, quiet_hours, now)
-    return SendDecision(Verdict.SUPPRESSED if reason else Verdict.SEND, reason)
-
-
-def _suppression(facts: OutboxFacts, quiet_hours: QuietHours | None, now: datetime) -> SendReason | None:
-    objections = (
-        (SendReason.WITHDRAWN, facts.is_withdrawn),
-        (SendReason.DEVICE_INACTIVE, not facts.device_is_active),
-        (SendReason.CONSENT_WITHDRAWN, not facts.has_consent),
-        (SendReason.UNREACHABLE, not facts.is_reachable),
-        (SendReason.QUIET_HOURS, facts.zone is not None and is_quiet(quiet_hours, now, facts.zone)),
-    )
-    return next((reason for reason, applies in objections if applies), None)
 
 
 def next_delay_s(attempts: int, jitter: float, retry_after_s: float | None = None) -> float | None:

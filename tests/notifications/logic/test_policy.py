@@ -1,7 +1,6 @@
-"""May a message go now, and when is the next try."""
+"""Quiet hours on the wall, and when the next try is."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,13 +11,8 @@ from notifications.logic.policy import (
     MAX_ATTEMPTS,
     RETRY_BASE_S,
     RETRY_CEILING_S,
-    OutboxFacts,
     QuietHours,
-    SendDecision,
-    SendReason,
-    Verdict,
     is_quiet,
-    judge_send,
     next_delay_s,
     parse_quiet_hours,
 )
@@ -28,7 +22,6 @@ NOON = datetime(2026, 9, 1, 10, 0, tzinfo=UTC)
 NIGHT = datetime(2026, 9, 1, 21, 0, tzinfo=UTC)
 NIGHTS = QuietHours(time(21, 30), time(8))
 SIESTA = QuietHours(time(13), time(15))
-FINE = OutboxFacts(NIGHT + timedelta(hours=1), PARIS)
 
 
 @pytest.mark.parametrize(
@@ -73,40 +66,6 @@ def test_empty_quiet_hours_are_none(text: str) -> None:
 def test_other_quiet_hours_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="quiet hours"):
         parse_quiet_hours(text)
-
-
-def test_a_row_without_objection_is_sent() -> None:
-    assert judge_send(OutboxFacts(NIGHT, PARIS), NIGHTS, NOON) == SendDecision(Verdict.SEND, None)
-
-
-@pytest.mark.parametrize(
-    ("facts", "reason"),
-    [
-        (replace(FINE, is_withdrawn=True), SendReason.WITHDRAWN),
-        (replace(FINE, device_is_active=False), SendReason.DEVICE_INACTIVE),
-        (replace(FINE, has_consent=False), SendReason.CONSENT_WITHDRAWN),
-        (replace(FINE, is_reachable=False), SendReason.UNREACHABLE),
-    ],
-)
-def test_each_objection_alone_suppresses(facts: OutboxFacts, reason: SendReason) -> None:
-    assert judge_send(facts, NIGHTS, NOON) == SendDecision(Verdict.SUPPRESSED, reason)
-
-
-def test_quiet_hours_drop_a_message_and_do_not_hold_it_back() -> None:
-    assert judge_send(FINE, NIGHTS, NIGHT) == SendDecision(Verdict.SUPPRESSED, SendReason.QUIET_HOURS)
-
-
-def test_a_message_without_a_zone_knows_no_quiet_hours() -> None:
-    facts = OutboxFacts(NIGHT + timedelta(hours=1), None)
-
-    assert judge_send(facts, NIGHTS, NIGHT).verdict is Verdict.SEND
-
-
-@pytest.mark.parametrize("past_s", [0, 1, 3600])
-def test_too_late_is_too_late_whatever_else_is_true(past_s: int) -> None:
-    facts = OutboxFacts(NOON - timedelta(seconds=past_s), PARIS, is_withdrawn=True, has_consent=False)
-
-    assert judge_send(facts, NIGHTS, NOON) == SendDecision(Verdict.EXPIRED, SendReason.EXPIRED)
 
 
 @pytest.mark.parametrize(("attempts", "delay_s"), [(0, 10), (1, 10), (2, 20), (3, 40), (8, 1280)])
