@@ -98,7 +98,7 @@ class OffersView(ApiView):
 
     @operation(summary="Offers near or for this device", answers={200: OffersAnswer})
     def get(self, request: Request) -> Response:
-        """Live campaigns near the position, and those already unlocked; the same in both arms of a holdout."""
+        """Live campaigns near the position, and those already unlocked; the same in both arms."""
         position = None
         if "latitude" in self.query:
             position = Position(self.query["latitude"], self.query["longitude"])
