@@ -1,11 +1,11 @@
 """Paul at the till, in a real browser on a small phone: enrol, scan, undo, in two languages, without a connection."""
 
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from promotions.http.staff.strings import ENGLISH, FRENCH
@@ -16,36 +16,26 @@ from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills
 from tests.promotions.http.staff.tills import Printed
+from tests.stories.browsing import open_browser, open_page
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
-)
-# What a page may not do quietly: break its own policy, or throw.
-WATCH = """
-window.breaches = [];
-document.addEventListener("securitypolicyviolation", (event) => breaches.push(event.violatedDirective));
-window.addEventListener("error", (event) => breaches.push(event.message));
-window.addEventListener("unhandledrejection", (event) => breaches.push(String(event.reason)));
-"""
 # A camera that sees one QR: the browser under test has no detector of its own.
 SEE_QR = """
 window.BarcodeDetector = class { async detect() { return window.qr ? [{ rawValue: window.qr }] : []; } };
 """
+WRONG_CODES = [
+    ("123", "A code has 11 characters, this one has 3."),
+    ("U0000000000", "No code has such a character at position 1."),
+    ("10000000000", ENGLISH["malformed_check"]),
+    ("00000000000", ENGLISH["code_unknown"]),
+]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with pytest.MonkeyPatch.context() as patch:
-        # Playwright keeps an event loop in this thread, which is no reason to fear the ORM here.
-        patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
-            yield chromium
-            chromium.close()
+    with open_browser() as chromium:
+        yield chromium
 
 
 @pytest.fixture
@@ -54,20 +44,17 @@ def coupon(now: datetime) -> Printed:
     return tills.coupon(factories.campaign(store))
 
 
-def open_page(browser: Browser, *, locale: str = "en-GB", scripts: str = "") -> Page:
-    context = browser.new_context(viewport={"width": 320, "height": 568}, locale=locale, has_touch=True)
-    context.add_init_script(WATCH + scripts)
-    page = context.new_page()
-    page.clock.set_fixed_time(NOW)
-    return page
-
-
 @pytest.fixture
 def phone(browser: Browser) -> Iterator[Page]:
-    page = open_page(browser)
-    yield page
-    assert page.evaluate("breaches") == []
-    page.context.close()
+    with open_till(browser) as page:
+        yield page
+
+
+@contextmanager
+def open_till(browser: Browser, *, locale: str = "en-GB", scripts: str = "") -> Iterator[Page]:
+    with open_page(browser, locale=locale, scripts=scripts) as page:
+        page.clock.set_fixed_time(NOW)
+        yield page
 
 
 def enrol(page: Page, live_server: LiveServer, coupon: Printed) -> None:
@@ -113,65 +100,47 @@ def test_a_code_is_redeemed_refused_the_second_time_and_undone(
     expect_answer(phone, "give", "GIVE", "1 free coffee")
 
 
-@pytest.mark.parametrize(
-    ("typed", "main"),
-    [
-        ("123", "A code has 11 characters, this one has 3."),
-        ("U0000000000", "No code has such a character at position 1."),
-        ("10000000000", ENGLISH["malformed_check"]),
-        ("00000000000", ENGLISH["code_unknown"]),
-    ],
-)
 def test_a_wrong_code_is_explained_and_stays_to_be_mended(
-    phone: Page, live_server: LiveServer, coupon: Printed, typed: str, main: str
+    phone: Page, live_server: LiveServer, coupon: Printed
 ) -> None:
     enrol(phone, live_server, coupon)
 
-    type_code(phone, typed)
-
-    expect_answer(phone, "no", "NO", main)
-    phone.locator("#answer-next").click()
-    expect(phone.locator("#code")).to_have_value(typed)
+    for typed, main in WRONG_CODES:
+        type_code(phone, typed)
+        expect_answer(phone, "no", "NO", main)
+        phone.locator("#answer-next").click()
+        expect(phone.locator("#code")).to_have_value(typed)
 
 
 def test_french_staff_read_french(browser: Browser, live_server: LiveServer, coupon: Printed) -> None:
-    page = open_page(browser, locale="fr-FR")
-    enrol(page, live_server, coupon)
-    expect(page.locator("html")).to_have_attribute("lang", "fr")
+    with open_till(browser, locale="fr-FR") as page:
+        enrol(page, live_server, coupon)
+        expect(page.locator("html")).to_have_attribute("lang", "fr")
 
-    type_code(page, coupon.code)
-    expect_answer(page, "give", FRENCH["give"], "1 free coffee")
-    page.locator("#answer-next").click()
-    type_code(page, coupon.code)
-    expect_answer(page, "used", FRENCH["used"], "Utilisé aujourd’hui 12:30, sur cette caisse")
+        type_code(page, coupon.code)
+        expect_answer(page, "give", FRENCH["give"], "1 free coffee")
+        page.locator("#answer-next").click()
+        type_code(page, coupon.code)
+        expect_answer(page, "used", FRENCH["used"], "Utilisé aujourd’hui 12:30, sur cette caisse")
 
-    page.locator("#answer-next").click()
-    page.get_by_role("button", name="English").click()
-    expect(page.get_by_role("button", name=ENGLISH["submit"])).to_be_visible()
-    assert page.evaluate("breaches") == []
+        page.locator("#answer-next").click()
+        page.get_by_role("button", name="English").click()
+        expect(page.get_by_role("button", name=ENGLISH["submit"])).to_be_visible()
 
 
 def test_the_camera_reads_a_qr_once(browser: Browser, live_server: LiveServer, coupon: Printed) -> None:
-    page = open_page(browser, scripts=SEE_QR)
-    enrol(page, live_server, coupon)
-    page.evaluate("token => { window.qr = token }", coupon.token)
+    with open_till(browser, scripts=SEE_QR) as page:
+        enrol(page, live_server, coupon)
+        page.evaluate("token => { window.qr = token }", coupon.token)
 
-    page.get_by_role("button", name=ENGLISH["camera_start"]).click()
-    expect_answer(page, "give", "GIVE", "1 free coffee")
-    page.locator("#answer-next").click()
-    # Still in view after the answer was closed: not a second scan.
-    page.wait_for_timeout(500)
+        page.get_by_role("button", name=ENGLISH["camera_start"]).click()
+        expect_answer(page, "give", "GIVE", "1 free coffee")
+        page.locator("#answer-next").click()
+        # Still in view after the answer was closed: not a second scan.
+        page.wait_for_timeout(500)
 
-    expect(page.locator("#answer")).to_be_hidden()
-    assert Redemption.objects.get().source == "camera"
-    assert page.evaluate("breaches") == []
-
-
-def test_without_a_detector_the_page_says_to_type(phone: Page, live_server: LiveServer, coupon: Printed) -> None:
-    enrol(phone, live_server, coupon)
-
-    expect(phone.locator("#camera-note")).to_have_text(ENGLISH["camera_missing"])
-    expect(phone.locator("#camera-button")).to_be_hidden()
+        expect(page.locator("#answer")).to_be_hidden()
+        assert Redemption.objects.get().source == "camera"
 
 
 def test_no_answer_is_told_apart_and_tried_again_with_the_same_nonce(
@@ -235,8 +204,13 @@ def test_a_used_enrolment_is_explained(phone: Page, live_server: LiveServer, now
     expect(phone.locator("#enrol-fault")).to_have_text(ENGLISH["enrol_refused"])
 
 
-def test_nothing_needs_sideways_scrolling_at_320_px(phone: Page, live_server: LiveServer, coupon: Printed) -> None:
+def test_without_a_camera_at_320_px_nothing_needs_sideways_scrolling(
+    phone: Page, live_server: LiveServer, coupon: Printed
+) -> None:
     enrol(phone, live_server, coupon)
+    # The browser under test has no detector: the page says so, and the code is typed.
+    expect(phone.locator("#camera-note")).to_have_text(ENGLISH["camera_missing"])
+    expect(phone.locator("#camera-button")).to_be_hidden()
     wide = "document.documentElement.scrollWidth"
     assert phone.evaluate(wide) == 320
 

@@ -2,6 +2,7 @@
 
 const STEP_MS = 500;
 const WALK_M = 8;
+const HOME_RANGE_M = 15_000;
 const FIX_EVERY_STEPS = 2;
 const LOOK_EVERY_MS = 4000;
 const KEPT_AS = "doorstep.sandbox";
@@ -132,7 +133,8 @@ function offerCard(offer) {
 }
 
 function tellWindow({ current, next, timezone }) {
-  const format = { timeZone: timezone, weekday: "short", hour: "2-digit", minute: "2-digit" };
+  const day = { weekday: "short", day: "numeric", month: "short" };
+  const format = { timeZone: timezone, ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   const tell = (instant) => new Date(instant).toLocaleString(undefined, format);
   if (current) return `Open until ${tell(current.ends_at)}`;
   return next ? `Opens ${tell(next.starts_at)}` : "Over";
@@ -176,6 +178,7 @@ L.control.scale({ imperial: false, position: "topleft" }).addTo(map);
 
 function drawStores() {
   for (const store of stores) {
+    $("go").append(new Option(store.name, store.id));
     for (const fence of store.fences) {
       const isRing = fence.role === "approach";
       const look = { color: isRing ? "#8a6d00" : "#0b6b3a", weight: 2, fillOpacity: isRing ? 0.04 : 0.14 };
@@ -219,21 +222,30 @@ function walk() {
   if (phone && (steps % FIX_EVERY_STEPS === 0 || target === null)) postFix();
 }
 
-map.on("click", (event) => {
-  target = event.latlng;
-});
-map.on("dblclick", async (event) => {
+async function jump(place) {
   target = null;
-  position = event.latlng;
+  position = place;
   showPosition();
   await postFix();
   await look();
+}
+
+map.on("click", (event) => {
+  target = event.latlng;
+});
+map.on("dblclick", (event) => jump(event.latlng));
+$("go").addEventListener("change", () => {
+  const store = stores.find((each) => each.id === $("go").value);
+  if (!store) return;
+  jump(L.latLng(store.latitude, store.longitude));
+  map.setView(position, 16);
 });
 $("accuracy").addEventListener("input", showPosition);
 $("renew").addEventListener("click", renewPhone);
 
 async function start() {
-  const bounds = L.latLngBounds(stores.map((store) => [store.latitude, store.longitude]));
+  const nearby = stores.filter((store) => position.distanceTo([store.latitude, store.longitude]) < HOME_RANGE_M);
+  const bounds = L.latLngBounds(nearby.map((store) => [store.latitude, store.longitude]));
   // Start a short walk away from the first store, so that its door is something to go to.
   position = L.latLng(position.lat - 0.0022, position.lng - 0.0012);
   map.setView(position, 16);

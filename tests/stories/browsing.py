@@ -1,0 +1,46 @@
+"""A real browser for the pages: small, offline from the world, and watched for what a page must not do."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
+)
+# Breaking its own policy, or throwing.
+WATCH = """
+window.breaches = [];
+document.addEventListener("securitypolicyviolation", (event) => breaches.push(event.violatedDirective));
+window.addEventListener("error", (event) => breaches.push(event.message));
+window.addEventListener("unhandledrejection", (event) => breaches.push(String(event.reason)));
+"""
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Chromium, for one module: its event loop stays in this thread, where `asyncio.run` would refuse to work."""
+    with pytest.MonkeyPatch.context() as patch:
+        # That loop is also no reason to fear the ORM here.
+        patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
+            yield chromium
+            chromium.close()
+
+
+@contextmanager
+def open_page(
+    browser: Browser, *, width: int = 320, height: int = 568, locale: str = "en-GB", scripts: str = ""
+) -> Iterator[Page]:
+    """A page of a browser that knows nothing yet; at the end it must not have broken a rule."""
+    context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, has_touch=True)
+    context.add_init_script(WATCH + scripts)
+    page = context.new_page()
+    yield page
+    assert page.evaluate("breaches") == []
+    context.close()

@@ -1,0 +1,58 @@
+"""A newcomer plays with the sandbox phone against the running product, and takes its coupon to the till page."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from promotions.models import Campaign, Redemption
+from promotions.services.campaigns import open_campaign
+from promotions.services.staff import create_enrolment
+from tests import factories
+from tests.stories.browsing import open_browser, open_page
+from tests.stories.conftest import Web
+from tests.stories.waiting import let_fences_act
+
+SLOW_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as chromium:
+        yield chromium
+
+
+def be_at(page: Page, store: str) -> None:
+    page.get_by_label("Be at").select_option(label=store)
+    expect(page.locator("#place")).to_have_text(f"0 m from {store}")
+
+
+def test_a_refusal_a_message_an_unlock_and_the_till(web: Web, browser: Browser) -> None:
+    now = datetime.now(tz=UTC)
+    store = factories.store(name="Nation", latitude_deg=48.8484, longitude_deg=2.3959)
+    today = {"starts_on": now.date() - timedelta(days=1), "ends_on": now.date() + timedelta(days=7)}
+    campaign = factories.campaign(store, state=Campaign.State.DRAFT, opened_at=None, **today)
+    open_campaign(campaign_id=campaign.pk, now=now)
+    token = create_enrolment(store=store, label="till", is_manager=False, user=None, now=now)
+    let_fences_act()
+
+    with open_page(browser, width=1280, height=800) as page:
+        page.goto(web.base_url)
+        be_at(page, "Nation")
+        page.mouse.dblclick(250, 80)
+        page.get_by_role("button", name="Unlock here").first.click()
+        expect(page.locator(".refusal")).to_contain_text("The phone is not at a participating store")
+
+        page.get_by_label("Be at").select_option(label="somewhere")
+        be_at(page, "Nation")
+        expect(page.locator("#messages")).to_contain_text("A coffee for you", timeout=SLOW_MS)
+        page.get_by_role("button", name="Unlock here").first.click()
+        expect(page.locator(".offer.unlocked img")).to_be_visible()
+        code = page.locator(".offer .code").inner_text()
+
+        page.goto(f"{web.base_url}/staff/#enrol={token}")
+        page.locator("#code").fill(code)
+        page.locator("#code").press("Enter")
+        expect(page.locator("#answer-main")).to_have_text("1 free coffee")
+    assert Redemption.objects.filter(coupon__campaign=campaign, is_live=True).count() == 1
