@@ -44,6 +44,8 @@ def at_store(instant: datetime | None, store: Store | None) -> str:
 class PartnerAdmin(ModelAdmin):
     """Who owns stores."""
 
+    # Said here too, since a grouped query forgets the model's own ordering.
+    ordering = ["name"]
     list_display = ["name", "stores_count"]
     search_fields = ["name"]
     readonly_fields = ["uuid"]
@@ -91,6 +93,8 @@ class StoreAdmin(ModelAdmin):
     """A store: where its door is, when it is open, and its fences."""
 
     form = StoreForm
+    # Said here too, since a grouped query forgets the model's own ordering.
+    ordering = ["name"]
     list_display = ["name", "partner", "address", "timezone", "fences_count", "is_active"]
     list_filter = ["is_active", "timezone"]
     search_fields = ["name", "address", "partner__name"]

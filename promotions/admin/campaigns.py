@@ -72,6 +72,8 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
 
     form = CampaignForm
     choose_visible: ClassVar[tuple[str, ...]] = ("stores",)
+    # Said here too, since a grouped query forgets the model's own ordering.
+    ordering = ["-starts_on", "name"]
     list_display = ["name", "brand", "kind", "state_label", "starts_on", "ends_on", "stores_count", "holdout_percent"]
     list_filter = ["state", "kind", ("brand", ScopedRelatedFilter)]
     list_select_related = ["brand"]

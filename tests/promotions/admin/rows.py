@@ -1,0 +1,284 @@
+"""Some rows of every model, and somebody logged in, for tests of the admin."""
+
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+from django.db.models import Model
+from django.test import Client
+
+from geofence.models import (
+    FenceSet,
+    Geofence,
+    GeofenceRevision,
+    LastFix,
+    Partner,
+    Presence,
+    Store,
+    Visit,
+)
+from notifications.models import Attempt, Message, PushAddress
+from promotions.models import (
+    Brand,
+    BrandToken,
+    Budget,
+    Campaign,
+    Consent,
+    Coupon,
+    DeadLetter,
+    Device,
+    IdempotencyRecord,
+    Membership,
+    Opportunity,
+    PrizeLot,
+    Redemption,
+    Refusal,
+    ShardCursor,
+    StaffDevice,
+    StaffEnrolment,
+    TimeWindow,
+    Unlock,
+    Void,
+    WinningMoment,
+)
+from promotions.services.tenancy import BRAND_ANALYST, BRAND_MANAGER, PARTNER_MANAGER, ensure_roles
+from tests import factories
+from tests.factories import NOW
+
+_numbers = count(1)
+
+
+def log_in(
+    *groups: str, brand: Brand | None = None, partner: Partner | None = None, is_operator: bool = False
+) -> Client:
+    """A client with the session of a new user."""
+    ensure_roles()
+    user = User.objects.create_user(f"user {next(_numbers)}", is_staff=True, is_superuser=is_operator)
+    user.groups.set(Group.objects.filter(name__in=groups))
+    if brand is not None:
+        Membership.objects.create(user=user, brand=brand)
+    if partner is not None:
+        Membership.objects.create(user=user, partner=partner)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def operator() -> Client:
+    """Sees and may everything."""
+    return log_in(is_operator=True)
+
+
+def brand_manager(brand: Brand) -> Client:
+    """Runs the campaigns of a brand."""
+    return log_in(BRAND_MANAGER, brand=brand)
+
+
+def brand_analyst(brand: Brand) -> Client:
+    """Looks at the campaigns of a brand."""
+    return log_in(BRAND_ANALYST, brand=brand)
+
+
+def partner_manager(partner: Partner) -> Client:
+    """Runs the stores of a partner."""
+    return log_in(PARTNER_MANAGER, partner=partner)
+
+
+def staff_device(store: Store, **given: Any) -> StaffDevice:
+    """A till."""
+    values = {"label": "Till", "token_digest": secrets.token_bytes(32), "enrolled_at": NOW, **given}
+    return StaffDevice.objects.create(store=store, **values)
+
+
+def unlock(campaign: Campaign, store: Store) -> Unlock:
+    """A granted offer of a new device."""
+    return Unlock.objects.create(
+        campaign=campaign, device=factories.device(), store=store, outcome="coupon", level=1, granted_at=NOW
+    )
+
+
+def coupon(campaign: Campaign, store: Store) -> Coupon:
+    """A coupon of a new device."""
+    return Coupon.objects.create(
+        unlock=unlock(campaign, store),
+        campaign=campaign,
+        code_digest=secrets.token_bytes(32),
+        token_digest=secrets.token_bytes(32),
+        benefit="1 free coffee",
+        store_ids=[store.pk],
+        valid_from=NOW,
+        valid_until=NOW + timedelta(days=1),
+    )
+
+
+def redemption(campaign: Campaign, store: Store) -> Redemption:
+    """A coupon taken at a till of its own."""
+    return Redemption.objects.create(
+        coupon=coupon(campaign, store),
+        staff_device=staff_device(store),
+        store=store,
+        nonce=uuid.uuid4(),
+        fingerprint=secrets.token_bytes(32),
+        source="camera",
+        scanned_at=NOW,
+        redeemed_at=NOW,
+    )
+
+
+def opportunity(campaign: Campaign, store: Store, arm: str = "treated") -> Opportunity:
+    """A device that passed every gate."""
+    return Opportunity.objects.create(
+        id=uuid.uuid4(),
+        campaign=campaign,
+        device_id=uuid.uuid4(),
+        store=store,
+        arm=arm,
+        fix_time=NOW,
+        planned_at=NOW,
+        local_on=NOW.date(),
+    )
+
+
+def refusal(campaign: Campaign, store: Store) -> Refusal:
+    """A device that asked from too far."""
+    return Refusal.objects.create(
+        stage="unlock",
+        reason="not_at_store",
+        campaign=campaign,
+        device_id=uuid.uuid4(),
+        store=store,
+        distance_bucket="250-1000",
+        refused_at=NOW,
+    )
+
+
+def message() -> Message:
+    """A message that waits."""
+    return Message.objects.create(
+        dedupe_key=uuid.uuid4().hex,
+        device_id=uuid.uuid4(),
+        title="A coffee for you",
+        body="At République",
+        created_at=NOW,
+        next_attempt_at=NOW,
+        expires_at=NOW + timedelta(minutes=20),
+    )
+
+
+def _digest() -> bytes:
+    return secrets.token_bytes(32)
+
+
+def _visit(store: Store) -> Visit:
+    return Visit.objects.create(
+        id=uuid.uuid4(),
+        device_id=uuid.uuid4(),
+        geofence=store.geofences.get(),
+        store=store,
+        geofence_version=1,
+        entered_at=NOW,
+        last_inside_at=NOW,
+    )
+
+
+def _moment(campaign: Campaign) -> WinningMoment:
+    lot = PrizeLot.objects.create(campaign=campaign, name="Sandwich", quantity=1)
+    return WinningMoment.objects.create(lot=lot, campaign=campaign, number=1, opens_at=NOW - timedelta(hours=1))
+
+
+def _attempt() -> Attempt:
+    return Attempt.objects.create(
+        message=message(), transport="console", started_at=NOW, finished_at=NOW, outcome="accepted"
+    )
+
+
+def _enrolment(store: Store) -> StaffEnrolment:
+    return StaffEnrolment.objects.create(
+        store=store, label="Till", token_digest=_digest(), created_at=NOW, expires_at=NOW + timedelta(minutes=10)
+    )
+
+
+def _void(campaign: Campaign, store: Store) -> Void:
+    taken = redemption(campaign, store)
+    return Void.objects.create(redemption=taken, staff_device=taken.staff_device, reason="mistake", voided_at=NOW)
+
+
+def _revision(store: Store) -> GeofenceRevision:
+    fence = store.geofences.get()
+    return GeofenceRevision.objects.create(
+        geofence=fence, version=1, shape=fence.shape, latitude_deg=1, longitude_deg=1, radius_m=100, changed_at=NOW
+    )
+
+
+def _membership() -> Membership:
+    user = User.objects.create_user(f"member {next(_numbers)}")
+    user.groups.add(Group.objects.get_or_create(name="Some role")[0])
+    return Membership.objects.create(user=user, brand=factories.brand())
+
+
+def _window(campaign: Campaign) -> TimeWindow:
+    return factories.lunch_window(campaign)
+
+
+# One new row of each model that an operator sees, with new rows of whatever it hangs on, so that nothing is shared.
+MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
+    Attempt: lambda campaign, store: _attempt(),
+    Brand: lambda campaign, store: campaign.brand,
+    BrandToken: lambda campaign, store: BrandToken.objects.create(
+        brand=campaign.brand, label="BI", token_digest=_digest(), created_at=NOW
+    ),
+    Budget: lambda campaign, store: Budget.objects.create(campaign=campaign, slot=0, cap=10),
+    Campaign: lambda campaign, store: campaign,
+    Consent: lambda campaign, store: Consent.objects.create(
+        device=factories.device(), purpose="geo_match", is_granted=True, recorded_at=NOW
+    ),
+    Coupon: lambda campaign, store: coupon(campaign, store),
+    DeadLetter: lambda campaign, store: DeadLetter.objects.create(
+        shard=1, entry_id=f"{next(_numbers)}-0", fields={"d": "c2VjcmV0"}, reason="ValueError", buried_at=NOW
+    ),
+    Device: lambda campaign, store: factories.device(),
+    Geofence: lambda campaign, store: store.geofences.get(),
+    GeofenceRevision: lambda campaign, store: _revision(store),
+    Group: lambda campaign, store: Group.objects.create(name=f"Role {next(_numbers)}"),
+    IdempotencyRecord: lambda campaign, store: IdempotencyRecord.objects.create(
+        scope="device", key=uuid.uuid4().hex, fingerprint=_digest(), created_at=NOW
+    ),
+    LastFix: lambda campaign, store: LastFix.objects.create(
+        device_id=uuid.uuid4(), fix_time=NOW, received_at=NOW, cell_latitude_deg=48.86, cell_longitude_deg=2.36
+    ),
+    Membership: lambda campaign, store: _membership(),
+    Message: lambda campaign, store: message(),
+    Opportunity: lambda campaign, store: opportunity(campaign, store),
+    Partner: lambda campaign, store: store.partner,
+    Presence: lambda campaign, store: Presence.objects.create(
+        device_id=uuid.uuid4(), geofence=store.geofences.get(), last_fix_at=NOW
+    ),
+    PrizeLot: lambda campaign, store: PrizeLot.objects.create(campaign=campaign, name="Sandwich", quantity=2),
+    PushAddress: lambda campaign, store: PushAddress.objects.create(
+        device_id=uuid.uuid4(), kind="console", address=uuid.uuid4().hex, registered_at=NOW
+    ),
+    Redemption: lambda campaign, store: redemption(campaign, store),
+    Refusal: lambda campaign, store: refusal(campaign, store),
+    ShardCursor: lambda campaign, store: ShardCursor.objects.create(shard=next(_numbers)),
+    StaffDevice: lambda campaign, store: staff_device(store),
+    StaffEnrolment: lambda campaign, store: _enrolment(store),
+    Store: lambda campaign, store: store,
+    TimeWindow: lambda campaign, store: _window(campaign),
+    Unlock: lambda campaign, store: unlock(campaign, store),
+    User: lambda campaign, store: _membership().user,
+    Visit: lambda campaign, store: _visit(store),
+    Void: lambda campaign, store: _void(campaign, store),
+    WinningMoment: lambda campaign, store: _moment(campaign),
+}
+# One row, made by a migration.
+SINGLE_ROW = {FenceSet}
+
+
+def make(model: type[Model]) -> Model:
+    """One new row, in a store and a campaign of its own."""
+    store = factories.store()
+    return MAKERS[model](factories.campaign(store), store)

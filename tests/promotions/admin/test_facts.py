@@ -1,0 +1,147 @@
+"""Facts are looked at and never edited; positions and secrets are not shown."""
+
+import uuid
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.urls import reverse
+
+from geofence.models import FenceSet, GeofenceRevision, LastFix, Presence, Visit
+from notifications.models import Attempt, Message, PushAddress
+from promotions.admin.base import FactAdmin
+from promotions.models import (
+    Consent,
+    Coupon,
+    DeadLetter,
+    Device,
+    IdempotencyRecord,
+    Opportunity,
+    Redemption,
+    Refusal,
+    ShardCursor,
+    Unlock,
+    Void,
+    WinningMoment,
+)
+from tests.factories import NOW
+from tests.promotions.admin import rows
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
+
+FACTS: list[type[Model]] = [
+    Attempt,
+    Consent,
+    Coupon,
+    DeadLetter,
+    Device,
+    GeofenceRevision,
+    IdempotencyRecord,
+    LastFix,
+    Message,
+    Opportunity,
+    Presence,
+    PushAddress,
+    Redemption,
+    Refusal,
+    ShardCursor,
+    Unlock,
+    Visit,
+    Void,
+    WinningMoment,
+]
+
+
+def address(model: type[Model], verb: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{verb}", args=args)
+
+
+@pytest.mark.parametrize("model", FACTS, ids=lambda model: model.__name__)
+def test_not_even_the_operator_can_add_change_or_delete_a_fact(model: type[Model]) -> None:
+    row, client = rows.make(model), rows.operator()
+
+    assert client.get(address(model, "add")).status_code == 403
+    assert client.post(address(model, "change", row.pk), {}).status_code == 403
+    assert client.post(address(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    assert model._default_manager.filter(pk=row.pk).exists()
+
+
+def test_the_fence_set_is_read_only() -> None:
+    assert rows.operator().post(address(FenceSet, "change", 1), {}).status_code == 403
+
+
+def test_a_person_s_cell_is_not_shown() -> None:
+    row, client = rows.make(LastFix), rows.operator()
+
+    page = client.get(address(LastFix, "change", row.pk)).content.decode()
+
+    assert "48.86" not in page
+    assert "48.86" not in client.get(address(LastFix, "changelist")).content.decode()
+
+
+def test_the_bytes_of_a_dead_letter_are_not_shown() -> None:
+    row = rows.make(DeadLetter)
+
+    assert "c2VjcmV0" not in rows.operator().get(address(DeadLetter, "change", row.pk)).content.decode()
+
+
+def test_a_push_address_is_not_shown() -> None:
+    row = rows.make(PushAddress)
+    assert isinstance(row, PushAddress)
+
+    assert row.address not in rows.operator().get(address(PushAddress, "change", row.pk)).content.decode()
+
+
+def test_a_coupon_page_shows_neither_code_nor_digest() -> None:
+    row = rows.make(Coupon)
+    assert isinstance(row, Coupon)
+
+    page = rows.operator().get(address(Coupon, "change", row.pk)).content.decode()
+
+    assert "code_digest" not in page
+    assert bytes(row.code_digest).hex() not in page
+
+
+def test_times_are_told_by_the_store_s_clock() -> None:
+    row = rows.make(Redemption)
+
+    page = rows.operator().get(address(Redemption, "change", row.pk)).content.decode()
+
+    assert "2026-09-22 12:30:00 Europe/Paris" in page
+
+
+def test_a_winning_moment_to_come_stays_sealed() -> None:
+    row = rows.make(WinningMoment)
+    WinningMoment.objects.filter(pk=row.pk).update(opens_at=NOW.replace(year=2027))
+
+    assert rows.operator().get(address(WinningMoment, "change", row.pk)).status_code == 302
+
+
+@pytest.mark.parametrize("model", [Visit, Opportunity, Coupon, Message], ids=lambda model: model.__name__)
+def test_a_uuid_finds_its_row(model: type[Model]) -> None:
+    row, _ = rows.make(model), rows.make(model)
+
+    answer = rows.operator().get(address(model, "changelist"), {"q": str(row.pk)})
+
+    assert [found.pk for found in answer.context_data["cl"].result_list] == [row.pk]  # type: ignore[attr-defined]
+
+
+SEARCHED = [model for model, page in admin.site._registry.items() if isinstance(page, FactAdmin)]
+
+
+@pytest.mark.parametrize("model", SEARCHED, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("words", ["no such thing", str(uuid.uuid4()), "'; --", "\N{SNOWMAN}"])
+def test_any_words_can_be_searched_for(model: type[Model], words: str) -> None:
+    rows.make(model)
+
+    answer = rows.operator().get(address(model, "changelist"), {"q": words})
+
+    assert answer.status_code == 200
+
+
+def test_words_find_by_text() -> None:
+    row = rows.make(Refusal)
+
+    answer = rows.operator().get(address(Refusal, "changelist"), {"q": "not_at"})
+
+    assert [found.pk for found in answer.context_data["cl"].result_list] == [row.pk]  # type: ignore[attr-defined]

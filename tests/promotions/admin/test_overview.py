@@ -1,0 +1,67 @@
+"""The first page: what runs, in counts that name nobody."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from promotions.models import Budget
+from tests import factories
+from tests.promotions.admin import rows
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
+
+
+def figures(client: Client) -> Any:
+    return client.get(reverse("admin:index")).context_data["campaign_rows"]  # type: ignore[attr-defined]
+
+
+def test_the_operator_reads_exact_counts() -> None:
+    store = factories.store()
+    campaign = factories.campaign(store)
+    for arm, count in (("treated", 3), ("control", 2)):
+        for _ in range(count):
+            rows.opportunity(campaign, store, arm)
+    rows.redemption(campaign, store)
+    rows.refusal(campaign, store)
+    Budget.objects.create(campaign=campaign, slot=0, cap=40, used=10)
+
+    (row,) = figures(rows.operator())
+
+    assert (row.treated, row.control, row.unlocks, row.refusals, row.redemptions) == ("3", "2", "1", "1", "1")
+    assert (row.used, row.cap, row.used_percent) == ("10", 40, 25)
+
+
+def test_a_brand_is_not_told_counts_below_ten() -> None:
+    store = factories.store()
+    campaign = factories.campaign(store)
+    for _ in range(12):
+        rows.opportunity(campaign, store)
+    rows.redemption(campaign, store)
+
+    (row,) = figures(rows.brand_manager(campaign.brand))
+
+    assert (row.treated, row.control, row.redemptions) == ("12", "0", "<10")
+
+
+def test_a_brand_sees_its_own_campaigns_only() -> None:
+    own, _ = factories.campaign(), factories.campaign()
+
+    assert [row.campaign for row in figures(rows.brand_manager(own.brand))] == [own]
+
+
+def test_drafts_and_ended_campaigns_are_not_among_the_running() -> None:
+    factories.campaign(state="draft", opened_at=None)
+    factories.campaign(state="ended")
+    paused = factories.campaign(state="paused")
+
+    assert [row.campaign for row in figures(rows.operator())] == [paused]
+
+
+def test_a_store_without_a_fence_is_pointed_out() -> None:
+    factories.store(radius_m=None)
+
+    page = rows.operator().get(reverse("admin:index")).content.decode()
+
+    assert "Stores without a fence" in page

@@ -1,0 +1,272 @@
+"""Who sees and changes what: the matrix of roles and rows, with rows of a stranger beside one's own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db.models import Model
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from geofence.models import Geofence, GeofenceRevision, LastFix, Partner, Presence, Store, Visit
+from notifications.models import Attempt, Message, PushAddress
+from promotions.models import (
+    Brand,
+    BrandToken,
+    Budget,
+    Campaign,
+    Consent,
+    Coupon,
+    DeadLetter,
+    Device,
+    IdempotencyRecord,
+    Membership,
+    Opportunity,
+    PrizeLot,
+    Redemption,
+    Refusal,
+    ShardCursor,
+    StaffDevice,
+    StaffEnrolment,
+    TimeWindow,
+    Unlock,
+    Void,
+    WinningMoment,
+)
+from tests import factories
+from tests.promotions.admin import rows
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
+
+# Rows about single devices, and the machinery: nobody's but the operator's.
+OPERATORS_ALONE: list[type[Model]] = [
+    Attempt,
+    Budget,
+    Consent,
+    Coupon,
+    DeadLetter,
+    Device,
+    IdempotencyRecord,
+    LastFix,
+    Membership,
+    Message,
+    Opportunity,
+    Presence,
+    PushAddress,
+    Refusal,
+    ShardCursor,
+    Unlock,
+    Visit,
+    WinningMoment,
+]
+# What each role sees of its own, and whether it may change it.
+BRAND_MANAGERS = {Brand: False, BrandToken: True, Campaign: True, TimeWindow: True, PrizeLot: True}
+BRAND_ANALYSTS = {Brand: False, Campaign: False, TimeWindow: False, PrizeLot: False}
+PARTNER_MANAGERS = {
+    Partner: False,
+    Store: True,
+    Geofence: True,
+    GeofenceRevision: False,
+    StaffDevice: True,
+    StaffEnrolment: False,
+    Redemption: False,
+    Void: False,
+}
+# A directory: a brand chooses stores from all there are.
+BRANDS_MAY_LOOK_AT_ALL: list[type[Model]] = [Partner, Store, Geofence]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Somebody logged in, a row of theirs and one of a stranger."""
+
+    client: Client
+    own: Model
+    foreign: Model
+
+
+def name(model: type[Model]) -> str:
+    return model._meta.model_name or ""
+
+
+def address(row: Model, verb: str = "change") -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{verb}", args=[row.pk])
+
+
+def list_address(model: type[Model]) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def listed(answer: HttpResponse) -> set[Any]:
+    return {row.pk for row in answer.context_data["cl"].result_list}  # type: ignore[attr-defined]
+
+
+def pair(model: type[Model]) -> tuple[Store, Campaign, Model, Model]:
+    """A store and a draft campaign with a row of the model, and another row with others."""
+    made = []
+    for _ in range(2):
+        store = factories.store()
+        campaign = factories.campaign(store, state="draft", opened_at=None)
+        made.append((store, campaign, rows.MAKERS[model](campaign, store)))
+    (store, campaign, own), (_, _, foreign) = made
+    return store, campaign, own, foreign
+
+
+def case(role: str, model: type[Model]) -> Case:
+    store, campaign, own, foreign = pair(model)
+    clients = {
+        "brand_manager": lambda: rows.brand_manager(campaign.brand),
+        "brand_analyst": lambda: rows.brand_analyst(campaign.brand),
+        "partner_manager": lambda: rows.partner_manager(store.partner),
+    }
+    return Case(clients[role](), own, foreign)
+
+
+MATRIX = [
+    (role, model, may_change)
+    for role, models in (
+        ("brand_manager", BRAND_MANAGERS),
+        ("brand_analyst", BRAND_ANALYSTS),
+        ("partner_manager", PARTNER_MANAGERS),
+    )
+    for model, may_change in models.items()
+]
+
+
+@pytest.mark.parametrize(("role", "model", "may_change"), MATRIX, ids=lambda value: getattr(value, "__name__", value))
+def test_a_role_sees_its_own_rows_and_a_foreign_id_does_not_exist(
+    role: str, model: type[Model], may_change: bool
+) -> None:
+    given = case(role, model)
+
+    mine = given.client.get(address(given.own))
+    foreign = given.client.get(address(given.foreign))
+
+    assert listed(given.client.get(list_address(model))) == {given.own.pk}
+    assert mine.status_code == 200
+    assert mine.context_data["has_change_permission"] is may_change  # type: ignore[attr-defined]
+    assert (foreign.status_code, foreign.url) == (302, "/admin/")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("role", "model", "may_change"), MATRIX, ids=lambda value: getattr(value, "__name__", value))
+def test_a_foreign_row_cannot_be_changed_or_deleted(role: str, model: type[Model], may_change: bool) -> None:
+    given = case(role, model)
+
+    changed = given.client.post(address(given.foreign), {"name": "taken over"})
+    deleted = given.client.post(address(given.foreign, "delete"), {"post": "yes"})
+
+    assert changed.status_code in {302, 403}
+    assert deleted.status_code in {302, 403}
+    assert model._default_manager.filter(pk=given.foreign.pk).exists()
+    if hasattr(given.foreign, "name"):
+        assert model._default_manager.get(pk=given.foreign.pk).name != "taken over"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("model", OPERATORS_ALONE, ids=name)
+@pytest.mark.parametrize("role", ["brand_manager", "brand_analyst", "partner_manager"])
+def test_rows_about_one_device_and_machinery_are_closed_to_business_users(role: str, model: type[Model]) -> None:
+    given = case(role, model)
+
+    assert given.client.get(list_address(model)).status_code == 403
+    assert given.client.get(address(given.own)).status_code in {302, 403}
+
+
+@pytest.mark.parametrize("model", [*OPERATORS_ALONE, *PARTNER_MANAGERS, *BRAND_MANAGERS], ids=name)
+def test_the_operator_sees_everything(model: type[Model]) -> None:
+    _, _, own, foreign = pair(model)
+
+    answer = rows.operator().get(list_address(model))
+
+    assert {own.pk, foreign.pk} <= listed(answer)
+
+
+@pytest.mark.parametrize("model", BRANDS_MAY_LOOK_AT_ALL, ids=name)
+def test_a_brand_looks_at_every_store_and_changes_none(model: type[Model]) -> None:
+    given = case("brand_manager", model)
+
+    answer = given.client.get(address(given.foreign))
+
+    assert {given.own.pk, given.foreign.pk} <= listed(given.client.get(list_address(model)))
+    assert answer.status_code == 200
+    assert answer.context_data["has_change_permission"] is False  # type: ignore[attr-defined]
+    assert given.client.post(address(given.foreign), {"name": "taken over"}).status_code == 403
+
+
+def test_a_partner_looks_at_campaigns_in_its_stores_and_changes_none() -> None:
+    given = case("partner_manager", Campaign)
+
+    answer = given.client.get(address(given.own))
+
+    assert listed(given.client.get(list_address(Campaign))) == {given.own.pk}
+    assert answer.context_data["has_change_permission"] is False  # type: ignore[attr-defined]
+    assert given.client.post(address(given.own), {"name": "taken over"}).status_code == 403
+    assert given.client.get(address(given.foreign)).status_code == 302
+
+
+def test_a_campaign_cannot_be_given_to_a_foreign_brand() -> None:
+    own, foreign = factories.brand(), factories.brand()
+    client = rows.brand_manager(own)
+
+    answer = client.get(reverse("admin:promotions_campaign_add"))
+
+    choices = answer.context_data["adminform"].form.fields["brand"].queryset  # type: ignore[attr-defined]
+    assert (own in choices, foreign in choices) == (True, False)
+
+
+def test_an_autocomplete_offers_only_what_may_be_seen() -> None:
+    own, foreign = factories.store(name="Own"), factories.store(name="Foreign")
+    asked = {"app_label": "promotions", "model_name": "staffenrolment", "field_name": "store"}
+
+    answer = rows.partner_manager(own.partner).get(reverse("admin:autocomplete"), asked)
+
+    offered = {int(result["id"]) for result in answer.json()["results"]}
+    assert offered == {own.pk}
+    assert foreign.pk not in offered
+
+
+def test_a_filter_names_no_foreign_partner() -> None:
+    store = factories.store(partner=factories.partner(name="Tartine"))
+    factories.store(partner=factories.partner(name="Stranger"))
+
+    page = rows.partner_manager(store.partner).get(list_address(Store)).content.decode()
+
+    assert "Tartine" in page
+    assert "Stranger" not in page
+
+
+def test_a_bulk_action_reaches_no_foreign_row() -> None:
+    given = case("partner_manager", StaffDevice)
+
+    given.client.post(
+        list_address(StaffDevice), {"action": "revoke", "_selected_action": [given.own.pk, given.foreign.pk]}
+    )
+
+    given.own.refresh_from_db()
+    given.foreign.refresh_from_db()
+    assert given.own.revoked_at is not None  # type: ignore[attr-defined]
+    assert given.foreign.revoked_at is None  # type: ignore[attr-defined]
+
+
+def test_a_user_without_membership_sees_nothing_of_anybody() -> None:
+    _, campaign, *_ = pair(Campaign)
+    client = rows.log_in("Brand manager", "Partner manager")
+
+    assert listed(client.get(list_address(Campaign))) == set()
+    assert listed(client.get(list_address(Store))) == set()
+    assert client.get(address(campaign)).status_code == 302
+
+
+def test_a_member_without_a_role_may_do_nothing() -> None:
+    store, campaign, *_ = pair(Campaign)
+    client = rows.log_in(brand=campaign.brand, partner=store.partner)
+
+    assert client.get(list_address(Campaign)).status_code == 403
+    assert client.get(list_address(Store)).status_code == 403
+
+
+def test_a_stranger_is_sent_to_the_login() -> None:
+    answer = Client().get(list_address(Campaign))
+
+    assert answer.status_code == 302
+    assert "/admin/login/" in answer.url  # type: ignore[attr-defined]
