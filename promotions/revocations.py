@@ -114,11 +114,13 @@ class RevocationFeed:
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._client = client
+        self._loop = asyncio.get_running_loop()
         # Oldest publication first: device → (not before, ms; block code; score).
         self._held: dict[int, tuple[int, BlockCode, float]] = {}
         self._last_score = 0.0
         self._heard_at_s = float("-inf")
         self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     async def start(self) -> None:
         """Load everything once, then follow. A Redis that is away is tried again by the follower."""
@@ -127,6 +129,8 @@ class RevocationFeed:
 
     async def close(self) -> None:
         """Stop following."""
+        # Before Python 3.12 `wait_for`, which the Redis client uses, may swallow a cancellation: the flag does not.
+        self._is_closing = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -134,7 +138,7 @@ class RevocationFeed:
     @property
     def is_fresh(self) -> bool:
         """Whether Redis was heard recently enough to judge a credential."""
-        return asyncio.get_running_loop().time() - self._heard_at_s <= STALE_AFTER_S
+        return self._loop.time() - self._heard_at_s <= STALE_AFTER_S
 
     def find_refusal(self, device_id: UUID, issued_at_ms: int) -> BlockCode:
         """The problem code for a credential of this device and age; empty when nothing speaks against it."""
@@ -147,7 +151,7 @@ class RevocationFeed:
         return "token_revoked" if issued_at_ms < tokens_not_before_ms else ""
 
     async def _follow(self) -> None:
-        while True:
+        while not self._is_closing:
             await asyncio.sleep(POLL_INTERVAL_S)
             await self._poll()
 
@@ -160,7 +164,7 @@ class RevocationFeed:
             # Redis being away is logged once per outage by the appender; here it only ages `is_fresh`.
             logger.debug("revocations_not_read", extra={"reason": type(error).__name__})
             return
-        self._heard_at_s = asyncio.get_running_loop().time()
+        self._heard_at_s = self._loop.time()
 
     async def _read_page(self) -> bool:
         pipe: Any = self._client.pipeline(transaction=True)

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -54,8 +53,7 @@ class RequestHead:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A response before it is sent."""
 
     status: int
@@ -90,22 +88,60 @@ def problem_answer(error: DomainError, *, instance: str, request_id: str, allow:
     return Answer(status, _encoder.encode(body), CONTENT_TYPE.encode(), headers)
 
 
-async def read_body(receive: Receive, head: RequestHead, max_bytes: int) -> bytes:
-    """The whole body. Errors: `body_too_large`, `malformed_body` when it trickles in, ClientGone."""
-    declared = head.content_length
-    if declared.isdigit() and (len(declared) > 9 or int(declared) > max_bytes):
-        raise _too_large(max_bytes)
-    try:
-        async with asyncio.timeout(BODY_WITHIN_S):
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            if message["type"] == "http.request" and not message.get("more_body"):
-                if len(body) > max_bytes:
-                    raise _too_large(max_bytes)
-                return body
-            return await _read_rest(receive, message, max_bytes)
-    except TimeoutError:
-        raise DomainError("malformed_body", f"The body was not complete after {BODY_WITHIN_S:.0f} seconds.") from None
+class BodyWatch:
+    """Ends the reading of bodies that trickle in. One look a second at all of them is cheaper than a timer for each."""
+
+    def __init__(self) -> None:
+        self._since_s: dict[asyncio.Task[Any], float] = {}
+        self._overdue: set[asyncio.Task[Any]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.create_task(self._watch(), name="body-watch")
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            oldest_s = self._loop.time() - BODY_WITHIN_S
+            for task, since_s in list(self._since_s.items()):
+                if since_s < oldest_s and task not in self._overdue:
+                    self._overdue.add(task)
+                    task.cancel()
+
+    async def close(self) -> None:
+        """Stop looking."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def read(self, receive: Receive, head: RequestHead, max_bytes: int) -> bytes:
+        """The whole body. Errors: `body_too_large`, `malformed_body` when it trickles in, ClientGone."""
+        declared = head.content_length
+        if declared.isdigit() and (len(declared) > 9 or int(declared) > max_bytes):
+            raise _too_large(max_bytes)
+        task = asyncio.current_task(self._loop)
+        if task is None:
+            raise RuntimeError("A body is read in a task.")
+        self._since_s[task] = self._loop.time()
+        try:
+            return await _read_all(receive, max_bytes)
+        except asyncio.CancelledError:
+            if task not in self._overdue:
+                raise
+            task.uncancel()
+            raise DomainError(
+                "malformed_body", f"The body was not complete after {BODY_WITHIN_S:.0f} seconds."
+            ) from None
+        finally:
+            del self._since_s[task]
+            self._overdue.discard(task)
+
+
+async def _read_all(receive: Receive, max_bytes: int) -> bytes:
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+        return body
+    return await _read_rest(receive, message, max_bytes)
 
 
 async def _read_rest(receive: Receive, message: Message, max_bytes: int) -> bytes:

@@ -8,15 +8,15 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import redis.asyncio
 from celery import current_app
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from geofence.logic.fixes import FIX_DTYPE
 from promotions import stream
+from promotions.http.device.pipe import AppendPipe, Reply
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class StreamAppender:
     def __init__(
         self, client: "redis.asyncio.Redis", *, wake: Callable[[int], None], max_pending_bytes: int = MAX_PENDING_BYTES
     ) -> None:
-        self._client = client
+        self._pipe = AppendPipe(client)
         self._wake = wake
         self._max_pending_bytes = max_pending_bytes
         self._loop = asyncio.get_running_loop()
@@ -92,6 +92,7 @@ class StreamAppender:
         self._arrived = asyncio.Event()
         self._is_down = False
         self._is_writing = False
+        self._is_closing = False
         self._task = asyncio.create_task(self._write_for_ever(), name="stream-appender")
         self._task.add_done_callback(self._note_end)
 
@@ -113,11 +114,14 @@ class StreamAppender:
         """Write what waits, then stop."""
         while (self._pending is not None or self._is_writing) and not self._task.done():
             await asyncio.sleep(0.01)
+        # Before Python 3.12 `wait_for`, with which the Redis client connects, may swallow a cancellation: hence the flag.
+        self._is_closing = True
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        await self._drop_connection()
 
     async def _write_for_ever(self) -> None:
-        while True:
+        while not self._is_closing:
             await self._arrived.wait()
             # Requests read in the same turn of the loop come along.
             await asyncio.sleep(0)
@@ -133,34 +137,34 @@ class StreamAppender:
                     self._is_writing = False
 
     async def _write(self, batch: _Batch) -> None:
-        waited_s = self._loop.time() - batch.since_s
+        deadline_s = max(self._loop.time() + _LEAST_WRITE_S, batch.since_s + ANSWER_WITHIN_S)
         try:
-            async with asyncio.timeout(max(_LEAST_WRITE_S, ANSWER_WITHIN_S - waited_s)):
+            # Two of them, since the one around the client library's connecting may be swallowed with its cancellation.
+            async with asyncio.timeout_at(deadline_s):
+                await self._pipe.connect()
+            async with asyncio.timeout_at(deadline_s):
                 replies = await self._send(batch)
         except (RedisError, OSError, TimeoutError) as error:
             self._note_outage(error)
             # Those who came meanwhile would wait just as long for nothing.
             self._fail_pending()
-            await self._drop_connections()
+            await self._drop_connection()
         else:
             self._settle(batch, replies)
 
-    async def _send(self, batch: _Batch) -> list[Any]:
-        pipe: Any = self._client.pipeline(transaction=False)
+    async def _send(self, batch: _Batch) -> list[Reply]:
+        commands: list[bytes] = []
         for shard, entries in batch.shards.items():
-            key = stream.stream_key(shard)
-            for entry in entries:
-                pipe.execute_command("XADD", key, "*", stream.ENTRY_FIELD, b"".join(entry.payloads))
-            pipe.execute_command("SET", stream.wake_key(shard), b"1", "NX", "PX", stream.WAKE_LIFE_MS)
-        replies: list[Any] = await pipe.execute(raise_on_error=False)
-        return replies
+            commands.extend(self._pipe.append_command(shard, b"".join(entry.payloads)) for entry in entries)
+            commands.append(self._pipe.wake_command(shard))
+        return await self._pipe.execute(commands)
 
-    def _settle(self, batch: _Batch, replies: list[Any]) -> None:
+    def _settle(self, batch: _Batch, replies: list[Reply]) -> None:
         at = iter(replies)
         for shard, entries in batch.shards.items():
             for entry in entries:
                 reply = next(at)
-                if isinstance(reply, Exception):
+                if isinstance(reply, ResponseError):
                     # Out of memory, read-only, loading: Redis said no to this entry.
                     self._note_outage(reply)
                     _fail(entry, StreamUnavailable())
@@ -169,7 +173,7 @@ class StreamAppender:
                     for request in entry.requests:
                         if not request.done():
                             request.set_result(None)
-            if next(at) is True:
+            if next(at) == b"OK":
                 self._wake(shard)
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
@@ -183,15 +187,15 @@ class StreamAppender:
             self._arrived.clear()
             batch.fail(StreamUnavailable())
 
-    async def _drop_connections(self) -> None:
+    async def _drop_connection(self) -> None:
         # A reply that comes late must never be read as the answer to the next write.
         try:
-            await self._client.connection_pool.disconnect(inuse_connections=True)
+            await self._pipe.drop()
         except (RedisError, OSError) as error:
             logger.debug("connection_not_closed", extra={"reason": type(error).__name__})
 
     def _note_outage(self, error: Exception) -> None:
-        # Once per outage. The error's text is not logged: Redis clients put the command into it.
+        # Once per outage, and never the error's text, which may repeat the command.
         if not self._is_down:
             self._is_down = True
             logger.error("fix_stream_unavailable", extra={"reason": type(error).__name__})

@@ -3,7 +3,6 @@
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from typing import Annotated
@@ -84,16 +83,14 @@ class FixesAccepted(msgspec.Struct):
     rejected: list[RejectedFix]
 
 
-@dataclass(frozen=True, slots=True)
-class FixLimits:
+class FixLimits(msgspec.Struct, frozen=True, gc=False):
     """How far a fix time may lie from the present."""
 
     max_age_ms: int
     max_future_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """What all fixes of one request share."""
 
     device_id: UUID
@@ -103,8 +100,7 @@ class Arrival:
     limits: FixLimits
 
 
-@dataclass(frozen=True, slots=True)
-class NormalisedFix:
+class NormalisedFix(msgspec.Struct, frozen=True, gc=False):
     """One position in our units, whichever format it came in. `accuracy_m` and `speed_mps` are NaN when unknown."""
 
     latitude_deg: float
@@ -116,8 +112,7 @@ class NormalisedFix:
     fix_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PackedFixes:
+class PackedFixes(msgspec.Struct, frozen=True, gc=False):
     """The records of the fixes taken, and why the others were not."""
 
     payload: bytes

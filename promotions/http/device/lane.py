@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import msgspec
 import redis.asyncio
 from django.conf import settings
 from prometheus_client import Counter
@@ -22,13 +23,13 @@ from promotions.errors import DomainError, Fault, InvalidInput
 from promotions.http.device.answers import (
     Answer,
     Application,
+    BodyWatch,
     ClientGone,
     Receive,
     RequestHead,
     Scope,
     Send,
     problem_answer,
-    read_body,
     send_answer,
 )
 from promotions.http.device.appender import (
@@ -81,11 +82,11 @@ class Running:
     appender: StreamAppender
     revocations: RevocationFeed
     wakes: WakePublisher
+    bodies: BodyWatch
     limits: FixLimits
 
 
-@dataclass(frozen=True, slots=True)
-class LaneRequest:
+class LaneRequest(msgspec.Struct, frozen=True, gc=False):
     """One request, body not yet read."""
 
     scope: Scope
@@ -153,6 +154,7 @@ class FixLane:
             return
         await running.appender.close()
         await running.revocations.close()
+        await running.bodies.close()
         await asyncio.to_thread(running.wakes.close)
         await running.client.aclose()
 
@@ -179,7 +181,7 @@ class FixLane:
         if GEO_MATCH not in claims.consents:
             raise DomainError("consent_required")
         _require_json(request)
-        fixes = decode_fixes(await read_body(request.receive, request.head, MAX_FIXES_BODY_BYTES))
+        fixes = decode_fixes(await running.bodies.read(request.receive, request.head, MAX_FIXES_BODY_BYTES))
         packed = pack_posted(fixes, _arrival(request, running, claims, FixSource.API))
         await _append(running, claims, packed, FixSource.API)
         return Answer(202, encode_accepted(packed))
@@ -198,7 +200,7 @@ class FixLane:
         """A dialect whose credential stands in a header."""
         claims = tokens.verify_ingest_key(_read_key(request.head.authorization))
         _require_live(claims, request, running)
-        body = await read_body(request.receive, request.head, MAX_INGEST_BODY_BYTES)
+        body = await running.bodies.read(request.receive, request.head, MAX_INGEST_BODY_BYTES)
         try:
             parsed = parse(body)
         except Unreadable:
@@ -217,7 +219,7 @@ class FixLane:
                 _require_live(claims, request, running)
             body = b""
             if request.scope["method"] == "POST":
-                body = await read_body(request.receive, head, MAX_INGEST_BODY_BYTES)
+                body = await running.bodies.read(request.receive, head, MAX_INGEST_BODY_BYTES)
             content_type = head.content_type.decode("latin-1").lower()
             message = parse_osmand(key=key, query=query, content_type=content_type, body=body)
         except Unreadable:
@@ -270,6 +272,7 @@ async def _run(loop: asyncio.AbstractEventLoop, publish_wake: Callable[[int], No
         appender=StreamAppender(client, wake=wakes.wake),
         revocations=revocations,
         wakes=wakes,
+        bodies=BodyWatch(),
         limits=FixLimits(max_age_ms=settings.FIX_MAX_AGE_S * 1000, max_future_ms=settings.FIX_MAX_FUTURE_S * 1000),
     )
 

@@ -35,6 +35,19 @@ class Response:
         return json.loads(self.body)
 
 
+class NoAnswer(Exception):
+    """The lane said nothing, as to a client that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a body reaches the lane: in how many pieces, how slowly, and whether the last one never comes."""
+
+    chunks: int = 1
+    pause_s: float = 0.0
+    hangs_up: bool = False
+
+
 class LaneDriver:
     """A started lane and a loop to run it; requests are made one after the other or together."""
 
@@ -86,7 +99,7 @@ class LaneDriver:
         return self.run(self.request("POST", path, body, headers=headers))
 
     async def request(
-        self, method: str, path: str, body: Any = b"", *, headers: Mapping[str, str] | None = None, chunks: int = 1
+        self, method: str, path: str, body: Any = b"", *, headers: Mapping[str, str] | None = None, pace: Pace = Pace()
     ) -> Response:
         """One request through the ASGI interface; every answer is held against the OpenAPI description."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -99,20 +112,25 @@ class LaneDriver:
             "query_string": query.encode(),
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()],
         }
-        size = -(-len(raw) // chunks) or 1
+        size = -(-len(raw) // pace.chunks) or 1
         parts = [raw[at : at + size] for at in range(0, len(raw), size)] or [b""]
         events = [
             {"type": "http.request", "body": part, "more_body": at < len(parts) - 1} for at, part in enumerate(parts)
         ]
+        if pace.hangs_up:
+            events.pop()
         sent: list[Any] = []
 
         async def receive() -> Any:
+            await asyncio.sleep(pace.pause_s)
             return events.pop(0) if events else {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
             sent.append(message)
 
         await self.lane(scope, receive, send)
+        if not sent:
+            raise NoAnswer
         response = Response(
             status=sent[0]["status"],
             headers={name.decode(): value.decode() for name, value in sent[0]["headers"]},

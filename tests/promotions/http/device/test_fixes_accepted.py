@@ -9,7 +9,7 @@ import pytest
 from geofence.logic.fixes import FixFlag, FixSource, split_device_id
 from promotions import clock, stream
 from promotions.http.device.lane import FixLane
-from tests.promotions.http.device.lanes import LaneDriver, assert_problem, fix
+from tests.promotions.http.device.lanes import LaneDriver, Pace, assert_problem, fix
 
 
 def test_a_fix_is_in_the_stream_when_202_is_answered(lane: LaneDriver) -> None:
@@ -126,7 +126,7 @@ def test_a_hundred_fixes_are_taken_and_a_hundred_and_one_are_not(lane: LaneDrive
 def test_a_body_in_pieces_is_put_together(lane: LaneDriver) -> None:
     headers = {"authorization": f"Bearer {lane.token()}"}
 
-    response = lane.run(lane.request("POST", "/v1/fixes", {"fixes": [fix()]}, headers=headers, chunks=7))
+    response = lane.run(lane.request("POST", "/v1/fixes", {"fixes": [fix()]}, headers=headers, pace=Pace(chunks=7)))
 
     assert response.json()["accepted"] == 1
 

@@ -164,6 +164,19 @@ def test_after_a_thaw_no_reply_is_taken_for_another(private_lane: LaneDriver, pr
     assert private_lane.stored().size in {4, 5}
 
 
+def test_a_connection_redis_closed_while_idle_is_replaced_unnoticed(
+    private_lane: LaneDriver, private_redis: PrivateRedis
+) -> None:
+    _timed(private_lane)
+    with redis.Redis.from_url(private_redis.url) as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    private_lane.run(asyncio.sleep(0.05))
+
+    responses, _took_s = _timed(private_lane, 2)
+
+    assert [response.status for response in responses] == [202, 202]
+
+
 def test_a_full_redis_refuses_and_nothing_is_lost(private_lane: LaneDriver, private_redis: PrivateRedis) -> None:
     with redis.Redis.from_url(private_redis.url) as client:
         client.config_set("maxmemory-policy", "noeviction")

@@ -10,8 +10,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from promotions import clock
+from promotions.http.device import answers
 from promotions.tokens import issue_access_token
-from tests.promotions.http.device.lanes import LaneDriver, assert_problem, fix
+from tests.promotions.http.device.lanes import LaneDriver, NoAnswer, Pace, assert_problem, fix
 
 _PLAIN = '{"latitude":48.8,"longitude":2.3,"fix_time":"2026-09-21T14:13:20Z"%s}'
 
@@ -122,9 +123,33 @@ def test_a_body_over_64_kib_is_refused(lane: LaneDriver, chunks: int, declared: 
     if declared:
         headers["content-length"] = str(len(body))
 
-    response = lane.run(lane.request("POST", "/v1/fixes", body, headers=headers, chunks=chunks))
+    response = lane.run(lane.request("POST", "/v1/fixes", body, headers=headers, pace=Pace(chunks)))
 
     assert_problem(response, 413, "body_too_large")
+
+
+def test_a_body_that_trickles_in_is_given_up(lane: LaneDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "BODY_WITHIN_S", 0.2)
+    headers = {"authorization": f"Bearer {lane.token()}"}
+
+    response = lane.run(
+        lane.request("POST", "/v1/fixes", {"fixes": [fix()]}, headers=headers, pace=Pace(chunks=60, pause_s=0.1))
+    )
+
+    assert_problem(response, 400, "malformed_body")
+    assert lane.stored().size == 0
+
+
+def test_a_client_that_hangs_up_early_is_left_alone(lane: LaneDriver) -> None:
+    headers = {"authorization": f"Bearer {lane.token()}"}
+
+    with pytest.raises(NoAnswer):
+        lane.run(
+            lane.request("POST", "/v1/fixes", {"fixes": [fix()]}, headers=headers, pace=Pace(chunks=4, hangs_up=True))
+        )
+
+    assert lane.stored().size == 0
+    assert lane.post_fixes({"fixes": [fix()]}).status == 202
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "-1", "x", "²"])
