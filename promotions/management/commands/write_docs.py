@@ -54,9 +54,9 @@ def describe_problems() -> str:
         "# Problems",
         "",
         "Every answer that is no success is a problem document (RFC 9457, `application/problem+json`). Programs go by",
-        "`code`; `type` leads to this list as the service shows it at `/problems`. `errors` names every fault found, each",
-        "with a `pointer`: a JSON Pointer into the body, `?name` for a parameter, `#Name` for a header. `request_id` leads",
-        "the operator to the log. Written by `make docs` from `promotions/http/problems.py`.",
+        "`code`; `type` leads to this list as the service shows it at `/problems`. `errors` names every fault found,",
+        "each with a `pointer`: a JSON Pointer into the body, `?name` for a parameter, `#Name` for a header.",
+        "`request_id` leads the operator to the log. Written by `make docs` from `promotions/http/problems.py`.",
     ]
     for code, kind in sorted(CATALOGUE.items()):
         lines += ["", f"## {code}", "", f"{kind.status} · {kind.title}. {kind.advice}"]
@@ -68,8 +68,8 @@ def describe_settings() -> str:
     lines = [
         "# Settings",
         "",
-        "Environment variables. A secret may also come from the file named by `<NAME>_FILE`. Written by `make docs` from",
-        "`promotions/conf.py`.",
+        "Environment variables. A secret may also come from the file named by `<NAME>_FILE`. Written by `make docs`",
+        "from `promotions/conf.py`.",
         "",
         "| Name | Kind | Default | Unit | What it does |",
         "|---|---|---|---|---|",
@@ -92,10 +92,10 @@ def describe_privacy() -> str:
     lines = [
         "# Personal data",
         "",
-        "What each table holds of a person, how long, and how it is erased. Raw coordinates stand in no table: they live in",
-        "the stream until they are worked, at most 15 minutes, and a device's last cell of about one kilometre for at most",
-        "24 hours; a dead letter holds those of one request, for 24 hours. `GET /v1/devices/me/export` tells a device",
-        "everything below that leads to it; `DELETE /v1/devices/me` erases it. Written by `make docs` from the models.",
+        "What each table holds of a person, how long, and how it is erased. Raw coordinates live in the stream until",
+        "they are worked, 15 minutes at most. A dead letter holds those of one request, for 24 hours; a device's last",
+        "cell, of about one kilometre, is kept 24 hours. `GET /v1/devices/me/export` tells a device everything below",
+        "that leads to it; `DELETE /v1/devices/me` erases it. Written by `make docs` from the models.",
         "",
         "| Table | What it holds; how long; how it is erased |",
         "|---|---|",

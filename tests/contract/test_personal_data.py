@@ -1,0 +1,165 @@
+"""Everything that leads to a device is annotated, exported and erased."""
+
+import uuid
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import ForeignKey, Model, UUIDField
+
+from geofence.models import LastFix, Presence, Visit
+from notifications.models import Attempt, Message, PushAddress
+from promotions.management.commands.write_docs import own_models, read_pii
+from promotions.models import (
+    Consent,
+    Coupon,
+    Device,
+    Opportunity,
+    PrizeLot,
+    Redemption,
+    Refusal,
+    StaffDevice,
+    Unlock,
+    Void,
+    WinningMoment,
+)
+from promotions.services.erasure import HOLDINGS, export_device, forget_device
+from tests import factories
+from tests.factories import NOW
+
+# Where the other apps' export tells the rows of a model.
+EXPORTED_ELSEWHERE: dict[type[Model], tuple[str, str]] = {
+    Visit: ("geofence", "visits"),
+    Presence: ("geofence", "presences"),
+    LastFix: ("geofence", "last_fix"),
+    Message: ("notifications", "messages"),
+    Attempt: ("notifications", "messages"),
+    PushAddress: ("notifications", "push_addresses"),
+}
+# A prize's moment says nothing of a person but through its unlock, which is told and erased.
+TOLD_THROUGH_ANOTHER = {WinningMoment}
+
+
+def leads_to_device(model: type[Model], *, seen: frozenset[type[Model]] = frozenset()) -> bool:
+    """Whether a row belongs to one device: by its id, by a key, or by a key to a row that does."""
+    if model is Device:
+        return True
+    for field in model._meta.get_fields():
+        if isinstance(field, UUIDField) and field.name == "device_id":
+            return True
+        if isinstance(field, ForeignKey) and field.related_model not in seen | {model}:
+            if leads_to_device(field.related_model, seen=seen | {model}):  # type: ignore[arg-type]
+                return True
+    return False
+
+
+def models_of_devices() -> set[type[Model]]:
+    return {model for model in own_models() if leads_to_device(model)}
+
+
+@pytest.mark.parametrize("model", own_models(), ids=lambda model: model._meta.label)
+def test_every_model_says_what_it_holds_of_a_person(model: type[Model]) -> None:
+    line = read_pii(model)
+
+    assert line == "none." or line.startswith("none ") or line.count(";") >= 2, f"{model._meta.label}: pii: {line!r}"
+    assert line.startswith("none") or not leads_to_device(model) or "delete" in line or "forget_device" in line
+    if leads_to_device(model) and model not in TOLD_THROUGH_ANOTHER:
+        assert not line.startswith("none"), f"{model._meta.label} leads to a device"
+
+
+def test_everything_that_leads_to_a_device_is_exported() -> None:
+    told = {Device, *HOLDINGS, *EXPORTED_ELSEWHERE, *TOLD_THROUGH_ANOTHER}
+
+    assert models_of_devices() == told
+
+
+def a_device_with_everything() -> Device:
+    device, store = factories.device(), factories.store()
+    campaign, fence = factories.campaign(store), store.geofences.get()
+    Consent.objects.create(device=device, purpose="messages", is_granted=True, recorded_at=NOW)
+    day = NOW.date()
+    Opportunity.objects.create(
+        id=uuid.uuid4(), campaign=campaign, device_id=device.pk, store=store, arm="control",
+        fix_time=NOW, planned_at=NOW, local_on=day,
+    )  # fmt: skip
+    unlock = Unlock.objects.create(
+        campaign=campaign, device=device, store=store, outcome="won", level=2, granted_at=NOW
+    )
+    coupon = Coupon.objects.create(
+        unlock=unlock, campaign=campaign, code_digest=b"c", token_digest=b"t", benefit="b", store_ids=[store.pk],
+        valid_from=NOW, valid_until=NOW.replace(year=2027),
+    )  # fmt: skip
+    staff = StaffDevice.objects.create(store=store, label="till", token_digest=b"x", enrolled_at=NOW)
+    redemption = Redemption.objects.create(
+        coupon=coupon, staff_device=staff, store=store, nonce=uuid.uuid4(), fingerprint=b"f", source="typed",
+        scanned_at=NOW, redeemed_at=NOW,
+    )  # fmt: skip
+    Void.objects.create(redemption=redemption, staff_device=staff, reason="mistake", voided_at=NOW)
+    Refusal.objects.create(
+        stage="unlock", reason="not_at_store", device_id=device.pk, campaign=campaign, refused_at=NOW
+    )
+    Refusal.objects.create(stage="redeem", reason="wrong_store", coupon=coupon, refused_at=NOW)
+    lot = PrizeLot.objects.create(campaign=campaign, name="1 bicycle", quantity=1)
+    WinningMoment.objects.create(lot=lot, campaign=campaign, number=1, opens_at=NOW, unlock=unlock, taken_at=NOW)
+    Presence.objects.create(device_id=device.pk, geofence=fence)
+    LastFix.objects.create(device_id=device.pk, fix_time=NOW, received_at=NOW)
+    Visit.objects.create(
+        id=uuid.uuid4(), device_id=device.pk, geofence=fence, store=store, geofence_version=1, entered_at=NOW,
+        last_inside_at=NOW,
+    )  # fmt: skip
+    PushAddress.objects.create(device_id=device.pk, kind="console", address="a", registered_at=NOW)
+    message = Message.objects.create(
+        dedupe_key="k", device_id=device.pk, title="t", body="b", created_at=NOW, next_attempt_at=NOW, expires_at=NOW
+    )
+    Attempt.objects.create(message=message, transport="c", started_at=NOW, finished_at=NOW, outcome="accepted")
+    return device
+
+
+def count_rows() -> dict[str, int]:
+    return {model._meta.label: model._default_manager.count() for model in models_of_devices()}
+
+
+@pytest.mark.django_db
+def test_the_export_tells_a_row_of_every_kind() -> None:
+    device = a_device_with_everything()
+    assert all(count_rows().values())
+
+    told = export_device(device, now=NOW)
+
+    for model in HOLDINGS:
+        assert told["promotions"][str(model._meta.verbose_name_plural).replace(" ", "_")], model
+    for app, name in EXPORTED_ELSEWHERE.values():
+        assert told[app][name], name
+    assert told["notifications"]["messages"][0]["attempts"]
+
+
+@pytest.mark.django_db
+def test_erasure_leaves_nothing_of_the_device_and_all_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    bo = factories.device()
+    Consent.objects.create(device=bo, purpose="messages", is_granted=True, recorded_at=NOW)
+    ada = a_device_with_everything()
+
+    for _ in range(2):
+        forget_device(ada.pk, now=NOW)
+
+    left = {label: count for label, count in count_rows().items() if count}
+    # The prize's moment stays taken, by nobody.
+    assert left == {"promotions.Device": 1, "promotions.Consent": 1, "promotions.WinningMoment": 1}
+    moment = WinningMoment.objects.get()
+    assert (moment.unlock_id, moment.taken_at) == (None, NOW)
+
+
+@pytest.mark.django_db
+def test_the_ledger_is_sealed_again_after_an_erasure() -> None:
+    bo = factories.device()
+    Consent.objects.create(device=bo, purpose="messages", is_granted=True, recorded_at=NOW)
+    forget_device(a_device_with_everything().pk, now=NOW)
+
+    with pytest.raises(Exception, match="append-only"), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM promotions_consent")
+
+
+def test_the_map_of_exports_names_models_that_exist() -> None:
+    everything: set[Any] = set(own_models())
+
+    assert everything >= EXPORTED_ELSEWHERE.keys() | HOLDINGS.keys() | TOLD_THROUGH_ANOTHER

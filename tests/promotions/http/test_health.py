@@ -1,0 +1,74 @@
+"""Liveness, readiness and figures."""
+
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+from django.test import Client
+
+from promotions import checks, stream
+from tests.contract.problems import assert_problem
+
+
+def test_liveness_asks_nobody(client: Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.django_db
+def test_readiness_looks_at_every_part(client: Client) -> None:
+    told = client.get("/readyz").json()
+
+    assert told["checks"] == {"postgresql": "ok", "migrations": "ok", "redis": "ok"}
+    assert (told["status"], told["backlog_entries"]) == ("ok", 0)
+
+
+@pytest.mark.django_db
+def test_readiness_names_a_redis_that_is_away(client: Client, settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+
+    body = assert_problem(client.get("/readyz"), "unavailable")
+
+    assert body["checks"] == {
+        "postgresql": "ok",
+        "migrations": "ok",
+        "redis": "Redis does not answer (ConnectionError).",
+    }
+
+
+@pytest.mark.django_db
+def test_readiness_names_migrations_that_wait(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promotions.http.health.find_migration_faults", lambda: ["Behind by 1 migration."])
+
+    body = assert_problem(client.get("/readyz"), "unavailable")
+
+    assert body["detail"] == "Not ready: migrations."
+    assert body["checks"]["migrations"] == "Behind by 1 migration."
+
+
+@pytest.mark.django_db
+def test_readiness_tells_the_backlog(client: Client, settings: Any) -> None:
+    settings.REDIS_PREFIX = "doorstep-readiness"
+    raw = redis.Redis.from_url(settings.REDIS_URL)
+    from promotions.models import ShardCursor
+
+    ShardCursor.objects.create(shard=0)
+    raw.xadd(stream.stream_key(0), {"v1": b"x"})
+
+    try:
+        assert client.get("/readyz").json()["backlog_entries"] == 1
+    finally:
+        raw.delete(stream.stream_key(0))
+        raw.close()
+
+
+def test_metrics_are_in_the_text_format(client: Client) -> None:
+    response = client.get("/metrics")
+
+    assert response["Content-Type"].startswith("text/plain; version=")
+    assert b"python_info" in response.content
+
+
+def test_checks_look_at_the_database_in_use() -> None:
+    assert settings.DATABASES["default"]["ENGINE"].endswith("postgis")
+    assert callable(checks.find_start_faults)

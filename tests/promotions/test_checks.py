@@ -1,0 +1,199 @@
+"""What a deployment must not start with: a Redis that loses data, secrets that everybody knows, a database behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from promotions import checks
+from promotions.checks import Away, find_migration_faults, find_redis_faults, find_secret_faults, find_start_faults
+
+STRONG = {name: name.lower() * 4 for name in ("SECRET_KEY", "DEVICE_TOKEN_SECRET", "CODE_SECRET")}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def start_redis(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """A real redis-server with the options given; its address."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*options: str) -> str:
+        port = free_port()
+        folder = tmp_path / str(port)
+        folder.mkdir()
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        started.append(subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL))
+        url = f"redis://127.0.0.1:{port}/0"
+        with redis.Redis.from_url(url) as client:
+            for _ in range(100):
+                try:
+                    client.ping()
+                    break
+                except redis.ConnectionError:
+                    time.sleep(0.05)
+        return url
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def faults_at(url: str) -> list[str]:
+    with redis.Redis.from_url(url) as client:
+        return find_redis_faults(client)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--appendonly", "yes", "--maxmemory-policy", "noeviction"], []),
+        (["--appendonly", "no"], ["appendonly yes"]),
+        (["--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"], ["maxmemory-policy noeviction"]),
+        (["--maxmemory-policy", "volatile-ttl"], ["appendonly yes", "maxmemory-policy noeviction"]),
+    ],
+)
+def test_a_redis_that_may_lose_fixes_is_named(
+    start_redis: Callable[..., str], options: list[str], expected: list[str]
+) -> None:
+    faults = faults_at(start_redis(*options))
+
+    assert len(faults) == len(expected)
+    assert all(wanted in fault for wanted, fault in zip(expected, faults, strict=True))
+
+
+def test_a_redis_that_is_away_is_no_fault_of_the_deployment() -> None:
+    with pytest.raises(Away, match="does not answer"):
+        faults_at(f"redis://127.0.0.1:{free_port()}/0")
+
+
+def test_secrets_may_be_the_known_ones_only_in_development(settings: Any) -> None:
+    assert list(find_secret_faults()) == [] or not settings.DEBUG
+    settings.DEBUG = False
+
+    faults = list(find_secret_faults())
+
+    assert [fault.split(" is not set")[0] for fault in faults] == ["SECRET_KEY", "DEVICE_TOKEN_SECRET", "CODE_SECRET"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (STRONG, None),
+        ({**STRONG, "CODE_SECRET": "short"}, "CODE_SECRET is too short"),
+        (dict.fromkeys(STRONG, "the same secret for all three of them"), "must differ"),
+    ],
+)
+def test_weak_secrets_are_named(settings: Any, given: dict[str, str], words: str | None) -> None:
+    settings.DEBUG = False
+    for name, value in given.items():
+        setattr(settings, name, value)
+
+    faults = list(find_secret_faults())
+
+    assert bool(faults) == bool(words)
+    assert all(words in fault for fault in faults if words)
+
+
+def test_the_deployment_check_fails_on_known_secrets(settings: Any) -> None:
+    settings.DEBUG = False
+
+    with pytest.raises(SystemCheckError, match=r"doorstep\.E001"):
+        call_command("check", "--deploy", "--tag", "security")
+
+
+@pytest.mark.django_db
+def test_a_migrated_database_is_no_fault() -> None:
+    assert find_migration_faults() == []
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_behind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = MigrationRecorder.applied_migrations
+    last = max(key for key in recorded(MigrationRecorder(connection)) if key[0] == "promotions")
+
+    def without_the_last(self: MigrationRecorder) -> Any:
+        return {key: value for key, value in recorded(self).items() if key != last}
+
+    monkeypatch.setattr(MigrationRecorder, "applied_migrations", without_the_last)
+
+    (fault,) = find_migration_faults()
+    assert ".".join(last) in fault
+    assert "manage.py migrate" in fault
+
+
+@pytest.mark.django_db
+def test_all_faults_are_told_at_once(settings: Any, start_redis: Callable[..., str]) -> None:
+    settings.DEBUG = False
+    settings.REDIS_URL = start_redis("--appendonly", "no")
+
+    faults = find_start_faults()
+
+    assert len(faults) == 4
+
+
+@pytest.mark.django_db
+def test_an_unsafe_start_ends_the_process_with_the_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "find_start_faults", lambda: ["First.", "Second."])
+
+    with pytest.raises(SystemExit) as left:
+        checks.refuse_unsafe_start()
+
+    assert left.value.code == "Doorstep does not start: First.\nDoorstep does not start: Second."
+
+
+COMMANDS = {
+    "web": ["-m", "uvicorn", "promotions.asgi:application", "--port", "0"],
+    "worker": ["-m", "celery", "--app", "promotions", "worker", "--pool", "solo"],
+    "beat": ["-m", "celery", "--app", "promotions", "beat", "--schedule"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_process_starts_on_a_redis_without_aof(
+    start_redis: Callable[..., str], tmp_path: Path, command: str
+) -> None:
+    database = django_settings.DATABASES["default"]
+    environment = {
+        **os.environ,
+        "DEBUG": "1",
+        "REDIS_URL": start_redis("--appendonly", "no"),
+        "DATABASE_URL": f"postgis://{database['USER']}:{database['PASSWORD']}@{database['HOST'] or '127.0.0.1'}:1/none",
+    }
+    process = subprocess.Popen(
+        [sys.executable, *COMMANDS[command], *([str(tmp_path / "beat")] if command == "beat" else [])],
+        env=environment,
+        cwd=django_settings.BASE_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        said, _ = process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        said, _ = process.communicate()
+        pytest.fail(f"started all the same: {said}")
+
+    assert process.returncode != 0
+    assert "Doorstep does not start: Redis runs without its append-only file" in said
+    assert "Traceback" not in said
