@@ -121,7 +121,7 @@ def test_french_staff_read_french(browser: Browser, live_server: LiveServer, cou
         expect_answer(page, "give", FRENCH["give"], "1 free coffee")
         page.locator("#answer-next").click()
         type_code(page, coupon.code)
-        expect_answer(page, "used", FRENCH["used"], "Utilisé aujourd’hui 12:30, sur cette caisse")
+        expect_answer(page, "used", FRENCH["used"], FRENCH["used_here"].format(when="aujourd’hui 12:30"))
 
         page.locator("#answer-next").click()
         page.get_by_role("button", name="English").click()
