@@ -30,7 +30,7 @@ from promotions.simulation.population import (
 )
 from promotions.simulation.tills import Tills
 from promotions.simulation.walks import Itinerary, Leg, Motion, length_m
-from promotions.simulation.world import CouponInHand, World, seeded_uuid
+from promotions.simulation.world import CouponInHand, World, fresh_id
 
 # Fixes wait this long at most before a phone with a network sends them.
 UPLOAD_WITHIN_S = 150.0
@@ -103,8 +103,8 @@ class Phone:
             "consents": list(self.plan.consents),
         }
         if "messages" in self.plan.consents:
-            body["push_address"] = {"kind": "console", "address": seeded_uuid(self._rng)}
-        reply = await self.world.wire.ask("POST", "/v1/devices", body=body, key=seeded_uuid(self._rng))
+            body["push_address"] = {"kind": "console", "address": fresh_id()}
+        reply = await self.world.wire.ask("POST", "/v1/devices", body=body, key=fresh_id())
         if reply.status != 201:
             raise RegistrationFailed(f"phone {self.plan.number}: {reply.status} {reply.code}")
         given = reply.body
@@ -316,7 +316,7 @@ class Phone:
             f"/v1/offers/{offer['campaign_id']}/unlock",
             token=self.credentials.access_token,
             body={"fix": api_fix(fix)},
-            key=seeded_uuid(self._rng),
+            key=fresh_id(),
         )
         notes = self.world.journal.unlocks if self.plan.is_honest else self.world.journal.cheat_unlocks
         notes["granted" if reply.is_success else reply.code or str(reply.status)] += 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from promotions.simulation.client import Reply
-from promotions.simulation.world import CouponInHand, World, seeded_uuid
+from promotions.simulation.world import CouponInHand, World, fresh_id
 
 # How often things go other than straight.
 TYPED = 0.4
@@ -44,7 +44,7 @@ class Clerk:
     def scan(self, shown: CouponInHand, **extra: object) -> dict[str, object]:
         """A fresh scan of what the customer shows, typed or by camera."""
         instant = self.world.clock.warp.now()
-        body: dict[str, object] = {"nonce": seeded_uuid(self.rng), "scanned_at": instant.isoformat(), **extra}
+        body: dict[str, object] = {"nonce": fresh_id(), "scanned_at": instant.isoformat(), **extra}
         if self.rng.random() < TYPED or not shown.qr_token:
             return {**body, "code": shown.code}
         return {**body, "token": shown.qr_token}

@@ -1,6 +1,5 @@
 """What all simulated people share: the city, the clock, the wire, and the notes taken along the way."""
 
-import random
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -53,6 +52,6 @@ class World:
     seed: int
 
 
-def seeded_uuid(rng: random.Random) -> str:
-    """A version-4 UUID from a seeded source."""
-    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
+def fresh_id() -> str:
+    """A new id. Never seeded: a second run with the same seed is other phones, not the same requests again."""
+    return str(uuid.uuid4())

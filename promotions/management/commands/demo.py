@@ -45,7 +45,7 @@ from promotions.simulation.world import Journal, World
 READY_BY_S = 11.75 * HOUR_S
 DAY_END_S = 17.25 * HOUR_S
 # Real seconds from the clock's start to `READY_BY_S`.
-LEAD_S = 40.0
+LEAD_S = 30.0
 DRAIN_TIMEOUT_S = 30.0
 DRAIN_POLL_S = 0.1
 # The share that gets no message: enough of a few hundred phones to have something to compare with.
