@@ -47,9 +47,9 @@ def leads_to_device(model: type[Model], *, seen: frozenset[type[Model]] = frozen
     for field in model._meta.get_fields():
         if isinstance(field, UUIDField) and field.name == "device_id":
             return True
-        if isinstance(field, ForeignKey) and field.related_model not in seen | {model}:
-            if leads_to_device(field.related_model, seen=seen | {model}):  # type: ignore[arg-type]
-                return True
+        is_new = isinstance(field, ForeignKey) and field.related_model not in seen | {model}
+        if is_new and leads_to_device(field.related_model, seen=seen | {model}):  # type: ignore[arg-type]
+            return True
     return False
 
 
