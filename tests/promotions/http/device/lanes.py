@@ -54,6 +54,7 @@ class LaneDriver:
     def __init__(self) -> None:
         self.woken: list[int] = []
         self.passed_on: list[str] = []
+        self.last_scope: dict[str, Any] = {}
         self._runner = asyncio.Runner()
         self.lane = FixLane(self._inner, publish_wake=self.woken.append)
         self.device_id = uuid.uuid4()
@@ -119,6 +120,7 @@ class LaneDriver:
         ]
         if pace.hangs_up:
             events.pop()
+        self.last_scope = scope
         sent: list[Any] = []
 
         async def receive() -> Any:

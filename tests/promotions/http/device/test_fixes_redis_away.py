@@ -1,6 +1,7 @@
 """`POST /v1/fixes` while Redis is down, frozen or full: 503 with `Retry-After` in time; the phone keeps its copy."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -15,7 +16,9 @@ import pytest
 import redis
 
 from promotions import stream
+from promotions.http.device import appender
 from promotions.http.device.appender import StreamAppender, StreamOverloaded, StreamUnavailable
+from promotions.http.device.pipe import AppendPipe
 from tests.promotions.http.device.lanes import LaneDriver, Response, assert_problem, fix
 
 ANSWER_WITHIN_S = 2.5
@@ -204,16 +207,43 @@ def test_a_lane_that_starts_without_redis_refuses_until_it_comes(private_redis: 
     assert back[0].status == 202
 
 
+def test_nobody_waits_for_ever_while_the_connection_hangs(redis_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appender, "ANSWER_WITHIN_S", 0.1)
+
+    async def hang(_pipe: AppendPipe) -> None:
+        # What a client library may do that swallows its cancellation.
+        begun_s = time.monotonic()
+        while time.monotonic() - begun_s < 0.6:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+
+    async def append_in_turn() -> list[bool]:
+        client = stream.async_client()
+        writer = StreamAppender(client, wake=lambda shard: None)
+        refused = []
+        with monkeypatch.context() as patch:
+            patch.setattr(AppendPipe, "connect", hang)
+            for _ in range(4):
+                waiting = writer.append(1, b"x" * 76)
+                await asyncio.wait([waiting], timeout=0.3)
+                refused.append(waiting.done() and isinstance(waiting.exception(), StreamUnavailable))
+        await writer.close()
+        await client.aclose()
+        return refused
+
+    assert asyncio.run(append_in_turn()) == [True] * 4
+
+
 def test_more_than_may_wait_is_refused_at_once(redis_prefix: str) -> None:
     async def fill() -> list[object]:
         client = stream.async_client()
-        appender = StreamAppender(client, wake=lambda shard: None, max_pending_bytes=1_000)
-        first = appender.append(1, b"x" * 900)
+        writer = StreamAppender(client, wake=lambda shard: None, max_pending_bytes=1_000)
+        first = writer.append(1, b"x" * 900)
         with pytest.raises(StreamOverloaded):
-            appender.append(1, b"x" * 200)
-        second = appender.append(1, b"x" * 100)
+            writer.append(1, b"x" * 200)
+        second = writer.append(1, b"x" * 100)
         results = await asyncio.gather(first, second, return_exceptions=True)
-        await appender.close()
+        await writer.close()
         await client.aclose()
         return results
 
@@ -223,11 +253,11 @@ def test_more_than_may_wait_is_refused_at_once(redis_prefix: str) -> None:
 def test_what_waits_is_written_before_the_appender_stops_and_nothing_after(redis_prefix: str) -> None:
     async def close_at_once() -> bool:
         client = stream.async_client()
-        appender = StreamAppender(client, wake=lambda shard: None)
-        waiting = appender.append(1, b"x" * 76)
-        await appender.close()
+        writer = StreamAppender(client, wake=lambda shard: None)
+        waiting = writer.append(1, b"x" * 76)
+        await writer.close()
         with pytest.raises(StreamUnavailable):
-            appender.append(1, b"x" * 76)
+            writer.append(1, b"x" * 76)
         await client.aclose()
         return waiting.done() and waiting.exception() is None
 

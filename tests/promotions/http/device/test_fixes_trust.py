@@ -66,7 +66,7 @@ def test_a_shard_is_woken_once_until_its_worker_clears_the_wake(lane: LaneDriver
     shard = stream.shard_of(lane.device_id)
     lane.post_fixes({"fixes": [fix()]})
     lane.post_fixes({"fixes": [fix()]})
-    lane.run(asyncio.sleep(0.15))
+    lane.run(asyncio.sleep(0.3))
     once = list(lane.woken)
 
     stream.clear_wake(stream.sync_client(), shard)
@@ -145,6 +145,15 @@ def test_no_log_line_knows_a_place(lane: LaneDriver, caplog: pytest.LogCaptureFi
     said = caplog.text + str([vars(record) for record in caplog.records])
     assert not [text for text in _canary_texts() if text in said]
     assert not [text for text in _canary_texts() for response in refused if text.encode() in response.body]
+
+
+def test_the_servers_access_log_is_left_no_place_and_no_key(lane: LaneDriver) -> None:
+    key = lane.key()
+
+    lane.post(f"/v1/ingest/osmand?id={key}&lat={CANARY_LATITUDE_DEG}&lon={CANARY_LONGITUDE_DEG}&timestamp=1")
+
+    logged = f"{lane.last_scope['path']}?{lane.last_scope['query_string']!r}"
+    assert not [text for text in (*_canary_texts(), key) if text in logged]
 
 
 def test_bad_messages_are_logged_once_not_each_time(lane: LaneDriver, caplog: pytest.LogCaptureFixture) -> None:
