@@ -70,7 +70,7 @@ def recorded_processes(place: Place) -> dict[str, int]:
     return {name: int(pid) for name, _, pid in (file.stem.rpartition("-") for file in place.server_pids.glob("*.pid"))}
 
 
-def wait_for(condition: Callable[[], bool], *, timeout_s: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], *, timeout_s: float = 60) -> None:
     """Return when the condition holds; fail when it does not come."""
     deadline = time.monotonic() + timeout_s
     while not condition():
