@@ -52,7 +52,8 @@ class CampaignOutcome:
         if self.incremental is None:
             return f"{self.verdict}: nothing to compare with"
         estimate, low, high = self.incremental
-        words = f"{self.verdict}: {estimate:+.0f} visits, between {low:+.0f} and {high:+.0f}"
+        # Whole visits: −0 is none.
+        words = f"{self.verdict}: {round(estimate):+d} visits, between {round(low):+d} and {round(high):+d}"
         return f"{words}; too small to prove" if self.reason == "too_few_conversions" else words
 
 
@@ -181,6 +182,7 @@ def as_table(outcome: Outcome) -> str:
         ("Opportunities, treated", _each(outcome, "treated")),
         ("Opportunities, control", _each(outcome, "control")),
         ("Messages sent", _each(outcome, "messages_sent")),
+        ("Messages dropped", _each(outcome, "messages_dropped")),
         ("Refused", _each(outcome, "refusals")),
         ("Unlocked", _each(outcome, "unlocks")),
         ("Redeemed at the till", _each(outcome, "redemptions")),
@@ -237,6 +239,10 @@ def _add_reasons(campaigns: Sequence[CampaignOutcome]) -> Mapping[str, int]:
     return reasons
 
 
+# Answers without a code of their own.
+ANSWERS = {"201": "taken", "200": "asked again"}
+
+
 def _words(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in ordered) or "nothing"
+    return ", ".join(f"{ANSWERS.get(name, name).replace('_', ' ')} {count}" for name, count in ordered) or "nothing"

@@ -64,7 +64,7 @@ class Day:
     """The simulated hours, as seconds of the local day. Lunch decides everything, so they lie around it."""
 
     start_s: float = 9.5 * HOUR_S
-    end_s: float = 17.25 * HOUR_S
+    end_s: float = 16.25 * HOUR_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +207,10 @@ def _make_phone(city: City, seed: int, number: int, phones: int, day: Day, targe
         platform=rng.choice(("android", "android", "ios")),
         consents=_pick_consents(rng, persona, dialect),
         offline=_pick_offline(rng, persona, outing.legs),
-        blind=_pick_span(rng, 0.25, (11.0, 15.0), (4.0, 20.0)),
+        blind=_pick_span(rng, 0.25, (11.0, 14.5), (4.0, 20.0)),
         visits_shop=shop if persona is Persona.GUEST else None,
         plays_at_s=NOON_S + rng.uniform(1, 80) * MINUTE_S if persona in {Persona.PLAYER, Persona.CHEAT} else None,
-        opens_app_at_s=NOON_S + rng.uniform(5, 240) * MINUTE_S if rng.random() < APP_OPENED else None,
+        opens_app_at_s=NOON_S + rng.uniform(5, 200) * MINUTE_S if rng.random() < APP_OPENED else None,
         trick=rng.choice(tuple(Trick)) if persona is Persona.CHEAT else None,
         trick_shop=shop if persona is Persona.CHEAT else None,
     )
@@ -249,7 +249,7 @@ def _pick_span(rng: Random, chance: float, hours: tuple[float, float], minutes: 
 
 def _pick_offline(rng: Random, persona: Persona, legs: list[Leg]) -> Span | None:
     """One phone in eight has no network for 20 to 90 minutes; half of the guests among them right at the shop."""
-    span = _pick_span(rng, 0.12, (11.8, 15.0), (20.0, 90.0))
+    span = _pick_span(rng, 0.12, (11.8, 14.0), (20.0, 90.0))
     stay = next((leg for leg in legs if leg.motion is Motion.STAY), None)
     if span is None or persona is Persona.CHEAT:
         return None
@@ -290,7 +290,7 @@ def _plan_neighbour(outing: Outing, shop: int) -> None:
 def _plan_passer(outing: Outing, shop: int) -> None:
     """Right past the door and on, once or twice."""
     rng, city = outing.rng, outing.city
-    for hour in sorted(rng.sample((11.2, 12.1, 12.8, 13.4, 14.5, 15.6), rng.randint(1, 2))):
+    for hour in sorted(rng.sample((11.8, 12.3, 12.9, 13.4, 14.2, 15.0), rng.randint(1, 2))):
         outing.rest_until((hour + rng.uniform(0, 0.4)) * HOUR_S)
         target = city.pick_place(rng, around=outing.here, min_m=350.0, max_m=1_200.0, clearance_m=outing.clear_m)
         _go_past(outing, shop, target)
@@ -314,8 +314,8 @@ def _go_past(outing: Outing, shop: int, target: Point) -> None:
 def _end_day(outing: Outing, day: Day) -> None:
     """Three in ten go home before the end, most of the way underground."""
     rng = outing.rng
-    if outing.now_s < 16 * HOUR_S and rng.random() < 0.3:
-        outing.rest_until(rng.uniform(16.0, 16.8) * HOUR_S)
+    if outing.now_s < 15.2 * HOUR_S and rng.random() < 0.3:
+        outing.rest_until(rng.uniform(15.2, 15.9) * HOUR_S)
         home = outing.city.pick_place(rng, around=outing.here, min_m=1_500.0, max_m=5_000.0, clearance_m=150.0)
         outing.go(home, Motion.METRO)
     outing.rest_until(max(day.end_s, outing.now_s) + HOUR_S)

@@ -43,7 +43,7 @@ from promotions.simulation.world import Journal, World
 
 # The shown time at which the phones have to be under way; what comes before is for starting the services.
 READY_BY_S = 11.75 * HOUR_S
-DAY_END_S = 17.25 * HOUR_S
+DAY_END_S = 16.25 * HOUR_S
 # Real seconds from the clock's start to `READY_BY_S`.
 LEAD_S = 30.0
 DRAIN_TIMEOUT_S = 30.0
@@ -105,7 +105,7 @@ class Command(BaseCommand):
         """How many, which, how fast."""
         parser.add_argument("--phones", type=int, default=300)
         parser.add_argument("--seed", type=int, default=1)
-        parser.add_argument("--rate", type=float, default=200.0, help="shown seconds per real second")
+        parser.add_argument("--rate", type=float, default=150.0, help="shown seconds per real second")
         parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "var" / "demo-report.json")
 
     def handle(self, *args: Any, **options: Any) -> None:
