@@ -1,12 +1,16 @@
 """The web process: the fix lane in front, Django behind it."""
 
 import os
+import warnings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
 # Requests run on many short-lived threads, so the process shares a pool instead of keeping a connection per thread.
 os.environ.setdefault("DATABASE_POOL_SIZE", "10")
 
-from django.core.asgi import get_asgi_application
+# Static files come from WhiteNoise as ordinary iterators, which Django reads on a thread; they are few and small.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+
+from django.core.asgi import get_asgi_application  # noqa: E402
 
 django_application = get_asgi_application()
 
