@@ -140,7 +140,7 @@ def test_the_callers_request_id_comes_back_when_it_is_sane(lane: LaneDriver) -> 
 
 
 def test_escaped_texts_are_taken_like_plain_ones(lane: LaneDriver) -> None:
-    body = b'{"fixes":[{"latitude":48.8,"longitude":2.3,"fix_time":"%s","fix_id":"caf\\u00e9"}]}'
+    body = b'{"fixes":[{"latitude":48.8,"longitude":2.3,"fix_time":"%s","fix_id":"na\\u00efve-1"}]}'
 
     response = lane.post_fixes(body % clock.now().isoformat().encode())
 
