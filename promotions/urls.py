@@ -1,10 +1,10 @@
 """Every address Django answers. The fix lane takes `POST /v1/fixes` and `/v1/ingest/*` before they come here."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
-from promotions.http import docs, health, pages
+from promotions.http import docs, health, pages, problems
 
 handler400 = "promotions.http.problems.bad_request"
 handler404 = "promotions.http.problems.not_found"
@@ -21,6 +21,7 @@ urlpatterns = [
     path("v1/", include("promotions.http.device.urls")),
     path("v1/staff/", include("promotions.http.staff.urls")),
     path("v1/", include("promotions.http.brand.urls")),
+    re_path(r"^v1/", problems.no_such_call),
     path("", pages.sandbox_page, name="sandbox-page"),
     path("staff", RedirectView.as_view(pattern_name="staff-page")),
     path("staff/", pages.staff_page, name="staff-page"),

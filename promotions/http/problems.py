@@ -9,6 +9,7 @@ import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -218,6 +219,12 @@ def _faults(detail: Any, pointer: str) -> list[Fault]:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400: an unknown host, too many parameters, an unreadable cookie."""
     return render(request, DomainError("invalid_input", "The request cannot be read."))
+
+
+@csrf_exempt
+def no_such_call(request: HttpRequest) -> HttpResponse:
+    """Every other address below `/v1/`, so that it is a problem in development too."""
+    return render(request, DomainError("not_found"))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -3,10 +3,11 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.contrib.staticfiles import finders
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -16,7 +17,7 @@ from promotions.http.problems import CATALOGUE
 from promotions.management.commands import write_docs
 from tests.contract.openapi import description
 
-DOCS = Path(settings.BASE_DIR) / "docs"
+DOCS = Path(django_settings.BASE_DIR) / "docs"
 
 
 def test_the_generated_documents_are_up_to_date() -> None:
@@ -84,8 +85,13 @@ def test_the_swagger_page_loads_nothing_from_elsewhere(client: Client) -> None:
         assert finders.find(address.removeprefix("/static/")) or not address.startswith("/static/"), address
 
 
-def test_an_address_that_is_none_is_a_problem(client: Client) -> None:
-    response = client.get("/v1/nothing")
+@pytest.mark.parametrize("method", ["get", "post", "delete"])
+@pytest.mark.parametrize("debug", [True, False])
+def test_an_address_that_is_none_is_a_problem(client: Client, settings: Any, debug: bool, method: str) -> None:
+    settings.DEBUG = debug
+    client.handler.enforce_csrf_checks = True
+
+    response = getattr(client, method)("/v1/nothing", secure=True)
 
     assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
     assert response.json()["code"] == "not_found"
