@@ -143,7 +143,8 @@ class GeofenceForm(forms.ModelForm[Geofence]):
 
     def _get_validation_exclusions(self) -> set[str]:
         # The shape is judged above, in words, and a posted radius does not make a polygon wrong.
-        return super()._get_validation_exclusions() | {"shape", "latitude_deg", "longitude_deg", "radius_m", "area"}
+        left_out: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return left_out | {"shape", "latitude_deg", "longitude_deg", "radius_m", "area"}
 
 
 def _show(form: Any, faults: tuple[Fault, ...]) -> None:

@@ -18,7 +18,7 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
-class MembershipInline(TabularInline):
+class MembershipInline(Scoped, TabularInline):
     """For whom the user acts; each line names a brand or a partner."""
 
     model = Membership

@@ -4,6 +4,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
 from django.db.models import ForeignKey, ManyToManyField, Model, Q, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
@@ -20,6 +21,24 @@ def tenancy_of(request: HttpRequest) -> Tenancy:
         known = find_tenancy(user=request.user)
         request._tenancy = known  # type: ignore[attr-defined]
     return known
+
+
+class _KeepsToIds:
+    """Django looks up whatever was posted or stands in the address; what is no id at all would break the page."""
+
+    def optgroups(self, name: str, value: list[Any], attrs: dict[str, Any] | None = None) -> list[Any]:
+        """The chosen rows, without what cannot be one."""
+        possible = [each for each in value if str(each).isascii() and str(each).isdigit() and len(str(each)) <= 18]
+        groups: list[Any] = super().optgroups(name, possible, attrs)  # type: ignore[misc]
+        return groups
+
+
+class AutocompleteOne(_KeepsToIds, AutocompleteSelect):
+    """Choosing a row by typing."""
+
+
+class AutocompleteMany(_KeepsToIds, AutocompleteSelectMultiple):
+    """Choosing rows by typing."""
 
 
 class Scoped:
@@ -48,11 +67,15 @@ class Scoped:
     ) -> ModelChoiceField[Any] | None:
         """Only what the user owns can be chosen."""
         given.setdefault("queryset", self._choices(db_field, request))
+        if db_field.name in self.get_autocomplete_fields(request):  # type: ignore[attr-defined]
+            given.setdefault("widget", AutocompleteOne(db_field, self.admin_site))  # type: ignore[attr-defined]
         return super().formfield_for_foreignkey(db_field, request, **given)  # type: ignore[misc]
 
     def formfield_for_manytomany(self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **given: Any) -> Any:
         """Only what the user owns, or may at least see, can be chosen."""
         given.setdefault("queryset", self._choices(db_field, request))
+        if db_field.name in self.get_autocomplete_fields(request):  # type: ignore[attr-defined]
+            given.setdefault("widget", AutocompleteMany(db_field, self.admin_site))  # type: ignore[attr-defined]
         return super().formfield_for_manytomany(db_field, request, **given)  # type: ignore[misc]
 
     def _owns(self, request: HttpRequest, obj: Model | None) -> bool:

@@ -24,7 +24,6 @@ def show_secret(
         "done_url": reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist"),
     }
     answer = TemplateResponse(request, "admin/promotions/secret.html", context)
-    answer["Cache-Control"] = "no-store"
     # An address in the page holds the secret, so a click on a link must not carry it on.
     answer["Referrer-Policy"] = "no-referrer"
     return answer

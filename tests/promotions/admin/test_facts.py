@@ -129,14 +129,13 @@ def test_a_uuid_finds_its_row(model: type[Model]) -> None:
 SEARCHED = [model for model, page in admin.site._registry.items() if isinstance(page, FactAdmin)]
 
 
-@pytest.mark.parametrize("model", SEARCHED, ids=lambda model: model.__name__)
-@pytest.mark.parametrize("words", ["no such thing", str(uuid.uuid4()), "'; --", "\N{SNOWMAN}"])
-def test_any_words_can_be_searched_for(model: type[Model], words: str) -> None:
-    rows.make(model)
+@pytest.mark.parametrize("words", ["no such'; -- \N{SNOWMAN}", str(uuid.uuid4())])
+def test_any_words_can_be_searched_for(words: str) -> None:
+    client = rows.operator()
 
-    answer = rows.operator().get(address(model, "changelist"), {"q": words})
+    answers = {model: client.get(address(model, "changelist"), {"q": words}).status_code for model in SEARCHED}
 
-    assert answer.status_code == 200
+    assert set(answers.values()) == {200}, answers
 
 
 def test_words_find_by_text() -> None:

@@ -217,6 +217,11 @@ def test_the_map_answers_any_question(client: Client, asked: dict[str, str]) -> 
     assert answer.json()["store"] is None
 
 
+@pytest.mark.parametrize("store_id", ["x", "-1", "9" * 18, "9" * 40, "\N{SNOWMAN}", "1,2"])
+def test_any_store_in_the_address_opens_the_form(client: Client, store_id: str) -> None:
+    assert client.get(reverse(ADD), {"store": store_id}).status_code == 200
+
+
 def test_the_map_tells_nothing_to_a_user_without_a_role(store: Store) -> None:
     assert rows.log_in().get(reverse("admin:geofence_geofence_surroundings")).status_code == 403
 

@@ -1,0 +1,60 @@
+"""Dead letters go back into their streams from the admin, by the operator."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.messages import get_messages
+from django.http import HttpResponse
+from django.urls import reverse
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from promotions import stream
+from promotions.models import DeadLetter
+from promotions.services import dead_letters
+from tests.factories import NOW
+from tests.promotions.admin import rows
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
+
+
+@pytest.fixture
+def letter(settings: Any) -> Iterator[DeadLetter]:
+    settings.REDIS_PREFIX = "test-admin-operations"
+    yield DeadLetter.objects.create(
+        shard=3, entry_id="1-0", fields={"d": "Ynl0ZXM="}, reason="ValueError: odd", buried_at=NOW
+    )
+    stream.sync_client().delete(stream.stream_key(3))
+
+
+def replay(letter: DeadLetter) -> HttpResponse:
+    return rows.operator().post(
+        reverse("admin:promotions_deadletter_changelist"), {"action": "replay", "_selected_action": [letter.pk]}
+    )
+
+
+def told(answer: HttpResponse) -> list[str]:
+    return [str(message) for message in get_messages(answer.wsgi_request)]  # type: ignore[attr-defined]
+
+
+def test_a_letter_is_put_back_once(letter: DeadLetter) -> None:
+    first, second = replay(letter), replay(letter)
+
+    letter.refresh_from_db()
+    entries = stream.sync_client().xrange(stream.stream_key(3))
+    assert [fields for _, fields in entries] == [{b"d": b"bytes"}]  # type: ignore[union-attr]
+    assert letter.replayed_at == NOW
+    assert told(first) == ["1 put back into their streams."]
+    assert told(second) == ["0 put back into their streams."]
+
+
+def test_redis_being_away_is_said_and_breaks_nothing(letter: DeadLetter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **given: object) -> int:
+        raise RedisConnectionError
+
+    monkeypatch.setattr(dead_letters, "replay", refuse)
+
+    answer = replay(letter)
+
+    assert answer.status_code == 302
+    assert told(answer) == ["Redis did not answer; nothing more was replayed."]
