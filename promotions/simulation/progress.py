@@ -1,5 +1,6 @@
 """The day's progress on the screen: one moving line on a terminal, a line now and then elsewhere."""
 
+import shutil
 import time
 from dataclasses import dataclass
 from typing import TextIO
@@ -7,8 +8,9 @@ from typing import TextIO
 from promotions.simulation.day import Moment
 from promotions.simulation.world import Journal
 
-BAR_CELLS = 24
+BAR_CELLS = 16
 LINE_EVERY_S = 10.0
+CLEAR_REST = "\x1b[K"
 
 
 @dataclass(slots=True)
@@ -17,8 +19,7 @@ class Progress:
 
     out: TextIO
     journal: Journal
-    _shown_at_s: float = 0.0
-    _width: int = 0
+    _shown_at_s: float = -LINE_EVERY_S
 
     def show(self, moment: Moment) -> None:
         """Draw where the day is, as often as the place to draw on can bear."""
@@ -29,8 +30,9 @@ class Progress:
         self._shown_at_s = now_s
         line = describe(moment, self.journal)
         if is_terminal:
-            self.out.write("\r" + line.ljust(self._width))
-            self._width = len(line)
+            # A line longer than the terminal would wrap, and the next one could not overwrite it.
+            columns = shutil.get_terminal_size().columns
+            self.out.write(f"\r{line[: columns - 1]}{CLEAR_REST}")
         else:
             self.out.write(line + "\n")
         self.out.flush()
@@ -50,6 +52,6 @@ def describe(moment: Moment, journal: Journal) -> str:
     refused = journal.unlocks.total() - granted
     return (
         f"{minutes // 60:02d}:{minutes % 60:02d} {'█' * full}{'░' * (BAR_CELLS - full)} {moment.share:4.0%}  "
-        f"fixes {journal.fixes_accepted:,}  messages {journal.messages_received}  refused {refused}  "
-        f"unlocked {granted}  redeemed {journal.scans['201']}"
+        f"{journal.fixes_accepted:,} fixes  {journal.messages_received} messages  {refused} refused  "
+        f"{granted} unlocked  {journal.scans['201']} redeemed"
     )

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -43,9 +43,8 @@ from promotions.simulation.world import Journal, World
 
 # The shown time at which the phones have to be under way; what comes before is for starting the services.
 READY_BY_S = 11.75 * HOUR_S
-DAY_END_S = 16.25 * HOUR_S
-# Real seconds from the clock's start to `READY_BY_S`.
-LEAD_S = 30.0
+# Lunch and who comes after it have to fit in.
+EARLIEST_END_S = 14.5 * HOUR_S
 DRAIN_TIMEOUT_S = 30.0
 DRAIN_POLL_S = 0.1
 # The share that gets no message: enough of a few hundred phones to have something to compare with.
@@ -64,7 +63,26 @@ class Options:
     phones: int
     seed: int
     rate: float
+    # Real seconds from the clock's start to `READY_BY_S`.
+    lead_s: float
+    until_s: float
     output: Path
+
+    def find_faults(self) -> list[str]:
+        """What cannot be played."""
+        rules = (
+            ("--phones must be 1 or more.", self.phones >= 1),
+            ("--rate must lie between 1 and 1000.", 1 <= self.rate <= 1000),
+            ("--lead must lie between 5 and 120.", 5 <= self.lead_s <= 120),
+            ("--until must lie between 14:30 and 20:00.", EARLIEST_END_S <= self.until_s <= 20 * HOUR_S),
+        )
+        return [sentence for sentence, holds in rules if not holds]
+
+
+def read_time_of_day(text: str) -> float:
+    """Seconds of the day of a time such as 16:15. Errors: ValueError."""
+    instant = datetime.strptime(text, "%H:%M").replace(tzinfo=UTC)
+    return instant.hour * HOUR_S + instant.minute * 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +124,22 @@ class Command(BaseCommand):
         parser.add_argument("--phones", type=int, default=300)
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--rate", type=float, default=150.0, help="shown seconds per real second")
+        parser.add_argument("--lead", type=float, default=30.0, help="real seconds for the services to start")
+        parser.add_argument("--until", type=read_time_of_day, default="16:15", help="shown time at which the day ends")
         parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "var" / "demo-report.json")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """The whole demo; exit code 1 when it failed its own checks, 128 + n when signal n ended it."""
-        wanted = Options(options["phones"], options["seed"], options["rate"], options["output"])
-        if wanted.phones < 1 or not 1 <= wanted.rate <= 1000:
-            raise CommandError("--phones must be 1 or more, --rate between 1 and 1000.")
+        wanted = Options(
+            phones=options["phones"],
+            seed=options["seed"],
+            rate=options["rate"],
+            lead_s=options["lead"],
+            until_s=options["until"],
+            output=options["output"],
+        )
+        if faults := wanted.find_faults():
+            raise CommandError(" ".join(faults))
         if not settings.DATABASE_URL or not os.environ.get("REDIS_URL"):
             raise CommandError("The demo needs DATABASE_URL and REDIS_URL; `make demo` starts both and sets them.")
         started_s = time.monotonic()
@@ -139,15 +166,17 @@ class Command(BaseCommand):
         interrupts.check()
         zone = ZoneInfo(describe_world().timezone)
         on = next_weekday(datetime.now(tz=zone).date())
-        clock = start_day(on=on, zone=zone, second_of_day=READY_BY_S, rate=options.rate, lead_s=LEAD_S)
-        stage = _set_stage(clock, Day(start_s=READY_BY_S - LEAD_S * options.rate, end_s=DAY_END_S))
+        clock = start_day(on=on, zone=zone, second_of_day=READY_BY_S, rate=options.rate, lead_s=options.lead_s)
+        stage = _set_stage(clock, Day(start_s=READY_BY_S - options.lead_s * options.rate, end_s=options.until_s))
         stack = Stack(env=_environment(clock))
         stack.env["NOTIFICATION_FILE"] = str(stack.folder / "messages.jsonl")
         self.stdout.write("Starting web, worker and beat …")
         try:
             stack.start(while_waiting=interrupts.check)
             if clock.second_of_day() > READY_BY_S:
-                raise CommandError(f"The services took more than {LEAD_S:.0f} s to start. Try a lower --rate.")
+                raise CommandError(
+                    f"The services took more than {options.lead_s:.0f} s to start: give a longer --lead."
+                )
             return self._live(options, stage, stack, interrupts)
         finally:
             stack.stop()
@@ -170,8 +199,10 @@ class Command(BaseCommand):
             stack.check()
             progress.show(moment)
 
-        phones = asyncio.run(run_day(world, cast, watch))
-        progress.finish()
+        try:
+            phones = asyncio.run(run_day(world, cast, watch))
+        finally:
+            progress.finish()
         is_dry = _wait_until_dry(interrupts)
         stack.check()
         faults = [] if is_dry else [f"the streams or the outbox were not dry after {DRAIN_TIMEOUT_S:.0f} s"]
