@@ -5,7 +5,7 @@ Redis holds a copy that every fix lane follows within two seconds; nothing else 
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -80,6 +80,23 @@ def publish_revocation(
         logger.warning("revocation_not_published", extra={"reason": type(error).__name__})
         return False
     return True
+
+
+def complete_key() -> str:
+    """Present while the copy is whole. It goes with the rest when Redis loses its data."""
+    return f"{settings.REDIS_PREFIX}:{{revocations}}:complete"
+
+
+def restore_revocations(client: "redis.Redis", list_all: Callable[[], Iterable[Revocation]]) -> int:
+    """Bring the copy back after Redis lost it; how many entries were sent, none while it is whole.
+
+    `list_all` reads the truth. Repeatable. Errors: RedisError.
+    """
+    if client.exists(complete_key()):
+        return 0
+    count = republish_revocations(client, list_all())
+    client.set(complete_key(), "1")
+    return count
 
 
 def republish_revocations(client: "redis.Redis", revocations: Iterable[Revocation]) -> int:

@@ -4,8 +4,8 @@ from celery import shared_task
 
 from notifications import transports
 from notifications.services import deliver_due
-from promotions import clock, drain
-from promotions.services import deliveries, retention
+from promotions import clock, drain, revocations, stream
+from promotions.services import deliveries, devices, retention
 
 
 @shared_task(ignore_result=True, soft_time_limit=60, time_limit=90)
@@ -26,6 +26,12 @@ def sweep_shards() -> None:
 def deliver_messages() -> None:
     """Send what the outbox holds."""
     deliver_due(transport=transports.configured(), recheck=deliveries.recheck, read_clock=clock.now)
+
+
+@shared_task(ignore_result=True, expires=10)
+def restore_revocations() -> None:
+    """Tell the fix lanes again whom to refuse, should Redis have lost it."""
+    revocations.restore_revocations(stream.sync_client(), devices.list_revocations)
 
 
 @shared_task(ignore_result=True, expires=600)

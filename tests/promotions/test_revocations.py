@@ -24,7 +24,7 @@ def client(settings: Any) -> Iterator[Any]:
     settings.REDIS_PREFIX = f"test-{uuid.uuid4().hex}"
     client = stream.sync_client()
     yield client
-    client.delete(revocations.entries_key(), revocations.changes_key())
+    client.delete(revocations.entries_key(), revocations.changes_key(), revocations.complete_key())
 
 
 def _with_feed(work: Callable[[RevocationFeed], Awaitable[T]]) -> T:
@@ -115,7 +115,7 @@ def test_a_redis_that_lost_its_data_does_not_free_anybody(client: Any) -> None:
     publish_revocation(client, device_id=before, tokens_not_before=NOW)
 
     async def judge(feed: RevocationFeed) -> str:
-        client.delete(revocations.entries_key(), revocations.changes_key())
+        client.delete(revocations.entries_key(), revocations.changes_key(), revocations.complete_key())
         client.zadd(revocations.changes_key(), {str(after): 5})
         client.hset(revocations.entries_key(), str(after), f"{NOW_MS}:")
         await _seconds_until(lambda: feed.find_refusal(after, 0) == "token_revoked")
@@ -151,3 +151,14 @@ def test_without_redis_publishing_says_so_and_a_feed_goes_stale(settings: Any, m
 
     assert publish_revocation(gone, device_id=uuid.uuid4(), tokens_not_before=NOW) is False
     assert _with_feed(judge) is False
+
+
+def test_the_copy_is_brought_back_once_after_redis_lost_it(client: Any) -> None:
+    truth = [Revocation(uuid.uuid4(), NOW_MS, "consent_required"), Revocation(uuid.uuid4(), NOW_MS)]
+    assert revocations.restore_revocations(client, lambda: truth) == 2
+    assert revocations.restore_revocations(client, lambda: truth) == 0
+
+    client.delete(revocations.entries_key(), revocations.changes_key(), revocations.complete_key())
+
+    assert revocations.restore_revocations(client, lambda: truth) == 2
+    assert client.hlen(revocations.entries_key()) == 2
