@@ -1,0 +1,332 @@
+"""`screenshots`: the pictures in docs/img, taken from the running product at lunch time of the demo brand."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from geofence.models import Geofence, Store
+from promotions import drain
+from promotions.errors import ConfigurationError
+from promotions.local.errors import InterruptedBySignal, LocalError
+from promotions.local.interrupts import Interrupts
+from promotions.local.packages import find_browser
+from promotions.local.stack import Stack
+from promotions.models import Campaign
+from promotions.services.demo_world import PlantedWorld, demo_password, describe_world, plant_world
+from promotions.services.staff import create_enrolment
+from promotions.simulation.client import Wire
+from promotions.simulation.warp import DayClock, next_weekday, start_day
+
+SHOWN_AT_S = 12.3 * 3600
+MAX_BYTES = 200_000
+# Enough that no count of the overview is too small to be shown to a brand.
+PHONES = 160
+ACCURACY_M = 12.0
+# Degrees of latitude: about 800 m, outside every fence of a store; and half-way into its approach ring.
+AWAY_DEG = 0.0072
+NEAR_DEG = 0.0022
+NEAR_S = 60.0
+WORKED_TIMEOUT_S = 30
+MESSAGE_TIMEOUT_S = 15
+PHONES_TRIED = 6
+# The sandbox phone looks for messages every four seconds.
+LOOK_PAUSE_S = 6
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --force-color-profile=srgb"
+)
+# A phone that can read QR codes offers its camera; the browser that takes the pictures cannot.
+CAN_SCAN = "window.BarcodeDetector = class { async detect() { return []; } };"
+CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the pictures need to know, read before the browser starts."""
+
+    planted: PlantedWorld
+    clock: DayClock
+    folder: Path
+    tills: Mapping[int, str]
+    shown_till: str
+    fence_id: int
+    campaign_ids: Mapping[str, int]
+    campaign_uuids: Mapping[str, str]
+
+
+class Command(BaseCommand):
+    """Seeds an empty database, starts web, worker and beat, lets some phones come by, and takes the pictures."""
+
+    help = "Take the pictures in docs/img from the running product (development only; needs an empty database)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Where to."""
+        parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "docs" / "img")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """All pictures or none of the ones that failed; exit code 1 with the reason."""
+        folder: Path = options["output"]
+        folder.mkdir(parents=True, exist_ok=True)
+        if not settings.DATABASE_URL or not os.environ.get("REDIS_URL"):
+            raise CommandError("Needs DATABASE_URL and REDIS_URL; `make screenshots` starts both and sets them.")
+        try:
+            with Interrupts() as interrupts:
+                self._take_all(folder, interrupts)
+        except InterruptedBySignal as interruption:
+            raise CommandError("Stopped.", returncode=128 + interruption.signum) from interruption
+        except (ConfigurationError, LocalError) as error:
+            raise CommandError(str(error)) from error
+
+    def _take_all(self, folder: Path, interrupts: Interrupts) -> None:
+        call_command("migrate", verbosity=0)
+        scene = _set_scene(folder)
+        stack = Stack(env=_environment(scene.clock))
+        stack.env["NOTIFICATION_FILE"] = str(stack.folder / "messages.jsonl")
+        self.stdout.write("Starting web, worker and beat …")
+        try:
+            stack.start(while_waiting=interrupts.check)
+            asyncio.run(_come_by(scene, stack.base_url))
+            _wait_until_worked(interrupts)
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS.split())
+                studio = Studio(browser, scene, stack.base_url)
+                code = _take_phone(studio)
+                _take_till(studio, code)
+                _take_brand(studio)
+                _take_partner(studio)
+                browser.close()
+        finally:
+            stack.stop()
+        for picture in sorted(folder.glob("*.png")):
+            size = picture.stat().st_size
+            self.stdout.write(f"  {picture.name:<20} {size / 1000:6.0f} kB")
+            if size > MAX_BYTES:
+                raise CommandError(f"{picture.name} is larger than {MAX_BYTES // 1000} kB.")
+
+
+def _environment(clock: DayClock) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DEBUG": "1",
+        "DATABASE_URL": settings.DATABASE_URL,
+        "REDIS_URL": settings.REDIS_URL,
+        "CLOCK_WARP": clock.warp.as_text(),
+        "NOTIFICATION_TRANSPORT": "file",
+    }
+
+
+def _set_scene(folder: Path) -> Scene:
+    """Lunch time in the demo's city, whatever the hour here."""
+    zone = ZoneInfo(describe_world().timezone)
+    on = next_weekday(datetime.now(tz=zone).date())
+    clock = start_day(on=on, zone=zone, second_of_day=SHOWN_AT_S, rate=1.0, lead_s=0.0)
+    now = clock.warp.now()
+    planted = plant_world(now=now)
+
+    def enrol(store: Store, label: str) -> str:
+        life = timedelta(hours=1)
+        return create_enrolment(store=store, label=label, is_manager=False, user=None, now=now, life=life)
+
+    polygon = Geofence.objects.filter(area__isnull=False, store__in=planted.stores).first()
+    if polygon is None:
+        raise ConfigurationError("The demo brand has no store with a drawn fence.")
+    return Scene(
+        planted=planted,
+        clock=clock,
+        folder=folder,
+        tills={index: enrol(store, "Counter") for index, store in enumerate(planted.stores)},
+        shown_till=enrol(planted.stores[0], "Till 1"),
+        fence_id=polygon.pk,
+        campaign_ids={campaign.kind: campaign.pk for campaign in planted.campaigns},
+        campaign_uuids={campaign.kind: str(campaign.uuid) for campaign in planted.campaigns},
+    )
+
+
+async def _come_by(scene: Scene, base_url: str) -> None:
+    """Phones come near, enter, ask too early, unlock and redeem, over HTTP."""
+    async with Wire(base_url) as wire:
+        tills = {}
+        for index, token in scene.tills.items():
+            enrolled = await wire.ask("POST", "/v1/staff/enrolments", body={"token": token})
+            tills[index] = enrolled.body["access_token"]
+        for first in range(0, PHONES, 8):
+            await asyncio.gather(*(_visit(scene, wire, tills, number) for number in range(first, first + 8)))
+
+
+def _wait_until_worked(interrupts: Interrupts) -> None:
+    for _ in range(WORKED_TIMEOUT_S):
+        time.sleep(1)
+        interrupts.check()
+        if not drain.waiting_shards():
+            return
+    raise CommandError(f"The worker did not finish in {WORKED_TIMEOUT_S} s.")
+
+
+async def _visit(scene: Scene, wire: Wire, tills: Mapping[int, str], number: int) -> None:
+    """One phone: every third asks from afar first, half stay for the coupon, a quarter plays and redeems."""
+    index = number % len(scene.planted.stores)
+    store, token = scene.planted.stores[index], ""
+
+    def fix(away_deg: float = 0.0, ago_s: float = 0.0) -> dict[str, object]:
+        return {
+            "latitude": round(store.latitude_deg + away_deg + number % 7 * 2e-5, 7),
+            "longitude": round(store.longitude_deg + number % 5 * 3e-5, 7),
+            "horizontal_accuracy_m": ACCURACY_M,
+            "fix_time": (scene.clock.warp.now() - timedelta(seconds=ago_s)).isoformat(),
+        }
+
+    async def post(path: str, body: Mapping[str, object]) -> Any:
+        return (await wire.ask("POST", path, token=token, body=body)).body
+
+    def unlock(kind: str) -> str:
+        return f"/v1/offers/{scene.campaign_uuids[kind]}/unlock"
+
+    address = {"kind": "console", "address": f"phone-{number}"}
+    app = {"platform": "android", "consents": CONSENTS, "push_address": address}
+    token = (await post("/v1/devices", app))["access_token"]
+    if number % 3 == 0:
+        await post(unlock(Campaign.Kind.COUPON), {"fix": fix(AWAY_DEG)})
+    await post("/v1/fixes", {"fixes": [fix(NEAR_DEG, ago_s=NEAR_S), fix()]})
+    if number % 8 < 4:
+        return
+    coupon = (await post(unlock(Campaign.Kind.COUPON), {"fix": fix()}))["coupon"]
+    if number % 8 < 6:
+        return
+    await post(unlock(Campaign.Kind.INSTANT_WIN), {"fix": fix()})
+    scan = {"token": coupon["qr_token"], "nonce": str(uuid4()), "scanned_at": fix()["fix_time"]}
+    await wire.ask("POST", "/v1/staff/redemptions", token=tills[index], body=scan)
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """A browser before the running product."""
+
+    browser: Browser
+    scene: Scene
+    base_url: str
+
+    @contextmanager
+    def page(self, width: int, height: int) -> Iterator[Page]:
+        """A window of this size whose clock is the product's."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": height}, locale="en-GB", timezone_id=describe_world().timezone
+        )
+        page = context.new_page()
+        page.clock.install(time=self.scene.clock.warp.now())
+        yield page
+        context.close()
+
+    def take(self, page: Page, name: str) -> None:
+        """One picture of what the window shows."""
+        page.screenshot(path=self.scene.folder / f"{name}.png", animations="disabled")
+
+    def log_in(self, page: Page, username: str) -> None:
+        """Into admin, as one of the demo's users."""
+        page.goto(f"{self.base_url}/admin/")
+        page.locator("#id_username").fill(username)
+        page.locator("#id_password").fill(demo_password(username))
+        page.locator("#id_password").press("Enter")
+        expect(page.get_by_role("link", name="Campaigns").first).to_be_visible()
+
+
+def _take_phone(studio: Studio) -> str:
+    """The sandbox phone: refused on the way, unlocked at the door. The coupon's code."""
+    store = studio.scene.planted.stores[0]
+    with studio.page(1180, 820) as page:
+        page.goto(studio.base_url)
+        offer = page.locator(".offer", has_text="Free coffee")
+        expect(offer).to_be_visible()
+        _zoom_in(page, store.name)
+        offer.get_by_role("button").click()
+        expect(offer.locator(".refusal")).to_be_visible()
+        studio.take(page, "phone-refused")
+        name = page.locator(".leaflet-tooltip", has_text=store.name).bounding_box()
+        assert name is not None
+        # The store's dot is a little below its name.
+        page.mouse.dblclick(name["x"] + name["width"] / 2, name["y"] + name["height"] + 12)
+        _wait_for_message(page)
+        offer.get_by_role("button").click()
+        expect(offer.locator(".code")).to_be_visible()
+        offer.evaluate("card => card.scrollIntoView()")
+        studio.take(page, "phone-unlocked")
+        return offer.locator(".code").inner_text()
+
+
+def _zoom_in(page: Page, name: str) -> None:
+    """A step closer to a store."""
+    box = page.locator(".leaflet-tooltip", has_text=name).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] + 40)
+    page.mouse.wheel(0, -100)
+    page.wait_for_timeout(1000)
+
+
+def _wait_for_message(page: Page) -> None:
+    """Until the phone has been told of an offer. A phone of both control arms never is: then another phone."""
+    message = page.locator("#messages li", has_text="accepted")
+    for _ in range(PHONES_TRIED):
+        try:
+            expect(message.first).to_be_visible(timeout=MESSAGE_TIMEOUT_S * 1000)
+        except AssertionError:
+            page.locator("#renew").click()
+        else:
+            # The other campaign's message may still be on its way.
+            page.wait_for_timeout(LOOK_PAUSE_S * 1000)
+            return
+    raise CommandError("No message came to the sandbox phone.")
+
+
+def _take_till(studio: Studio, code: str) -> None:
+    """The till: ready, the benefit is due, and the same code a second time."""
+    with studio.page(390, 720) as page:
+        page.add_init_script(CAN_SCAN)
+        page.goto(f"{studio.base_url}/staff/#enrol={studio.scene.shown_till}")
+        expect(page.locator("#store")).to_have_text(studio.scene.planted.stores[0].name)
+        studio.take(page, "till-ready")
+        for kind in ("give", "used"):
+            page.locator("#code").fill(code)
+            page.locator("#code").press("Enter")
+            expect(page.locator("#answer")).to_have_attribute("data-kind", kind)
+            studio.take(page, f"till-{kind}")
+            page.locator("#answer-next").click()
+
+
+def _take_brand(studio: Studio) -> None:
+    """The brand manager's overview and a campaign's page."""
+    with studio.page(1280, 860) as page:
+        studio.log_in(page, "brand")
+        studio.take(page, "admin-overview")
+        campaign_id = studio.scene.campaign_ids[Campaign.Kind.INSTANT_WIN]
+        page.goto(f"{studio.base_url}/admin/promotions/campaign/{campaign_id}/change/")
+        expect(page.locator("#id_name")).to_be_visible()
+        studio.take(page, "admin-campaign")
+
+
+def _take_partner(studio: Studio) -> None:
+    """The partner's fence on its map, and the QR that makes a phone a till."""
+    with studio.page(1280, 860) as page:
+        studio.log_in(page, "partner")
+        page.goto(f"{studio.base_url}/admin/geofence/geofence/{studio.scene.fence_id}/change/")
+        expect(page.get_by_role("button", name="Corner 1")).to_be_visible()
+        studio.take(page, "admin-fence")
+        page.goto(f"{studio.base_url}/admin/promotions/staffenrolment/add/")
+        page.locator("#id_label").fill("Till 2")
+        page.locator(".select2-selection").first.click()
+        page.locator(".select2-search__field").fill("République")
+        page.locator(".select2-results__option", has_text="République").first.click()
+        page.get_by_role("button", name="Save", exact=True).click()
+        expect(page.locator("svg", has_text="Enrolment code").first).to_be_visible()
+        studio.take(page, "admin-enrolment")
