@@ -30,7 +30,8 @@ def open_campaign(*, campaign_id: int, now: datetime, seed: bytes | None = None)
     The first opening draws an instant win's moments from `seed` (by default a random one), keeps it sealed and
     publishes its commitment. Errors: `invalid_input` with everything that is not ready.
     """
-    campaign = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+    # Unlocks check their key to this row when they commit; they hold a budget slot by then and must not wait for us.
+    campaign = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=campaign_id)
     stores = list(campaign.stores.filter(is_active=True).order_by("pk"))
     faults = list(find_opening_faults(campaign, stores, now))
     if faults:
