@@ -1,7 +1,10 @@
 """`Idempotency-Key`: a handler marked `@idempotent` answers a repeated request with the stored answer."""
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from typing import Any
 
@@ -23,8 +26,21 @@ MAX_KEY_CHARS = 255
 # Without a credential the key alone says who repeats a request, so it must not be one that two phones may choose.
 MIN_ANONYMOUS_KEY_CHARS = 20
 ANONYMOUS = "anonymous"
+# Stands in a stored answer where a credential was.
+_CONCEALED = "(not stored)"
 # Answers of the moment: the same request may fare better next time.
 _PASSING = frozenset({401, 403, 409, 429})
+
+
+Reveal = Callable[[Mapping[str, Any], datetime], Mapping[str, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Concealment:
+    """Members of an answer that are not stored, and how to tell them again from the rest and the time of the request."""
+
+    names: frozenset[str]
+    reveal: Reveal
 
 
 def idempotent(handler: Handler) -> Handler:
@@ -32,7 +48,15 @@ def idempotent(handler: Handler) -> Handler:
 
     Not kept: 401, 403, 409, 429 and 5xx. A request that died is taken over by its repeat after a minute.
     """
+    return _wrap(handler, None)
 
+
+def idempotent_with_secrets(*names: str, reveal: Reveal) -> Callable[[Handler], Handler]:
+    """`idempotent` for answers that hold credentials: these are never stored, but made again for the repeat."""
+    return lambda handler: _wrap(handler, Concealment(frozenset(names), reveal))
+
+
+def _wrap(handler: Handler, concealment: Concealment | None) -> Handler:
     @wraps(handler)
     def answer_once(view: ApiView, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         key = _read_key(request)
@@ -40,22 +64,22 @@ def idempotent(handler: Handler) -> Handler:
             return handler(view, request, *args, **kwargs)
         claim = claim_request(_ask(request, key), now=view.now)
         if isinstance(claim, Answer):
-            return _respond(claim, is_replay=True)
-        return _work(view, lambda: handler(view, request, *args, **kwargs), claim)
+            return _replay(claim, concealment)
+        return _work(view, lambda: handler(view, request, *args, **kwargs), claim, concealment)
 
     answer_once.is_idempotent = True  # type: ignore[attr-defined]
     return answer_once
 
 
-def _work(view: ApiView, handle: Callable[[], HttpResponseBase], claim: Claim) -> HttpResponseBase:
+def _work(
+    view: ApiView, handle: Callable[[], HttpResponseBase], claim: Claim, concealment: Concealment | None
+) -> HttpResponseBase:
     is_kept = False
     try:
         response = _handle(view, handle)
         if response.status_code < 500 and response.status_code not in _PASSING:
-            answer = _read_answer(response)
-            keep_answer(claim, answer)
+            keep_answer(claim, _read_answer(response, claim, concealment))
             is_kept = True
-            return _respond(answer, is_replay=False)
         return response
     finally:
         if not is_kept:
@@ -101,19 +125,26 @@ def _scope(request: Request) -> str:
     return ANONYMOUS
 
 
-def _read_answer(response: HttpResponseBase) -> Answer:
-    if isinstance(response, Response):
-        body = b"" if response.data is None else JSONRenderer().render(response.data)
-        return Answer(response.status_code, response.content_type or "application/json", body)
-    if isinstance(response, HttpResponse):
-        return Answer(response.status_code, response.headers.get("Content-Type", ""), response.content)
-    raise TypeError("A streamed answer cannot be kept.")
+def _read_answer(response: HttpResponseBase, claim: Claim, concealment: Concealment | None) -> Answer:
+    if not isinstance(response, Response):
+        raise TypeError("Only answers of data can be kept.")
+    data = response.data
+    if concealment is not None and isinstance(data, dict):
+        data = {name: _CONCEALED if value and name in concealment.names else value for name, value in data.items()}
+    body = b"" if data is None else JSONRenderer().render(data)
+    return Answer(response.status_code, response.content_type or "application/json", body, claim.claimed_at)
 
 
-def _respond(answer: Answer, *, is_replay: bool) -> HttpResponse:
-    response = HttpResponse(answer.body, status=answer.status, content_type=answer.content_type)
-    if answer.status == 204:
+def _replay(answer: Answer, concealment: Concealment | None) -> HttpResponse:
+    body = answer.body
+    if concealment is not None and body:
+        data = json.loads(body)
+        hidden = [name for name, value in data.items() if value == _CONCEALED and name in concealment.names]
+        if hidden:
+            told = concealment.reveal(data, answer.asked_at)
+            body = JSONRenderer().render({**data, **{name: told[name] for name in hidden}})
+    response = HttpResponse(body, status=answer.status, content_type=answer.content_type)
+    if not body:
         del response["Content-Type"]
-    if is_replay:
-        response["Idempotency-Replayed"] = "true"
+    response["Idempotency-Replayed"] = "true"
     return response

@@ -28,6 +28,8 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+    # When the request it answers was claimed.
+    asked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def claim_request(ask: Ask, *, now: datetime) -> Claim | Answer:
     if bytes(held.fingerprint) != ask.fingerprint:
         raise DomainError("idempotency_mismatch")
     if held.status is not None:
-        return Answer(held.status, held.content_type, bytes(held.body or b""))
+        return Answer(held.status, held.content_type, bytes(held.body or b""), held.created_at)
     if age < timedelta(seconds=IN_FLIGHT_MAX_S):
         raise DomainError("idempotency_in_flight")
     return _take_over(held, ask, now)

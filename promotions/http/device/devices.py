@@ -1,7 +1,10 @@
 """Registering an installation; its consents and address; what is held about it; erasure."""
 
 import re
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -10,7 +13,7 @@ from rest_framework.response import Response
 from notifications.models import PushAddress
 from notifications.services import PushTarget
 from promotions.http.auth import DeviceAuthentication, asking_device
-from promotions.http.idempotency import idempotent
+from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.schema import operation
 from promotions.http.serializers import StrictSerializer, TextField, read_body
 from promotions.http.views import ApiView
@@ -22,6 +25,7 @@ from promotions.services.devices import (
     DeviceChange,
     NewDevice,
     change_device,
+    issue_credentials,
     register_device,
 )
 from promotions.services.erasure import export_device, forget_device
@@ -125,11 +129,20 @@ class DeviceExport(serializers.Serializer[Any]):
     notifications = serializers.DictField()
 
 
+def _reissue(told: Mapping[str, Any], asked_at: datetime) -> dict[str, str | None]:
+    """The credentials of an answer given before, letter for letter: they follow from the device and the time."""
+    device = Device(pk=UUID(told["device_id"]), consents=told["consents"])
+    return _tell(issue_credentials(device, now=asked_at))
+
+
+_with_credentials = idempotent_with_secrets("access_token", "ingest_key", reveal=_reissue)
+
+
 class DevicesView(ApiView):
     """`/v1/devices`"""
 
     @operation(summary="Register an installation", body=DeviceRequest, answers={201: RegisteredDevice})
-    @idempotent
+    @_with_credentials
     def post(self, request: Request) -> Response:
         """Register an installation of the app; anonymous, with the consents its owner gave."""
         given = read_body(DeviceRequest, request)
@@ -151,7 +164,7 @@ class MyDeviceView(ApiView):
     authentication_classes = [DeviceAuthentication]
 
     @operation(summary="Change consents, locale, push address", body=DeviceChangeRequest, answers={200: ChangedDevice})
-    @idempotent
+    @_with_credentials
     def patch(self, request: Request) -> Response:
         """Change what is given. Withdrawing `geo_match` ends every credential issued before."""
         device, given = asking_device(request), read_body(DeviceChangeRequest, request)

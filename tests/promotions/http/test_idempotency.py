@@ -38,6 +38,27 @@ def test_a_repeat_gets_the_stored_answer(client: Client) -> None:
     assert Device.objects.count() == 1
 
 
+def test_no_credential_is_stored(client: Client) -> None:
+    told = register(client, {**BODY, "consents": ["geo_match"]}).json()
+
+    stored = bytes(IdempotencyRecord.objects.get().body or b"").decode()
+    assert told["device_id"] in stored
+    assert told["access_token"] not in stored
+    assert told["ingest_key"] not in stored
+    assert register(client, {**BODY, "consents": ["geo_match"]}).json() == told
+
+
+def test_a_changed_consent_is_answered_alike_twice(cy_client: DeviceClient) -> None:
+    body = {"consents": ["messages"]}
+
+    first, second = (cy_client.send("PATCH", "/v1/devices/me", body, Idempotency_Key=KEY) for _ in range(2))
+
+    assert first.json()["access_token"]
+    assert first.json()["ingest_key"] is None
+    assert second.content == first.content
+    assert second["Idempotency-Replayed"] == "true"
+
+
 def test_without_a_key_each_request_is_its_own(client: Client) -> None:
     for _ in range(2):
         client.post("/v1/devices", BODY, content_type="application/json")
@@ -185,8 +206,8 @@ def test_an_answer_that_comes_too_late_overwrites_nothing() -> None:
     assert isinstance(slow, idempotency.Claim)
     assert isinstance(fast, idempotency.Claim)
 
-    idempotency.keep_answer(fast, idempotency.Answer(201, "application/json", b"fast"))
-    idempotency.keep_answer(slow, idempotency.Answer(201, "application/json", b"slow"))
+    idempotency.keep_answer(fast, idempotency.Answer(201, "application/json", b"fast", NOW))
+    idempotency.keep_answer(slow, idempotency.Answer(201, "application/json", b"slow", NOW))
     idempotency.abandon_claim(slow)
 
     assert bytes(IdempotencyRecord.objects.get().body or b"") == b"fast"
