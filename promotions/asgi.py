@@ -18,4 +18,4 @@ from promotions.checks import refuse_unsafe_start  # noqa: E402
 from promotions.http.device.lane import FixLane  # noqa: E402
 
 refuse_unsafe_start()
-application = FixLane(django_application)
+application = FixLane(django_application)  # type: ignore[arg-type]  # Django's stub narrows the scope to dict

@@ -1,8 +1,9 @@
 """JSON log lines on stderr. Never coordinates, codes or tokens: log ids and reasons."""
 
 import structlog
+from structlog.typing import Processor
 
-_SHARED = [
+_SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,

@@ -77,7 +77,7 @@ def _tell(accepted: Accepted, presence: PresenceAdvance, decisions: Sequence[Dec
         "batch processed",
         extra={
             "fixes": len(accepted.fixes),
-            "dropped": {**accepted.dropped, **presence.dropped},
+            "dropped": {str(reason): count for reason, count in (*accepted.dropped.items(), *presence.dropped.items())},
             "transitions": Counter(transition.kind.value for transition in presence.transitions),
             "decisions": Counter(decision.reason.value for decision in decisions),
             "messages": messages,

@@ -30,22 +30,25 @@ def _granted(decisions: Sequence[Decision]) -> list[tuple[UUID, Decision]]:
 
 def record_opportunities(decisions: Sequence[Decision]) -> None:
     """Write a row per opportunity, in the caller's transaction. One query; a row already there stays as it is."""
-    Opportunity.objects.bulk_create(
-        [
-            Opportunity(
-                id=opportunity_id,
-                campaign_id=decision.campaign_id,
-                device_id=decision.device_id,
-                store_id=decision.store_id,
-                arm=decision.arm,
-                fix_time=decision.transition.fix_time,
-                planned_at=decision.planned_at,
-                local_on=decision.local_on,
-                request_id=decision.transition.request_id,
-            )
-            for opportunity_id, decision in _granted(decisions)
-        ],
-        ignore_conflicts=True,
+    rows = [_row(opportunity_id, decision) for opportunity_id, decision in _granted(decisions)]
+    Opportunity.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _row(opportunity_id: UUID, decision: Decision) -> Opportunity:
+    # What `decide` gives every opportunity, and no refusal.
+    assert decision.local_on is not None
+    assert decision.arm is not None
+    assert decision.planned_at is not None
+    return Opportunity(
+        id=opportunity_id,
+        campaign_id=decision.campaign_id,
+        device_id=decision.device_id,
+        store_id=decision.store_id,
+        arm=decision.arm,
+        fix_time=decision.transition.fix_time,
+        planned_at=decision.planned_at,
+        local_on=decision.local_on,
+        request_id=decision.transition.request_id,
     )
 
 
