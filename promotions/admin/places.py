@@ -17,7 +17,7 @@ from geofence.models import FenceSet, Geofence, GeofenceRevision, LastFix, Partn
 from promotions import clock
 from promotions.admin.base import FactAdmin, ReadOnly, Scoped, ScopedRelatedFilter, tenancy_of
 from promotions.logic.hours import find_hours_faults
-from promotions.services.tenancy import filter_visible, is_editable
+from promotions.services.tenancy import filter_editable, filter_visible, is_editable
 
 
 class HoursCheckedStoreForm(StoreForm):
@@ -52,6 +52,16 @@ class StoreAdmin(Scoped, places.StoreAdmin):
         if request.path.endswith("/autocomplete/"):
             queryset = queryset.filter(is_active=True)
         return super().get_search_results(request, queryset, search_term)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """The user's partner when there is just one, and the time zone of the store made last."""
+        own = filter_editable(rows=Partner.objects.all(), tenancy=tenancy_of(request))[:2]
+        latest = self.get_queryset(request).order_by("-pk").first()
+        return {
+            **({"partner": own[0].pk} if len(own) == 1 else {}),
+            **({"timezone": latest.timezone} if latest else {}),
+            **super().get_changeform_initial_data(request),
+        }
 
     def has_enrol_permission(self, request: HttpRequest, object_id: str) -> bool:
         """Whoever may enrol, in a store of theirs."""

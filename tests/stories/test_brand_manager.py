@@ -1,0 +1,229 @@
+"""Paula places a store and draws its fence; Bea sets up a lunch campaign there and opens it. In a real browser."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from geofence.models import Geofence, Store
+from promotions.models import Campaign, Membership, StaffDevice, TimeWindow
+from promotions.services.staff import enrol_device
+from promotions.services.tenancy import BRAND_MANAGER, PARTNER_MANAGER, ensure_roles
+from tests import factories
+from tests.conftest import DeviceClient
+from tests.factories import NOW
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+PASSWORD = "a long one for the test"
+
+
+@pytest.fixture(scope="module")
+def context(live_server: LiveServer) -> Iterator[BrowserContext]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Playwright keeps an event loop in this thread, which is no reason to fear the ORM here.
+        patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
+            opened = chromium.new_context(viewport={"width": 1440, "height": 1000}, base_url=live_server.url)
+            opened.set_default_timeout(10_000)
+            yield opened
+            chromium.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, now: Any) -> Iterator[Page]:
+    context.clear_cookies()
+    opened = context.new_page()
+    thrown: list[str] = []
+    opened.on("pageerror", lambda error: thrown.append(str(error)))
+    yield opened
+    opened.close()
+    assert thrown == []
+
+
+def new_user(username: str, group: str, **side: Any) -> None:
+    ensure_roles()
+    user = User.objects.create_user(username, password=PASSWORD, is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    Membership.objects.create(user=user, **side)
+
+
+def log_in(page: Page, username: str) -> None:
+    page.goto("/admin/")
+    page.fill("#id_username", username)
+    page.fill("#id_password", PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def save(page: Page) -> None:
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("successfully").first).to_be_visible()
+
+
+def number(page: Page, field: str) -> float:
+    return float(page.input_value(f"#id_{field}"))
+
+
+def map_box(page: Page) -> dict[str, float]:
+    canvas = page.locator(".place-map-canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    return dict(box)
+
+
+def click_map(page: Page, x_share: float, y_share: float) -> None:
+    box = map_box(page)
+    page.mouse.click(box["x"] + box["width"] * x_share, box["y"] + box["height"] * y_share)
+
+
+def place_store(page: Page) -> Store:
+    page.goto("/admin/geofence/store/add/")
+    page.fill("#id_name", "Tartine Bastille")
+    page.select_option("#id_timezone", "Europe/Paris")
+    expect(page.locator(".leaflet-control-scale-line").first).to_be_visible()
+    click_map(page, 0.6, 0.4)
+    assert number(page, "latitude_deg") > 48
+    for day in ("mon", "tue", "wed", "thu", "fri", "sat"):
+        page.fill(f"[name=opening_hours_{day}]", "08:00-20:00")
+    save(page)
+    return Store.objects.get(name="Tartine Bastille")
+
+
+def drag(page: Page, knob: str, *, by_x: int) -> None:
+    box = page.locator(knob).bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + by_x / 2, y, steps=4)
+    page.mouse.move(x + by_x, y, steps=4)
+    page.mouse.up()
+
+
+def test_a_partner_places_a_store_and_draws_its_fence_by_mouse_and_by_keyboard(page: Page) -> None:
+    partner = factories.partner(name="Tartine")
+    new_user("paula", PARTNER_MANAGER, partner=partner)
+    log_in(page, "paula")
+
+    store = place_store(page)
+    page.get_by_role("link", name="Draw a fence on the map").first.click()
+    expect(page.locator(".map-size")).to_have_text("150 m")
+    drag(page, ".map-knob-radius", by_x=60)
+    dragged = number(page, "radius_m")
+    assert 155 <= dragged <= 400
+    expect(page.locator(".map-size")).to_have_text(f"{dragged:.0f} m")
+    page.fill("#id_radius_m", "220")
+    expect(page.locator(".map-size")).to_have_text("220 m")
+    save(page)
+
+    fence = Geofence.objects.get()
+    assert (store.partner, store.timezone, len(store.opening_hours)) == (partner, "Europe/Paris", 6)
+    assert (fence.store, fence.radius_m) == (store, 220)
+    assert fence.latitude_deg == pytest.approx(store.latitude_deg, abs=1e-5)
+
+
+def test_a_partner_redraws_a_circle_as_a_polygon(page: Page) -> None:
+    store = factories.store()
+    fence = store.geofences.get()
+    new_user("paula", PARTNER_MANAGER, partner=store.partner)
+    log_in(page, "paula")
+
+    page.goto(f"/admin/geofence/geofence/{fence.pk}/change/")
+    page.get_by_label("polygon").check()
+    expect(page.locator("[data-map-status]")).to_contain_text("0 corners")
+    for x_share, y_share in ((0.42, 0.3), (0.58, 0.3), (0.6, 0.7), (0.42, 0.72)):
+        click_map(page, x_share, y_share)
+    expect(page.locator("[data-map-status]")).to_contain_text("4 corners")
+    page.get_by_role("button", name="Done").click()
+    expect(page.locator(".map-knob-middle")).to_have_count(4)
+    save(page)
+
+    fence.refresh_from_db()
+    assert (fence.shape, fence.version, fence.radius_m) == ("polygon", 2, None)
+    assert fence.area is not None
+    assert fence.area.num_coords == 5
+
+
+def test_a_partner_enrols_a_till_by_its_qr(page: Page) -> None:
+    store = factories.store()
+    new_user("paula", PARTNER_MANAGER, partner=store.partner)
+    log_in(page, "paula")
+
+    page.goto(f"/admin/geofence/store/{store.pk}/change/")
+    page.get_by_role("link", name="Enrol a staff device").click()
+    page.fill("#id_label", "Till 1")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".secret-qr svg")).to_be_visible()
+
+    token = page.input_value(".secret-text").split("#enrol=")[1]
+    enrol_device(token=token, now=NOW)
+    assert StaffDevice.objects.get().store == store
+
+
+def choose_store(page: Page, name: str) -> None:
+    page.locator(".field-stores .select2-selection").click()
+    page.keyboard.type(name[:5])
+    page.locator(".select2-results__option", has_text=name).click()
+
+
+def tab(page: Page, name: str) -> None:
+    page.locator("nav a", has_text=name).last.click()
+
+
+def fill_campaign(page: Page, store: Store) -> None:
+    page.goto("/admin/promotions/campaign/add/")
+    page.fill("#id_name", "Lunch at the door")
+    page.fill("#id_starts_on", "2026-09-22")
+    page.fill("#id_ends_on", "2026-10-19")
+    page.keyboard.press("Escape")
+    choose_store(page, store.name)
+    page.fill("#id_offer_title", "Free coffee with any sandwich")
+    page.fill("#id_benefit", "1 free coffee")
+    tab(page, "Message")
+    page.fill("#id_message_title", "Hungry?")
+    page.fill("#id_message_body", "{offer} at {stor}")
+    expect(page.locator("[data-preview-note]")).to_contain_text("{stor} is not known")
+    page.fill("#id_message_body", "{offer} at {store}")
+    expect(page.locator("[data-preview-body]")).to_have_text(f"Free coffee with any sandwich at {store.name}")
+    tab(page, "Proof")
+    page.fill("#id_holdout_percent", "20")
+    page.fill("[data-proof-phones]", "3000")
+    expect(page.locator("[data-proof-sentence]")).to_contain_text("3,000 phones a week for 4 weeks and 20 % held out")
+    page.get_by_text("Add another Time window").click()
+    page.fill("#id_windows-0-starts_at", "12:00")
+    page.fill("#id_windows-0-ends_at", "14:00")
+    page.keyboard.press("Escape")
+    page.locator(".weekday-box", has_text="Sun").first.click()
+
+
+def test_a_brand_sets_up_a_lunch_campaign_on_one_page_opens_it_and_sees_it_live(page: Page) -> None:
+    store, brand = factories.store(name="Tartine République"), factories.brand(name="Bruns")
+    new_user("bea", BRAND_MANAGER, brand=brand)
+    log_in(page, "bea")
+
+    fill_campaign(page, store)
+    page.get_by_role("button", name="Save and continue editing").click()
+    page.get_by_role("link", name="Open", exact=False).first.click()
+    page.get_by_role("button", name="Open it").click()
+    expect(page.get_by_text("The campaign is open.")).to_be_visible()
+    page.goto("/admin/")
+    expect(page.locator(".figures")).to_contain_text("Lunch at the door")
+
+    campaign, window = Campaign.objects.get(), TimeWindow.objects.get()
+    assert (campaign.state, campaign.brand, campaign.holdout_percent) == ("live", brand, 20)
+    assert (f"{window}", window.weekdays) == ("12:00–14:00", 0b0111111)
+    here = {"latitude": store.latitude_deg, "longitude": store.longitude_deg}
+    offers = DeviceClient(factories.device()).get("/v1/offers", here).json()
+    assert str(campaign.uuid) in str(offers)
