@@ -11,6 +11,8 @@ import shapely
 
 EARTH_RADIUS_M = 6_371_008.8
 PLACE_TRIES = 4_000
+# Along a fence's edge, ordinary noise of this size decides on which side of it a fix falls.
+NEAR_M = 25.0
 
 # Metres east and north of the plane's origin.
 Point = tuple[float, float]
@@ -45,18 +47,32 @@ class Ground:
     radius_m: float | None = None
     ring: tuple[Point, ...] = ()
     _area: shapely.Polygon | None = field(init=False, repr=False, compare=False)
+    _wider: "Ground | None" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         area = shapely.Polygon(self.ring) if self.radius_m is None else None
         if area is not None:
             shapely.prepare(area)
         object.__setattr__(self, "_area", area)
+        object.__setattr__(self, "_wider", None)
 
     def contains(self, xs: FloatArray, ys: FloatArray) -> BoolArray:
         """Which of these points lie in it."""
         if self._area is not None:
             return np.asarray(shapely.contains_xy(self._area, xs, ys), dtype=np.bool_)
         return np.asarray(np.hypot(xs - self.centre[0], ys - self.centre[1]) <= self.radius_m, dtype=np.bool_)
+
+    def is_near(self, xs: FloatArray, ys: FloatArray) -> BoolArray:
+        """Which of these points an honest receiver may take for inside."""
+        if self._wider is None:
+            object.__setattr__(self, "_wider", self._widen())
+        assert self._wider is not None
+        return self._wider.contains(xs, ys)
+
+    def _widen(self) -> "Ground":
+        if self._area is None:
+            return Ground(self.centre, radius_m=(self.radius_m or 0.0) + NEAR_M)
+        return Ground(self.centre, ring=tuple(self._area.buffer(NEAR_M).exterior.coords))
 
     def clearance_m(self, point: Point) -> float:
         """How far outside its edge the point lies; 0 when inside."""

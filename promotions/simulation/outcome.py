@@ -59,12 +59,16 @@ class CampaignOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The server's visits against what really happened; `cheats` are believed visits of phones that lied."""
+    """The server's visits against what really happened; `cheats` are believed visits of phones that lied.
+
+    `mistakes`: each stay missed and each visit invented, in words.
+    """
 
     everybody: Score
     quiet: Score
     cheats: int
     doubtful: int
+    mistakes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             "all_phones": _score_as_json(outcome.truth.everybody),
             "phones_up_to_20_m_noise": _score_as_json(outcome.truth.quiet),
             "visits_of_cheats_believed": outcome.truth.cheats,
+            "mistakes": list(outcome.truth.mistakes),
         },
         "campaigns": [_campaign_as_json(campaign) for campaign in outcome.campaigns],
         "unlock_answers": dict(outcome.unlocks_answered),

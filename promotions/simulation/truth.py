@@ -99,19 +99,33 @@ class Score:
         return self.invented / total if total else 0.0
 
 
-def score_phone(real: Sequence[Inside], seen: Sequence[SeenVisit]) -> Score:
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """Stays without a visit, and visits without a stay."""
+
+    missed: tuple[Inside, ...]
+    invented: tuple[SeenVisit, ...]
+
+
+def find_mistakes(real: Sequence[Inside], seen: Sequence[SeenVisit]) -> Mistakes:
     """One phone's stays against its visits. Each stay takes one visit at the same shop that overlaps it in time.
 
     A second visit during one stay is invented too: it would have been counted twice.
     """
-    free = list(seen)
-    right = 0
+    free, missed = list(seen), []
     for stay in real:
         match = next((visit for visit in free if _overlap(stay, visit)), None)
-        if match is not None:
+        if match is None:
+            missed.append(stay)
+        else:
             free.remove(match)
-            right += 1
-    return Score(right=right, missed=len(real) - right, invented=len(free))
+    return Mistakes(tuple(missed), tuple(free))
+
+
+def score_phone(real: Sequence[Inside], seen: Sequence[SeenVisit]) -> Score:
+    """How many stays were found and missed, and how many visits invented."""
+    mistakes = find_mistakes(real, seen)
+    return Score(right=len(real) - len(mistakes.missed), missed=len(mistakes.missed), invented=len(mistakes.invented))
 
 
 def _overlap(stay: Inside, visit: SeenVisit) -> bool:

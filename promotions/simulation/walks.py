@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 
-from promotions.simulation.city import City, FloatArray, Point
+from promotions.simulation.city import BoolArray, City, FloatArray, Point
 
 WALK_MPS = (1.1, 1.5)
 CYCLE_MPS = (3.8, 5.5)
@@ -19,6 +19,8 @@ METRO_MPS = (7.0, 11.0)
 # Nobody does anything in between, so that what counts as a visit is never a matter of taste.
 PASS_S = 110.0
 STAY_S = 300.0
+# Nor does anybody who only passes walk along the edge for longer.
+NEAR_S = 150.0
 
 ROUTE_TRIES = 60
 STEP_M = 2.0
@@ -182,15 +184,28 @@ def is_clear(city: City, line: Sequence[Point], speed_mps: float, trip: Trip) ->
     step_s = length_m(line) / (len(xs) - 1) / speed_mps
     for index, shop in enumerate(city.shops):
         inside = shop.ground.contains(xs, ys)
-        if index == trip.leaves:
-            inside = inside[int(np.argmin(inside)) :] if not inside.all() else inside[:0]
         if index == trip.enters:
-            inside = inside[: len(inside) - int(np.argmin(inside[::-1]))] if not inside.all() else inside[:0]
-            if inside.any():
-                return False
-        if np.count_nonzero(inside) * step_s >= (0 if index in trip.avoids and inside.any() else PASS_S):
+            is_fine = not inside[: _arrival(inside)].any()
+        elif index == trip.leaves:
+            is_fine = np.count_nonzero(inside[_departure(inside) :]) * step_s < PASS_S
+        elif index in trip.avoids:
+            is_fine = not inside.any()
+        else:
+            near = shop.ground.is_near(xs, ys)
+            is_fine = np.count_nonzero(inside) * step_s < PASS_S and np.count_nonzero(near) * step_s < NEAR_S
+        if not is_fine:
             return False
     return True
+
+
+def _arrival(inside: BoolArray) -> int:
+    """From which sample on the way is inside until its end."""
+    return 0 if inside.all() else len(inside) - int(np.argmin(inside[::-1]))
+
+
+def _departure(inside: BoolArray) -> int:
+    """The first sample outside."""
+    return len(inside) if inside.all() else int(np.argmin(inside))
 
 
 def shops_brushed(city: City, legs: Sequence[Leg], *, since_s: float) -> frozenset[int]:

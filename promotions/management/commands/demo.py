@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -37,7 +37,17 @@ from promotions.simulation.phone import Phone, RegistrationFailed, is_measured
 from promotions.simulation.population import HOUR_S, Day, make_population
 from promotions.simulation.progress import Progress
 from promotions.simulation.tills import EnrolmentFailed
-from promotions.simulation.truth import Score, SeenVisit, doubtful, score_phone, stays, times_inside
+from promotions.simulation.truth import (
+    Inside,
+    Mistakes,
+    Score,
+    SeenVisit,
+    doubtful,
+    find_mistakes,
+    score_phone,
+    stays,
+    times_inside,
+)
 from promotions.simulation.warp import DayClock, next_weekday, start_day
 from promotions.simulation.world import Journal, World
 
@@ -345,6 +355,7 @@ def _compare(played: Played, visits: Sequence[Visit]) -> Truth:
             )
         )
     everybody, quiet, cheats, unclear = Score(), Score(), 0, 0
+    mistakes: list[str] = []
     for phone in played.phones:
         theirs = seen.get(phone.credentials.device_id, []) if phone.credentials else []
         if not is_measured(phone.plan):
@@ -352,11 +363,25 @@ def _compare(played: Played, visits: Sequence[Visit]) -> Truth:
             continue
         inside = times_inside(stage.city, phone.itinerary, until_s=stage.day.end_s)
         unclear += len(doubtful(inside))
-        score = score_phone(stays(inside), theirs)
+        real = stays(inside)
+        score = score_phone(real, theirs)
+        mistakes.extend(_describe_mistakes(stage, phone, find_mistakes(real, theirs)))
         everybody += score
         if phone.plan.accuracy_m <= outcomes.QUIET_M:
             quiet += score
-    return Truth(everybody, quiet, cheats, unclear)
+    return Truth(everybody, quiet, cheats, unclear, mistakes)
+
+
+def _describe_mistakes(stage: Stage, phone: Phone, mistakes: Mistakes) -> Iterator[str]:
+    """Each one so that it can be looked into."""
+    plan = phone.plan
+    spans: list[tuple[str, Inside | SeenVisit]] = [("missed", each) for each in mistakes.missed]
+    spans.extend(("invented", each) for each in mistakes.invented)
+    for kind, each in spans:
+        times = [f"{stage.clock.to_instant(at_s):%H:%M:%S}Z" for at_s in (each.entered_s, each.left_s)]
+        where = stage.city.shops[each.shop].name
+        who = f"phone {plan.number} ({plan.persona}, {plan.dialect}, {plan.accuracy_m:g} m)"
+        yield f"{kind}: {who} at {where}, {times[0]} to {times[1]}"
 
 
 def _find_faults(played: Played, *, sent: int) -> list[str]:

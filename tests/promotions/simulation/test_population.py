@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from random import Random
 
+import numpy as np
 import pytest
 
 from promotions.simulation.population import (
@@ -19,6 +20,7 @@ from promotions.simulation.population import (
 from promotions.simulation.truth import assert_unbroken, doubtful, stays, times_inside
 from promotions.simulation.walks import (
     AGAIN_S,
+    NEAR_S,
     PASS_S,
     SPEEDS_MPS,
     STAY_S,
@@ -26,6 +28,7 @@ from promotions.simulation.walks import (
     Leg,
     Motion,
     length_m,
+    sample_line,
     shops_brushed,
 )
 from tests.promotions.simulation.town import TARGETS, TOWN
@@ -108,6 +111,16 @@ def test_nobody_is_inside_for_a_time_that_could_be_argued_about(plans: list[Phon
     assert doubtful(inside) == []
     assert min(each.duration_s for each in stays(inside)) >= STAY_S
     assert max(each.duration_s for each in inside if each.duration_s < STAY_S) <= PASS_S + 10
+
+
+def test_nobody_passes_along_an_edge_where_noise_decides(plans: list[PhonePlan]) -> None:
+    for plan in plans:
+        for leg in plan.itinerary.legs:
+            if leg.motion is not Motion.REST and len(leg.points) > 1 and plan.visits_shop is None:
+                xs, ys = sample_line(leg.points, 2.0)
+                step_s = (leg.end_s - leg.start_s) / (len(xs) - 1)
+                near_s = [np.count_nonzero(shop.ground.is_near(xs, ys)) * step_s for shop in TOWN.shops]
+                assert max(near_s) <= NEAR_S + step_s
 
 
 def test_passers_really_pass_through_fences(plans: list[PhonePlan]) -> None:
