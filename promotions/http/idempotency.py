@@ -37,7 +37,7 @@ Reveal = Callable[[Mapping[str, Any], datetime], Mapping[str, str | None]]
 
 @dataclass(frozen=True, slots=True)
 class Concealment:
-    """Members of an answer that are not stored, and how to tell them again from the rest and the time of the request."""
+    """Members of an answer that are not stored, and how to make them again from the rest and the time it was asked."""
 
     names: frozenset[str]
     reveal: Reveal

@@ -277,16 +277,20 @@ def _tell_missing(piece: Missing) -> dict[str, Any]:
 
 def _keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, now: datetime) -> None:
     nearest = refused.nearest_store
-    Refusal.objects.create(
-        stage=Refusal.Stage.UNLOCK,
-        reason=refused.code,
-        campaign=campaign,
-        device_id=device.pk,
-        store_id=refused.place.store_id if refused.place and nearest else None,
-        distance_bucket=(nearest and nearest.bucket) or "",
-        level=refused.level,
-        refused_at=now,
-    )
+    with transaction.atomic():
+        # The row has no key to the device, so an erasure under way is waited for, and nothing is written after it.
+        if Device.objects.select_for_update(no_key=True).filter(pk=device.pk).first() is None:
+            return
+        Refusal.objects.create(
+            stage=Refusal.Stage.UNLOCK,
+            reason=refused.code,
+            campaign=campaign,
+            device_id=device.pk,
+            store_id=refused.place.store_id if refused.place and nearest else None,
+            distance_bucket=(nearest and nearest.bucket) or "",
+            level=refused.level,
+            refused_at=now,
+        )
 
 
 def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:

@@ -1,0 +1,142 @@
+"""What a changed consent or an erasure does beyond the device's own row."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from django.db import connection, transaction
+
+from promotions.errors import DomainError
+from promotions.models import Consent, Device, Refusal, Unlock
+from promotions.revocations import entries_key
+from promotions.services.devices import (
+    ConsentGiven,
+    DeviceChange,
+    change_device,
+    list_revocations,
+)
+from promotions.services.erasure import forget_device
+from promotions.services.unlocks import UnlockFix, unlock_offer
+from promotions.tokens import epoch_ms
+from tests import factories
+from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOTHING = DeviceChange(consents=ConsentGiven(frozenset()))
+GEO_MATCH = DeviceChange(consents=ConsentGiven(frozenset({"geo_match"})))
+
+
+@pytest.fixture
+def published(settings: Any) -> Iterator[Any]:
+    """What the fix lanes were told of a device."""
+    settings.REDIS_PREFIX = f"doorstep-{uuid.uuid4().hex[:8]}"
+    client = redis.Redis.from_url(settings.REDIS_URL)
+
+    def read(device: Device) -> str | None:
+        said = client.hget(entries_key(), str(device.pk))
+        return said.decode() if isinstance(said, bytes) else None
+
+    yield read
+    for key in client.scan_iter(f"{settings.REDIS_PREFIX}:*"):
+        client.delete(key)
+    client.close()
+
+
+def test_withdrawing_shuts_the_lane_and_granting_opens_it(published: Any) -> None:
+    ada = factories.device()
+
+    change_device(ada.pk, NOTHING, now=NOW)
+    assert published(ada) == f"{epoch_ms(NOW)}:consent_required"
+
+    change_device(ada.pk, GEO_MATCH, now=NOW + timedelta(minutes=1))
+    assert published(ada) == f"{epoch_ms(NOW)}:"
+
+
+def test_nothing_is_published_of_a_change_that_was_rolled_back(published: Any) -> None:
+    ada = factories.device()
+
+    with pytest.raises(RuntimeError, match="boom"), transaction.atomic():
+        change_device(ada.pk, NOTHING, now=NOW)
+        raise RuntimeError("boom")
+
+    assert published(ada) is None
+    assert not Consent.objects.exists()
+
+
+def test_a_change_holds_while_redis_is_away(settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    ada = factories.device()
+
+    change_device(ada.pk, NOTHING, now=NOW)
+
+    ada.refresh_from_db()
+    assert (ada.consents, ada.tokens_not_before) == ([], NOW)
+    # And is published again from here once it is back.
+    assert [(each.device_id, each.blocked) for each in list_revocations()] == [(ada.pk, "consent_required")]
+
+
+def test_an_erased_device_is_shut_out(published: Any) -> None:
+    ada = factories.device()
+
+    forget_device(ada.pk, now=NOW)
+
+    assert published(ada) == f"{epoch_ms(NOW)}:token_revoked"
+
+
+def test_revocations_tell_who_may_not_post_and_why() -> None:
+    blocked = factories.device(is_blocked=True)
+    regranted = factories.device(tokens_not_before=NOW)
+    factories.device()
+
+    said = {each.device_id: (each.tokens_not_before_ms, each.blocked) for each in list_revocations()}
+
+    assert said == {blocked.pk: (0, "token_revoked"), regranted.pk: (epoch_ms(NOW), "")}
+
+
+def at_once(*calls: Any) -> list[Any]:
+    gate = threading.Barrier(len(calls))
+
+    def run(call: Any) -> Any:
+        try:
+            connection.ensure_connection()
+            gate.wait(timeout=20)
+            return call()
+        except DomainError as error:
+            return error.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def test_sixteen_withdrawals_at_once_write_the_ledger_once(published: Any) -> None:
+    ada = factories.device(consents=["geo_match", "messages"])
+
+    at_once(*[lambda: change_device(ada.pk, NOTHING, now=NOW)] * 16)
+
+    assert sorted(Consent.objects.values_list("purpose", "is_granted")) == [("geo_match", False), ("messages", False)]
+
+
+@pytest.mark.parametrize("accuracy_m", [10.0, 500.0])
+def test_an_unlock_and_an_erasure_at_once_leave_nothing(published: Any, accuracy_m: float) -> None:
+    campaign = factories.campaign()
+    fix = UnlockFix(LATITUDE_DEG, LONGITUDE_DEG, accuracy_m, NOW)
+
+    for _ in range(12):
+        ada = factories.device()
+        asked, _ = at_once(
+            lambda ada=ada: unlock_offer(device=ada, campaign_uuid=campaign.uuid, fix=fix, now=NOW),
+            lambda ada=ada: forget_device(ada.pk, now=NOW),
+        )
+        assert asked in ("token_revoked", "accuracy_too_low") or asked[1] is True
+
+    assert not Unlock.objects.exists()
+    assert not Refusal.objects.exists()
+    assert not Device.objects.exists()
