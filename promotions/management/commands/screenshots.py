@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from geofence.models import Geofence, Store
-from promotions import drain
+from promotions import clock, drain
 from promotions.errors import ConfigurationError
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
@@ -117,13 +117,13 @@ class Command(BaseCommand):
                 raise CommandError(f"{picture.name} is larger than {MAX_BYTES // 1000} kB.")
 
 
-def _environment(clock: DayClock) -> dict[str, str]:
+def _environment(shown: DayClock) -> dict[str, str]:
     return {
         **os.environ,
         "DEBUG": "1",
         "DATABASE_URL": settings.DATABASE_URL,
         "REDIS_URL": settings.REDIS_URL,
-        "CLOCK_WARP": clock.warp.as_text(),
+        "CLOCK_WARP": shown.warp.as_text(),
         "NOTIFICATION_TRANSPORT": "file",
     }
 
@@ -131,9 +131,9 @@ def _environment(clock: DayClock) -> dict[str, str]:
 def _set_scene(folder: Path) -> Scene:
     """Lunch time in the demo's city, whatever the hour here."""
     zone = ZoneInfo(describe_world().timezone)
-    on = next_weekday(datetime.now(tz=zone).date())
-    clock = start_day(on=on, zone=zone, second_of_day=SHOWN_AT_S, rate=1.0, lead_s=0.0)
-    now = clock.warp.now()
+    on = next_weekday(clock.now().astimezone(zone).date())
+    shown = start_day(on=on, zone=zone, second_of_day=SHOWN_AT_S, rate=1.0, lead_s=0.0)
+    now = shown.warp.now()
     planted = plant_world(now=now)
 
     def enrol(store: Store, label: str) -> str:
@@ -145,7 +145,7 @@ def _set_scene(folder: Path) -> Scene:
         raise ConfigurationError("The demo brand has no store with a drawn fence.")
     return Scene(
         planted=planted,
-        clock=clock,
+        clock=shown,
         folder=folder,
         tills={index: enrol(store, "Counter") for index, store in enumerate(planted.stores)},
         shown_till=enrol(planted.stores[0], "Till 1"),
