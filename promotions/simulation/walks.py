@@ -185,14 +185,14 @@ def is_clear(city: City, line: Sequence[Point], speed_mps: float, trip: Trip) ->
     for index, shop in enumerate(city.shops):
         inside = shop.ground.contains(xs, ys)
         if index == trip.enters:
-            is_fine = not inside[: _arrival(inside)].any()
+            is_fine = not bool(inside[: _arrival(inside)].any())
         elif index == trip.leaves:
-            is_fine = np.count_nonzero(inside[_departure(inside) :]) * step_s < PASS_S
+            is_fine = bool(np.count_nonzero(inside[_departure(inside) :]) * step_s < PASS_S)
         elif index in trip.avoids:
-            is_fine = not inside.any()
+            is_fine = not bool(inside.any())
         else:
             near = shop.ground.is_near(xs, ys)
-            is_fine = np.count_nonzero(inside) * step_s < PASS_S and np.count_nonzero(near) * step_s < NEAR_S
+            is_fine = bool(np.count_nonzero(inside) * step_s < PASS_S and np.count_nonzero(near) * step_s < NEAR_S)
         if not is_fine:
             return False
     return True
