@@ -6,7 +6,7 @@ Nothing is registered here: `promotions.admin` adds tenancy to these classes and
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -96,7 +96,7 @@ class StoreAdmin(ModelAdmin):
     # Said here too, since a grouped query forgets the model's own ordering.
     ordering = ["name"]
     list_display = ["name", "partner", "address", "timezone", "fences_count", "is_active"]
-    list_filter = ["is_active", "timezone"]
+    list_filter: ClassVar[list[Any]] = ["is_active", "timezone"]
     search_fields = ["name", "address", "partner__name"]
     list_select_related = ["partner"]
     readonly_fields = ["uuid", "draw_link"]
@@ -138,7 +138,7 @@ class GeofenceAdmin(ModelAdmin):
     form = GeofenceForm
     list_display = ["store", "role", "shape", "size", "version", "is_active", "updated_at"]
     list_display_links = ["store"]
-    list_filter = ["role", "shape", "is_active"]
+    list_filter: ClassVar[list[Any]] = ["role", "shape", "is_active"]
     search_fields = ["store__name", "store__address"]
     list_select_related = ["store", "store__partner"]
     readonly_fields = ["uuid", "version", "updated_at"]

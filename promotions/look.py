@@ -37,6 +37,7 @@ NAVIGATION = [
         "items": [
             _item(_("Stores"), "storefront", "geofence.store"),
             _item(_("Fences"), "location_on", "geofence.geofence"),
+            _item(_("Fence versions"), "history", "geofence.geofencerevision"),
             _item(_("Partners"), "handshake", "geofence.partner"),
         ],
     },
@@ -78,7 +79,6 @@ NAVIGATION = [
             _item(_("Dead letters"), "mark_email_unread", "promotions.deadletter"),
             _item(_("Shard cursors"), "linear_scale", "promotions.shardcursor"),
             _item(_("Kept answers"), "replay", "promotions.idempotencyrecord"),
-            _item(_("Fence versions"), "history", "geofence.geofencerevision"),
             _item(_("Budgets"), "savings", "promotions.budget"),
         ],
     },

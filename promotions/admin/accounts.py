@@ -59,7 +59,7 @@ class UserAdmin(Scoped, DjangoUserAdmin[User], ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(Scoped, DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(Scoped, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """Roles. Those of the product are set anew after every migrate."""
 
 

@@ -1,13 +1,15 @@
 """What every admin page shares: rows by tenancy, facts that cannot be edited, filters that show nothing foreign."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
+from django.core.exceptions import SuspiciousOperation
 from django.db.models import ForeignKey, ManyToManyField, Model, Q, QuerySet
 from django.forms import ModelChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
@@ -26,11 +28,10 @@ def tenancy_of(request: HttpRequest) -> Tenancy:
 class _KeepsToIds:
     """Django looks up whatever was posted or stands in the address; what is no id at all would break the page."""
 
-    def optgroups(self, name: str, value: list[Any], attrs: dict[str, Any] | None = None) -> list[Any]:
+    def optgroups(self, name: str, value: Sequence[str], attr: dict[str, Any] | None = None) -> Any:
         """The chosen rows, without what cannot be one."""
         possible = [each for each in value if str(each).isascii() and str(each).isdigit() and len(str(each)) <= 18]
-        groups: list[Any] = super().optgroups(name, possible, attrs)  # type: ignore[misc]
-        return groups
+        return super().optgroups(name, possible, attr)  # type: ignore[misc]
 
 
 class AutocompleteOne(_KeepsToIds, AutocompleteSelect):
@@ -48,6 +49,13 @@ class Scoped:
     """
 
     choose_visible: ClassVar[tuple[str, ...]] = ()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list. PostgreSQL has no NUL in its texts, and a filter hands it whatever stands in the address."""
+        if any("\x00" in value for values in request.GET.lists() for value in values[1]):
+            raise SuspiciousOperation("NUL in the address")
+        answer: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]
+        return answer
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """The rows the user may look at."""

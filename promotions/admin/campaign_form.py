@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminSingleTimeWidget, UnfoldAdminTextareaWidget
 
 from notifications.logic.rendering import Template, find_template_faults
 from promotions.models import Campaign, TimeWindow
@@ -53,6 +53,10 @@ class TimeWindowForm(forms.ModelForm[TimeWindow]):
     class Meta:
         model = TimeWindow
         fields = ["weekdays", "starts_at", "ends_at"]
+        widgets = {
+            "starts_at": UnfoldAdminSingleTimeWidget(format="%H:%M"),
+            "ends_at": UnfoldAdminSingleTimeWidget(format="%H:%M"),
+        }
 
 
 class CampaignForm(forms.ModelForm[Campaign]):

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -103,6 +104,7 @@ class StaffEnrolmentAdmin(TenantAdmin):
     ) -> None:
         """Made by the service; the token is kept for the page that shows it."""
         now = clock.now()
+        assert isinstance(request.user, User)  # the admin lets nobody else in
         request._new_secret = create_enrolment(  # type: ignore[attr-defined]
             store=obj.store, label=obj.label, is_manager=obj.is_manager, user=request.user, now=now
         )

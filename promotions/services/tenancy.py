@@ -111,7 +111,9 @@ def find_tenancy(*, user: User | AnonymousUser) -> Tenancy:
     """For whom the user acts. One query, none for an operator."""
     if user.is_superuser:
         return Tenancy(is_operator=True, brand_ids=frozenset(), partner_ids=frozenset())
-    sides = list(Membership.objects.filter(user__pk=user.pk).values_list("brand_id", "partner_id"))
+    if not isinstance(user, User):
+        return Tenancy(is_operator=False, brand_ids=frozenset(), partner_ids=frozenset())
+    sides = list(Membership.objects.filter(user=user).values_list("brand_id", "partner_id"))
     return Tenancy(
         is_operator=False,
         brand_ids=frozenset(brand_id for brand_id, _ in sides if brand_id is not None),
