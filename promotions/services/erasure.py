@@ -18,10 +18,12 @@ from promotions.models import (
     Opportunity,
     Redemption,
     Refusal,
+    ShardCursor,
     Unlock,
     Void,
 )
 from promotions.services.devices import announce_revocation
+from promotions.stream import shard_of
 
 Rows = Callable[[UUID], QuerySet[Any]]
 
@@ -90,6 +92,7 @@ def export_device(device: Device, *, now: datetime) -> dict[str, Any]:
 @transaction.atomic
 def forget_device(device_id: UUID, *, now: datetime) -> None:
     """Delete all that is held of a device, in one transaction, and end its credentials. Repeatable."""
+    _wait_for_batch(device_id)
     # An unlock under way holds a key share of this row until it commits: it is seen below, or fails on its key.
     Device.objects.select_for_update().filter(pk=device_id).first()
     geofence_erasure.forget_device(device_id=device_id)
@@ -103,6 +106,11 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
         Device.objects.filter(pk=device_id).delete()
         cursor.execute("SET LOCAL doorstep.erasure = 'off'")
     announce_revocation(device_id, now, "token_revoked")
+
+
+def _wait_for_batch(device_id: UUID) -> None:
+    """Let a batch that may hold fixes of the device commit first; the next one finds no device and drops them."""
+    ShardCursor.objects.select_for_update().filter(shard=shard_of(device_id)).first()
 
 
 def _forget_answers(device_id: UUID) -> None:
