@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 
 from notifications.errors import TransportError
@@ -58,8 +58,10 @@ def register_address(*, device_id: UUID, target: PushTarget, now: datetime) -> N
     """Reach this device at this address from now on. One transaction; repeatable.
 
     An address another device held moves over, so that a phone that changed hands does not ring for its former owner.
+    Two devices that claim one address at once take turns; the later one has it.
     """
     with transaction.atomic():
+        _take_turns(f"{target.kind}|{target.app_id}|{target.address}")
         PushAddress.objects.filter(kind=target.kind, app_id=target.app_id, address=target.address).exclude(
             device_id=device_id
         ).delete()
@@ -74,6 +76,12 @@ def register_address(*, device_id: UUID, target: PushTarget, now: datetime) -> N
                 "registered_at": now,
             },
         )
+
+
+def _take_turns(name: str) -> None:
+    """Hold a name until the transaction ends: a row that does not exist yet cannot be locked."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 def reachable_devices(device_ids: Sequence[UUID]) -> set[UUID]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from notifications.errors import TransportError
 from notifications.models import Attempt, Message, PushAddress
@@ -200,6 +200,29 @@ def test_an_address_moves_to_the_device_that_registers_it() -> None:
     register_address(device_id=present, target=target, now=NOW)
 
     assert PushAddress.objects.get().device_id == present
+
+
+@pytest.mark.django_db(transaction=True)
+def test_devices_that_claim_one_address_at_once_take_turns() -> None:
+    device_ids = [uuid4() for _ in range(12)]
+    faults: list[Exception] = []
+
+    def claim(device_id: UUID) -> None:
+        try:
+            register_address(device_id=device_id, target=PushTarget("apns", "shared"), now=NOW)
+        except IntegrityError as error:
+            faults.append(error)
+        finally:
+            connection.close()
+
+    claims = [Thread(target=claim, args=(device_id,)) for device_id in device_ids]
+    for one in claims:
+        one.start()
+    for one in claims:
+        one.join()
+
+    assert faults == []
+    assert PushAddress.objects.get().device_id in device_ids
 
 
 def test_a_new_address_replaces_the_devices_old_one() -> None:
