@@ -13,6 +13,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from notifications.transports import REGISTRY
 from promotions import stream
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,13 @@ def find_secret_faults() -> Iterator[str]:
             yield f"{name} is too short: at least {_MIN_SECRET_CHARS} characters."
     if len(set(values.values())) < len(values):
         yield f"{', '.join(_SECRETS)} must differ from each other."
+
+
+def find_transport_faults() -> Iterator[str]:
+    """A transport that does not exist, on which every message would fail."""
+    if settings.NOTIFICATION_TRANSPORT not in REGISTRY:
+        known = ", ".join(sorted(REGISTRY))
+        yield f"NOTIFICATION_TRANSPORT is {settings.NOTIFICATION_TRANSPORT!r}: choose one of {known}."
 
 
 def find_redis_faults(client: "redis.Redis") -> list[str]:
@@ -77,7 +85,7 @@ def find_start_faults() -> list[str]:
 
     A part that is away is none: it comes back, and redemption goes on without Redis meanwhile. Readiness tells it.
     """
-    faults = list(find_secret_faults())
+    faults = [*find_secret_faults(), *find_transport_faults()]
     checks: list[Callable[[], Sequence[str]]] = [
         lambda: find_redis_faults(stream.sync_client()),
         find_migration_faults,

@@ -18,7 +18,14 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from promotions import checks
-from promotions.checks import Away, find_migration_faults, find_redis_faults, find_secret_faults, find_start_faults
+from promotions.checks import (
+    Away,
+    find_migration_faults,
+    find_redis_faults,
+    find_secret_faults,
+    find_start_faults,
+    find_transport_faults,
+)
 
 STRONG = {name: name.lower() * 4 for name in ("SECRET_KEY", "DEVICE_TOKEN_SECRET", "CODE_SECRET")}
 
@@ -203,3 +210,11 @@ def _wait(process: "subprocess.Popen[str]") -> str:
     except subprocess.TimeoutExpired:
         process.kill()
         return "it started: " + process.communicate()[0]
+
+
+def test_a_transport_that_does_not_exist_is_named_with_those_that_do(settings: Any) -> None:
+    assert list(find_transport_faults()) == []
+
+    settings.NOTIFICATION_TRANSPORT = "pigeon"
+
+    assert list(find_transport_faults()) == ["NOTIFICATION_TRANSPORT is 'pigeon': choose one of console, file."]
