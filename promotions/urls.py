@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
+from promotions.admin.search import search
 from promotions.http import docs, health, pages, problems
 
 handler400 = "promotions.http.problems.bad_request"
@@ -11,6 +12,7 @@ handler404 = "promotions.http.problems.not_found"
 handler500 = "promotions.http.problems.server_error"
 
 urlpatterns = [
+    path("admin/search/", search),
     path("admin/", admin.site.urls),
     path("healthz", health.HealthView.as_view(), name="healthz"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),

@@ -1,0 +1,30 @@
+"""The admin's search box takes whatever is typed into its address."""
+
+import pytest
+from django.test import Client
+
+from tests import factories
+
+
+@pytest.fixture
+def operator(client: Client, django_user_model: type) -> Client:
+    client.force_login(django_user_model.objects.create_superuser("operator"))  # type: ignore[attr-defined]
+    return client
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", ["x", "-1", "", "9" * 400, "١"])
+def test_a_page_that_is_no_number_is_no_page(operator: Client, page: str) -> None:
+    assert operator.get("/admin/search/", {"s": "a", "page": page}).status_code == 404
+
+
+@pytest.mark.django_db
+def test_a_search_answers(operator: Client) -> None:
+    factories.store()
+
+    assert operator.get("/admin/search/", {"s": "stores", "page": "1"}).status_code == 200
+
+
+@pytest.mark.django_db
+def test_strangers_are_sent_to_the_login(client: Client) -> None:
+    assert client.get("/admin/search/", {"s": "a"}).status_code == 302
