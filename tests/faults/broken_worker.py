@@ -1,0 +1,45 @@
+"""A worker with the one mistake that matters: it commits the cursor before the effects. Loaded with `-A` by a test.
+
+The checker has to find what such a worker loses, or the checker is worth nothing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from celery.signals import worker_process_init
+
+from promotions.celery import app
+
+__all__ = ["app"]
+
+
+@worker_process_init.connect
+def break_worker(**_kwargs: Any) -> None:
+    """After Django is set up, in each process of the pool."""
+    from promotions import drain
+
+    drain._advance = _advance_cursor_first
+
+
+def _advance_cursor_first(client: Any, shard: int, drained: Any, read_clock: Callable[[], datetime]) -> bool:
+    """`drain._advance`, with the cursor moved out of the transaction of its effects."""
+    from django.conf import settings
+    from django.db import transaction
+
+    from promotions import drain, stream
+
+    with transaction.atomic():
+        cursor = drain._lease(shard)
+        if cursor is None:
+            return False
+        entries = stream.read_after(
+            client, shard=shard, last_entry_id=cursor.last_entry_id, max_entries=settings.PIPELINE_BATCH_ENTRIES
+        )
+        if not entries:
+            return False
+        cursor.last_entry_id = entries[-1].id
+        cursor.save(update_fields=["last_entry_id"])
+    with transaction.atomic():
+        drained.messages += drain._work(shard, entries, read_clock())
+    return True

@@ -1,0 +1,47 @@
+"""Workers that are killed in the middle of a batch."""
+
+import random
+import time
+from collections.abc import Callable
+
+from tests.faults.conftest import times
+from tests.faults.history import History
+from tests.faults.phones import Crowd, make_walkers, register
+from tests.faults.stage import Stage
+from tests.faults.verdicts import compare, require_clean
+
+
+def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
+    stage: Stage, history: History, tell: Callable[..., None]
+) -> None:
+    kills, steps = times(2, 100), times(20, 400)
+    chance = random.Random(1)
+    crowd = Crowd(
+        stage, history, make_walkers(200, steps=steps), steps, shoppers=register(times(20, 1000)), pause_s=0.002
+    )
+
+    with crowd.running():
+        for _ in range(kills):
+            time.sleep(chance.uniform(0.0, 0.5))
+            stage.kill_worker_in_batch()
+            stage.launch("worker")
+        crowd.finish()
+
+    tell(kills=kills, **require_clean(stage, history))
+
+
+def test_the_checker_finds_what_a_worker_loses_that_moves_the_cursor_before_the_effects(
+    stage: Stage, history: History, tell: Callable[..., None]
+) -> None:
+    steps = 400
+    crowd = Crowd(stage, history, make_walkers(40, steps=steps), steps, threads=2)
+
+    with stage.worker("tests.faults.broken_worker"), crowd.running():
+        for _ in range(times(1, 5)):
+            stage.kill_worker_in_batch()
+            stage.launch("worker")
+
+    found = compare(stage, history)
+    tell(verdict=str(found))
+    assert found.missing
+    assert not found.uncalled
