@@ -179,6 +179,7 @@ class Phone:
         self._next_fix_s = at_s + fix_interval_s(leg, at_s, self._rng)
         if self._can_see_sky(leg, at_s):
             self._backlog.append(self._measure(at_s))
+            self.world.journal.fixes_taken += 1
             if self._rng.random() < GLITCH and self.plan.dialect is Dialect.API:
                 self._backlog.append(Fix(self.world.clock.to_epoch_s(at_s), *NULL_ISLAND, 5.0, 0.0))
         if self._backlog and self._is_upload_due(at_s):
@@ -201,7 +202,6 @@ class Phone:
 
     def _measure(self, at_s: float) -> Fix:
         """What the phone would report right now; a cheat's phone reports what it was told to."""
-        self.world.journal.fixes_taken += 1
         leg = self.itinerary.leg_at(at_s)
         point, accuracy_m = self._receiver.measure(at_s, leg.position_at(at_s))
         is_moving = len(leg.points) > 1 and leg.end_s > leg.start_s

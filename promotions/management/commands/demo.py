@@ -5,9 +5,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,38 +16,25 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from geofence.models import Geofence, LastFix, Store, Visit
+from geofence.models import Geofence, Store
 from notifications.models import Message
 from promotions import drain
 from promotions.errors import ConfigurationError
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.stack import Stack
-from promotions.logic.lift import ArmCounts, wilson_interval
-from promotions.models import Campaign, DeadLetter, Unlock
-from promotions.services.demo_world import PlantedWorld, describe_world, plant_world
-from promotions.services.report import VERDICT_WINDOW, Funnel, campaign_funnel
+from promotions.management.demo_outcome import Played, Stage, sum_up
+from promotions.models import Campaign, DeadLetter
+from promotions.services.demo_world import describe_world, plant_world
 from promotions.services.staff import create_enrolment
-from promotions.simulation import outcome as outcomes
 from promotions.simulation.city import City, Ground, Plane, Shop
 from promotions.simulation.client import Wire
 from promotions.simulation.day import Cast, Moment, run_day
-from promotions.simulation.outcome import CampaignOutcome, Outcome, Share, Truth
-from promotions.simulation.phone import Phone, RegistrationFailed, is_measured
+from promotions.simulation.outcome import as_json, as_table
+from promotions.simulation.phone import RegistrationFailed
 from promotions.simulation.population import HOUR_S, Day, make_population
 from promotions.simulation.progress import Progress
 from promotions.simulation.tills import EnrolmentFailed
-from promotions.simulation.truth import (
-    Inside,
-    Mistakes,
-    Score,
-    SeenVisit,
-    doubtful,
-    find_mistakes,
-    score_phone,
-    stays,
-    times_inside,
-)
 from promotions.simulation.warp import DayClock, next_weekday, start_day
 from promotions.simulation.world import Journal, World
 
@@ -59,9 +46,6 @@ DRAIN_TIMEOUT_S = 30.0
 DRAIN_POLL_S = 0.1
 # The share that gets no message: enough of a few hundred phones to have something to compare with.
 HOLDOUT_PERCENT = 30
-SOON = timedelta(minutes=30)
-# Stock phones tell whole seconds.
-WHOLE_SECOND = 1.0
 # Staff come in the morning, on the shown clock.
 TILL_LIFE = timedelta(hours=24)
 
@@ -93,35 +77,6 @@ def read_time_of_day(text: str) -> float:
     """Seconds of the day of a time such as 16:15. Errors: ValueError."""
     instant = datetime.strptime(text, "%H:%M").replace(tzinfo=UTC)
     return instant.hour * HOUR_S + instant.minute * 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """The day and its clock, the rows it plays on, and the city they stand for."""
-
-    clock: DayClock
-    day: Day
-    planted: PlantedWorld
-    city: City
-    target_shops: tuple[int, ...]
-    enrolment_tokens: Mapping[int, str]
-
-    @property
-    def shown_on(self) -> date:
-        """The date on the shown clock."""
-        return self.clock.to_instant(READY_BY_S).date()
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """The day, played and worked to the last fix."""
-
-    stage: Stage
-    phones: Sequence[Phone]
-    journal: Journal
-    wire: Wire
-    faults: list[str]
-    now: datetime
 
 
 class Command(BaseCommand):
@@ -161,11 +116,11 @@ class Command(BaseCommand):
             sys.exit(128 + interruption.signum)
         except (ConfigurationError, LocalError, RegistrationFailed, EnrolmentFailed) as error:
             raise CommandError(str(error)) from error
-        result = _sum_up(played, wanted, real_s=time.monotonic() - started_s)
+        result = sum_up(played, real_s=time.monotonic() - started_s)
         wanted.output.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(outcomes.as_json(result), indent=2, ensure_ascii=False)
+        text = json.dumps(as_json(result), indent=2, ensure_ascii=False)
         wanted.output.write_text(text + "\n", encoding="utf-8")
-        self.stdout.write(f"\n{outcomes.as_table(result)}\nAll numbers are in {wanted.output}.")
+        self.stdout.write(f"\n{as_table(result)}\nAll numbers are in {wanted.output}.")
         if result.faults:
             raise CommandError("The demo failed its own checks: " + "; ".join(result.faults) + ".")
 
@@ -218,7 +173,7 @@ class Command(BaseCommand):
         faults = [] if is_dry else [f"the streams or the outbox were not dry after {DRAIN_TIMEOUT_S:.0f} s"]
         if DeadLetter.objects.count() > dead_before:
             faults.append("some stream entries could not be worked")
-        return Played(stage, phones, journal, wire, faults, stage.clock.warp.now())
+        return Played(stage, options.seed, phones, journal, wire, faults, stage.clock.warp.now())
 
 
 def _environment(clock: DayClock) -> dict[str, str]:
@@ -299,143 +254,3 @@ def _wait_until_dry(interrupts: Interrupts) -> bool:
             return True
         time.sleep(DRAIN_POLL_S)
     return False
-
-
-def _sum_up(played: Played, options: Options, *, real_s: float) -> Outcome:
-    """The server's numbers beside the simulation's own."""
-    device_ids = {phone.credentials.device_id: phone for phone in played.phones if phone.credentials}
-    visits = list(Visit.objects.filter(device_id__in=device_ids, confirmed_at__isnull=False).select_related("store"))
-    truth = _compare(played, visits)
-    campaigns = [_read_campaign(campaign_funnel(each.pk, now=played.now)) for each in played.stage.planted.campaigns]
-    contest = next(
-        read
-        for read, row in zip(campaigns, played.stage.planted.campaigns, strict=True)
-        if row.kind == Campaign.Kind.INSTANT_WIN
-    )
-    journal = played.journal
-    faults = [
-        *played.faults,
-        *_find_faults(played, sent=sum(each.messages_sent for each in campaigns)),
-        *outcomes.find_truth_faults(truth),
-    ]
-    return Outcome(
-        phones=options.phones,
-        seed=options.seed,
-        rate=options.rate,
-        shown_on=f"{played.stage.shown_on:%A, %-d %B %Y}",
-        real_s=real_s,
-        fixes_accepted=journal.fixes_accepted,
-        fixes_rejected=journal.fixes_rejected,
-        visits=len(visits),
-        campaigns=campaigns,
-        contest=contest,
-        truth=truth,
-        unlocks_answered=journal.unlocks,
-        cheats_answered=journal.cheat_unlocks,
-        scans=journal.scans,
-        set_off=journal.set_off,
-        max_lag_s=journal.max_lag_s,
-        slowest_answer_s=played.wire.slowest_s,
-        faults=faults,
-    )
-
-
-def _compare(played: Played, visits: Sequence[Visit]) -> Truth:
-    """Every honest phone's stays against its confirmed visits."""
-    stage = played.stage
-    shops = {shop.store_id: index for index, shop in enumerate(stage.city.shops)}
-    seen: dict[str, list[SeenVisit]] = {}
-    for visit in visits:
-        left_at = visit.exited_at or visit.last_inside_at
-        seen.setdefault(str(visit.device_id), []).append(
-            SeenVisit(
-                shops[str(visit.store.uuid)],
-                stage.clock.to_second_of_day(visit.entered_at),
-                stage.clock.to_second_of_day(left_at),
-            )
-        )
-    everybody, quiet, cheats, unclear = Score(), Score(), 0, 0
-    mistakes: list[str] = []
-    for phone in played.phones:
-        theirs = seen.get(phone.credentials.device_id, []) if phone.credentials else []
-        if not is_measured(phone.plan):
-            cheats += len(theirs)
-            continue
-        inside = times_inside(stage.city, phone.itinerary, until_s=stage.day.end_s)
-        unclear += len(doubtful(inside))
-        real = stays(inside)
-        score = score_phone(real, theirs)
-        mistakes.extend(_describe_mistakes(stage, phone, find_mistakes(real, theirs)))
-        everybody += score
-        if phone.plan.accuracy_m <= outcomes.QUIET_M:
-            quiet += score
-    return Truth(everybody, quiet, cheats, unclear, mistakes)
-
-
-def _describe_mistakes(stage: Stage, phone: Phone, mistakes: Mistakes) -> Iterator[str]:
-    """Each one so that it can be looked into."""
-    plan = phone.plan
-    spans: list[tuple[str, Inside | SeenVisit]] = [("missed", each) for each in mistakes.missed]
-    spans.extend(("invented", each) for each in mistakes.invented)
-    for kind, each in spans:
-        times = [f"{stage.clock.to_instant(at_s):%H:%M:%S}Z" for at_s in (each.entered_s, each.left_s)]
-        where = stage.city.shops[each.shop].name
-        who = f"phone {plan.number} ({plan.persona}, {plan.dialect}, {plan.accuracy_m:g} m)"
-        yield f"{kind}: {who} at {where}, {times[0]} to {times[1]}"
-
-
-def _find_faults(played: Played, *, sent: int) -> list[str]:
-    """What must hold whatever people did: nothing acknowledged is missing, nothing was told that was not so."""
-    faults = [f"the service failed: {error}" for error in sorted(set(played.wire.server_errors))]
-    last_fixes = {
-        str(device_id): fix_time.timestamp()
-        for device_id, fix_time in LastFix.objects.values_list("device_id", "fix_time")
-    }
-    missing = [
-        phone.plan.number
-        for phone in played.phones
-        if is_measured(phone.plan)
-        and phone.credentials is not None
-        and phone.last_accepted_at_s is not None
-        and last_fixes.get(phone.credentials.device_id, 0.0) < phone.last_accepted_at_s - WHOLE_SECOND
-    ]
-    if missing:
-        faults.append(f"acknowledged fixes of {len(missing)} phones are missing")
-    if sent != played.journal.messages_received:
-        faults.append(f"{sent} messages were sent and {played.journal.messages_received} arrived")
-    granted = played.journal.unlocks["granted"] + played.journal.cheat_unlocks["granted"]
-    stored = Unlock.objects.filter(campaign__in=played.stage.planted.campaigns).count()
-    if granted != stored:
-        faults.append(f"{granted} unlocks were granted and {stored} are stored")
-    return faults
-
-
-def _read_campaign(funnel: Funnel) -> CampaignOutcome:
-    lift = funnel.lift
-    visits = next(each for each in funnel.visits if each.within == VERDICT_WINDOW)
-    incremental = None
-    if lift.incremental is not None and lift.incremental_interval is not None:
-        incremental = (lift.incremental, lift.incremental_interval.low, lift.incremental_interval.high)
-    soon = funnel.arrivals_within(SOON)
-    return CampaignOutcome(
-        name=funnel.campaign.name,
-        treated=funnel.opportunities["treated"],
-        control=funnel.opportunities["control"],
-        messages_sent=funnel.messages["accepted"],
-        messages_dropped=funnel.messages["expired"] + funnel.messages["suppressed"] + funnel.messages["failed"],
-        refusals=funnel.refusals,
-        refused_for=funnel.refused_for,
-        arrived_soon=Share(soon.arrived, soon.refused, soon.share.low, soon.share.high),
-        unlocks=funnel.unlocks,
-        redemptions=funnel.redemptions,
-        treated_visits=_share(visits.treated),
-        control_visits=_share(visits.control),
-        incremental=incremental,
-        verdict=lift.verdict.value,
-        reason=lift.reason.value,
-    )
-
-
-def _share(arm: ArmCounts) -> Share:
-    interval = wilson_interval(arm.conversions, arm.devices)
-    return Share(arm.conversions, arm.devices, interval.low, interval.high)
