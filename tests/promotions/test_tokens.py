@@ -56,6 +56,37 @@ def test_an_access_token_reads_back_what_was_issued() -> None:
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "device+jwt"}
 
 
+@given(
+    device_id=st.uuids(),
+    consents=st.sets(st.sampled_from(["geo_match", "messages", "fraud_checks", "statistics"])),
+    age_ms=st.integers(0, 10**10),
+)
+def test_the_short_way_reads_a_token_as_the_library_does(device_id: UUID, consents: set[str], age_ms: int) -> None:
+    keys = tokens._signing_keys("access-token")
+    token = issue_access_token(device_id=device_id, consents=consents, now=NOW - timedelta(milliseconds=age_ms))
+
+    claims = tokens._read_own(token, keys)
+
+    assert claims is not None
+    assert claims == tokens._read_any(token, keys)
+
+
+def test_the_short_way_leaves_every_other_spelling_to_the_library() -> None:
+    header, payload, signature = _forge().split(".")
+    keys = tokens._signing_keys("access-token")
+    spellings = [
+        _forge(header={"kid": "1"}),
+        _forge(sub=7),
+        f"{header}.{payload}.{signature}=",
+        f"{header}.{payload}.",
+        f"{header}..{signature}",
+        f"{header}.{payload}",
+    ]
+
+    assert tokens._read_own(_forge(), keys) is not None
+    assert [tokens._read_own(token, keys) for token in spellings] == [None] * len(spellings)
+
+
 def test_a_token_lives_until_its_last_second(settings: Any) -> None:
     settings.ACCESS_TOKEN_LIFE_S = 60
     token = issue_access_token(device_id=DEVICE, consents=[], now=NOW)

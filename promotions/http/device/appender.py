@@ -147,8 +147,9 @@ class StreamAppender:
     async def _write(self, batch: _Batch) -> None:
         try:
             # Two of them, since the one around the client library's connecting may be swallowed with its cancellation.
-            async with asyncio.timeout_at(batch.answer_by_s):
-                await self._pipe.connect()
+            if not self._pipe.is_connected:
+                async with asyncio.timeout_at(batch.answer_by_s):
+                    await self._pipe.connect()
             async with asyncio.timeout_at(batch.answer_by_s):
                 replies = await self._send(batch)
         except (RedisError, OSError, TimeoutError) as error:

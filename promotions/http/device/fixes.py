@@ -24,7 +24,8 @@ MAX_SPEED_MPS = 10_000.0
 
 UNKNOWN = math.nan
 
-_RECORD = struct.Struct("<QQqqddffHHQQ")
+# The fix's number is written as the bytes of its digest.
+_RECORD = struct.Struct("<QQqqddffHH8sQ")
 if _RECORD.size != FIX_DTYPE.itemsize:
     raise RuntimeError("The record the fix lane writes is not the record the worker reads.")
 _IDENTITY = struct.Struct("<QQqdd")
@@ -223,14 +224,14 @@ def judge_fix(fix: NormalisedFix, arrival: Arrival) -> str | None:
     return None
 
 
-def _fix_number(fix: NormalisedFix, device_hi: int, device_lo: int) -> int:
+def _fix_number(fix: NormalisedFix, device_hi: int, device_lo: int) -> bytes:
     """The fix's identity: a repeat has the same one, so it is dropped wherever it turns up again."""
     if fix.fix_id is not None:
         seed = b"id" + fix.fix_id.encode("utf-8", errors="surrogatepass")
     else:
         # Adding zero makes -0.0 equal 0.0.
         seed = _IDENTITY.pack(device_hi, device_lo, fix.fix_time_ms, fix.latitude_deg + 0.0, fix.longitude_deg + 0.0)
-    return int.from_bytes(blake2b(seed, digest_size=8).digest(), "little")
+    return blake2b(seed, digest_size=8).digest()
 
 
 def encode_accepted(packed: PackedFixes) -> bytes:
