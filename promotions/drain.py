@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import redis
@@ -23,6 +24,11 @@ TURN_S = 5.0
 LEASE_TRIES = 5
 LEASE_PAUSE_S = 0.02
 
+# So many workers may die of one batch (a fault in a library, the kernel's memory killer, a time limit) before its
+# entries are worked one by one; and so many of one entry alone before it is buried. Five deaths in all.
+MAX_BATCH_DEATHS = 3
+MAX_ENTRY_DEATHS = 2
+
 # Not the batch's fault: PostgreSQL or Redis is away or too slow. The batch stays where it is and is read again.
 PASSING_ERRORS = (OperationalError, InterfaceError, redis.RedisError)
 
@@ -39,7 +45,8 @@ def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
     """Work what waits in a shard.
 
     Steps: let the next append wake a worker again · take the cursor's row lock, or leave the shard to who has it ·
-    read after the cursor · run the pipeline · move the cursor · commit · trim behind it · until nothing waits.
+    read after the cursor · count the try · run the pipeline · move the cursor · commit · trim behind it and forget
+    the try · until nothing waits.
 
     Each batch is one transaction: a worker killed anywhere leaves cursor and effects as they were, and its lock goes
     with its connection. Errors: `PASSING_ERRORS`, after which the sweeper wakes the shard again.
@@ -67,15 +74,44 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
         )
         if not entries:
             return False
+        entries = _choose(client, shard, entries)
         now = read_clock()
-        messages = _work(shard, entries, now)
-        cursor.last_entry_id = entries[-1].id
-        cursor.advanced_at = now
-        cursor.save(update_fields=["last_entry_id", "advanced_at"])
+        with _living(client, shard):
+            messages = _work(shard, entries, now)
+            cursor.last_entry_id = entries[-1].id
+            cursor.advanced_at = now
+            cursor.save(update_fields=["last_entry_id", "advanced_at"])
     drained.entries += len(entries)
     drained.messages += messages
-    _trim(client, shard, entries[-1].id)
+    _end(client, shard, entries[-1].id)
     return True
+
+
+def _choose(client: "redis.Redis", shard: int, entries: list[stream.StreamEntry]) -> list[stream.StreamEntry]:
+    """What to work of these entries, after counting the try: all, or the first alone once workers died of them."""
+    tries, alone_upto = stream.begin_batch(client, shard)
+    first = entries[0]
+    is_alone = stream.is_upto(first.id, alone_upto)
+    if not is_alone and tries > MAX_BATCH_DEATHS:
+        logger.error("batch killed its workers", extra={"shard": shard, "entries": len(entries)})
+        stream.work_alone(client, shard, upto=entries[-1].id)
+        is_alone, tries = True, 1
+    if not is_alone:
+        return entries
+    if tries > MAX_ENTRY_DEATHS:
+        return [replace(first, poison="worker_died")]
+    return [first]
+
+
+@contextmanager
+def _living(client: "redis.Redis", shard: int) -> Iterator[None]:
+    """An error is not a death: the try that it ended does not count."""
+    try:
+        yield
+    except BaseException:
+        with suppress(redis.RedisError):
+            stream.break_off_batch(client, shard)
+        raise
 
 
 def _lease(shard: int) -> ShardCursor | None:
@@ -114,10 +150,10 @@ def _work(shard: int, entries: Sequence[stream.StreamEntry], now: datetime) -> i
     return _work(shard, entries[:middle], now) + _work(shard, entries[middle:], now)
 
 
-def _trim(client: "redis.Redis", shard: int, entry_id: str) -> None:
+def _end(client: "redis.Redis", shard: int, entry_id: str) -> None:
     """Coordinates go as soon as they are worked. What a failed trim leaves behind the cursor, the next one takes."""
     try:
-        stream.trim_behind(client, shard=shard, entry_id=entry_id)
+        stream.end_batch(client, shard=shard, entry_id=entry_id)
     except redis.RedisError as error:
         logger.warning("trim failed", extra={"shard": shard, "error": type(error).__name__})
 

@@ -81,6 +81,13 @@ def wake_key(shard: int) -> str:
     return f"{settings.REDIS_PREFIX}:wake:{{{shard}}}"
 
 
+def tries_key(shard: int) -> str:
+    """A hash: `tries` at the batch now under way, counted before its work and forgotten after its commit, so that
+    what is left of it tells how many workers died of it; `alone_upto`, the entry up to which each is worked by itself.
+    """
+    return f"{settings.REDIS_PREFIX}:tries:{{{shard}}}"
+
+
 def sync_client() -> "redis.Redis":
     """This process's client for workers and services; fails in seconds, never retries."""
     return _sync_client(settings.REDIS_URL)
@@ -171,6 +178,44 @@ def clear_wake(client: "redis.Redis", shard: int) -> None:
     client.delete(wake_key(shard))
 
 
+def begin_batch(client: "redis.Redis", shard: int) -> tuple[int, str]:
+    """Count a try at the shard's next entries. Returns the tries so far, and up to which entry each goes alone."""
+    pipe = client.pipeline(transaction=False)
+    pipe.hincrby(tries_key(shard), "tries", 1)
+    pipe.hget(tries_key(shard), "alone_upto")
+    tries, alone_upto = pipe.execute(raise_on_error=False)
+    if isinstance(tries, redis.OutOfMemoryError):
+        # A full Redis still lets us read and trim, and only that makes room again: go on uncounted.
+        tries = 1
+    for reply in (tries, alone_upto):
+        if isinstance(reply, Exception):
+            raise reply
+    return int(tries), (alone_upto or STREAM_START.encode()).decode("ascii")
+
+
+def break_off_batch(client: "redis.Redis", shard: int) -> None:
+    """Take the try back: it failed, but its worker lives."""
+    client.hincrby(tries_key(shard), "tries", -1)
+
+
+def work_alone(client: "redis.Redis", shard: int, *, upto: str) -> None:
+    """From now on each entry up to this one is a batch of its own; its tries count from one."""
+    client.hset(tries_key(shard), mapping={"tries": 1, "alone_upto": upto})
+
+
+def is_upto(entry_id: str, last_id: str) -> bool:
+    """Whether an entry stands at or before another in their stream."""
+    return _read_id(entry_id) <= _read_id(last_id)
+
+
+def end_batch(client: "redis.Redis", *, shard: int, entry_id: str) -> None:
+    """After the commit: forget the tries and trim behind the cursor, in one round trip. Repeatable."""
+    pipe = client.pipeline(transaction=False)
+    pipe.hdel(tries_key(shard), "tries")
+    pipe.xtrim(stream_key(shard), minid=_next_id(entry_id), approximate=False)
+    pipe.execute()
+
+
 def trim_behind(client: "redis.Redis", *, shard: int, entry_id: str) -> int:
     """Delete the shard's entries up to and including the committed cursor; how many went.
 
@@ -180,8 +225,13 @@ def trim_behind(client: "redis.Redis", *, shard: int, entry_id: str) -> int:
 
 
 def _next_id(entry_id: str) -> str:
+    time_ms, sequence = _read_id(entry_id)
+    return f"{time_ms}-{sequence + 1}"
+
+
+def _read_id(entry_id: str) -> tuple[int, int]:
     time_ms, sequence = entry_id.split("-")
-    return f"{time_ms}-{int(sequence) + 1}"
+    return int(time_ms), int(sequence)
 
 
 def oldest_unprocessed_age_ms(client: "redis.Redis", *, shard: int, last_entry_id: str) -> int | None:
