@@ -1,5 +1,6 @@
 """The door to addresses and the outbox. Our caller decides what may still be said; we say it, or say why not."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -7,12 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import Count, F, Min, Q
 
+from notifications import metrics
 from notifications.errors import TransportError
 from notifications.logic.policy import next_delay_s
 from notifications.models import Attempt, Message, PushAddress
 from notifications.transports import Letter, Receipt, Transport
+
+logger = logging.getLogger(__name__)
 
 # A sender that dies gives its messages back after this long.
 LEASE_S = 60
@@ -223,12 +227,30 @@ def _record_failure(
         if due_at >= message.expires_at:
             return _move(message, Message.State.EXPIRED, error.code, now)
         _owned(message).update(state=Message.State.PENDING, next_attempt_at=due_at, reason=error.code)
-    return "retry"
+    return _tell(message, "retry", error.code)
 
 
 def _move(message: Message, state: Message.State, reason: str, now: datetime) -> str:
     _owned(message).update(state=state, reason=reason, settled_at=now)
-    return state.value
+    if state is Message.State.ACCEPTED:
+        metrics.DELIVER_AGE_SECONDS.observe(max(0.0, (now - message.created_at).total_seconds()))
+    return _tell(message, state.value, reason)
+
+
+def _tell(message: Message, outcome: str, reason: str) -> str:
+    """Count and log what became of a message; the outcome again."""
+    metrics.DELIVER.labels(outcome, reason).inc()
+    logger.info(
+        "message settled" if outcome != "retry" else "message waits",
+        extra={
+            "request_id": message.request_id,
+            "message_id": str(message.id),
+            "attempt": message.attempts,
+            "outcome": outcome,
+            "reason": reason,
+        },
+    )
+    return outcome
 
 
 def _owned(message: Message) -> Any:
@@ -236,11 +258,20 @@ def _owned(message: Message) -> Any:
     return Message.objects.filter(id=message.id, state=Message.State.LEASED, attempts=message.attempts)
 
 
-def outbox_backlog(*, now: datetime) -> int:
-    """Messages that are due and not settled."""
-    return Message.objects.filter(
-        state__in=[Message.State.PENDING, Message.State.LEASED], next_attempt_at__lte=now
-    ).count()
+@dataclass(frozen=True, slots=True)
+class OutboxBacklog:
+    """Messages that are due and not settled, and for how long the first of them has been."""
+
+    messages: int
+    oldest_due_s: float
+
+
+def outbox_backlog(*, now: datetime) -> OutboxBacklog:
+    """What the senders have before them. One query, of the index they claim by."""
+    due = Message.objects.filter(state__in=[Message.State.PENDING, Message.State.LEASED], next_attempt_at__lte=now)
+    found = due.aggregate(messages=Count("pk"), first_at=Min("next_attempt_at"))
+    first_at = found["first_at"]
+    return OutboxBacklog(found["messages"], (now - first_at).total_seconds() if first_at else 0.0)
 
 
 def forget_device(device_id: UUID) -> None:

@@ -8,14 +8,17 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db import transaction
+
 from geofence.logic.fixes import FixArray
 from geofence.logic.matching import FenceSnapshot
 from geofence.services import presence as presence_service
 from geofence.services.presence import PresenceAdvance
 from geofence.services.snapshots import current_snapshot
 from notifications.services import enqueue_messages
+from promotions import metrics
 from promotions.logic import eligibility
-from promotions.logic.eligibility import Decision, Facts, TransitionFacts
+from promotions.logic.eligibility import Decision, Facts, Outcome, TransitionFacts
 from promotions.services import facts as fact_service
 from promotions.services import fixes as fix_service
 from promotions.services import opportunities
@@ -38,32 +41,38 @@ def process(batch: FixArray, *, now: datetime) -> int:
     return messages
 
 
+@metrics.timed
 def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
     """Keep the fixes of devices that consent as of now; drop what a mock provider made up."""
     return fix_service.accept_fixes(batch, now=now)
 
 
+@metrics.timed
 def advance_presence(accepted: Accepted, snapshot: FenceSnapshot) -> PresenceAdvance:
     """Order each device's fixes, drop duplicate and late ones, and move it through the fences it touches."""
     return presence_service.advance_presence(accepted.fixes, snapshot=snapshot)
 
 
+@metrics.timed
 def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Facts:
     """All that the decision needs to know about these devices, stores and campaigns."""
     return fact_service.load_facts(transitions, now=now)
 
 
+@metrics.timed
 def decide(transitions: Sequence[TransitionFacts], facts: Facts, *, now: datetime) -> Sequence[Decision]:
     """For each transition and campaign: an opportunity, with its arm, or the reason why not. Pure."""
     return eligibility.decide(transitions, facts, fact_service.deployment_rules(), now=now)
 
 
+@metrics.timed
 def record(presence: PresenceAdvance, decisions: Sequence[Decision]) -> None:
     """Write presence, visits and, alike in both arms, opportunities. A row that is already there is no error."""
     presence_service.record_presence(presence)
     opportunities.record_opportunities(decisions)
 
 
+@metrics.timed
 def enqueue(decisions: Sequence[Decision], *, now: datetime) -> int:
     """Write the treated arm's messages into the outbox, in the same transaction."""
     messages = opportunities.write_messages(decisions)
@@ -72,14 +81,28 @@ def enqueue(decisions: Sequence[Decision], *, now: datetime) -> int:
 
 
 def _tell(accepted: Accepted, presence: PresenceAdvance, decisions: Sequence[Decision], messages: int) -> None:
-    """One log line a batch: what each verb kept and dropped, by reason. Counts only."""
+    """What each verb kept and dropped, by reason: one log line, and the figures once the batch is committed."""
+    granted = [decision for decision in decisions if decision.outcome is Outcome.OPPORTUNITY]
+    figures = metrics.BatchFigures(
+        fixes=len(accepted.fixes),
+        refused=accepted.dropped,
+        passed_over=presence.dropped,
+        transitions=Counter(transition.kind.value for transition in presence.transitions),
+        decisions=Counter(decision.reason.value for decision in decisions),
+        rows={"presence": len(presence.presences), "visit": len(presence.visits)}
+        | Counter(f"opportunity_{decision.arm}" for decision in granted),
+        messages=messages,
+    )
     logger.info(
         "batch processed",
         extra={
-            "fixes": len(accepted.fixes),
-            "dropped": {str(reason): count for reason, count in (*accepted.dropped.items(), *presence.dropped.items())},
-            "transitions": Counter(transition.kind.value for transition in presence.transitions),
-            "decisions": Counter(decision.reason.value for decision in decisions),
+            "fixes": figures.fixes,
+            "dropped": {**figures.refused, **figures.passed_over},
+            "transitions": figures.transitions,
+            "decisions": figures.decisions,
             "messages": messages,
+            # By these a request is followed from its answer to its message.
+            "request_ids": sorted({decision.transition.request_id for decision in granted}),
         },
     )
+    transaction.on_commit(lambda: metrics.count_batch(figures))

@@ -3,7 +3,7 @@
 Never `MAXLEN` (it would drop unprocessed fixes), never consumer groups: the cursor lives in PostgreSQL.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -56,6 +56,14 @@ class StreamEntry:
     records: FixArray
     fields: Mapping[bytes, bytes]
     poison: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShardBacklog:
+    """One shard's entries, and how long the first one after the cursor has waited; None when none does."""
+
+    entries: int
+    oldest_age_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,26 +244,16 @@ def _read_id(entry_id: str) -> tuple[int, int]:
 
 def oldest_unprocessed_age_ms(client: "redis.Redis", *, shard: int, last_entry_id: str) -> int | None:
     """How long the first entry after the cursor has waited, by Redis's own clock; None when nothing waits."""
-    pipe = client.pipeline(transaction=False)
-    _ask_oldest(pipe, shard, last_entry_id)
-    pipe.time()
-    oldest, time = pipe.execute()
-    return _age_ms(oldest, time)
+    return measure_shards(client, {shard: last_entry_id})[shard].oldest_age_ms
 
 
 def measure_backlog(client: "redis.Redis", cursors: Mapping[int, str]) -> Backlog:
     """Entries and oldest wait over the shards of `cursors` (shard → last processed id), in one round trip."""
-    pipe = client.pipeline(transaction=False)
-    pipe.time()
-    for shard, last_entry_id in cursors.items():
-        pipe.xlen(stream_key(shard))
-        _ask_oldest(pipe, shard, last_entry_id)
-    time, *replies = pipe.execute()
     # An entry that is processed and not yet trimmed still counts in XLEN, but only where something newer waits.
-    waiting = [(length, _age_ms(oldest, time)) for length, oldest in zip(replies[::2], replies[1::2], strict=True)]
+    waiting = [shard for shard in measure_shards(client, cursors).values() if shard.oldest_age_ms is not None]
     return Backlog(
-        entries=sum(length for length, age_ms in waiting if age_ms is not None),
-        oldest_age_ms=max((age_ms for _, age_ms in waiting if age_ms is not None), default=0),
+        entries=sum(shard.entries for shard in waiting),
+        oldest_age_ms=max((shard.oldest_age_ms or 0 for shard in waiting), default=0),
     )
 
 
@@ -264,12 +262,33 @@ def backlog(client: "redis.Redis", *, shard: int, last_entry_id: str) -> int:
     return measure_backlog(client, {shard: last_entry_id}).entries
 
 
-def _ask_oldest(pipe: Any, shard: int, last_entry_id: str) -> None:
-    pipe.xrange(stream_key(shard), min=f"({last_entry_id or STREAM_START}", max="+", count=1)
+def measure_shards(client: "redis.Redis", cursors: Mapping[int, str]) -> dict[int, ShardBacklog]:
+    """What each shard of `cursors` (shard → last processed id) holds, in one round trip."""
+    pipe = client.pipeline(transaction=False)
+    ask_shards(pipe, cursors)
+    return read_shards(cursors, pipe.execute())
 
 
-def _age_ms(oldest: Iterable[tuple[bytes, Any]], time: tuple[int, int]) -> int | None:
-    for entry_id, _fields in oldest:
-        now_ms = time[0] * 1000 + time[1] // 1000
-        return max(0, now_ms - int(entry_id.split(b"-")[0]))
-    return None
+# Asked inside Redis, so that an entry of some 300 kB need not travel to tell its age, and by the clock that named it.
+_MEASURE = """
+local first = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1)[1]
+local length = redis.call('XLEN', KEYS[1])
+if not first then return {length, -1} end
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+return {length, math.max(0, now_ms - tonumber(string.match(first[1], '^%d+')))}
+"""
+
+
+def ask_shards(pipe: Any, cursors: Mapping[int, str]) -> None:
+    """Put the questions of `measure_shards` into a pipeline, of whichever client."""
+    for shard, last_entry_id in cursors.items():
+        pipe.eval(_MEASURE, 1, stream_key(shard), f"({last_entry_id or STREAM_START}")
+
+
+def read_shards(cursors: Mapping[int, str], replies: Sequence[Any]) -> dict[int, ShardBacklog]:
+    """The answers to `ask_shards`."""
+    return {
+        shard: ShardBacklog(entries=int(length), oldest_age_ms=int(age_ms) if age_ms >= 0 else None)
+        for shard, (length, age_ms) in zip(cursors, replies, strict=True)
+    }

@@ -17,7 +17,8 @@ def drain_shard(shard: int) -> None:
 
 @shared_task(ignore_result=True, expires=10)
 def sweep_shards() -> None:
-    """Behind the wake-ups: wake every shard that waits."""
+    """Behind the wake-ups: wake every shard that waits. Behind the trims: trim again."""
+    drain.trim_worked()
     for shard in drain.waiting_shards():
         drain_shard.delay(shard)
 

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from promotions import stream
+from django.db import transaction
+
+from promotions import metrics, stream
 from promotions.models import DeadLetter
 
 
@@ -19,6 +21,7 @@ def bury(shard: int, entry_id: str, reason: str, *, now: datetime) -> None:
         ],
         ignore_conflicts=True,
     )
+    transaction.on_commit(metrics.BURIED.inc)
 
 
 def _read_fields(shard: int, entry_id: str) -> dict[str, str]:

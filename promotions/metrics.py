@@ -1,0 +1,228 @@
+"""What the product counts, by the names of `docs/metrics.md`. Counted where it happens, read at `/metrics`.
+
+The processes of one machine count into files of one folder, `PROMETHEUS_MULTIPROC_DIR`, which survive them; without
+the folder each process has figures of its own. No gauge lives here: what is true at this moment is asked at the scrape.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+# From a small batch's verb to a turn that has gone wrong.
+_BATCH_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5)
+
+LANE_FIXES = Counter(
+    "doorstep_lane_fixes", "Fixes that reached the fix lane, by wire format and outcome.", ["source", "outcome"]
+)
+LANE_REFUSED = Counter("doorstep_lane_refused", "Requests the fix lane refused, by problem code.", ["code"])
+LANE_APPEND_SECONDS = Histogram(
+    "doorstep_lane_append_seconds",
+    "Seconds Redis takes to acknowledge one flush of the fix lane.",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
+
+ACCEPT_FIXES = Counter("doorstep_accept_fixes", "Fixes worked, by outcome and reason.", ["outcome", "reason"])
+ADVANCE_PRESENCE = Counter(
+    "doorstep_advance_presence", "Fixes that moved presence or did not, by outcome and reason.", ["outcome", "reason"]
+)
+TRANSITIONS = Counter("doorstep_advance_presence_transitions", "Steps of devices at fences, by kind.", ["kind"])
+DECIDE = Counter("doorstep_decide", "Decisions for a device and a campaign, by reason.", ["reason"])
+RECORD = Counter("doorstep_record", "Rows written for presence, visits and, by arm, opportunities.", ["row"])
+ENQUEUE = Counter("doorstep_enqueue", "Messages put into the outbox.")
+
+BATCH_SECONDS = Histogram(
+    "doorstep_batch_seconds",
+    "Seconds from a batch's reading to its commit, committed batches only.",
+    buckets=_BATCH_BUCKETS_S,
+)
+BATCH_ENTRIES = Counter("doorstep_batch_entries", "Stream entries worked and committed.")
+BURIED = Counter("doorstep_buried", "Stream entries that became dead letters.")
+
+UNLOCK = Counter("doorstep_unlock", "Unlocks asked for, by outcome: granted, repeated or the problem code.", ["code"])
+UNLOCK_SECONDS = Histogram("doorstep_unlock_seconds", "Seconds an unlock takes to judge.", buckets=_REQUEST_BUCKETS_S)
+REDEEM = Counter(
+    "doorstep_redeem", "Coupons shown at a till, by outcome: taken, repeated or the problem code.", ["code"]
+)
+REDEEM_SECONDS = Histogram(
+    "doorstep_redeem_seconds", "Seconds a redemption takes to judge.", buckets=_REQUEST_BUCKETS_S
+)
+
+LIMITED = Counter(
+    "doorstep_limited",
+    "Requests refused by a rate limit, by limit and by who counted: all processes together, or this one alone.",
+    ["limit", "counted_by"],
+)
+LIMITER_AWAY = Counter("doorstep_limiter_away", "Times Redis failed a rate limit, so that the process counted alone.")
+SHED = Counter("doorstep_shed", "Requests refused because too much waits to be worked.", ["what"])
+SLOWED = Counter("doorstep_slowed", "Answers of the fix lane that asked the phone to report less often.")
+
+
+def timed(verb: Callable[P, R]) -> Callable[P, R]:
+    """Time a verb of the pipeline under its own name."""
+    seconds = Histogram(
+        f"doorstep_{verb.__name__}_seconds",
+        f"Seconds a batch spends in `{verb.__name__}`.",
+        buckets=_BATCH_BUCKETS_S,
+    )
+
+    @wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with seconds.time():
+            return verb(*args, **kwargs)
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFigures:
+    """What each verb made of one batch."""
+
+    fixes: int
+    refused: Mapping[Any, int]
+    passed_over: Mapping[Any, int]
+    transitions: Mapping[str, int]
+    decisions: Mapping[str, int]
+    rows: Mapping[str, int]
+    messages: int
+
+
+def count_batch(figures: BatchFigures) -> None:
+    """Count a batch. Call after its commit: a batch that was rolled back is worked, and counted, again."""
+    ACCEPT_FIXES.labels("kept", "").inc(figures.fixes)
+    for reason, count in figures.refused.items():
+        ACCEPT_FIXES.labels("dropped", reason).inc(count)
+    ADVANCE_PRESENCE.labels("kept", "").inc(figures.fixes - sum(figures.passed_over.values()))
+    for reason, count in figures.passed_over.items():
+        ADVANCE_PRESENCE.labels("dropped", reason).inc(count)
+    for kind, count in figures.transitions.items():
+        TRANSITIONS.labels(kind).inc(count)
+    for reason, count in figures.decisions.items():
+        DECIDE.labels(reason).inc(count)
+    for row, count in figures.rows.items():
+        RECORD.labels(row).inc(count)
+    ENQUEUE.inc(figures.messages)
+
+
+def count_commit(entries: int, begun_s: float) -> None:
+    """Count a committed batch that was begun at `begun_s` of the monotonic clock."""
+    BATCH_ENTRIES.inc(entries)
+    BATCH_SECONDS.observe(time.monotonic() - begun_s)
+
+
+# What processes that ended have counted, added up in one file of each kind.
+_FOLDED = "folded"
+
+
+def gather(*collectors: Collector) -> CollectorRegistry:
+    """The figures of one scrape: what all processes of the machine have counted, and what `collectors` find now."""
+    told = CollectorRegistry(auto_describe=False)
+    folder = os.environ.get(FOLDER_VARIABLE)
+    for collector in (_Files(Path(folder)) if folder else _Own(), *collectors):
+        told.register(collector)
+    # Of the process that answers.
+    ProcessCollector(registry=told)
+    PlatformCollector(registry=told)
+    return told
+
+
+class _Own(Collector):
+    """This process's figures, where there is no folder."""
+
+    def collect(self) -> Iterable[Metric]:
+        return [metric for metric in REGISTRY.collect() if metric.name.startswith("doorstep_")]
+
+
+class _Files(Collector):
+    """The figures of all processes of the machine, those that ended among them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        with _alone(self._folder):
+            fold_ended(self._folder)
+            # A process that is just starting has made its file and written nothing yet.
+            files = [str(path) for path in self._folder.glob("*.db") if path.stat().st_size]
+            merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+            return list(merged)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One at a time: a reader between the writing of the sums and the removal of their parts would count twice."""
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def fold_ended(folder: Path) -> int:
+    """Add the files of processes that ended to one file of each kind; how many went.
+
+    Workers come and go for months: without this the folder, and the time a scrape takes, would grow with them. All
+    processes of the folder share one machine, so that a process id says who lives.
+    """
+    ended = [path for path in folder.glob("*.db") if _has_ended(path)]
+    for kind in {_kind(path) for path in ended}:
+        parts = [path for path in ended if _kind(path) == kind]
+        target = folder / f"{kind}_{_FOLDED}.db"
+        sums: dict[str, float] = {}
+        for path in (target, *parts):
+            for key, value in _read(path):
+                sums[key] = sums.get(key, 0.0) + value
+        _write(target, sums)
+        for path in parts:
+            path.unlink()
+    return len(ended)
+
+
+def _kind(path: Path) -> str:
+    return path.stem.rpartition("_")[0]
+
+
+def _has_ended(path: Path) -> bool:
+    owner = path.stem.rpartition("_")[2]
+    if not owner.isdigit():
+        return False
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _read(path: Path) -> list[tuple[str, float]]:
+    if not path.exists() or not path.stat().st_size:
+        return []
+    rows: Iterable[tuple[str, float, float, int]] = MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]
+    return [(key, value) for key, value, _at, _place in rows]
+
+
+def _write(path: Path, sums: Mapping[str, float]) -> None:
+    """Replace the file as a whole, so that a kill in between leaves the old one."""
+    fresh = path.with_suffix(".fresh")
+    fresh.unlink(missing_ok=True)
+    values = MmapedDict(str(fresh))  # type: ignore[no-untyped-call]
+    for key, value in sums.items():
+        values.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+    values.close()  # type: ignore[no-untyped-call]
+    fresh.replace(path)
