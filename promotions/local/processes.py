@@ -33,6 +33,8 @@ class Recipe:
     pid_folder: Path
     cwd: Path
     account: Account | None = None
+    # Open files that the child goes on using under the same numbers, such as a listening socket.
+    pass_fds: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def start(recipe: Recipe) -> Child:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=recipe.pass_fds,
             user=recipe.account.uid if recipe.account else None,
             group=recipe.account.gid if recipe.account else None,
             extra_groups=[] if recipe.account else None,

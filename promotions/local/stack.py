@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,9 @@ STOP_GRACE_S = 25
 READY_POLL_S = 0.1
 WEB_TRIES = 3
 ORDER = ("web", "worker", "beat")
+CELERY_APP = "promotions.celery"
+# What each process writes when it begins to work; `inspect ping` would take seconds.
+STARTED = {"web": b"Uvicorn running on", "worker": b" ready.", "beat": b"beat: Starting"}
 
 
 class StackError(LocalError):
@@ -32,6 +36,9 @@ class Stack:
 
     `env` must hold DATABASE_URL and REDIS_URL of a migrated database. Logs go to `folder`/log/{web,worker,beat}.log;
     `folder` is by default the one of the services the caller was started with.
+
+    With a `listener`, an open listening socket of the caller's, web processes take their connections from it, so that
+    one can `replace` the other without a refused connection.
     """
 
     def __init__(
@@ -41,15 +48,20 @@ class Stack:
         folder: Path | None = None,
         host: str = "127.0.0.1",
         port: int | None = None,
+        listener: socket.socket | None = None,
         worker_concurrency: int = 2,
     ) -> None:
         given = env.get(FOLDER_VARIABLE)
         self.folder = folder or (Path(given) if given else ROOT / "var" / "stack")
         self.env = {**env, "PYTHONUNBUFFERED": "1"}
         self.host = host
-        self.port = port or ports.free_port()
-        self._port_is_fixed = port is not None
+        self._listener = listener
+        self.port = listener.getsockname()[1] if listener else port or ports.free_port()
+        self._port_is_fixed = port is not None or listener is not None
         self._worker_concurrency = worker_concurrency
+        self._workers_started = 0
+        # What worker and beat load; another one acts from their next launch on.
+        self.celery_app = CELERY_APP
         self._pids = command_pids(Path(given) if given else self.folder)
         self._children: dict[str, Child] = {}
         self._last_answer = ""
@@ -89,7 +101,15 @@ class Stack:
         log = self.folder / "log" / f"{name}.log"
         log.unlink(missing_ok=True)
         self._children[name] = processes.start(
-            Recipe(name=name, argv=argv, env=self.env, log=log, pid_folder=self._pids, cwd=ROOT)
+            Recipe(
+                name=name,
+                argv=argv,
+                env=self.env,
+                log=log,
+                pid_folder=self._pids,
+                cwd=ROOT,
+                pass_fds=(self._listener.fileno(),) if self._listener and name == "web" else (),
+            )
         )
 
     def wait_until_ready(
@@ -139,6 +159,23 @@ class Stack:
             os.killpg(child.pid, signal.SIGKILL)
         processes.stop(child, grace_s=5)
 
+    def replace(self, name: str, *, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Start a successor and, once it works, let the predecessor finish what it has: nobody notices.
+
+        The web process needs a `listener` for that.
+        """
+        predecessor = self._children.pop(name)
+        try:
+            self.launch(name)
+            deadline = time.monotonic() + timeout_s
+            while not self._has_started(name):
+                self.check()
+                if time.monotonic() > deadline:
+                    raise StackError(self._report(name, f"is not ready after {timeout_s:.0f} s"))
+                time.sleep(READY_POLL_S)
+        finally:
+            processes.stop(predecessor, grace_s=STOP_GRACE_S)
+
     def stop(self, *, grace_s: float = STOP_GRACE_S) -> None:
         """Ask all at once to end, then end each. Repeatable."""
         for child in self._children.values():
@@ -150,17 +187,28 @@ class Stack:
             processes.stop(child, grace_s=max(0.1, deadline - time.monotonic()))
 
     def _web(self) -> Sequence[str]:
-        listen = ("--host", self.host, "--port", str(self.port), "--no-access-log")
+        at = ("--host", self.host, "--port", str(self.port))
+        listen = ("--fd", str(self._listener.fileno())) if self._listener else at
         return (
             *(sys.executable, "-m", "uvicorn", "promotions.asgi:application"),
-            *(*listen, "--loop", "uvloop", "--http", "httptools", "--timeout-graceful-shutdown", "5"),
+            *(
+                *listen,
+                "--no-access-log",
+                "--loop",
+                "uvloop",
+                "--http",
+                "httptools",
+                "--timeout-graceful-shutdown",
+                "5",
+            ),
         )
 
     def _worker(self) -> Sequence[str]:
         # Several stacks may share one broker, in the tests: node names must differ.
-        node = f"doorstep-{os.getpid()}-{self.port}@%h"
+        self._workers_started += 1
+        node = f"doorstep-{os.getpid()}-{self.port}-{self._workers_started}@%h"
         return (
-            *(sys.executable, "-m", "celery", "-A", "promotions.celery", "worker", "--loglevel", "INFO"),
+            *(sys.executable, "-m", "celery", "-A", self.celery_app, "worker", "--loglevel", "INFO"),
             *("--concurrency", str(self._worker_concurrency), "-n", node, "-O", "fair"),
             *("--without-gossip", "--without-mingle"),
         )
@@ -168,21 +216,20 @@ class Stack:
     def _beat(self) -> Sequence[str]:
         schedule = str(self.folder / "beat-schedule")
         return (
-            *(sys.executable, "-m", "celery", "-A", "promotions.celery", "beat", "--loglevel", "INFO"),
+            *(sys.executable, "-m", "celery", "-A", self.celery_app, "beat", "--loglevel", "INFO"),
             *("-s", schedule, "--pidfile", ""),
         )
 
     def _first_not_ready(self) -> str | None:
-        if "worker" in self._children and not self._worker_is_ready():
+        if "worker" in self._children and not self._has_started("worker"):
             return "worker"
         if "web" in self._children and not self._web_is_ready():
             return "web"
         return None
 
-    def _worker_is_ready(self) -> bool:
-        """Celery's own line; `inspect ping` would take seconds."""
+    def _has_started(self, name: str) -> bool:
         try:
-            return b" ready." in self.log("worker").read_bytes()
+            return STARTED[name] in self.log(name).read_bytes()
         except FileNotFoundError:
             return False
 

@@ -104,6 +104,14 @@ class Verdict:
     def is_clean(self) -> bool:
         return not (self.missing or self.doubled or self.uncalled or self.disordered)
 
+    def __add__(self, other: "Verdict") -> "Verdict":
+        return Verdict(
+            self.missing + other.missing,
+            self.doubled + other.doubled,
+            self.uncalled + other.uncalled,
+            self.disordered + other.disordered,
+        )
+
     def __str__(self) -> str:
         return ", ".join(
             f"{len(found)} {name} (first {found[0]})" if found else f"0 {name}"

@@ -114,9 +114,7 @@ def register(count: int) -> list[tuple[str, str]]:
     PushAddress.objects.bulk_create(
         [PushAddress(device_id=one.id, kind="console", address=f"phone-{one.id}", registered_at=now) for one in devices]
     )
-    return [
-        (str(one.id), issue_access_token(device_id=one.id, consents=one.consents, now=now)) for one in devices
-    ]
+    return [(str(one.id), issue_access_token(device_id=one.id, consents=one.consents, now=now)) for one in devices]
 
 
 def make_walkers(count: int, *, steps: int) -> list[Walker]:

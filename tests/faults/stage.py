@@ -118,7 +118,7 @@ class Stage:
 
     def backlog(self) -> int:
         """Entries that wait, by the streams and the cursors themselves."""
-        cursors = {shard: stream.STREAM_START for shard in range(settings.STREAM_SHARDS)}
+        cursors = dict.fromkeys(range(settings.STREAM_SHARDS), stream.STREAM_START)
         cursors.update(ShardCursor.objects.values_list("shard", "last_entry_id"))
         with closing(self.redis.client()) as client:
             return stream.measure_backlog(client, cursors).entries
