@@ -41,7 +41,7 @@ class ReportAuthentication(BaseAuthentication):
         return user, find_tenancy(user=user)
 
 
-class ReportAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]
+class ReportAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """The two credentials in the OpenAPI description; either will do."""
 
     target_class = "promotions.http.brand.report.ReportAuthentication"
