@@ -253,11 +253,7 @@ class LastFix(models.Model):
     cell_latitude_deg = models.FloatField(null=True)
     cell_longitude_deg = models.FloatField(null=True)
 
-    class Meta:
-        indexes = [
-            # The retention sweep.
-            models.Index(fields=["received_at"], name="geofence_lastfix_received"),
-        ]
+    # No index on `received_at`: each fix of each phone would have to change it. The retention sweep reads the table.
 
     def __str__(self) -> str:
         return f"last fix of {self.device_id}"

@@ -155,11 +155,11 @@ _declare(
     "Fix streams; a device always writes to the same one. Change only with empty streams.",
 )
 _declare(
-    "PIPELINE_BATCH_ENTRIES",
+    "PIPELINE_BATCH_FIXES",
     "int",
-    "500",
-    "stream entries",
-    "Entries a worker takes from a shard in one transaction.",
+    "20000",
+    "fixes",
+    "Fixes a worker takes from a shard in one transaction, about; whole stream entries only.",
 )
 _declare("FIX_MAX_AGE_S", "int", "604800", "s", "Older fixes are refused on arrival.")
 _declare("FIX_MAX_FUTURE_S", "int", "300", "s", "Fixes further in the future are refused on arrival.")

@@ -2,9 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import redis
@@ -67,42 +67,40 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
         cursor = _lease(shard)
         if cursor is None:
             return False
-        entries = stream.read_after(
+        batch = stream.read_batch(
             client,
             shard=shard,
             last_entry_id=cursor.last_entry_id,
-            max_entries=settings.PIPELINE_BATCH_ENTRIES,
+            max_fixes=settings.PIPELINE_BATCH_FIXES,
         )
-        if not entries:
+        if not batch:
             return False
-        entries = _choose(client, shard, entries)
+        batch = _choose(client, shard, batch)
         now = read_clock()
         with _living(client, shard):
-            messages = _work(shard, entries, now)
-            cursor.last_entry_id = entries[-1].id
+            messages = _work(shard, batch, now)
+            cursor.last_entry_id = batch.ids[-1]
             cursor.advanced_at = now
             cursor.save(update_fields=["last_entry_id", "advanced_at"])
-    drained.entries += len(entries)
+    drained.entries += len(batch)
     drained.messages += messages
-    metrics.count_commit(len(entries), begun_s)
-    _end(client, shard, entries[-1].id)
+    metrics.count_commit(len(batch), begun_s)
+    _end(client, shard, batch.ids[-1])
     return True
 
 
-def _choose(client: "redis.Redis", shard: int, entries: list[stream.StreamEntry]) -> list[stream.StreamEntry]:
+def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> stream.StreamBatch:
     """What to work of these entries, after counting the try: all, or the first alone once workers died of them."""
     tries, alone_upto = stream.begin_batch(client, shard)
-    first = entries[0]
-    is_alone = stream.is_upto(first.id, alone_upto)
+    is_alone = stream.is_upto(batch.ids[0], alone_upto)
     if not is_alone and tries > MAX_BATCH_DEATHS:
-        logger.error("batch killed its workers", extra={"shard": shard, "entries": len(entries)})
-        stream.work_alone(client, shard, upto=entries[-1].id)
+        logger.error("batch killed its workers", extra={"shard": shard, "entries": len(batch)})
+        stream.work_alone(client, shard, upto=batch.ids[-1])
         is_alone, tries = True, 1
     if not is_alone:
-        return entries
-    if tries > MAX_ENTRY_DEATHS:
-        return [replace(first, poison="worker_died")]
-    return [first]
+        return batch
+    first = batch.part(0, 1)
+    return first.condemn("worker_died") if tries > MAX_ENTRY_DEATHS else first
 
 
 @contextmanager
@@ -129,27 +127,29 @@ def _lease(shard: int) -> ShardCursor | None:
     return None
 
 
-def _work(shard: int, entries: Sequence[stream.StreamEntry], now: datetime) -> int:
+def _work(shard: int, batch: stream.StreamBatch, now: datetime) -> int:
     """Run the pipeline over entries; how many messages that put into the outbox.
 
-    A batch that raises is halved until the poison entry stands alone, and that one is buried.
+    What does not decode is buried. A batch that raises is halved until the entry at fault stands alone, and that one
+    is buried too.
     """
-    if len(entries) == 1 and entries[0].poison is not None:
-        dead_letters.bury(shard, entries[0].id, entries[0].poison, now=now)
+    if batch.poison:
+        dead_letters.bury(shard, {batch.ids[place]: reason for place, reason in batch.poison.items()}, now=now)
+        batch = batch.without_poison()
+    if not batch:
         return 0
-    if all(entry.poison is None for entry in entries):
-        try:
-            with transaction.atomic():
-                return pipeline.process(stream.join_records(entries), now=now)
-        except PASSING_ERRORS:
-            raise
-        except Exception as error:
-            logger.warning("batch failed", extra={"shard": shard, "entries": len(entries)}, exc_info=error)
-            if len(entries) == 1:
-                dead_letters.bury(shard, entries[0].id, type(error).__name__, now=now)
-                return 0
-    middle = len(entries) // 2
-    return _work(shard, entries[:middle], now) + _work(shard, entries[middle:], now)
+    try:
+        with transaction.atomic():
+            return pipeline.process(batch.records, now=now)
+    except PASSING_ERRORS:
+        raise
+    except Exception as error:
+        logger.warning("batch failed", extra={"shard": shard, "entries": len(batch)}, exc_info=error)
+        if len(batch) == 1:
+            dead_letters.bury(shard, {batch.ids[0]: type(error).__name__}, now=now)
+            return 0
+    middle = len(batch) // 2
+    return _work(shard, batch.part(0, middle), now) + _work(shard, batch.part(middle, len(batch)), now)
 
 
 def _end(client: "redis.Redis", shard: int, entry_id: str) -> None:

@@ -89,8 +89,7 @@ def _tell(accepted: Accepted, presence: PresenceAdvance, decisions: Sequence[Dec
         passed_over=presence.dropped,
         transitions=Counter(transition.kind.value for transition in presence.transitions),
         decisions=Counter(decision.reason.value for decision in decisions),
-        rows={"presence": len(presence.presences), "visit": len(presence.visits)}
-        | Counter(f"opportunity_{decision.arm}" for decision in granted),
+        rows=presence.rows | Counter(f"opportunity_{decision.arm}" for decision in granted),
         messages=messages,
     )
     logger.info(

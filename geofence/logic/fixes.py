@@ -1,6 +1,8 @@
 """What a fix is: the packed record that travels from the phone's request to the worker, and nothing else."""
 
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -58,3 +60,52 @@ def split_device_id(device_id: UUID) -> tuple[int, int]:
 def join_device_id(device_hi: int, device_lo: int) -> UUID:
     """The device id back from its halves."""
     return UUID(int=(int(device_hi) << 64) | int(device_lo))
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceColumns:
+    """Devices as columns: the halves of their ids."""
+
+    hi: npt.NDArray[np.uint64]
+    lo: npt.NDArray[np.uint64]
+
+    @classmethod
+    def from_fixes(cls, fixes: FixArray) -> "DeviceColumns":
+        """The device of each fix."""
+        return cls(fixes["device_hi"], fixes["device_lo"])
+
+    def __len__(self) -> int:
+        return len(self.hi)
+
+    def take(self, rows: npt.NDArray[Any]) -> "DeviceColumns":
+        """Some of them."""
+        return DeviceColumns(self.hi[rows], self.lo[rows])
+
+    def read_id(self, row: int) -> UUID:
+        """One of them."""
+        return join_device_id(int(self.hi[row]), int(self.lo[row]))
+
+    @property
+    def starts_new(self) -> npt.NDArray[np.bool_]:
+        """In sorted columns: where another device begins."""
+        return starts_new(self.hi) | starts_new(self.lo)
+
+
+def list_devices(fixes: FixArray) -> tuple[DeviceColumns, npt.NDArray[np.int64]]:
+    """The devices of some fixes, each once and in order of their ids, and the place of each fix's device among them.
+
+    Two sorts of numbers: `numpy.unique` of the two columns as one record takes ten times as long.
+    """
+    order = np.lexsort((fixes["device_lo"], fixes["device_hi"]))
+    ordered = DeviceColumns(fixes["device_hi"][order], fixes["device_lo"][order])
+    is_new = ordered.starts_new
+    device_of = np.empty(len(fixes), dtype=np.int64)
+    device_of[order] = np.cumsum(is_new) - 1
+    return ordered.take(np.flatnonzero(is_new)), device_of
+
+
+def starts_new(column: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """True where a sorted column's value differs from the one before."""
+    new = np.ones(len(column), dtype=np.bool_)
+    np.not_equal(column[1:], column[:-1], out=new[1:])
+    return new

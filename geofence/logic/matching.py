@@ -162,6 +162,19 @@ class FenceSnapshot:
         """Row of each fence by its id."""
         return {geofence_id: row for row, geofence_id in enumerate(self.columns.geofence_id.tolist())}
 
+    def find_rows(self, geofence_ids: IntArray) -> IntArray:
+        """Row of each of these fences, -1 for one that is not here."""
+        if not len(self):
+            return np.full(len(geofence_ids), -1, dtype=np.int64)
+        order, sorted_ids = self._rows_in_order
+        places = np.minimum(np.searchsorted(sorted_ids, geofence_ids), len(self) - 1)
+        return np.where(sorted_ids[places] == geofence_ids, order[places], -1)
+
+    @cached_property
+    def _rows_in_order(self) -> tuple[IntArray, IntArray]:
+        order = np.argsort(self.columns.geofence_id, kind="stable")
+        return order, self.columns.geofence_id[order]
+
     @cached_property
     def rows_by_store(self) -> dict[int, tuple[int, ...]]:
         """Rows of each store's fences."""

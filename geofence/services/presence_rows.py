@@ -1,26 +1,54 @@
 """The rows of presence: read and written column-wise, one statement each whatever the size of the batch."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from operator import attrgetter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import numpy as np
-import numpy.typing as npt
 from django.db import connection
 
-from geofence.logic.geodesy import snap_to_cells
+from geofence.logic.fixes import DeviceColumns
+from geofence.logic.geodesy import FloatArray, snap_to_cells
 from geofence.logic.matching import IntArray
-from geofence.logic.presence import Phase, PresenceState
+from geofence.logic.presence_columns import BoolArray, PresenceColumns
+from geofence.services.columns import (
+    PackedColumn,
+    execute_columns,
+    fetch_columns,
+    pack_devices,
+    pack_instants,
+    pack_instants_ms,
+    pack_nullable,
+    pack_values,
+    read_instants,
+    read_instants_ms,
+    spread,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class PresenceRow:
-    """A state to keep; columns of `Presence`."""
+class PresenceRows:
+    """States to keep; columns of `Presence`. `extends_visit`: the open visit was seen again, and nothing else new."""
 
-    device_id: UUID
-    geofence_id: int
-    state: PresenceState
+    devices: DeviceColumns
+    geofence_id: IntArray
+    states: PresenceColumns
+    extends_visit: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.geofence_id)
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceKeys:
+    """Which presences; the key of `Presence`."""
+
+    devices: DeviceColumns
+    geofence_id: IntArray
+
+    def __len__(self) -> int:
+        return len(self.geofence_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,143 +69,212 @@ class VisitRow:
 
 @dataclass(frozen=True, slots=True)
 class LastFixColumns:
-    """The last used fix of every device of the batch, as columns; devices as hexadecimal."""
+    """The last used fix of every device of the batch, as columns."""
 
-    device_hex: tuple[str, ...]
+    devices: DeviceColumns
     fix_time_ms: IntArray
     received_at_ms: IntArray
-    latitude_deg: npt.NDArray[np.float64]
-    longitude_deg: npt.NDArray[np.float64]
+    latitude_deg: FloatArray
+    longitude_deg: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class KnownPresence:
-    """A stored presence, and what its fence is now that it may have left the snapshot."""
+class KnownPresences:
+    """Stored presences; `device` is the place of each one's device in what was asked for."""
 
-    device: int
-    geofence_id: int
+    device: IntArray
+    geofence_id: IntArray
+    states: PresenceColumns
+
+    def take(self, rows: BoolArray) -> "KnownPresences":
+        """Some of them."""
+        return KnownPresences(self.device[rows], self.geofence_id[rows], self.states.take(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedFence:
+    """What is still known of a fence that left the snapshot."""
+
     store_id: int
     role: str
     version: int
-    state: PresenceState
 
 
-# `dataclasses.astuple` copies every value deeply, at ten times the cost.
-_list_state_values = attrgetter(*(field.name for field in fields(PresenceState)))
-_list_visit_values = attrgetter(*(field.name for field in fields(VisitRow)))
-
-
-def load_last_times(device_hex: Sequence[str]) -> IntArray:
+def load_last_times(devices: DeviceColumns) -> IntArray:
     """Milliseconds of the last used fix of each device; the beginning of time when there is none."""
-    used_ms = np.full(len(device_hex), np.iinfo(np.int64).min, dtype=np.int64)
-    with connection.cursor() as cursor:
-        cursor.execute(_LAST_TIMES_SQL, [list(device_hex)])
-        rows = cursor.fetchall()
-    if rows:
-        places, times_ms = zip(*rows, strict=True)
-        used_ms[np.array(places) - 1] = times_ms
+    used_ms = np.full(len(devices), np.iinfo(np.int64).min, dtype=np.int64)
+    places, instants = fetch_columns(_LAST_TIMES_SQL, [pack_devices(devices)])
+    used_ms[places - 1] = read_instants_ms(instants)
     return used_ms
 
 
-def load_presences(device_hex: Sequence[str]) -> list[KnownPresence]:
-    """All stored presences of the devices; `device` is the place in `device_hex`."""
+def load_presences(devices: DeviceColumns) -> KnownPresences:
+    """All stored presences of the devices."""
+    places, geofence_id, phase, *instants, barred, inside_fixes, best_accuracy_m = fetch_columns(
+        _PRESENCES_SQL, [pack_devices(devices)]
+    )
+    columns: list[Any] = [
+        phase.astype(np.int16),
+        *(read_instants(column) for column in instants),
+        barred.astype(np.bool_),
+        inside_fixes.astype(np.int32),
+        best_accuracy_m.astype(np.float64),
+    ]
+    states = PresenceColumns(*columns)
+    return KnownPresences(places - 1, geofence_id, states)
+
+
+def load_removed_fences(geofence_ids: IntArray) -> dict[int, RemovedFence]:
+    """The fences among these that still have a row."""
     with connection.cursor() as cursor:
-        cursor.execute(_PRESENCES_SQL, [list(device_hex)])
-        return [
-            KnownPresence(row[0] - 1, row[1], row[2], row[3], row[4], PresenceState(Phase(row[5]), *row[6:]))
-            for row in cursor.fetchall()
-        ]
+        cursor.execute(_REMOVED_SQL, [geofence_ids.tolist()])
+        return {row[0]: RemovedFence(*row[1:]) for row in cursor.fetchall()}
 
 
-def forget_presences(pairs: Sequence[tuple[UUID, int]]) -> None:
+def forget_presences(keys: PresenceKeys) -> None:
     """Delete the presences of these devices at these fences."""
-    if pairs:
-        _execute(_FORGET_SQL, _spread(pairs, 2))
+    if len(keys):
+        execute_columns(_FORGET_SQL, [pack_devices(keys.devices), pack_values(keys.geofence_id)])
 
 
-def write_presences(presences: Sequence[PresenceRow]) -> None:
-    """Keep these states, new or known."""
-    if presences:
-        rows = ((row.device_id, row.geofence_id, *_list_state_values(row.state)) for row in presences)
-        _execute(_PRESENCE_SQL, _spread(rows, 2 + len(fields(PresenceState))))
+def open_presences(rows: PresenceRows) -> None:
+    """Keep states at fences where these devices had none. A fence deleted meanwhile is passed over, one that is there
+    held still until the transaction ends: the foreign key is only checked then."""
+    if len(rows):
+        execute_columns(_OPEN_SQL, _pack_states(rows))
+
+
+def move_presences(rows: PresenceRows) -> None:
+    """Keep the states of presences that were there, and how long their open visits lasted so far.
+
+    What was erased meanwhile stays erased. The row itself holds the fence: who deletes it must delete this row first.
+    """
+    if len(rows):
+        execute_columns(_MOVE_SQL, [*_pack_states(rows), pack_values(rows.extends_visit)])
 
 
 def write_visits(visits: Sequence[VisitRow]) -> None:
     """Open, confirm, extend and close visits; what the database knows better stays."""
-    if visits:
-        # Closed visits first: only one may be open per device and fence at any moment.
-        ordered = sorted(visits, key=lambda visit: visit.entered_at)
-        _execute(_VISIT_SQL, _spread((_list_visit_values(visit) for visit in ordered), len(fields(VisitRow))))
+    if not visits:
+        return
+    # Closed visits first: only one may be open per device and fence at any moment.
+    ordered = sorted(visits, key=lambda visit: visit.entered_at)
+    columns = [list(column) for column in zip(*(_list_visit_values(visit) for visit in ordered), strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(_VISIT_SQL, columns)
 
 
 def write_last_fixes(last: LastFixColumns) -> None:
     """Keep when each device was last heard of, and its cell."""
-    if last.device_hex:
+    if len(last.devices):
         cell_latitude_deg, cell_longitude_deg = snap_to_cells(last.latitude_deg, last.longitude_deg)
-        _execute(
+        execute_columns(
             _LAST_FIX_SQL,
             [
-                list(last.device_hex),
-                last.fix_time_ms.tolist(),
-                last.received_at_ms.tolist(),
-                cell_latitude_deg.tolist(),
-                cell_longitude_deg.tolist(),
+                pack_devices(last.devices),
+                pack_instants_ms(last.fix_time_ms),
+                pack_instants_ms(last.received_at_ms),
+                pack_values(cell_latitude_deg),
+                pack_values(cell_longitude_deg),
             ],
         )
 
 
-def _execute(statement: str, columns: list[list[object]]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, columns)
+def _pack_states(rows: PresenceRows) -> list[PackedColumn]:
+    states = rows.states
+    instants = (
+        states.last_fix_at,
+        states.entered_at,
+        states.inside_since_at,
+        states.last_inside_at,
+        states.left_at,
+        states.departing_at,
+        states.dwelled_at,
+    )
+    return [
+        pack_devices(rows.devices),
+        pack_values(rows.geofence_id),
+        pack_values(states.phase),
+        *(pack_instants(column) for column in instants),
+        pack_values(states.barred),
+        pack_values(states.inside_fixes),
+        pack_nullable(states.best_accuracy_m),
+    ]
 
 
-def _spread(rows: Iterable[Sequence[object]], width: int) -> list[list[object]]:
-    """Rows to columns, as `unnest` takes them."""
-    columns: list[list[object]] = [[] for _ in range(width)]
-    for row in rows:
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    return columns
+def _list_visit_values(visit: VisitRow) -> tuple[object, ...]:
+    return tuple(getattr(visit, name) for name in VisitRow.__slots__)
 
 
 _LAST_TIMES_SQL = """
-SELECT k.place, (extract(epoch FROM l.fix_time) * 1000)::bigint
-FROM unnest(%s::uuid[]) WITH ORDINALITY AS k(device_id, place)
+SELECT array_agg(k.place), array_agg(l.fix_time)
+FROM unnest((SELECT %s::uuid[])) WITH ORDINALITY AS k(device_id, place)
 JOIN geofence_lastfix l ON l.device_id = k.device_id
 """
 
-_PRESENCES_SQL = """
-SELECT k.place, p.geofence_id, g.store_id, g.role, g.version, p.state,
-       extract(epoch FROM p.last_fix_at)::float8, extract(epoch FROM p.entered_at)::float8,
-       extract(epoch FROM p.inside_since_at)::float8, extract(epoch FROM p.last_inside_at)::float8,
-       extract(epoch FROM p.left_at)::float8, extract(epoch FROM p.departing_at)::float8,
-       extract(epoch FROM p.dwelled_at)::float8, p.barred, p.inside_fixes, p.best_accuracy_m
-FROM unnest(%s::uuid[]) WITH ORDINALITY AS k(device_id, place)
+_PHASES = "ARRAY['outside', 'inside', 'dwelling', 'lingering']"
+
+_PRESENCES_SQL = f"""
+SELECT array_agg(k.place), array_agg(p.geofence_id),
+       array_agg((array_position({_PHASES}, p.state::text) - 1)::int2),
+       array_agg(coalesce(p.last_fix_at, '-infinity')), array_agg(coalesce(p.entered_at, '-infinity')),
+       array_agg(coalesce(p.inside_since_at, '-infinity')), array_agg(coalesce(p.last_inside_at, '-infinity')),
+       array_agg(coalesce(p.left_at, '-infinity')), array_agg(coalesce(p.departing_at, '-infinity')),
+       array_agg(coalesce(p.dwelled_at, '-infinity')), array_agg(p.barred), array_agg(p.inside_fixes),
+       array_agg(coalesce(p.best_accuracy_m, 'NaN'))
+FROM unnest((SELECT %s::uuid[])) WITH ORDINALITY AS k(device_id, place)
 JOIN geofence_presence p ON p.device_id = k.device_id
-JOIN geofence_geofence g ON g.id = p.geofence_id
 """
 
-_FORGET_SQL = """
-DELETE FROM geofence_presence p USING unnest(%s::uuid[], %s::bigint[]) AS k(device_id, geofence_id)
+_REMOVED_SQL = "SELECT id, store_id, role, version FROM geofence_geofence WHERE id = ANY(%s)"
+
+_FORGET_SQL = f"""
+DELETE FROM geofence_presence p USING {spread("device_id uuid", "geofence_id bigint")}
 WHERE p.device_id = k.device_id AND p.geofence_id = k.geofence_id
 """
 
-_PRESENCE_SQL = """
+_STATE_COLUMNS = (
+    "device_id uuid",
+    "geofence_id bigint",
+    "phase int2",
+    "last_fix_at timestamptz",
+    "entered_at timestamptz",
+    "inside_since_at timestamptz",
+    "last_inside_at timestamptz",
+    "left_at timestamptz",
+    "departing_at timestamptz",
+    "dwelled_at timestamptz",
+    "barred bool",
+    "inside_fixes int4",
+    "best_accuracy_m float8",
+)
+
+_OPEN_SQL = f"""
 INSERT INTO geofence_presence (device_id, geofence_id, state, last_fix_at, entered_at, inside_since_at,
     last_inside_at, left_at, departing_at, dwelled_at, barred, inside_fixes, best_accuracy_m)
-SELECT k.device_id, k.geofence_id, k.state, to_timestamp(k.last_fix_at), to_timestamp(k.entered_at),
-    to_timestamp(k.inside_since_at), to_timestamp(k.last_inside_at), to_timestamp(k.left_at),
-    to_timestamp(k.departing_at), to_timestamp(k.dwelled_at), k.barred, k.inside_fixes, k.best_accuracy_m
-FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
-    %s::float8[], %s::float8[], %s::float8[], %s::bool[], %s::int[], %s::float8[])
-    AS k(device_id, geofence_id, state, last_fix_at, entered_at, inside_since_at, last_inside_at, left_at,
-         departing_at, dwelled_at, barred, inside_fixes, best_accuracy_m)
+SELECT k.device_id, k.geofence_id, ({_PHASES})[k.phase + 1], k.last_fix_at, k.entered_at, k.inside_since_at,
+    k.last_inside_at, k.left_at, k.departing_at, k.dwelled_at, k.barred, k.inside_fixes, k.best_accuracy_m
+FROM {spread(*_STATE_COLUMNS)}
 JOIN geofence_geofence g ON g.id = k.geofence_id FOR KEY SHARE OF g
 ON CONFLICT (device_id, geofence_id) DO UPDATE SET
     state = excluded.state, last_fix_at = excluded.last_fix_at, entered_at = excluded.entered_at,
     inside_since_at = excluded.inside_since_at, last_inside_at = excluded.last_inside_at,
     left_at = excluded.left_at, departing_at = excluded.departing_at, dwelled_at = excluded.dwelled_at,
     barred = excluded.barred, inside_fixes = excluded.inside_fixes, best_accuracy_m = excluded.best_accuracy_m
+"""
+
+_MOVE_SQL = f"""
+WITH k AS MATERIALIZED (SELECT * FROM {spread(*_STATE_COLUMNS, "extends_visit bool")}),
+moved AS (
+    UPDATE geofence_presence p SET
+        state = ({_PHASES})[k.phase + 1], last_fix_at = k.last_fix_at, entered_at = k.entered_at,
+        inside_since_at = k.inside_since_at, last_inside_at = k.last_inside_at, left_at = k.left_at,
+        departing_at = k.departing_at, dwelled_at = k.dwelled_at, barred = k.barred,
+        inside_fixes = k.inside_fixes, best_accuracy_m = k.best_accuracy_m
+    FROM k WHERE p.device_id = k.device_id AND p.geofence_id = k.geofence_id
+)
+UPDATE geofence_visit v SET last_inside_at = greatest(v.last_inside_at, k.last_inside_at)
+FROM k WHERE k.extends_visit AND v.device_id = k.device_id AND v.geofence_id = k.geofence_id AND v.exited_at IS NULL
 """
 
 # An unlock or a scan may have confirmed the visit meanwhile: what stands there stays.
@@ -201,12 +298,11 @@ ON CONFLICT (id) DO UPDATE SET
     exited_at = coalesce(v.exited_at, excluded.exited_at)
 """
 
-_LAST_FIX_SQL = """
+_LAST_FIX_SQL = f"""
 INSERT INTO geofence_lastfix AS l (device_id, fix_time, received_at, cell_latitude_deg, cell_longitude_deg)
-SELECT k.device_id, to_timestamp(k.fix_time_ms / 1000.0), to_timestamp(k.received_at_ms / 1000.0),
-    k.latitude_deg, k.longitude_deg
-FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::float8[], %s::float8[])
-    AS k(device_id, fix_time_ms, received_at_ms, latitude_deg, longitude_deg)
+SELECT * FROM {
+    spread("device_id uuid", "fix_time timestamptz", "received_at timestamptz", "latitude float8", "longitude float8")
+}
 ON CONFLICT (device_id) DO UPDATE SET
     fix_time = excluded.fix_time, received_at = excluded.received_at,
     cell_latitude_deg = excluded.cell_latitude_deg, cell_longitude_deg = excluded.cell_longitude_deg

@@ -1,7 +1,7 @@
 """Stream entries that could not be worked: buried with their bytes, dug up for another try."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -10,25 +10,49 @@ from django.db import transaction
 from promotions import metrics, stream
 from promotions.models import DeadLetter
 
-
-def bury(shard: int, entry_id: str, reason: str, *, now: datetime) -> None:
-    """Keep an entry aside, in the caller's transaction, so that its shard can go on. Repeatable."""
-    DeadLetter.objects.bulk_create(
-        [
-            DeadLetter(
-                shard=shard, entry_id=entry_id, fields=_read_fields(shard, entry_id), reason=reason[:200], buried_at=now
-            )
-        ],
-        ignore_conflicts=True,
-    )
-    transaction.on_commit(metrics.BURIED.inc)
+# An entry may hold 310 kB: so many at once stay within what a worker has.
+_PIECE = 100
 
 
-def _read_fields(shard: int, entry_id: str) -> dict[str, str]:
-    raw = cast(Any, stream.sync_client()).xrange(stream.stream_key(shard), min=entry_id, max=entry_id)
-    fields: dict[bytes, bytes] = raw[0][1] if raw else {}
+def bury(shard: int, reasons: Mapping[str, str], *, now: datetime) -> None:
+    """Keep entries aside, each with its reason, in the caller's transaction, so that their shard can go on. Repeatable.
+
+    As many at once as there are: after an upgrade gone wrong every entry may be one.
+    """
+    for some in _list_pieces(list(reasons)):
+        fields = _read_fields(shard, some)
+        DeadLetter.objects.bulk_create(
+            [
+                DeadLetter(
+                    shard=shard,
+                    entry_id=entry_id,
+                    fields=fields[entry_id],
+                    reason=reasons[entry_id][:200],
+                    buried_at=now,
+                )
+                for entry_id in some
+            ],
+            ignore_conflicts=True,
+        )
+    transaction.on_commit(lambda: metrics.BURIED.inc(len(reasons)))
+
+
+def _list_pieces(entry_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(entry_ids), _PIECE):
+        yield entry_ids[first : first + _PIECE]
+
+
+def _read_fields(shard: int, entry_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The entries as they stand in the stream; one that is gone from there has no fields."""
+    pipe = cast(Any, stream.sync_client()).pipeline(transaction=False)
+    for entry_id in entry_ids:
+        pipe.xrange(stream.stream_key(shard), min=entry_id, max=entry_id)
+    found = [raw[0][1] if raw else {} for raw in pipe.execute()]
     # latin-1 gives every byte a character, so that any field name survives.
-    return {name.decode("latin-1"): base64.b64encode(value).decode("ascii") for name, value in fields.items()}
+    return {
+        entry_id: {name.decode("latin-1"): base64.b64encode(value).decode("ascii") for name, value in fields.items()}
+        for entry_id, fields in zip(entry_ids, found, strict=True)
+    }
 
 
 def replay(ids: Sequence[int], *, now: datetime) -> int:

@@ -4,12 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID
 
 import numpy as np
+import numpy.typing as npt
 
-from geofence.logic.fixes import FixArray, FixFlag, join_device_id
-from promotions.models import Device
+from geofence.logic.fixes import FixArray, FixFlag, list_devices
+from geofence.services.columns import fetch_columns, pack_devices
 from promotions.models.devices import Purpose
 
 
@@ -54,14 +54,18 @@ def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
     return Accepted(fixes=batch[kept], dropped=dropped)
 
 
-def _consenting(batch: FixArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _consenting(batch: FixArray) -> npt.NDArray[np.bool_]:
     """For each fix, whether its device is known, not blocked, and consents to matching."""
-    halves = np.ascontiguousarray(batch[["device_hi", "device_lo"]])
-    devices, device_of = np.unique(halves, return_inverse=True)
-    ids = [join_device_id(hi, lo) for hi, lo in devices.tolist()]
-    consenting: set[UUID] = set(
-        Device.objects.filter(id__in=ids, is_blocked=False, consents__contains=[Purpose.GEO_MATCH]).values_list(
-            "id", flat=True
-        )
-    )
-    return np.array([device_id in consenting for device_id in ids], dtype=np.bool_)[device_of]
+    devices, device_of = list_devices(batch)
+    (places,) = fetch_columns(_CONSENTING_SQL, [pack_devices(devices)])
+    consenting = np.zeros(len(devices), dtype=np.bool_)
+    consenting[places - 1] = True
+    return consenting[device_of]
+
+
+_CONSENTING_SQL = f"""
+SELECT array_agg(k.place)
+FROM unnest((SELECT %s::uuid[])) WITH ORDINALITY AS k(device_id, place)
+JOIN promotions_device d ON d.id = k.device_id
+WHERE NOT d.is_blocked AND d.consents @> '{{{Purpose.GEO_MATCH}}}'
+"""

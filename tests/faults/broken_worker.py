@@ -33,13 +33,13 @@ def _advance_cursor_first(client: Any, shard: int, drained: Any, read_clock: Cal
         cursor = drain._lease(shard)
         if cursor is None:
             return False
-        entries = stream.read_after(
-            client, shard=shard, last_entry_id=cursor.last_entry_id, max_entries=settings.PIPELINE_BATCH_ENTRIES
+        batch = stream.read_batch(
+            client, shard=shard, last_entry_id=cursor.last_entry_id, max_fixes=settings.PIPELINE_BATCH_FIXES
         )
-        if not entries:
+        if not batch:
             return False
-        cursor.last_entry_id = entries[-1].id
+        cursor.last_entry_id = batch.ids[-1]
         cursor.save(update_fields=["last_entry_id"])
     with transaction.atomic():
-        drained.messages += drain._work(shard, entries, read_clock())
+        drained.messages += drain._work(shard, batch, read_clock())
     return True

@@ -42,8 +42,12 @@ def _append(client: Any, records: FixArray) -> str:
     return str(client.xadd(stream.stream_key(SHARD), {stream.ENTRY_FIELD: records.tobytes()}).decode())
 
 
-def _read(client: Any, last_entry_id: str = stream.STREAM_START, max_entries: int = 100) -> list[stream.StreamEntry]:
-    return stream.read_after(client, shard=SHARD, last_entry_id=last_entry_id, max_entries=max_entries)
+def _read(client: Any, last_entry_id: str = stream.STREAM_START, max_fixes: int = 100_000) -> stream.StreamBatch:
+    return stream.read_batch(client, shard=SHARD, last_entry_id=last_entry_id, max_fixes=max_fixes)
+
+
+def _sizes(batch: stream.StreamBatch) -> list[int]:
+    return [int(size) for size in np.diff(batch.offsets)]
 
 
 def test_entries_read_back_in_order_after_the_cursor(client: Any) -> None:
@@ -51,14 +55,38 @@ def test_entries_read_back_in_order_after_the_cursor(client: Any) -> None:
 
     everything = _read(client)
     rest = _read(client, ids[0])
-    first = _read(client, max_entries=1)
+    first = _read(client, max_fixes=1)
 
-    assert [entry.id for entry in everything] == ids
-    assert [entry.records.size for entry in rest] == [2, 3]
-    assert [entry.id for entry in first] == ids[:1]
-    assert stream.join_records(everything).size == 6
-    assert stream.join_records([]).dtype == FIX_DTYPE
-    assert _read(client, ids[-1]) == []
+    assert everything.ids == ids
+    assert _sizes(rest) == [2, 3]
+    assert first.ids == ids[:1]
+    assert (everything.records.size, everything.records.dtype) == (6, FIX_DTYPE)
+    assert len(_read(client, ids[-1])) == 0
+
+
+@pytest.mark.parametrize("sizes", [[1] * 1500, [100] * 90, [1] * 700 + [90] * 20 + [1] * 700])
+def test_a_batch_ends_with_the_entry_that_fills_it_whatever_their_size(client: Any, sizes: list[int]) -> None:
+    pipe = client.pipeline(transaction=False)
+    for number, size in enumerate(sizes):
+        pipe.xadd(stream.stream_key(SHARD), {stream.ENTRY_FIELD: _records(size, fix_id=number).tobytes()})
+    pipe.execute()
+
+    batch = _read(client, max_fixes=800)
+
+    assert 800 <= len(batch.records) < 800 + sizes[len(batch) - 1]
+    assert _sizes(batch) == sizes[: len(batch)]
+    assert np.unique(batch.records["fix_id"]).tolist() == list(range(len(batch)))
+    assert _sizes(_read(client, batch.ids[-1])) == sizes[len(batch) :]
+
+
+def test_a_part_of_a_batch_holds_its_entries_alone(client: Any) -> None:
+    for count in (1, 2, 3, 4):
+        _append(client, _records(count, fix_id=count))
+
+    part = _read(client).part(1, 3)
+
+    assert (len(part), _sizes(part)) == (2, [2, 3])
+    assert part.records["fix_id"].tolist() == [2, 2, 3, 3, 3]
 
 
 def test_a_record_survives_the_round_trip_bit_for_bit(client: Any) -> None:
@@ -66,7 +94,7 @@ def test_a_record_survives_the_round_trip_bit_for_bit(client: Any) -> None:
 
     _append(client, records)
 
-    assert _read(client)[0].records.tobytes() == records.tobytes()
+    assert _read(client).records.tobytes() == records.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -129,15 +157,42 @@ def test_no_bytes_whatever_do_more_than_poison(packed: bytes) -> None:
 
 
 def test_poison_is_handed_over_beside_its_sound_neighbours(client: Any) -> None:
-    _append(client, _records(1))
+    first = _append(client, _records(1, fix_id=1))
     client.xadd(stream.stream_key(SHARD), {"v1": b"short"})
-    _append(client, _records(2))
+    _append(client, _records(3, flags=32))
+    last = _append(client, _records(2, fix_id=2))
 
-    entries = _read(client)
+    batch = _read(client)
 
-    assert [entry.poison for entry in entries] == [None, "wrong_size", None]
-    assert entries[1].fields == {b"v1": b"short"}
-    assert stream.join_records(entries).size == 3
+    assert batch.poison == {1: "wrong_size", 2: "unknown_flag"}
+    assert _sizes(batch) == [1, 0, 0, 2]
+    assert batch.records["fix_id"].tolist() == [1, 2, 2]
+    assert batch.part(1, 4).poison == {0: "wrong_size", 1: "unknown_flag"}
+    assert batch.without_poison().ids == [first, last]
+    assert _sizes(batch.without_poison()) == [1, 2]
+
+
+_PACKED = st.one_of(
+    st.binary(max_size=200),
+    st.binary(min_size=76, max_size=76),
+    st.integers(1, 3).map(lambda count: _records(count).tobytes()),
+    st.integers(1, 3).map(lambda count: _records(count, accuracy_m=-1).tobytes()),
+)
+
+
+@given(entries=st.lists(st.dictionaries(st.sampled_from([b"v1", b"v2"]), _PACKED), max_size=8))
+def test_entries_decode_together_as_they_do_one_by_one(entries: list[dict[bytes, bytes]]) -> None:
+    batch = stream.decode_entries([(b"1-%d" % place, fields) for place, fields in enumerate(entries)])
+
+    parts = [batch.part(place, place + 1) for place in range(len(batch))]
+    assert [(part.poison.get(0), part.records.tobytes()) for part in parts] == [_decode_one(one) for one in entries]
+
+
+def _decode_one(fields: dict[bytes, bytes]) -> tuple[str | None, bytes]:
+    try:
+        return None, stream.decode_entry(fields).tobytes()
+    except PoisonEntry as error:
+        return error.reason, b""
 
 
 def test_trimming_takes_the_processed_and_nothing_else(client: Any) -> None:
@@ -146,7 +201,7 @@ def test_trimming_takes_the_processed_and_nothing_else(client: Any) -> None:
     trimmed = stream.trim_behind(client, shard=SHARD, entry_id=ids[119])
 
     assert trimmed == 120
-    assert [entry.id for entry in _read(client, max_entries=1000)] == ids[120:]
+    assert _read(client).ids == ids[120:]
     assert stream.trim_behind(client, shard=SHARD, entry_id=ids[119]) == 0
 
 
@@ -157,7 +212,7 @@ def test_trimming_everything_keeps_ids_rising(client: Any) -> None:
     later = _append(client, _records())
 
     assert client.xlen(stream.stream_key(SHARD)) == 1
-    assert [entry.id for entry in _read(client, last)] == [later]
+    assert _read(client, last).ids == [later]
 
 
 def test_the_backlog_is_what_stands_after_the_cursor(client: Any) -> None:

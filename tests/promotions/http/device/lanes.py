@@ -150,11 +150,11 @@ class LaneDriver:
 
     def stored(self) -> FixArray:
         """Every record in the device's shard, in stream order."""
-        entries = stream.read_after(
-            stream.sync_client(), shard=stream.shard_of(self.device_id), last_entry_id="", max_entries=10_000
+        batch = stream.read_batch(
+            stream.sync_client(), shard=stream.shard_of(self.device_id), last_entry_id="", max_fixes=1_000_000
         )
-        assert all(entry.poison is None for entry in entries)
-        return stream.join_records(entries).astype(FIX_DTYPE)
+        assert not batch.poison
+        return batch.records.astype(FIX_DTYPE)
 
 
 def fix(**given: Any) -> dict[str, Any]:
