@@ -15,7 +15,6 @@ from functools import lru_cache
 import msgspec
 import redis.asyncio
 from django.conf import settings
-from prometheus_client import Counter
 
 from geofence.logic.fixes import FixSource
 from promotions import clock, stream, tokens
@@ -53,6 +52,7 @@ from promotions.http.device.ingest.overland import parse_overland
 from promotions.http.device.ingest.owntracks import parse_owntracks
 from promotions.http.device.ingest.values import ParsedMessage, Unreadable
 from promotions.http.device.lane_schema import lane_components, lane_paths
+from promotions.metrics import LANE_FIXES
 from promotions.revocations import RevocationFeed
 from promotions.tokens import GEO_MATCH, DeviceClaims, TokenError
 
@@ -64,10 +64,7 @@ MAX_FIXES_BODY_BYTES = 64 * 1024
 # Overland's largest batch is some 600 kB; the rest is room for long field values.
 MAX_INGEST_BODY_BYTES = 2 * 1024 * 1024
 
-FIXES_TOTAL = Counter(
-    "doorstep_lane_fixes_total", "Fixes that reached the fix lane, by wire format and outcome.", ["source", "outcome"]
-)
-_ACCEPTED = {source: FIXES_TOTAL.labels(source.name.lower(), "accepted") for source in FixSource}
+_ACCEPTED = {source: LANE_FIXES.labels(source.name.lower(), "accepted") for source in FixSource}
 
 # Phones whose token need not be read again. About 1 kB each.
 _KNOWN_CALLERS = 32_768
@@ -268,7 +265,7 @@ class RefusalLog:
     def note(self, source: FixSource, code: str) -> None:
         """One fix or message that was answered and not stored."""
         name = source.name.lower()
-        FIXES_TOTAL.labels(name, code).inc()
+        LANE_FIXES.labels(name, code).inc()
         now_s = time.monotonic()
         if now_s - self._logged_at_s.get((source, code), -_LOG_EVERY_S) >= _LOG_EVERY_S:
             self._logged_at_s[source, code] = now_s
