@@ -1,16 +1,23 @@
 """Phones, what their owners agreed to and what was said to them: facts, for the operator alone."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import action
 
 from notifications import admin as messages
 from notifications.models import Attempt, Message, PushAddress
-from promotions.admin.base import FactAdmin
+from promotions import clock
+from promotions.admin.base import FactAdmin, tenancy_of
 from promotions.models import Consent, Device
+from promotions.services.devices import block_device
 
 
 @admin.register(Device)
 class DeviceAdmin(FactAdmin):
     """Installations of an app, by their anonymous id. Export and erasure are calls of the API."""
+
+    actions = ["block"]
 
     list_display = ["id", "platform", "app_id", "locale", "consents", "registered_at", "is_blocked"]
     list_filter = ["platform", "is_blocked", ("registered_at", admin.DateFieldListFilter)]
@@ -18,6 +25,17 @@ class DeviceAdmin(FactAdmin):
     id_search = ("id",)
     ordering = ["-registered_at"]
     fields = ["id", "platform", "app_id", "locale", "consents", "registered_at", "tokens_not_before", "is_blocked"]
+
+    def has_block_permission(self, request: HttpRequest) -> bool:
+        """The operator alone."""
+        return tenancy_of(request).is_operator
+
+    @action(description="Block: refuse them everywhere", permissions=["block"])
+    def block(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
+        """End the credentials of the chosen devices for good. They may register anew."""
+        now = clock.now()
+        blocked = sum(block_device(device_id, now=now) for device_id in queryset.values_list("pk", flat=True))
+        self.message_user(request, f"{blocked} blocked.")
 
 
 @admin.register(Consent)

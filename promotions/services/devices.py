@@ -110,6 +110,15 @@ def _move_lane(device: Device, *, is_withdrawn: bool, now: datetime) -> None:
     announce_revocation(device.pk, not_before, blocked)  # type: ignore[arg-type]
 
 
+@transaction.atomic
+def block_device(device_id: UUID, *, now: datetime) -> bool:
+    """Refuse a device everywhere from now on; whether it was not refused before. Nothing of it is deleted."""
+    blocked = Device.objects.filter(pk=device_id, is_blocked=False).update(is_blocked=True, tokens_not_before=now)
+    if blocked:
+        announce_revocation(device_id, now, "token_revoked")
+    return bool(blocked)
+
+
 def announce_revocation(device_id: UUID, not_before: datetime, blocked: BlockCode) -> None:
     """Tell the fix lanes once the running transaction is committed."""
     transaction.on_commit(

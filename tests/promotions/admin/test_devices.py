@@ -1,0 +1,37 @@
+"""An operator blocks a device that cheats."""
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from promotions.models import Device
+from tests.conftest import DeviceClient
+from tests.contract.problems import assert_problem
+from tests.factories import NOW
+from tests.promotions.admin import rows
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
+
+
+def block(client: Client, device: Device) -> HttpResponse:
+    return client.post(
+        reverse("admin:promotions_device_changelist"), {"action": "block", "_selected_action": [str(device.pk)]}
+    )
+
+
+def test_a_blocked_device_is_refused_from_then_on(ada: Device, ada_client: DeviceClient) -> None:
+    assert ada_client.send("GET", "/v1/offers").status_code == 200
+
+    block(rows.operator(), ada)
+
+    ada.refresh_from_db()
+    assert (ada.is_blocked, ada.tokens_not_before) == (True, NOW)
+    assert_problem(ada_client.send("GET", "/v1/offers"), "token_revoked")
+
+
+def test_a_stranger_cannot_block(ada: Device) -> None:
+    block(Client(), ada)
+
+    ada.refresh_from_db()
+    assert not ada.is_blocked
