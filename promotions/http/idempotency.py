@@ -32,7 +32,7 @@ _CONCEALED = "(not stored)"
 _PASSING = frozenset({401, 403, 409, 429})
 
 
-Reveal = Callable[[Mapping[str, Any], datetime], Mapping[str, str | None]]
+Reveal = Callable[[Mapping[str, Any], datetime], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Asking for an offer at the shop door, and the wallet of what was granted."""
 
 import io
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +18,7 @@ from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.device.offers import tell_store
-from promotions.http.idempotency import idempotent
+from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.pagination import Keyset, PageQuery
 from promotions.http.schema import operation
 from promotions.http.serializers import (
@@ -127,6 +129,12 @@ class UnlocksPage(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="Give it as `cursor` for the next page; null at the end.")
 
 
+def _retell_coupon(told: Mapping[str, Any], asked_at: datetime) -> dict[str, Any]:
+    """The coupon of an answer given before: its code and token are derived anew, its state is that of now."""
+    unlock = Unlock.objects.select_related("campaign__brand", "store", "coupon").get(pk=told["unlock_id"])
+    return {"coupon": tell_unlock(unlock)["coupon"]}
+
+
 class UnlockView(ApiView):
     """`/v1/offers/{campaign_id}/unlock`"""
 
@@ -138,7 +146,7 @@ class UnlockView(ApiView):
         answers={201: UnlockAnswer, 200: UnlockAnswer},
         problems=REFUSALS,
     )
-    @idempotent
+    @idempotent_with_secrets("coupon", reveal=_retell_coupon)
     def post(self, request: Request, campaign_id: UUID) -> Response:
         """201: granted. 200: the unlock granted before. 403: refused, with the nearest store and what is missing."""
         given = read_body(UnlockRequest, request)

@@ -10,7 +10,17 @@ from django.conf import settings
 
 from geofence.models import Store, Visit
 from promotions.logic import codes
-from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusal, Unlock, WinningMoment
+from promotions.models import (
+    Budget,
+    Campaign,
+    Coupon,
+    Device,
+    IdempotencyRecord,
+    PrizeLot,
+    Refusal,
+    Unlock,
+    WinningMoment,
+)
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
@@ -288,3 +298,16 @@ def test_bad_input_names_every_fault_and_leaves_no_row(
 @pytest.mark.parametrize("path", ["not-a-uuid", "%00", "../x", "1"])
 def test_an_id_that_is_none_is_not_found(ada_client: DeviceClient, path: str) -> None:
     assert_problem(ada_client.send("POST", f"/v1/offers/{path}/unlock", {}), "not_found")
+
+
+def test_a_kept_answer_holds_no_code_and_is_told_again_in_full(ada_client: DeviceClient, campaign: Campaign) -> None:
+    first = ask(ada_client, campaign, key="unlock-1")
+    kept = bytes(IdempotencyRecord.objects.get().body or b"").decode()
+
+    repeated = ask(ada_client, campaign, key="unlock-1")
+
+    coupon = first.json()["coupon"]
+    assert coupon["code"] not in kept
+    assert coupon["qr_token"] not in kept
+    assert (repeated.status_code, repeated.json()) == (201, first.json())
+    assert repeated.headers["Idempotency-Replayed"] == "true"
