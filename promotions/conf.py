@@ -204,5 +204,82 @@ _declare("VOID_WINDOW_S", "int", "900", "s", "A staff device may void its own re
 _declare("VOID_WINDOW_MANAGER_S", "int", "604800", "s", "A store manager may void a redemption this long.")
 _declare("STAFF_ENROLMENT_LIFE_S", "int", "600", "s", "Life of the one-time token in an enrolment QR.")
 _declare("IDEMPOTENCY_LIFE_S", "int", "86400", "s", "How long an answer is kept for a repeated Idempotency-Key.")
+_declare(
+    "WEB_PROCESSES",
+    "int",
+    "1",
+    "processes",
+    "Web processes that share the rate limits: while Redis is away, each allows its part of a limit.",
+)
+_declare(
+    "TRUSTED_PROXIES",
+    "int",
+    "0",
+    "proxies",
+    "Proxies before the web process that add to `X-Forwarded-For`; so many entries are believed, from the right.",
+)
+_declare(
+    "FIX_REQUESTS_PER_DEVICE_PER_MINUTE",
+    "int",
+    "120",
+    "requests",
+    "Posts of fixes one device may make; 0: no limit, which is the default with DEBUG.",
+)
+_declare(
+    "UNLOCKS_PER_DEVICE_PER_MINUTE",
+    "int",
+    "30",
+    "requests",
+    "Unlocks one device may ask for; 0: no limit, which is the default with DEBUG.",
+)
+_declare(
+    "REGISTRATIONS_PER_ADDRESS_PER_MINUTE",
+    "int",
+    "300",
+    "requests",
+    "Devices one network address may register (mobile networks put many phones behind one); 0: no limit, which is the default with DEBUG.",
+)
+_declare(
+    "ENROLMENTS_PER_ADDRESS_PER_MINUTE",
+    "int",
+    "30",
+    "requests",
+    "Enrolment tokens one network address may try; 0: no limit, which is the default with DEBUG.",
+)
+_declare(
+    "SLOW_FIXES_AGE_S",
+    "int",
+    "30",
+    "s",
+    "When a shard's oldest entry has waited longer, answers to fixes carry `X-Next-After`.",
+)
+_declare("SLOW_FIXES_NEXT_AFTER_S", "int", "120", "s", "What `X-Next-After` says then.")
+_declare(
+    "SHED_REPORTS_AGE_S", "int", "60", "s", "When any shard's oldest entry has waited longer, reports are refused."
+)
+_declare(
+    "SHED_FIXES_AGE_S",
+    "int",
+    "120",
+    "s",
+    "When a shard's oldest entry has waited longer, fixes of its devices are refused.",
+)
+_declare(
+    "SHED_UNLOCKS_AGE_S",
+    "int",
+    "900",
+    "s",
+    "When a shard's oldest entry has waited longer, unlocks of its devices are refused. Redemptions never are.",
+)
+_declare(
+    "READY_MAX_AGE_S", "int", "120", "s", "When any shard's oldest entry has waited longer, `/readyz` answers 503."
+)
+_declare(
+    "PROMETHEUS_MULTIPROC_DIR",
+    "text",
+    "",
+    "",
+    "Folder in which web, workers and beat of one machine count for `/metrics`; empty it when the machine starts. Empty: each counts alone.",
+)
 _declare("MAP_TILE_URL", "text", "", "", "Tile address for maps, `{z}/{x}/{y}`; empty: maps without tiles.")
 _declare("LOG_LEVEL", "text", "INFO", "", "DEBUG, INFO, WARNING or ERROR.")

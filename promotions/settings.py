@@ -150,6 +150,25 @@ STAFF_ENROLMENT_LIFE_S = envint("STAFF_ENROLMENT_LIFE_S")
 IDEMPOTENCY_LIFE_S = envint("IDEMPOTENCY_LIFE_S")
 MAP_TILE_URL = envtext("MAP_TILE_URL")
 
+
+def _limit(name: str) -> int:
+    """A rate limit; in development, where one machine plays all phones, only when it is given."""
+    return 0 if DEBUG and name not in os.environ else envint(name)
+
+
+WEB_PROCESSES = envint("WEB_PROCESSES")
+TRUSTED_PROXIES = envint("TRUSTED_PROXIES")
+FIX_REQUESTS_PER_DEVICE_PER_MINUTE = _limit("FIX_REQUESTS_PER_DEVICE_PER_MINUTE")
+UNLOCKS_PER_DEVICE_PER_MINUTE = _limit("UNLOCKS_PER_DEVICE_PER_MINUTE")
+REGISTRATIONS_PER_ADDRESS_PER_MINUTE = _limit("REGISTRATIONS_PER_ADDRESS_PER_MINUTE")
+ENROLMENTS_PER_ADDRESS_PER_MINUTE = _limit("ENROLMENTS_PER_ADDRESS_PER_MINUTE")
+SLOW_FIXES_AGE_S = envint("SLOW_FIXES_AGE_S")
+SLOW_FIXES_NEXT_AFTER_S = envint("SLOW_FIXES_NEXT_AFTER_S")
+SHED_REPORTS_AGE_S = envint("SHED_REPORTS_AGE_S")
+SHED_FIXES_AGE_S = envint("SHED_FIXES_AGE_S")
+SHED_UNLOCKS_AGE_S = envint("SHED_UNLOCKS_AGE_S")
+READY_MAX_AGE_S = envint("READY_MAX_AGE_S")
+
 # Celery carries wake-ups only, so a lost message costs a sweep and nothing else.
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from hashlib import blake2b
 from typing import Any
@@ -57,9 +58,17 @@ class RequestHead:
             self.request_id, self.request_number = f"{bits:032x}", bits >> 64
 
 
+_OURS = re.compile(r"[0-9a-f]{16}")
+
+
 def _number_of(request_id: str) -> int:
-    """What stands in a fix's record for the id; of ids of our own, the first half."""
-    return int.from_bytes(blake2b(request_id.encode(), digest_size=8).digest(), "little")
+    """What stands in a fix's record for the id, and in hexadecimal digits in rows and logs.
+
+    Of ids that begin like ours it is the first 16 digits, of others what `b2sum -l 64` makes of them.
+    """
+    if _OURS.match(request_id):
+        return int(request_id[:16], 16)
+    return int.from_bytes(blake2b(request_id.encode(), digest_size=8).digest(), "big")
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -91,7 +100,10 @@ def problem_answer(error: DomainError, *, instance: str, request_id: str, allow:
         error.code, detail=error.detail, instance=instance, request_id=request_id, faults=faults, fields=error.fields
     )
     status = CATALOGUE[error.code].status
-    headers = [(name.lower().encode(), value.encode()) for name, value in problem_headers(status).items()]
+    told = problem_headers(status)
+    if "retry_after_s" in error.fields:
+        told["Retry-After"] = str(error.fields["retry_after_s"])
+    headers = [(name.lower().encode(), value.encode()) for name, value in told.items()]
     if allow:
         headers.append((b"allow", allow.encode()))
     return Answer(status, _encoder.encode(body), CONTENT_TYPE.encode(), headers)

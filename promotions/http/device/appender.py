@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError, ResponseError
 
 from geofence.logic.fixes import FIX_DTYPE
-from promotions import stream
+from promotions import metrics, stream
 from promotions.http.device.pipe import AppendPipe, Reply
 
 logger = logging.getLogger(__name__)
@@ -145,6 +145,7 @@ class StreamAppender:
                     self._is_writing = False
 
     async def _write(self, batch: _Batch) -> None:
+        begun_s = self._loop.time()
         try:
             # Two of them, since the one around the client library's connecting may be swallowed with its cancellation.
             if not self._pipe.is_connected:
@@ -159,6 +160,7 @@ class StreamAppender:
             self._fail_pending()
             await self._drop_connection()
         else:
+            metrics.LANE_APPEND_SECONDS.observe(self._loop.time() - begun_s)
             self._settle(batch, replies)
 
     async def _send(self, batch: _Batch) -> list[Reply]:

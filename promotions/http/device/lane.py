@@ -17,7 +17,7 @@ import redis.asyncio
 from django.conf import settings
 
 from geofence.logic.fixes import FixSource
-from promotions import clock, stream, tokens
+from promotions import clock, metrics, shedding, stream, tokens
 from promotions.errors import DomainError, Fault, InvalidInput
 from promotions.http.device.answers import (
     Answer,
@@ -52,8 +52,9 @@ from promotions.http.device.ingest.overland import parse_overland
 from promotions.http.device.ingest.owntracks import parse_owntracks
 from promotions.http.device.ingest.values import ParsedMessage, Unreadable
 from promotions.http.device.lane_schema import lane_components, lane_paths
-from promotions.metrics import LANE_FIXES
+from promotions.limits import FixLimit
 from promotions.revocations import RevocationFeed
+from promotions.shedding import AgeFeed
 from promotions.tokens import GEO_MATCH, DeviceClaims, TokenError
 
 __all__ = ["FixLane", "lane_components", "lane_paths"]
@@ -64,7 +65,7 @@ MAX_FIXES_BODY_BYTES = 64 * 1024
 # Overland's largest batch is some 600 kB; the rest is room for long field values.
 MAX_INGEST_BODY_BYTES = 2 * 1024 * 1024
 
-_ACCEPTED = {source: LANE_FIXES.labels(source.name.lower(), "accepted") for source in FixSource}
+_ACCEPTED = {source: metrics.LANE_FIXES.labels(source.name.lower(), "accepted") for source in FixSource}
 
 # Phones whose token need not be read again. About 1 kB each.
 _KNOWN_CALLERS = 32_768
@@ -81,6 +82,8 @@ class Running:
     client: "redis.asyncio.Redis"
     appender: StreamAppender
     revocations: RevocationFeed
+    ages: AgeFeed
+    rate: FixLimit
     wakes: WakePublisher
     bodies: BodyWatch
     limits: FixLimits
@@ -162,6 +165,7 @@ class FixLane:
             return
         await running.appender.close()
         await running.revocations.close()
+        await running.ages.close()
         await running.bodies.close()
         await asyncio.to_thread(running.wakes.close)
         await running.client.aclose()
@@ -179,6 +183,7 @@ class FixLane:
         except ClientGone:
             return
         except DomainError as error:
+            metrics.LANE_REFUSED.labels(error.code).inc()
             allow = ", ".join(methods) if error.code == "method_not_allowed" else ""
             answer = problem_answer(error, instance=scope["path"], request_id=head.request_id, allow=allow)
         await send_answer(send, answer, head.request_id)
@@ -189,11 +194,13 @@ class FixLane:
         _require_live(claims, request, running)
         if GEO_MATCH not in claims.consents:
             raise DomainError("consent_required")
+        next_after_s = await _require_room(claims, caller.shard, request, running)
         _require_json(request)
         fixes = decode_fixes(await running.bodies.read(request.receive, request.head, MAX_FIXES_BODY_BYTES))
         packed = pack_posted(fixes, _arrival(request, running, claims, FixSource.API))
         await _append(running, caller.shard, packed, FixSource.API)
-        return Answer(202, encode_accepted(packed))
+        headers = ((b"x-next-after", b"%d" % next_after_s),) if next_after_s else ()
+        return Answer(202, encode_accepted(packed), headers=headers)
 
     async def _post_owntracks(self, request: LaneRequest, running: Running) -> Answer:
         await self._take_body(request, running, FixSource.OWNTRACKS, parse_owntracks)
@@ -209,6 +216,7 @@ class FixLane:
         """A dialect whose credential stands in a header."""
         claims = tokens.verify_ingest_key(_read_key(request.head.authorization))
         _require_live(claims, request, running)
+        await _require_room(claims, stream.shard_of(claims.device_id), request, running)
         body = await running.bodies.read(request.receive, request.head, MAX_INGEST_BODY_BYTES)
         try:
             parsed = parse(body)
@@ -228,6 +236,7 @@ class FixLane:
             if key is not None:
                 claims = tokens.verify_ingest_key(key)
                 _require_live(claims, request, running)
+                await _require_room(claims, stream.shard_of(claims.device_id), request, running)
             body = b""
             if request.scope["method"] == "POST":
                 body = await running.bodies.read(request.receive, head, MAX_INGEST_BODY_BYTES)
@@ -242,6 +251,7 @@ class FixLane:
         if claims is None:
             claims = tokens.verify_ingest_key(message.key)
             _require_live(claims, request, running)
+            await _require_room(claims, stream.shard_of(claims.device_id), request, running)
         await self._store(message.parsed, claims, running, _arrival(request, running, claims, FixSource.OSMAND))
         return _OSMAND_DONE
 
@@ -265,7 +275,7 @@ class RefusalLog:
     def note(self, source: FixSource, code: str) -> None:
         """One fix or message that was answered and not stored."""
         name = source.name.lower()
-        LANE_FIXES.labels(name, code).inc()
+        metrics.LANE_FIXES.labels(name, code).inc()
         now_s = time.monotonic()
         if now_s - self._logged_at_s.get((source, code), -_LOG_EVERY_S) >= _LOG_EVERY_S:
             self._logged_at_s[source, code] = now_s
@@ -274,14 +284,16 @@ class RefusalLog:
 
 async def _run(loop: asyncio.AbstractEventLoop, publish_wake: Callable[[int], None]) -> Running:
     client = stream.async_client()
-    revocations = RevocationFeed(client)
-    await revocations.start()
+    revocations, ages = RevocationFeed(client), AgeFeed(client)
+    await asyncio.gather(revocations.start(), ages.start())
     wakes = WakePublisher(publish_wake)
     return Running(
         loop=loop,
         client=client,
         appender=StreamAppender(client, wake=wakes.wake),
         revocations=revocations,
+        ages=ages,
+        rate=FixLimit(client),
         wakes=wakes,
         bodies=BodyWatch(),
         limits=FixLimits(max_age_ms=settings.FIX_MAX_AGE_S * 1000, max_future_ms=settings.FIX_MAX_FUTURE_S * 1000),
@@ -298,6 +310,16 @@ def _require_live(claims: DeviceClaims, request: LaneRequest, running: Running) 
         raise TokenError(code)
     if code:
         raise DomainError(code)
+
+
+async def _require_room(claims: DeviceClaims, shard: int, request: LaneRequest, running: Running) -> int:
+    """Seconds after which the phone should report again, 0 for as usual. Errors: `busy`, `rate_limited`."""
+    next_after_s = shedding.require_room_for_fixes(shard)
+    device, now_s = claims.device_id.int, request.now_ms / 1000
+    count = running.rate.count(device, now_s)
+    if count > running.rate.share:
+        await running.rate.require(device, count, now_s)
+    return next_after_s
 
 
 def _require_json(request: LaneRequest) -> None:

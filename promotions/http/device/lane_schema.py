@@ -1,5 +1,7 @@
 """The OpenAPI 3.1 description of the fix lane, whose types come from the structs the lane decodes with."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ _STOCK_CODES = (
     "method_not_allowed",
     "body_too_large",
     "too_many_fixes",
+    "rate_limited",
     "busy",
     "unavailable",
 )
@@ -83,7 +86,8 @@ def _fixes_operation() -> dict[str, Any]:
         "tags": ["device"],
         "description": (
             "Post up to 100 fixes. 202 means they are stored durably. A fix that is well-formed and cannot be used is "
-            "named in `rejected`; the others are taken. Repeats are harmless."
+            "named in `rejected`; the others are taken. Repeats are harmless. When the answer carries `X-Next-After`, "
+            "post again no sooner than after so many seconds: the service is behind."
         ),
         "security": [{"deviceToken": []}],
         "parameters": [
@@ -96,7 +100,7 @@ def _fixes_operation() -> dict[str, Any]:
             }
         ],
         "requestBody": _json_body({"$ref": _REF.format(name="PostedFixes")}, required=True),
-        "responses": {"202": _json_answer({"$ref": _REF.format(name="FixesAccepted")})},
+        "responses": {"202": _json_answer({"$ref": _REF.format(name="FixesAccepted")}, _NEXT_AFTER)},
         "x-problem-codes": codes,
     }
 
@@ -145,10 +149,22 @@ _HEADERS: dict[str, Any] = {
     "X-Request-Id": {"description": "The id of this request, to quote in a report.", "schema": {"type": "string"}}
 }
 
+_NEXT_AFTER: dict[str, Any] = {
+    "X-Next-After": {
+        "description": "Only while the service is behind: seconds after which to post again.",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+
 
 def _json_body(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
     return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
-def _json_answer(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": "Stored.", "headers": _HEADERS, "content": {"application/json": {"schema": schema}}}
+def _json_answer(schema: dict[str, Any], more_headers: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    return {
+        "description": "Stored.",
+        "headers": {**_HEADERS, **more_headers},
+        "content": {"application/json": {"schema": schema}},
+    }

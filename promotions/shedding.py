@@ -1,0 +1,129 @@
+"""What a web process refuses while too much waits to be worked: reports, then fixes, then unlocks, never redemptions.
+
+The signal is the age of the oldest entry not yet worked, per shard, followed in Redis once a second. A process that
+cannot read it refuses nothing on its account.
+"""
+
+import asyncio
+import logging
+import random
+from typing import Any
+
+import redis.asyncio
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from promotions import metrics, stream
+from promotions.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+POLL_INTERVAL_S = 1.0
+# An age heard longer ago than this says nothing any more.
+STALE_AFTER_S = 5.0
+# Phones that were refused together must not come back together.
+RETRY_AFTER_S = (30, 90)
+
+
+class Ages:
+    """How long the oldest entry of each shard has waited, as this process last heard; zeros when it heard nothing."""
+
+    def __init__(self) -> None:
+        self._by_shard: list[float] = []
+
+    def set(self, ages_s: list[float]) -> None:
+        """What was heard just now, by shard."""
+        self._by_shard = ages_s
+
+    def forget(self) -> None:
+        """Nothing was heard for too long."""
+        self._by_shard = []
+
+    def of_shard(self, shard: int) -> float:
+        """Seconds; the fix lane asks this for every request."""
+        ages_s = self._by_shard
+        return ages_s[shard] if shard < len(ages_s) else 0.0
+
+    def oldest(self) -> float:
+        """Seconds, over all shards."""
+        return max(self._by_shard, default=0.0)
+
+
+# One per process: the fix lane's event loop follows Redis, Django's threads look.
+AGES = Ages()
+
+
+class AgeFeed:
+    """Follows the streams' ages on one event loop."""
+
+    def __init__(self, client: "redis.asyncio.Redis", ages: Ages = AGES) -> None:
+        self._client = client
+        self._ages = ages
+        self._loop = asyncio.get_running_loop()
+        # Entries behind a cursor are trimmed with it, so the first one of a stream is the oldest that waits.
+        self._starts = dict.fromkeys(range(settings.STREAM_SHARDS), stream.STREAM_START)
+        self._heard_at_s = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
+
+    async def start(self) -> None:
+        """Ask once, then follow. A Redis that is away is tried again."""
+        await self._poll()
+        self._task = asyncio.create_task(self._follow(), name="stream-ages")
+
+    async def close(self) -> None:
+        """Stop following."""
+        # Before Python 3.12 `wait_for`, which the Redis client uses, may swallow a cancellation: the flag does not.
+        self._is_closing = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._ages.forget()
+
+    async def _follow(self) -> None:
+        while not self._is_closing:
+            await asyncio.sleep(POLL_INTERVAL_S)
+            await self._poll()
+
+    async def _poll(self) -> None:
+        try:
+            async with asyncio.timeout(stream.SOCKET_TIMEOUT_S):
+                pipe: Any = self._client.pipeline(transaction=False)
+                stream.ask_shards(pipe, self._starts)
+                measured = stream.read_shards(self._starts, await pipe.execute())
+        except (RedisError, OSError, TimeoutError) as error:
+            logger.debug("ages_not_read", extra={"reason": type(error).__name__})
+            if self._loop.time() - self._heard_at_s > STALE_AFTER_S:
+                self._ages.forget()
+            return
+        self._heard_at_s = self._loop.time()
+        self._ages.set([(shard.oldest_age_ms or 0) / 1000 for shard in measured.values()])
+
+
+def require_room_for_fixes(shard: int) -> int:
+    """Seconds after which the phone should report again, 0 for as usual. Errors: `busy`."""
+    age_s = AGES.of_shard(shard)
+    if age_s <= settings.SLOW_FIXES_AGE_S:
+        return 0
+    if age_s > settings.SHED_FIXES_AGE_S:
+        raise _shed("fixes")
+    metrics.SLOWED.inc()
+    return int(settings.SLOW_FIXES_NEXT_AFTER_S)
+
+
+def require_room_for_unlocks(shard: int) -> None:
+    """Refuse an unlock only when the device's own fixes are worked far too late. Errors: `busy`."""
+    if AGES.of_shard(shard) > settings.SHED_UNLOCKS_AGE_S:
+        raise _shed("unlocks")
+
+
+def require_room_for_reports() -> None:
+    """Reports go first: nobody stands at a shop door waiting for one. Errors: `busy`."""
+    if AGES.oldest() > settings.SHED_REPORTS_AGE_S:
+        raise _shed("reports")
+
+
+def _shed(what: str) -> DomainError:
+    metrics.SHED.labels(what).inc()
+    # Spread over a minute; nothing secret hangs on it.
+    return DomainError("busy", "Too much waits to be worked.", retry_after_s=random.randint(*RETRY_AFTER_S))
