@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from promotions.simulation.city import Point
-from promotions.simulation.client import Reply
+from promotions.simulation.client import RETRY_REAL_S, Reply
 from promotions.simulation.dialects import Credentials, Fix, api_fix, is_accepted, next_request
 from promotions.simulation.inbox import Mail
 from promotions.simulation.noise import Receiver
@@ -126,7 +126,8 @@ class Phone:
             if not self._backlog or not self._may_send:
                 return
             await self._upload()
-            await asyncio.sleep(0)
+            if self._backlog:
+                await asyncio.sleep(RETRY_REAL_S)
 
     def receive(self, mail: Mail) -> None:
         """A message came. The owner may follow it, now or in a few minutes."""
