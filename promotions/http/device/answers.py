@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from promotions.errors import DomainError, Fault, InvalidInput
+from promotions.http.device.whole import write_whole
 from promotions.http.middleware import choose_request_id
 from promotions.http.problems import CATALOGUE, CONTENT_TYPE, problem_body, problem_headers
 
@@ -89,6 +90,8 @@ async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
     ]
     if answer.headers:
         headers.extend(answer.headers)
+    if write_whole(send, answer.status, headers, answer.body):
+        return
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 

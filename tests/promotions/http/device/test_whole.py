@@ -1,0 +1,76 @@
+"""Answers in one write: on the wire they are the very bytes that the server makes of the standard two messages."""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+import uvicorn
+
+from promotions.http.device.answers import Answer, send_answer
+from promotions.http.device.whole import write_whole
+
+BODY = b'{"accepted":1,"rejected":[]}'
+
+
+async def _app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/standard":
+
+        async def send_message(message: Any) -> None:
+            await send(message)
+
+        await send_answer(send_message, Answer(202, BODY, headers=[(b"retry-after", b"2")]), "abcdefgh")
+    else:
+        await send_answer(send, Answer(202, BODY, headers=[(b"retry-after", b"2")]), "abcdefgh")
+
+
+async def _talk(request: bytes, **options: Any) -> bytes:
+    """What comes back until the server hangs up."""
+    config = uvicorn.Config(_app, lifespan="off", log_config=None, port=0, http="httptools", **options)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    server.should_exit = True
+    await serving
+    return re.sub(rb"date: [^\r]*", b"date: then", answer)
+
+
+def _request(path: str, *, method: str = "POST", last: bool = True) -> bytes:
+    close = "Connection: close\r\n" if last else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: here\r\n{close}Content-Length: 2\r\n\r\n{{}}".encode()
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "HEAD"])
+def test_an_answer_in_one_write_is_the_standard_one(method: str) -> None:
+    standard = asyncio.run(_talk(_request("/standard", method=method)))
+
+    whole = asyncio.run(_talk(_request("/whole", method=method)))
+
+    assert whole == standard
+    assert whole.startswith(b"HTTP/1.1 202 Accepted\r\n")
+    assert whole.endswith(b"\r\n\r\n" + (b"" if method == "HEAD" else BODY))
+
+
+def test_a_connection_is_kept_for_the_next_request_and_for_one_sent_ahead() -> None:
+    once = asyncio.run(_talk(_request("/whole")))
+
+    thrice = asyncio.run(_talk(_request("/whole", last=False) * 2 + _request("/whole")))
+
+    kept = once.replace(b"connection: close\r\n", b"")
+    assert thrice == kept * 2 + once
+
+
+def test_with_an_access_log_the_standard_messages_go_out() -> None:
+    logged = asyncio.run(_talk(_request("/whole"), access_log=True))
+
+    assert logged == asyncio.run(_talk(_request("/standard"), access_log=False))
+
+
+def test_another_server_gets_the_standard_messages() -> None:
+    assert not write_whole(_app, 202, [], BODY)
