@@ -17,10 +17,11 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 django_application = get_asgi_application()
 
 from promotions.checks import refuse_unsafe_start  # noqa: E402
+from promotions.http.body_limit import BodyLimit  # noqa: E402
 from promotions.http.device.lane import FixLane  # noqa: E402
 
 refuse_unsafe_start()
-application = FixLane(django_application)  # type: ignore[arg-type]  # Django's stub narrows the scope to dict
+application = FixLane(BodyLimit(django_application))  # type: ignore[arg-type]  # Django's stub narrows the scope to dict
 
 # What is loaded by now stays. Else each full collection would walk all of it, 50 ms in which nobody is served.
 import_module("promotions.urls")

@@ -16,7 +16,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", health.HealthView.as_view(), name="healthz"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),
-    path("metrics", health.metrics, name="metrics"),
+    path("metrics", health.metrics_page, name="metrics"),
     path("problems", docs.problems_page, name="problems"),
     path("v1/openapi.yaml", docs.openapi_yaml, name="openapi"),
     path("v1/docs/", docs.SwaggerView.as_view(), name="swagger"),

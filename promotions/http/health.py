@@ -1,25 +1,27 @@
 """Whether the process lives, whether it can do its work, and its figures."""
 
-from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from redis.exceptions import RedisError
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions import stream
+from promotions import drain, metrics, stream
 from promotions.checks import Away, find_migration_faults, find_redis_faults
 from promotions.errors import DomainError
+from promotions.http.moment import Moment
+from promotions.http.parts import Part
 from promotions.http.schema import operation
 from promotions.http.views import ApiView
-from promotions.models import ShardCursor
 
 OK = "ok"
+# Asked one after the other, and an orchestrator waits a few seconds.
+_WITHIN_S = 1.5
 
 
 class Alive(serializers.Serializer[Any]):
@@ -51,45 +53,59 @@ class ReadyView(ApiView):
 
     @operation(summary="Readiness", answers={200: Ready}, problems=["unavailable"], operation_id="readyz")
     def get(self, request: Request) -> Response:
-        """PostgreSQL, its migrations, and a Redis that loses nothing. 503 names the part that fails in `checks`."""
-        checks = {
-            "postgresql": _say(_ask_postgresql),
-            "migrations": _say(find_migration_faults),
-            "redis": _say(lambda: find_redis_faults(stream.sync_client())),
-        }
+        """PostgreSQL, its migrations, a Redis that loses nothing, and workers that keep up.
+
+        503 names in `checks` what fails. It says whether fixes are taken and worked. Redemption needs PostgreSQL only:
+        do not keep tills away from a process by this answer.
+        """
+        checks = {"postgresql": _say(_POSTGRESQL), "redis": _say(_REDIS)}
+        told: dict[str, Any] = {}
+        if checks["postgresql"] == OK:
+            checks["migrations"] = _say(_MIGRATIONS)
+        if all(said == OK for said in checks.values()):
+            try:
+                backlog = _BACKLOG.ask()
+            except Away as away:
+                checks["redis"] = str(away)
+            else:
+                told = {"backlog_entries": backlog.entries, "backlog_age_s": backlog.oldest_age_ms / 1000}
+                checks["workers"] = _judge_age(told["backlog_age_s"])
         failing = [name for name, said in checks.items() if said != OK]
         if failing:
-            raise DomainError("unavailable", f"Not ready: {', '.join(failing)}.", checks=checks)
-        backlog = _measure_backlog()
-        return Response({"status": OK, "checks": checks, **backlog})
+            raise DomainError("unavailable", f"Not ready: {', '.join(failing)}.", checks=checks, **told)
+        return Response({"status": OK, "checks": checks, **told})
 
 
-def _say(check: Callable[[], list[str]]) -> str:
+def _say(part: Part[list[str]]) -> str:
     try:
-        return " ".join(check()) or OK
+        return " ".join(part.ask()) or OK
     except Away as away:
         return str(away)
 
 
+def _judge_age(age_s: float) -> str:
+    if age_s <= settings.READY_MAX_AGE_S:
+        return OK
+    return f"The oldest entry has waited {age_s:.0f} s, more than {settings.READY_MAX_AGE_S}."
+
+
 def _ask_postgresql() -> list[str]:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except (DatabaseError, InterfaceError) as error:
-        raise Away(f"PostgreSQL does not answer ({type(error).__name__}).") from error
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
     return []
 
 
-def _measure_backlog() -> dict[str, Any]:
-    cursors = dict(ShardCursor.objects.values_list("shard", "last_entry_id"))
-    try:
-        backlog = stream.measure_backlog(stream.sync_client(), cursors)
-    except RedisError as error:
-        raise DomainError("unavailable", "Not ready: redis.") from error
-    return {"backlog_entries": backlog.entries, "backlog_age_s": backlog.oldest_age_ms / 1000}
+def _measure_backlog() -> stream.Backlog:
+    return stream.measure_backlog(stream.sync_client(), drain.read_cursors())
+
+
+_POSTGRESQL = Part("PostgreSQL", _ask_postgresql, within_s=_WITHIN_S)
+_MIGRATIONS = Part("PostgreSQL", lambda: find_migration_faults(), within_s=_WITHIN_S)
+_REDIS = Part("Redis", lambda: find_redis_faults(stream.sync_client()), within_s=_WITHIN_S)
+_BACKLOG = Part("Redis", _measure_backlog, within_s=_WITHIN_S)
 
 
 @require_safe
-def metrics(request: HttpRequest) -> HttpResponse:
+def metrics_page(request: HttpRequest) -> HttpResponse:
     """`/metrics`, in the Prometheus text format."""
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(metrics.gather(Moment())), content_type=CONTENT_TYPE_LATEST)

@@ -192,6 +192,12 @@ _BY_EXCEPTION: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+def find_code(exception: Exception) -> str:
+    """The problem code this exception is answered with."""
+    error = _translate(exception)
+    return error.code if error is not None else "internal"
+
+
 def _translate(exception: Exception) -> DomainError | None:
     if isinstance(exception, DomainError):
         return exception

@@ -12,7 +12,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions import clock
+from promotions import clock, shedding
 from promotions.errors import DomainError
 from promotions.http.auth import read_bearer
 from promotions.http.schema import operation
@@ -178,6 +178,7 @@ class CampaignReportView(ApiView):
     @operation(summary="What a campaign did and what it caused", answers={200: ReportAnswer})
     def get(self, request: Request, campaign_id: UUID) -> Response:
         """The funnel, both arms side by side, and what is proven. Of one's own brands only."""
+        shedding.require_room_for_reports()
         tenancy = cast(Tenancy, request.auth)
         found = Campaign.objects.filter(uuid=campaign_id)
         if not tenancy.is_operator:

@@ -22,6 +22,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # A body that trickles in holds a connection, never for longer than this.
 BODY_WITHIN_S = 10.0
+# All bodies that are still coming, together: thirty of the largest, or a thousand usual ones.
+MAX_UNREAD_BYTES = 64 * 1024 * 1024
 
 _JSON = b"application/json"
 _encoder = msgspec.json.Encoder()
@@ -113,9 +115,13 @@ def problem_answer(error: DomainError, *, instance: str, request_id: str, allow:
 
 
 class BodyWatch:
-    """Ends the reading of bodies that trickle in. One look a second at all of them is cheaper than a timer for each."""
+    """Ends the reading of bodies that trickle in, and bounds what of them is held.
 
-    def __init__(self) -> None:
+    One look a second at all of them is cheaper than a timer for each.
+    """
+
+    def __init__(self, *, max_unread_bytes: int = MAX_UNREAD_BYTES) -> None:
+        self._unread_bytes_left = max_unread_bytes
         self._since_s: dict[asyncio.Task[Any], float] = {}
         self._overdue: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()
@@ -136,7 +142,7 @@ class BodyWatch:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def read(self, receive: Receive, head: RequestHead, max_bytes: int) -> bytes:
-        """The whole body. Errors: `body_too_large`, `malformed_body` when it trickles in, ClientGone."""
+        """The whole body. Errors: `body_too_large`, `malformed_body` when it trickles in, `busy`, ClientGone."""
         declared = head.content_length
         if declared.isdigit() and (len(declared) > 9 or int(declared) > max_bytes):
             raise _too_large(max_bytes)
@@ -145,7 +151,7 @@ class BodyWatch:
             raise RuntimeError("A body is read in a task.")
         self._since_s[task] = self._loop.time()
         try:
-            return await _read_all(receive, max_bytes)
+            return await self._read_all(receive, max_bytes)
         except asyncio.CancelledError:
             if task not in self._overdue:
                 raise
@@ -157,31 +163,35 @@ class BodyWatch:
             del self._since_s[task]
             self._overdue.discard(task)
 
-
-async def _read_all(receive: Receive, max_bytes: int) -> bytes:
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
-        return body
-    return await _read_rest(receive, message, max_bytes)
-
-
-async def _read_rest(receive: Receive, message: Message, max_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part = message.get("body", b"")
-        size += len(part)
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
+    async def _read_all(self, receive: Receive, max_bytes: int) -> bytes:
         message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            body: bytes = message.get("body", b"")
+            if len(body) > max_bytes:
+                raise _too_large(max_bytes)
+            return body
+        return await self._read_rest(receive, message, max_bytes)
+
+    async def _read_rest(self, receive: Receive, message: Message, max_bytes: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                part = message.get("body", b"")
+                size += len(part)
+                self._unread_bytes_left -= len(part)
+                if size > max_bytes:
+                    raise _too_large(max_bytes)
+                if self._unread_bytes_left < 0:
+                    raise DomainError("busy", "Too many long bodies at once.")
+                parts.append(part)
+                if not message.get("more_body"):
+                    return b"".join(parts)
+                message = await receive()
+        finally:
+            self._unread_bytes_left += size
 
 
 def _too_large(max_bytes: int) -> DomainError:

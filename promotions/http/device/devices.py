@@ -12,6 +12,8 @@ from rest_framework.response import Response
 
 from notifications.models import PushAddress
 from notifications.services import PushTarget
+from promotions import limits
+from promotions.http.address import read_address
 from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.schema import operation
@@ -141,7 +143,17 @@ _with_credentials = idempotent_with_secrets("access_token", "ingest_key", reveal
 class DevicesView(ApiView):
     """`/v1/devices`"""
 
-    @operation(summary="Register an installation", body=DeviceRequest, answers={201: RegisteredDevice})
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Ask first whether this address may still register. Errors: `rate_limited`."""
+        limits.REGISTRATIONS.require(limits.address_key(read_address(request._request)))
+        super().initial(request, *args, **kwargs)
+
+    @operation(
+        summary="Register an installation",
+        body=DeviceRequest,
+        answers={201: RegisteredDevice},
+        problems=("rate_limited",),
+    )
     @_with_credentials
     def post(self, request: Request) -> Response:
         """Register an installation of the app; anonymous, with the consents its owner gave."""

@@ -15,10 +15,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from geofence.models import Store
+from promotions import limits, metrics, shedding, stream
 from promotions.errors import DomainError
 from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.device.offers import tell_store
 from promotions.http.idempotency import idempotent_with_secrets
+from promotions.http.outcomes import counted
 from promotions.http.pagination import Keyset, PageQuery
 from promotions.http.schema import operation
 from promotions.http.serializers import (
@@ -35,6 +37,7 @@ from promotions.models import Coupon, Unlock
 from promotions.services.unlocks import UnlockFix, UnlockRefused, read_code, read_qr_token, unlock_offer, wallet
 
 REFUSALS = (
+    "rate_limited",
     "consent_required",
     "location_missing",
     "not_at_store",
@@ -140,6 +143,13 @@ class UnlockView(ApiView):
 
     authentication_classes = [DeviceAuthentication]
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Know the device, then ask whether it may ask. Errors: `rate_limited`, `busy`."""
+        super().initial(request, *args, **kwargs)
+        device_id = asking_device(request).pk
+        limits.UNLOCKS.require(str(device_id))
+        shedding.require_room_for_unlocks(stream.shard_of(device_id))
+
     @operation(
         summary="Ask for the offer, at the store",
         body=UnlockRequest,
@@ -147,6 +157,7 @@ class UnlockView(ApiView):
         problems=REFUSALS,
     )
     @idempotent_with_secrets("coupon", reveal=_retell_coupon)
+    @counted(metrics.UNLOCK, metrics.UNLOCK_SECONDS, {201: "granted", 200: "repeated"})
     def post(self, request: Request, campaign_id: UUID) -> Response:
         """201: granted. 200: the unlock granted before. 403: refused, with the nearest store and what is missing."""
         given = read_body(UnlockRequest, request)

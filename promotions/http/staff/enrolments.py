@@ -9,6 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from geofence.models import Store
+from promotions import limits
+from promotions.http.address import read_address
 from promotions.http.schema import operation
 from promotions.http.serializers import read_body
 from promotions.http.staff.auth import StaffAuthentication, staff_device
@@ -20,11 +22,16 @@ from promotions.services.staff import enrol_device
 class EnrolmentsView(ApiView):
     """`/v1/staff/enrolments`"""
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Ask first whether this address may still try. Errors: `rate_limited`."""
+        limits.ENROLMENTS.require(limits.address_key(read_address(request._request)))
+        super().initial(request, *args, **kwargs)
+
     @operation(
         summary="Enrol a staff device",
         body=EnrolmentRequest,
         answers={201: EnrolmentAnswer},
-        problems=("enrolment_invalid",),
+        problems=("enrolment_invalid", "rate_limited"),
     )
     def post(self, request: Request) -> Response:
         """Trade a one-time enrolment token for a staff device of its store."""

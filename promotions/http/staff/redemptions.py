@@ -6,7 +6,9 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from promotions import metrics
 from promotions.http.idempotency import idempotent
+from promotions.http.outcomes import counted
 from promotions.http.pagination import Keyset, PageQuery
 from promotions.http.schema import operation
 from promotions.http.serializers import CountField, read_body
@@ -54,6 +56,7 @@ class RedemptionsView(ApiView):
         answers={201: RedemptionAnswer, 200: RedemptionAnswer},
         problems=REFUSALS,
     )
+    @counted(metrics.REDEEM, metrics.REDEEM_SECONDS, {201: "taken", 200: "repeated"})
     def post(self, request: Request) -> Response:
         """Take a coupon. 201: hand the benefit over. 200: a repeat of that answer, or a dry run."""
         given = read_body(RedemptionRequest, request)

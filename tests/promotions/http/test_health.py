@@ -19,7 +19,7 @@ def test_liveness_asks_nobody(client: Client) -> None:
 def test_readiness_looks_at_every_part(client: Client) -> None:
     told = client.get("/readyz").json()
 
-    assert told["checks"] == {"postgresql": "ok", "migrations": "ok", "redis": "ok"}
+    assert told["checks"] == {"postgresql": "ok", "migrations": "ok", "redis": "ok", "workers": "ok"}
     assert (told["status"], told["backlog_entries"]) == ("ok", 0)
 
 
@@ -62,6 +62,29 @@ def test_readiness_tells_the_backlog(client: Client, settings: Any) -> None:
         raw.close()
 
 
+@pytest.mark.django_db
+def test_readiness_fails_when_the_oldest_entry_has_waited_too_long(client: Client, settings: Any) -> None:
+    settings.REDIS_PREFIX = "doorstep-late"
+    raw = redis.Redis.from_url(settings.REDIS_URL)
+    raw.xadd(stream.stream_key(1), {"v1": b"x"}, id=f"{_redis_now_ms(raw) - 121_000}-0")
+
+    try:
+        body = assert_problem(client.get("/readyz"), "unavailable")
+    finally:
+        raw.delete(stream.stream_key(1))
+        raw.close()
+
+    assert body["detail"] == "Not ready: workers."
+    assert body["checks"]["workers"].startswith("The oldest entry has waited 121 s")
+    assert body["backlog_entries"] == 1
+
+
+def _redis_now_ms(raw: "redis.Redis") -> int:
+    seconds, micros = raw.time()
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+@pytest.mark.django_db
 def test_metrics_are_in_the_text_format(client: Client) -> None:
     response = client.get("/metrics")
 

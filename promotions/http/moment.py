@@ -1,0 +1,133 @@
+"""The figures that are true at this moment, asked of PostgreSQL and Redis at each scrape."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from notifications.services import OutboxBacklog, outbox_backlog
+from promotions import clock, drain, stream
+from promotions.checks import Away
+from promotions.http.parts import Part
+from promotions.models import DeadLetter
+
+# A scraper gives up after ten seconds; both parts away cost two and a bit.
+_WITHIN_S = 1.1
+
+# Name without prefix → labels and meaning.
+GAUGES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "part_up": (("part",), "Whether PostgreSQL and Redis answered this scrape in time: 1 or 0."),
+    "oldest_unprocessed_age_seconds": (("shard",), "How long the oldest entry not yet worked has waited; 0 for none."),
+    "stream_entries": (("shard",), "Entries in the shard's stream."),
+    "outbox_due": ((), "Messages that are due and not settled."),
+    "outbox_oldest_due_age_seconds": ((), "For how long the first of them has been due."),
+    "dead_letters": ((), "Entries that could not be worked and were not replayed."),
+    "redis_memory_bytes": ((), "What Redis holds."),
+    "redis_memory_limit_bytes": ((), "What Redis may hold; 0 means no limit, which ends with the machine's memory."),
+    "redis_is_safe": ((), "Whether Redis keeps an append-only file and evicts nothing: 1 or 0."),
+    "redis_aof_is_written": ((), "Whether Redis's last write and rewrite of its append-only file went well: 1 or 0."),
+    "redis_aof_bytes": ((), "Size of the append-only file."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What PostgreSQL tells."""
+
+    cursors: dict[int, str]
+    outbox: OutboxBacklog
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """What Redis tells."""
+
+    shards: dict[int, stream.ShardBacklog]
+    memory: Mapping[str, Any]
+    persistence: Mapping[str, Any]
+
+
+def _look_at_rows() -> Rows:
+    return Rows(
+        cursors=drain.read_cursors(),
+        outbox=outbox_backlog(now=clock.now()),
+        dead_letters=DeadLetter.objects.filter(replayed_at__isnull=True).count(),
+    )
+
+
+class _Redis(Part[Streams]):
+    """Redis, looked at from the cursors that PostgreSQL told last."""
+
+    def __init__(self) -> None:
+        super().__init__("Redis", self._look_at_streams, within_s=_WITHIN_S)
+        self.cursors: dict[int, str] = {}
+
+    def _look_at_streams(self) -> Streams:
+        client = stream.sync_client()
+        return Streams(
+            shards=stream.measure_shards(client, self.cursors),
+            memory=client.info("memory"),
+            persistence=client.info("persistence"),
+        )
+
+
+_ROWS: Part[Rows] = Part("PostgreSQL", _look_at_rows, within_s=_WITHIN_S)
+_STREAMS = _Redis()
+
+
+class Moment(Collector):
+    """Tells what it can of `GAUGES`; a part that is away leaves its figures out."""
+
+    def collect(self) -> Iterable[Metric]:
+        """One look at each part."""
+        found: dict[str, list[tuple[tuple[str, ...], float]]] = {name: [] for name in GAUGES}
+        try:
+            rows = _ROWS.ask()
+            found["part_up"].append((("postgresql",), 1))
+            _STREAMS.cursors = rows.cursors
+            for name, value in _tell_rows(rows):
+                found[name].append(((), value))
+        except Away:
+            found["part_up"].append((("postgresql",), 0))
+            # What was worked is trimmed, so the streams' beginnings are nearly the cursors.
+            _STREAMS.cursors = dict.fromkeys(range(settings.STREAM_SHARDS), stream.STREAM_START)
+        try:
+            streams = _STREAMS.ask()
+            found["part_up"].append((("redis",), 1))
+            for name, labels, value in _tell_streams(streams):
+                found[name].append((labels, value))
+        except Away:
+            found["part_up"].append((("redis",), 0))
+        return [_family(name, samples) for name, samples in found.items()]
+
+
+def _family(name: str, samples: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    labels, meaning = GAUGES[name]
+    family = GaugeMetricFamily(f"doorstep_{name}", meaning, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _tell_rows(rows: Rows) -> Iterator[tuple[str, float]]:
+    yield "outbox_due", rows.outbox.messages
+    yield "outbox_oldest_due_age_seconds", rows.outbox.oldest_due_s
+    yield "dead_letters", rows.dead_letters
+
+
+def _tell_streams(streams: Streams) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    for shard, backlog in streams.shards.items():
+        yield "oldest_unprocessed_age_seconds", (str(shard),), (backlog.oldest_age_ms or 0) / 1000
+        yield "stream_entries", (str(shard),), backlog.entries
+    memory, persistence = streams.memory, streams.persistence
+    yield "redis_memory_bytes", (), memory["used_memory"]
+    yield "redis_memory_limit_bytes", (), memory["maxmemory"]
+    yield "redis_is_safe", (), bool(persistence["aof_enabled"]) and memory["maxmemory_policy"] == "noeviction"
+    states = (persistence.get("aof_last_write_status"), persistence.get("aof_last_bgrewrite_status"))
+    yield "redis_aof_is_written", (), all(state in {"ok", None} for state in states)
+    yield "redis_aof_bytes", (), persistence.get("aof_current_size", 0)

@@ -1,0 +1,42 @@
+"""Counting what a call came to and how long it took, by outcome."""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from prometheus_client import Counter, Histogram
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from promotions.http.problems import find_code
+from promotions.http.views import ApiView
+
+Handler = Callable[..., Response]
+
+
+def counted(total: Counter, seconds: Histogram, outcomes: Mapping[int, str]) -> Callable[[Handler], Handler]:
+    """Count each call of a handler in `total` by `code` and time it: an answer by its status, an error by its code.
+
+    Stands inside `@idempotent`: an answer that is only repeated was counted when it was made.
+    """
+
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        def answer(view: ApiView, request: Request, *args: Any, **kwargs: Any) -> Response:
+            begun_s = time.perf_counter()
+            code = "internal"
+            try:
+                response = handler(view, request, *args, **kwargs)
+                code = outcomes[response.status_code]
+                return response
+            except Exception as error:
+                code = find_code(error)
+                raise
+            finally:
+                total.labels(code).inc()
+                seconds.observe(time.perf_counter() - begun_s)
+
+        return answer
+
+    return decorate

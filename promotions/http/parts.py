@@ -1,0 +1,46 @@
+"""Asking the parts of a deployment how they are, without ever waiting long for one that is away or frozen."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import Generic, TypeVar
+
+from django.db import DatabaseError, InterfaceError, connection
+from redis.exceptions import RedisError
+
+from promotions.checks import Away
+
+T = TypeVar("T")
+
+
+class Part(Generic[T]):
+    """One part, asked in a thread of its own. Whoever asks while a question is still out shares its answer."""
+
+    def __init__(self, name: str, look: Callable[[], T], *, within_s: float) -> None:
+        self.name = name
+        self._look = look
+        self._within_s = within_s
+        self._lock = Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._asked: Future[T] | None = None
+
+    def ask(self) -> T:
+        """What `look` finds. Errors: Away, at the latest after `within_s`."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"ask-{self.name}")
+            if self._asked is None or self._asked.done():
+                self._asked = self._pool.submit(self._run)
+            asked = self._asked
+        try:
+            return asked.result(self._within_s)
+        except TimeoutError as error:
+            raise Away(f"{self.name} does not answer in time.") from error
+        except (RedisError, DatabaseError, InterfaceError) as error:
+            raise Away(f"{self.name} does not answer ({type(error).__name__}).") from error
+
+    def _run(self) -> T:
+        try:
+            return self._look()
+        finally:
+            connection.close()
