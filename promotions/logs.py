@@ -1,7 +1,19 @@
 """JSON log lines on stderr. Never coordinates, codes or tokens: log ids and reasons."""
 
+from typing import Any
+
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+# What Django and the server put beside a line. A request prints its address with the query, where coordinates stand.
+_UNWANTED = ("request", "server_time", "color_message", "message")
+
+
+def _leave_out(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    for name in _UNWANTED:
+        event.pop(name, None)
+    return event
+
 
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -9,6 +21,7 @@ _SHARED: list[Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     structlog.stdlib.ExtraAdder(),
+    _leave_out,
 ]
 
 

@@ -168,6 +168,12 @@ SHED_REPORTS_AGE_S = envint("SHED_REPORTS_AGE_S")
 SHED_FIXES_AGE_S = envint("SHED_FIXES_AGE_S")
 SHED_UNLOCKS_AGE_S = envint("SHED_UNLOCKS_AGE_S")
 READY_MAX_AGE_S = envint("READY_MAX_AGE_S")
+if _metrics_folder := envtext("PROMETHEUS_MULTIPROC_DIR"):
+    # The library wants it to be there before anything is counted.
+    Path(_metrics_folder).mkdir(parents=True, exist_ok=True)
+else:
+    # The library takes an empty value for the working directory.
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 # Celery carries wake-ups only, so a lost message costs a sweep and nothing else.
 CELERY_BROKER_URL = REDIS_URL
@@ -255,4 +261,10 @@ LOGGING = {
     "formatters": {"json": {"()": "promotions.logs.json_formatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": envtext("LOG_LEVEL")},
+    # Django and the web server write like everybody else, and no line per request: places stand in addresses.
+    "loggers": {
+        "django": {"handlers": []},
+        "uvicorn": {"handlers": []},
+        "uvicorn.access": {"handlers": [], "propagate": False},
+    },
 }

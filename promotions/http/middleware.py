@@ -23,7 +23,8 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request_id = choose_request_id(request.headers.get("X-Request-Id"))
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            response = self.get_response(request)
+        # Not unbound at the end: Django logs a refusal after the last middleware. The next request binds its own.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        response = self.get_response(request)
         response["X-Request-Id"] = request_id
         return response

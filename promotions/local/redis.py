@@ -25,6 +25,7 @@ requirepass {password}
 dir "{data}"
 appendonly yes
 appendfsync everysec
+maxmemory 512mb
 maxmemory-policy noeviction
 save ""
 daemonize no

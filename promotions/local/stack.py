@@ -1,6 +1,7 @@
 """The product's processes, web + worker + beat, started together and watched: for `make run`, demo and tests."""
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -53,7 +54,9 @@ class Stack:
     ) -> None:
         given = env.get(FOLDER_VARIABLE)
         self.folder = folder or (Path(given) if given else ROOT / "var" / "stack")
-        self.env = {**env, "PYTHONUNBUFFERED": "1"}
+        # Where all three count, so that `/metrics` tells of the workers too.
+        self._metrics = self.folder / "metrics"
+        self.env = {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics), **env, "PYTHONUNBUFFERED": "1"}
         self.host = host
         self._listener = listener
         self.port = listener.getsockname()[1] if listener else port or ports.free_port()
@@ -85,6 +88,7 @@ class Stack:
 
         `while_waiting` is called again and again; it may raise to give up. Whatever ends the start stops everything.
         """
+        shutil.rmtree(self._metrics, ignore_errors=True)
         try:
             for name in ORDER:
                 self.launch(name)
@@ -194,6 +198,7 @@ class Stack:
             *(
                 *listen,
                 "--no-access-log",
+                "--no-proxy-headers",
                 "--loop",
                 "uvloop",
                 "--http",

@@ -43,6 +43,7 @@ class Web:
 
     base_url: str
     mail_path: Path
+    log_folder: Path
 
     def send(self, method: str, path: str, body: Any = None, *, token: str = "", **headers: str) -> Answer:
         """One request; a body that is not bytes is sent as JSON."""
@@ -117,11 +118,17 @@ def stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathF
                 "REDIS_PREFIX": name,
                 "NOTIFICATION_TRANSPORT": "file",
                 "NOTIFICATION_FILE": str(folder / "messages.jsonl"),
+                # Even then no place may stand in a log.
+                "LOG_LEVEL": "DEBUG",
                 # The suite must pass at any hour.
                 "QUIET_HOURS": "",
             }
             with Stack(env=env, folder=folder) as stack:
-                yield Web(base_url=stack.base_url, mail_path=folder / "messages.jsonl")
+                yield Web(
+                    base_url=stack.base_url,
+                    mail_path=folder / "messages.jsonl",
+                    log_folder=stack.log("web").parent,
+                )
         finally:
             server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 

@@ -186,6 +186,9 @@ class FixLane:
             metrics.LANE_REFUSED.labels(error.code).inc()
             allow = ", ".join(methods) if error.code == "method_not_allowed" else ""
             answer = problem_answer(error, instance=scope["path"], request_id=head.request_id, allow=allow)
+        if logger.isEnabledFor(logging.DEBUG):
+            told = {"request_id": head.request_id, "stored_as": f"{head.request_number:016x}", "status": answer.status}
+            logger.debug("lane_answered", extra=told)
         await send_answer(send, answer, head.request_id)
 
     async def _post_fixes(self, request: LaneRequest, running: Running) -> Answer:

@@ -1,0 +1,127 @@
+"""The operator's story: one id leads from a request to its message, figures of all processes, no place in any log."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from notifications.models import Attempt, Message
+from promotions.models import Opportunity
+from tests import factories
+from tests.stories.conftest import Web
+from tests.stories.test_phone import fix, let_fences_act, make_campaign, register
+from tests.stories.waiting import eventually
+
+# Seven digits that occur nowhere else.
+CANARY_LATITUDE, CANARY_LONGITUDE = "48.9183746", "2.4638291"
+
+
+def log_lines(web: Web, name: str) -> list[dict[str, Any]]:
+    """What a process logged, line by line; all of it is JSON but a worker's greeting."""
+    lines = (web.log_folder / f"{name}.log").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def figures(web: Web) -> dict[str, float]:
+    """Every sample of `/metrics`."""
+    text = web.send("GET", "/metrics").raw.decode()
+    return {name: float(value) for name, value in re.findall(r"^(\w+(?:\{.*\})?) (\S+)$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("given_id", ["", "shop-42.retry_1"])
+def test_one_id_leads_from_the_request_to_the_delivered_message(web: Web, given_id: str) -> None:
+    store = factories.store(latitude_deg=48.8361 + len(given_id) * 0.01, longitude_deg=2.3870, name="Bercy")
+    make_campaign(store)
+    let_fences_act()
+    phone = register(web)
+    headers = {"X_Request_Id": given_id} if given_id else {}
+
+    walk = [fix(store, seconds_ago=seconds) for seconds in (60, 30, 0)]
+    posted = web.send("POST", "/v1/fixes", {"fixes": walk}, token=phone["access_token"], **headers)
+
+    assert posted.status == 202
+    answered = posted.headers["x-request-id"]
+    followed = blake2b(given_id.encode(), digest_size=8).hexdigest() if given_id else answered[:16]
+    answers = [line for line in log_lines(web, "web") if line.get("request_id") == answered]
+    assert [(line["stored_as"], line["status"]) for line in answers] == [(followed, 202)]
+    letter = eventually(lambda: web.mail(phone["device_id"]))[0]
+    assert letter["request_id"] == followed
+    message = Message.objects.get(request_id=followed)
+    assert Opportunity.objects.get(request_id=followed).device_id == message.device_id
+    assert eventually(lambda: Attempt.objects.filter(message=message, outcome="accepted").exists())
+    settled = eventually(lambda: [line for line in log_lines(web, "worker") if line.get("request_id") == followed])
+    assert [(line["event"], line["outcome"]) for line in settled] == [("message settled", "accepted")]
+    batches = [line for line in log_lines(web, "worker") if followed in line.get("request_ids", ())]
+    assert [line["event"] for line in batches] == ["batch processed"]
+
+
+def test_the_figures_of_all_processes_are_seen_at_one_address(web: Web) -> None:
+    store = factories.store(latitude_deg=48.8205, longitude_deg=2.3590, name="Italie")
+    campaign = make_campaign(store)
+    let_fences_act()
+    before, phone = figures(web), register(web)
+
+    walk = [fix(store, seconds_ago=seconds) for seconds in (60, 30, 0)]
+    web.send("POST", "/v1/fixes", {"fixes": walk}, token=phone["access_token"])
+    assert eventually(lambda: web.mail(phone["device_id"]))
+    web.send("POST", f"/v1/offers/{campaign.uuid}/unlock", {"fix": fix(store)}, token=phone["access_token"])
+
+    def grown(name: str) -> float:
+        return figures(web).get(name, 0.0) - before.get(name, 0.0)
+
+    assert grown('doorstep_lane_fixes_total{outcome="accepted",source="api"}') == 3
+    assert eventually(lambda: grown('doorstep_accept_fixes_total{outcome="kept",reason=""}') >= 3)
+    assert grown('doorstep_record_total{row="opportunity_treated"}') >= 1
+    assert grown("doorstep_enqueue_total") >= 1
+    assert grown("doorstep_decide_seconds_count") >= 1
+    assert eventually(lambda: grown('doorstep_deliver_total{outcome="accepted",reason=""}') >= 1)
+    assert grown('doorstep_unlock_total{code="granted"}') == 1
+    now = figures(web)
+    assert now['doorstep_part_up{part="redis"}'] == now['doorstep_part_up{part="postgresql"}'] == 1
+    assert now['doorstep_oldest_unprocessed_age_seconds{shard="0"}'] < 30
+
+
+def _wander(web: Web, token: str, key: str) -> None:
+    """Tell the product where a phone is, in every way there is, the wrong ones among them."""
+    at = datetime.now(tz=UTC) - timedelta(seconds=1)
+    here = {"latitude": float(CANARY_LATITUDE), "longitude": float(CANARY_LONGITUDE), "fix_time": at.isoformat()}
+    query = f"latitude={CANARY_LATITUDE}&longitude={CANARY_LONGITUDE}"
+    bodies: list[Any] = [{"fixes": [here]}, {"fixes": [{**here, "color": 1}]}, {"fixes": [here] * 101}]
+    bodies += [json.dumps({"fixes": [here]}).encode()[:-3], {"fixes": [{**here, "latitude": f"{CANARY_LATITUDE}N"}]}]
+    for body in bodies:
+        web.send("POST", "/v1/fixes", body, token=token, Content_Type="application/json")
+    web.send("POST", f"/v1/fixes?{query}", {"fixes": [here]}, token=token)
+    for path in ("/v1/offers", "/v1/geofences/nearby", "/v1/nothing", "/v1/devices/me/export", "/nowhere"):
+        web.send("GET", f"{path}?{query}", token=token)
+        web.send("GET", f"{path}?{query}&{query}&x=%00", token=token)
+        web.send("PUT", f"{path}?{query}", token=token)
+    for campaign in (uuid4(), "none"):
+        web.send("POST", f"/v1/offers/{campaign}/unlock?{query}", {"fix": here}, token=token)
+        web.send("POST", f"/v1/offers/{campaign}/unlock", {"fix": {**here, "mock": CANARY_LATITUDE}}, token=token)
+    for timestamp in ("soon", str(at.timestamp())):
+        where = f"lat={CANARY_LATITUDE}&lon={CANARY_LONGITUDE}"
+        web.send("GET", f"/v1/ingest/osmand?id={key}&{where}&timestamp={timestamp}")
+    own = {"_type": "location", "lat": here["latitude"], "lon": here["longitude"], "tst": int(at.timestamp())}
+    web.send("POST", "/v1/ingest/owntracks", own, Authorization=f"Bearer {key}")
+
+
+def test_no_log_ever_holds_a_place(web: Web) -> None:
+    phone = register(web)
+    batches = len([line for line in log_lines(web, "worker") if line["event"] == "batch processed"])
+
+    _wander(web, phone["access_token"], phone["ingest_key"])
+
+    assert eventually(
+        lambda: len([line for line in log_lines(web, "worker") if line["event"] == "batch processed"]) > batches
+    )
+    for name in ("web", "worker", "beat"):
+        text = (web.log_folder / f"{name}.log").read_text(encoding="utf-8")
+        found = [line for line in text.splitlines() if CANARY_LATITUDE[3:8] in line or CANARY_LONGITUDE[2:7] in line]
+        assert found == [], name
+    lost = [line for line in log_lines(web, "web") if line["event"] == "Not Found: /v1/nothing"]
+    assert lost
+    assert all(line["request_id"] for line in lost)
