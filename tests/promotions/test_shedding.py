@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from promotions import conf, shedding, stream
+from promotions import conf, shedding, stream, tasks
 from promotions.errors import DomainError
+from promotions.models import ShardCursor
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
@@ -104,6 +105,21 @@ def test_worked_off_everything_is_as_usual(lane: LaneDriver) -> None:
 
     answer = post(lane)[0]
     assert (answer.status, "x-next-after" in answer.headers) == (202, False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_failed_trim_left_goes_with_the_next_sweep_and_refuses_nobody(
+    lane: LaneDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.drain_shard, "delay", lambda shard: None)
+    wait_in(shard_of(lane), 300)
+    entry_id = stream.sync_client().xrange(stream.stream_key(shard_of(lane)))[0][0].decode()
+    ShardCursor.objects.create(shard=shard_of(lane), last_entry_id=entry_id)
+
+    tasks.sweep_shards()
+
+    assert post(lane)[0].status == 202
+    assert len(lane.stored()) == 1
 
 
 def test_an_age_that_is_no_longer_heard_refuses_nobody(lane: LaneDriver, monkeypatch: pytest.MonkeyPatch) -> None:
