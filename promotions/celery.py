@@ -5,14 +5,19 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init
+from kombu.transport.redis import Channel
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
+
+# Closing a lost connection, kombu tries to put back over it what it had not acknowledged; that raises, and the whole
+# worker ends. Ours are wake-ups, and the sweeper makes up for a lost one.
+Channel.do_restore = False
 
 app = Celery("doorstep")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["promotions"])
 app.conf.beat_schedule = {
-    # A lost wake-up costs at most this long.
+    # A lost wake-up costs at most this long after its mark has died (`stream.WAKE_LIFE_MS`).
     "sweep-shards": {"task": "promotions.tasks.sweep_shards", "schedule": 2.0},
     "deliver-messages": {"task": "promotions.tasks.deliver_messages", "schedule": 2.0},
     # One look; the work only after Redis came back empty.

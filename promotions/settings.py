@@ -179,7 +179,8 @@ else:
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": f"{REDIS_PREFIX}:celery:",
-    "visibility_timeout": 120,
+    # No copy of what is under way: wake-ups need none, and a full Redis could not take it.
+    "ack_emulation": False,
     "socket_timeout": 2,
     "socket_connect_timeout": 1,
     "health_check_interval": 10,
