@@ -18,7 +18,7 @@ from promotions.services import dead_letters
 logger = logging.getLogger(__name__)
 
 # One task works a shard no longer than this, so that other shards get their turn; what is left is woken again.
-TURN_S = 5.0
+TURN_S = 1.0
 
 # Another worker that is about to let go of the shard may have read just before our entry came: ask again, briefly.
 LEASE_TRIES = 5
@@ -35,10 +35,11 @@ PASSING_ERRORS = (OperationalError, InterfaceError, redis.RedisError)
 
 @dataclass(slots=True)
 class Drained:
-    """What one turn at a shard did."""
+    """What one turn at a shard did. `has_more`: entries wait that nobody else was woken for."""
 
     entries: int = 0
     messages: int = 0
+    has_more: bool = False
 
 
 def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
@@ -46,7 +47,7 @@ def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
 
     Steps: let the next append wake a worker again · take the cursor's row lock, or leave the shard to who has it ·
     read after the cursor · count the try · run the pipeline · move the cursor · commit · trim behind it and forget
-    the try · until nothing waits.
+    the try · again while batches are full. Entries that came meanwhile get another turn, after the other shards'.
 
     Each batch is one transaction: a worker killed anywhere leaves cursor and effects as they were, and its lock goes
     with its connection. Errors: `PASSING_ERRORS`, after which the sweeper wakes the shard again.
@@ -55,13 +56,14 @@ def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
     stream.clear_wake(client, shard)
     deadline = time.monotonic() + TURN_S
     drained = Drained()
-    while time.monotonic() < deadline and _advance(client, shard, drained, read_clock):
+    while _advance(client, shard, drained, read_clock) and time.monotonic() < deadline:
         pass
+    drained.has_more = drained.has_more and stream.claim_wake(client, shard)
     return drained
 
 
 def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Callable[[], datetime]) -> bool:
-    """One batch. False when nothing waits or another worker has the shard."""
+    """One batch. False when it was not a full one, nothing waits, or another worker has the shard."""
     begun_s = time.monotonic()
     with transaction.atomic(durable=True):
         cursor = _lease(shard)
@@ -75,6 +77,8 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
         )
         if not batch:
             return False
+        found = len(batch)
+        is_full = len(batch.records) + len(batch.poison) >= settings.PIPELINE_BATCH_FIXES
         batch = _choose(client, shard, batch)
         now = read_clock()
         with _living(client, shard):
@@ -85,8 +89,8 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
     drained.entries += len(batch)
     drained.messages += messages
     metrics.count_commit(len(batch), begun_s)
-    _end(client, shard, batch.ids[-1])
-    return True
+    drained.has_more = _end(client, shard, batch.ids[-1])
+    return is_full or len(batch) < found
 
 
 def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> stream.StreamBatch:
@@ -152,12 +156,16 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime) -> int:
     return _work(shard, batch.part(0, middle), now) + _work(shard, batch.part(middle, len(batch)), now)
 
 
-def _end(client: "redis.Redis", shard: int, entry_id: str) -> None:
-    """Coordinates go as soon as they are worked. What a failed trim leaves behind the cursor, the next one takes."""
+def _end(client: "redis.Redis", shard: int, entry_id: str) -> bool:
+    """Coordinates go as soon as they are worked. What a failed trim leaves behind the cursor, the next one takes.
+
+    Returns whether entries came meanwhile.
+    """
     try:
-        stream.end_batch(client, shard=shard, entry_id=entry_id)
+        return stream.end_batch(client, shard=shard, entry_id=entry_id) > 0
     except redis.RedisError as error:
         logger.warning("trim failed", extra={"shard": shard, "error": type(error).__name__})
+        return False
 
 
 def trim_worked() -> None:

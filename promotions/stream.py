@@ -253,6 +253,15 @@ def clear_wake(client: "redis.Redis", shard: int) -> None:
     client.delete(wake_key(shard))
 
 
+def claim_wake(client: "redis.Redis", shard: int) -> bool:
+    """Say that a wake-up of the shard is on its way; False when it was said already. The caller sends it."""
+    try:
+        return bool(client.set(wake_key(shard), "1", nx=True, px=WAKE_LIFE_MS))
+    except redis.RedisError:
+        # Away or full: the sweeper finds the shard.
+        return False
+
+
 def begin_batch(client: "redis.Redis", shard: int) -> tuple[int, str]:
     """Count a try at the shard's next entries. Returns the tries so far, and up to which entry each goes alone."""
     pipe = client.pipeline(transaction=False)
@@ -283,12 +292,13 @@ def is_upto(entry_id: str, last_id: str) -> bool:
     return _read_id(entry_id) <= _read_id(last_id)
 
 
-def end_batch(client: "redis.Redis", *, shard: int, entry_id: str) -> None:
-    """After the commit: forget the tries and trim behind the cursor, in one round trip. Repeatable."""
+def end_batch(client: "redis.Redis", *, shard: int, entry_id: str) -> int:
+    """After the commit: forget the tries and trim behind the cursor; how many entries wait. Repeatable."""
     pipe = client.pipeline(transaction=False)
     pipe.hdel(tries_key(shard), "tries")
     pipe.xtrim(stream_key(shard), minid=_next_id(entry_id), approximate=False)
-    pipe.execute()
+    pipe.xlen(stream_key(shard))
+    return int(pipe.execute()[-1])
 
 
 def trim_behind(client: "redis.Redis", *, shard: int, entry_id: str) -> int:

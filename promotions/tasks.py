@@ -11,7 +11,10 @@ from promotions.services import deliveries, devices, retention
 @shared_task(ignore_result=True, soft_time_limit=60, time_limit=90)
 def drain_shard(shard: int) -> None:
     """A wake-up: this shard has work."""
-    if drain.drain_shard(shard, read_clock=clock.now).messages:
+    drained = drain.drain_shard(shard, read_clock=clock.now)
+    if drained.has_more:
+        drain_shard.delay(shard)
+    if drained.messages:
         deliver_messages.delay()
 
 
@@ -20,7 +23,9 @@ def sweep_shards() -> None:
     """Behind the wake-ups: wake every shard that waits. Behind the trims: trim again."""
     drain.trim_worked()
     for shard in drain.waiting_shards():
-        drain_shard.delay(shard)
+        # A wake-up that is under way already is not repeated, or they would pile up behind busy workers.
+        if stream.claim_wake(stream.sync_client(), shard):
+            drain_shard.delay(shard)
 
 
 @shared_task(ignore_result=True, soft_time_limit=120, time_limit=150, expires=30)
