@@ -83,23 +83,23 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
         now = read_clock()
         with _living(client, shard):
             messages = _work(shard, batch, now)
-            cursor.last_entry_id = batch.ids[-1]
+            cursor.last_entry_id = batch.read_id(-1)
             cursor.advanced_at = now
             cursor.save(update_fields=["last_entry_id", "advanced_at"])
     drained.entries += len(batch)
     drained.messages += messages
     metrics.count_commit(len(batch), begun_s)
-    drained.has_more = _end(client, shard, batch.ids[-1])
+    drained.has_more = _end(client, shard, batch.read_id(-1))
     return is_full or len(batch) < found
 
 
 def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> stream.StreamBatch:
     """What to work of these entries, after counting the try: all, or the first alone once workers died of them."""
     tries, alone_upto = stream.begin_batch(client, shard)
-    is_alone = stream.is_upto(batch.ids[0], alone_upto)
+    is_alone = stream.is_upto(batch.read_id(0), alone_upto)
     if not is_alone and tries > MAX_BATCH_DEATHS:
         logger.error("batch killed its workers", extra={"shard": shard, "entries": len(batch)})
-        stream.work_alone(client, shard, upto=batch.ids[-1])
+        stream.work_alone(client, shard, upto=batch.read_id(-1))
         is_alone, tries = True, 1
     if not is_alone:
         return batch
@@ -138,7 +138,7 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime) -> int:
     is buried too.
     """
     if batch.poison:
-        dead_letters.bury(shard, {batch.ids[place]: reason for place, reason in batch.poison.items()}, now=now)
+        dead_letters.bury(shard, {batch.read_id(place): reason for place, reason in batch.poison.items()}, now=now)
         batch = batch.without_poison()
     if not batch:
         return 0
@@ -150,7 +150,7 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime) -> int:
     except Exception as error:
         logger.warning("batch failed", extra={"shard": shard, "entries": len(batch)}, exc_info=error)
         if len(batch) == 1:
-            dead_letters.bury(shard, {batch.ids[0]: type(error).__name__}, now=now)
+            dead_letters.bury(shard, {batch.read_id(0): type(error).__name__}, now=now)
             return 0
     middle = len(batch) // 2
     return _work(shard, batch.part(0, middle), now) + _work(shard, batch.part(middle, len(batch)), now)

@@ -5,8 +5,11 @@ from enum import StrEnum
 
 import numpy as np
 
-from geofence.logic.fixes import DeviceColumns, FixArray, starts_new
+from geofence.logic.fixes import DeviceColumns, FixArray, list_devices, starts_new
 from geofence.logic.presence_columns import BoolArray, IntArray
+
+# 34 years in milliseconds, and eight million devices.
+_TIME_BITS = 40
 
 
 class DropReason(StrEnum):
@@ -40,20 +43,24 @@ class FixBatch:
 
 def order_fixes(fixes: FixArray) -> OrderedFixes:
     """Each device's fixes in order of time; the answer does not depend on the order of `fixes`."""
-    device = DeviceColumns.from_fixes(fixes)
-    place = np.lexsort((fixes["fix_time_ms"], device.lo, device.hi))
-    is_new_device = device.take(place).starts_new
-    is_repeat = ~(is_new_device | starts_new(fixes["fix_time_ms"][place]))
+    devices, device_of = list_devices(fixes)
+    fix_time_ms = np.ascontiguousarray(fixes["fix_time_ms"])
+    place = _sort_pairs(device_of, fix_time_ms)
+    device_of = device_of[place]
+    is_repeat = ~(starts_new(device_of) | starts_new(fix_time_ms[place]))
     if is_repeat.any():
         place = _settle_repeats(fixes, place, is_repeat)
-    ordered = fixes[place]
-    return OrderedFixes(
-        ordered,
-        place,
-        DeviceColumns.from_fixes(ordered).take(np.flatnonzero(is_new_device)),
-        np.cumsum(is_new_device) - 1,
-        is_repeat,
-    )
+    return OrderedFixes(fixes[place], place, devices, device_of, is_repeat)
+
+
+def _sort_pairs(device_of: IntArray, fix_time_ms: IntArray) -> IntArray:
+    """By device and then by time. As one number where both fit into it: a quarter of the time of a sort by two."""
+    if not len(device_of):
+        return np.empty(0, dtype=np.int64)
+    since_ms = fix_time_ms - fix_time_ms.min()
+    if since_ms.max() < 1 << _TIME_BITS and device_of.max() < 1 << 63 - _TIME_BITS:
+        return np.argsort(device_of << _TIME_BITS | since_ms)
+    return np.lexsort((fix_time_ms, device_of))
 
 
 def _settle_repeats(fixes: FixArray, place: IntArray, is_repeat: BoolArray) -> IntArray:
@@ -85,7 +92,8 @@ def keep_fixes(ordered: OrderedFixes, used_ms: IntArray) -> tuple[FixBatch, IntA
     fix_time_ms, used_of_fix_ms = ordered.fixes["fix_time_ms"], used_ms[ordered.device_of]
     is_late = fix_time_ms < used_of_fix_ms
     is_repeat = ordered.is_repeat | (fix_time_ms == used_of_fix_ms)
-    kept = np.flatnonzero(~(is_repeat | is_late))
+    is_kept = ~(is_repeat | is_late)
+    kept = np.flatnonzero(is_kept)
     dropped = {
         DropReason.DUPLICATE: int(np.count_nonzero(is_repeat & ~is_late)),
         DropReason.LATE: int(np.count_nonzero(is_late)),
@@ -95,7 +103,7 @@ def keep_fixes(ordered: OrderedFixes, used_ms: IntArray) -> tuple[FixBatch, IntA
     first = np.flatnonzero(is_new_device)
     last = np.append(first[1:], len(kept)) if len(first) else first
     batch = FixBatch(
-        ordered.fixes[kept],
+        ordered.fixes if is_kept.all() else ordered.fixes[kept],
         ordered.devices.take(device_of[first]),
         np.cumsum(is_new_device) - 1,
         first,

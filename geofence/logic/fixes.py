@@ -69,11 +69,6 @@ class DeviceColumns:
     hi: npt.NDArray[np.uint64]
     lo: npt.NDArray[np.uint64]
 
-    @classmethod
-    def from_fixes(cls, fixes: FixArray) -> "DeviceColumns":
-        """The device of each fix."""
-        return cls(fixes["device_hi"], fixes["device_lo"])
-
     def __len__(self) -> int:
         return len(self.hi)
 
@@ -94,11 +89,17 @@ class DeviceColumns:
 def list_devices(fixes: FixArray) -> tuple[DeviceColumns, npt.NDArray[np.int64]]:
     """The devices of some fixes, each once and in order of their ids, and the place of each fix's device among them.
 
-    Two sorts of numbers: `numpy.unique` of the two columns as one record takes ten times as long.
+    One sort of numbers; `numpy.unique` of the two columns as one record takes thirty times as long.
     """
-    order = np.lexsort((fixes["device_lo"], fixes["device_hi"]))
-    ordered = DeviceColumns(fixes["device_hi"][order], fixes["device_lo"][order])
-    is_new = ordered.starts_new
+    hi, lo = np.ascontiguousarray(fixes["device_hi"]), np.ascontiguousarray(fixes["device_lo"])
+    order = np.argsort(hi)
+    ordered = DeviceColumns(hi[order], lo[order])
+    is_new = starts_new(ordered.hi)
+    # Ids that begin with the time may share their first half.
+    if not np.array_equal(is_new, ordered.starts_new):
+        order = np.lexsort((lo, hi))
+        ordered = DeviceColumns(hi[order], lo[order])
+        is_new = ordered.starts_new
     device_of = np.empty(len(fixes), dtype=np.int64)
     device_of[order] = np.cumsum(is_new) - 1
     return ordered.take(np.flatnonzero(is_new)), device_of

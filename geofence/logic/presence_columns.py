@@ -89,9 +89,15 @@ class PresenceColumns:
 
     def read_state(self, row: int) -> PresenceState:
         """One row as a value."""
-        values: list[Any] = [getattr(self, name)[row].item() for name in _COLUMN_TYPES]
-        rest: list[Any] = [None if value != value else value for value in values[1:]]
-        return PresenceState(PHASES[values[0]], *rest)
+        (state,) = self.take(slice(row, row + 1)).read_states()
+        return state
+
+    def read_states(self) -> list[PresenceState]:
+        """All rows as values."""
+        columns: list[list[Any]] = [[PHASES[number] for number in self.phase.tolist()]]
+        columns += [getattr(self, name).tolist() for name in _COLUMN_TYPES if name != "phase"]
+        plain: list[list[Any]] = [[None if value != value else value for value in column] for column in columns]
+        return [PresenceState(*values) for values in zip(*plain, strict=True)]
 
     @property
     def is_forgettable(self) -> BoolArray:

@@ -241,16 +241,18 @@ def _advance_pairs(batch: FixBatch, snapshot: FenceSnapshot, known: KnownPresenc
     counts = (batch.last - batch.first)[device]
     starts = np.cumsum(counts) - counts
     rows = np.repeat(batch.first[device] - starts, counts) + np.arange(int(counts.sum()))
-    seen = _see_rows(batch.fixes[rows], np.repeat(fence, counts), snapshot)
+    seen = _see_rows(batch.fixes, rows, np.repeat(fence, counts), snapshot)
     rules = FenceRules.from_fences(columns.radius_m[fence], columns.dwell_s[fence])
     after, told = advance_columns(before, seen, counts, rules)
     return _Pairs(device, columns.geofence_id[fence], fence, before, after, is_stored, told, seen, rows)
 
 
-def _see_rows(fixes: FixArray, fence_index: IntArray, snapshot: FenceSnapshot) -> ObservationColumns:
-    places = Places(fixes["latitude_deg"], fixes["longitude_deg"], fixes["accuracy_m"].astype(np.float64))
+def _see_rows(fixes: FixArray, rows: IntArray, fence_index: IntArray, snapshot: FenceSnapshot) -> ObservationColumns:
+    accuracy_m = fixes["accuracy_m"][rows].astype(np.float64)
+    places = Places(fixes["latitude_deg"][rows], fixes["longitude_deg"][rows], accuracy_m)
     judged = snapshot.judge(places, fence_index)
-    return ObservationColumns(fixes["fix_time_ms"] / 1000.0, judged.inside_share, judged.outside_m, judged.accuracy_m)
+    fix_at = fixes["fix_time_ms"][rows] / 1000.0
+    return ObservationColumns(fix_at, judged.inside_share, judged.outside_m, judged.accuracy_m)
 
 
 def _list_rows(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs, chosen: BoolArray) -> PresenceRows:
@@ -272,7 +274,9 @@ def _list_pairs(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs) -> Iter
     for told in pairs.told:
         told_of.setdefault(told.pair, []).append(told)
     columns = snapshot.columns
-    for place, steps in told_of.items():
+    places = np.array(list(told_of), dtype=np.int64)
+    befores, afters = pairs.before.take(places).read_states(), pairs.after.take(places).read_states()
+    for (place, steps), before, after in zip(told_of.items(), befores, afters, strict=True):
         fence = int(pairs.fence[place])
         yield _Pair(
             batch.devices.read_id(int(pairs.device[place])),
@@ -280,8 +284,8 @@ def _list_pairs(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs) -> Iter
             int(columns.store_id[fence]),
             _ROLE_NAMES[int(columns.role[fence])],
             int(columns.version[fence]),
-            pairs.before.read_state(place),
-            pairs.after.read_state(place),
+            before,
+            after,
             tuple((int(pairs.rows[step.row]), pairs.seen.read_row(step.row), step.transition) for step in steps),
         )
 

@@ -4,6 +4,7 @@ import uuid
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 
 
 class Purpose(models.TextChoices):
@@ -40,7 +41,15 @@ class Device(models.Model):
     is_blocked = models.BooleanField(default=False)
 
     class Meta:
-        indexes = [models.Index(fields=["registered_at"], name="promotions_device_registered")]
+        indexes = [
+            models.Index(fields=["registered_at"], name="promotions_device_registered"),
+            # The pipeline's question, each batch, about each of its devices: may its fixes be used?
+            models.Index(
+                fields=["id"],
+                condition=Q(is_blocked=False, consents__contains=[Purpose.GEO_MATCH]),
+                name="promotions_device_matchable",
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)

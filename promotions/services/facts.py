@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db import connection
 
 from geofence.logic.fixes import FixFlag
 from geofence.logic.matching import FenceSnapshot
@@ -21,14 +23,14 @@ from promotions.logic.assurance import Evidence, FixEvidence, Level, assess
 from promotions.logic.eligibility import CampaignFacts, DeviceFacts, Facts, Rules, StoreFacts, TransitionFacts
 from promotions.logic.hours import parse_hours
 from promotions.logic.schedule import Schedule, TimeWindow, weekdays_from_mask
-from promotions.models import Campaign, Device, Opportunity, Unlock
+from promotions.models import Campaign
 
 # A store's day can be a day before or after ours.
 ONE_DAY = timedelta(days=1)
 
 
 def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Facts:
-    """Campaigns live at these transitions' stores, and the devices and stores themselves. Eight queries at most."""
+    """Campaigns live at these transitions' stores, and the devices and stores themselves. Six queries at most."""
     store_ids = {transition.store_id for transition in transitions}
     campaigns = _load_campaigns(store_ids, now) if store_ids else []
     if not campaigns:
@@ -111,23 +113,19 @@ def read_schedule(campaign: Campaign) -> Schedule:
 
 def _load_campaigns(store_ids: Collection[int], now: datetime) -> list[CampaignFacts]:
     """Live campaigns of these stores, with their windows and which of these stores they are in. Three queries."""
-    campaigns = {
-        campaign.id: campaign
-        for campaign in Campaign.objects.filter(
-            state=Campaign.State.LIVE,
-            starts_on__lte=now.date() + ONE_DAY,
-            # A backlog hours late is judged by the day it was taken on.
-            ends_on__gte=now.date() - ONE_DAY,
-            stores__in=store_ids,
-        )
-        .distinct()
-        .prefetch_related("windows")
-    }
-    through = Campaign.stores.through.objects.filter(campaign_id__in=campaigns, store_id__in=store_ids)
+    # Past campaigns of a store are many: they are left behind by the join, not here.
+    pairs = Campaign.stores.through.objects.filter(
+        store_id__in=store_ids,
+        campaign__state=Campaign.State.LIVE,
+        campaign__starts_on__lte=now.date() + ONE_DAY,
+        # A backlog hours late is judged by the day it was taken on.
+        campaign__ends_on__gte=now.date() - ONE_DAY,
+    )
     stores_of: dict[int, set[int]] = defaultdict(set)
-    for campaign_id, store_id in through.values_list("campaign_id", "store_id"):
+    for campaign_id, store_id in pairs.values_list("campaign_id", "store_id"):
         stores_of[campaign_id].add(store_id)
-    return [_campaign_facts(campaign, stores_of[campaign.id]) for campaign in campaigns.values()]
+    campaigns = Campaign.objects.filter(id__in=stores_of).prefetch_related("windows") if stores_of else ()
+    return [_campaign_facts(campaign, stores_of[campaign.id]) for campaign in campaigns]
 
 
 def _campaign_facts(campaign: Campaign, store_ids: Collection[int]) -> CampaignFacts:
@@ -168,34 +166,50 @@ def _parse_hours(frozen: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]) ->
 
 
 def _load_devices(device_ids: Collection[UUID], campaign_ids: Collection[int]) -> dict[UUID, DeviceFacts]:
-    """Consents, reachability and what each device had already. Four queries."""
+    """Consents, reachability and what each device had already. Two queries."""
     reachable = reachable_devices(list(device_ids))
-    unlocked: dict[UUID, set[int]] = defaultdict(set)
-    for device_id, campaign_id in Unlock.objects.filter(
-        device_id__in=device_ids, campaign_id__in=campaign_ids
-    ).values_list("device_id", "campaign_id"):
-        unlocked[device_id].add(campaign_id)
-    by_campaign: dict[UUID, Counter[int]] = defaultdict(Counter)
-    by_day: dict[UUID, Counter[date]] = defaultdict(Counter)
-    days: dict[UUID, dict[int, set[date]]] = defaultdict(lambda: defaultdict(set))
-    # Caps bound the rows: so many a day over all campaigns, and over the months a campaign runs.
-    for device_id, campaign_id, local_on in Opportunity.objects.filter(device_id__in=device_ids).values_list(
-        "device_id", "campaign_id", "local_on"
-    ):
-        by_campaign[device_id][campaign_id] += 1
-        by_day[device_id][local_on] += 1
-        days[device_id][campaign_id].add(local_on)
-    rows = Device.objects.filter(id__in=device_ids).values_list("id", "consents", "is_blocked")
+    with connection.cursor() as cursor:
+        cursor.execute(_DEVICES_SQL, [list(campaign_ids), list(device_ids)])
+        rows = cursor.fetchall()
     return {
-        device_id: DeviceFacts(
-            id=device_id,
-            consents=frozenset(consents),
-            is_reachable=device_id in reachable,
-            is_active=not is_blocked,
-            unlocked_campaign_ids=frozenset(unlocked[device_id]),
-            opportunities_by_campaign=by_campaign[device_id],
-            days_by_campaign={campaign_id: frozenset(on) for campaign_id, on in days[device_id].items()},
-            opportunities_by_day=by_day[device_id],
+        device_id: _device_facts(
+            DeviceFacts(
+                id=device_id,
+                consents=frozenset(consents),
+                is_reachable=device_id in reachable,
+                is_active=not is_blocked,
+                unlocked_campaign_ids=frozenset(unlocked),
+            ),
+            had,
+            had_on,
         )
-        for device_id, consents, is_blocked in rows
+        for device_id, consents, is_blocked, unlocked, had, had_on in rows
     }
+
+
+def _device_facts(device: DeviceFacts, campaign_ids: Sequence[int] | None, days: Sequence[date] | None) -> DeviceFacts:
+    """With the opportunities it had: of which campaign, and on which of the store's days."""
+    if not campaign_ids or not days:
+        return device
+    days_by_campaign: dict[int, set[date]] = defaultdict(set)
+    for campaign_id, local_on in zip(campaign_ids, days, strict=True):
+        days_by_campaign[campaign_id].add(local_on)
+    return replace(
+        device,
+        opportunities_by_campaign=Counter(campaign_ids),
+        days_by_campaign={campaign_id: frozenset(on) for campaign_id, on in days_by_campaign.items()},
+        opportunities_by_day=Counter(days),
+    )
+
+
+# Caps bound a device's opportunities: so many a day over all campaigns, and over the months a campaign runs.
+_DEVICES_SQL = """
+SELECT d.id, d.consents, d.is_blocked,
+    ARRAY(SELECT u.campaign_id FROM promotions_unlock u WHERE u.device_id = d.id AND u.campaign_id = ANY(%s)),
+    o.campaign_ids, o.days
+FROM promotions_device d LEFT JOIN LATERAL (
+    SELECT array_agg(o.campaign_id) AS campaign_ids, array_agg(o.local_on) AS days
+    FROM promotions_opportunity o WHERE o.device_id = d.id
+) o ON true
+WHERE d.id = ANY(%s)
+"""

@@ -51,21 +51,24 @@ def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
         if count:
             dropped[reason] = count
         kept &= holds
-    return Accepted(fixes=batch[kept], dropped=dropped)
+    return Accepted(fixes=batch[kept] if dropped else batch, dropped=dropped)
 
 
 def _consenting(batch: FixArray) -> npt.NDArray[np.bool_]:
     """For each fix, whether its device is known, not blocked, and consents to matching."""
     devices, device_of = list_devices(batch)
-    (places,) = fetch_columns(_CONSENTING_SQL, [pack_devices(devices)])
-    consenting = np.zeros(len(devices), dtype=np.bool_)
-    consenting[places - 1] = True
+    (refused,) = fetch_columns(_REFUSED_SQL, [pack_devices(devices)])
+    consenting = np.ones(len(devices), dtype=np.bool_)
+    consenting[refused - 1] = False
     return consenting[device_of]
 
 
-_CONSENTING_SQL = f"""
+# The few that may not be used, since most may. Written as the index `promotions_device_matchable` has it, down to the
+# type's length, or the planner would not know that the index alone answers.
+_REFUSED_SQL = f"""
 SELECT array_agg(k.place)
 FROM unnest((SELECT %s::uuid[])) WITH ORDINALITY AS k(device_id, place)
-JOIN promotions_device d ON d.id = k.device_id
-WHERE NOT d.is_blocked AND d.consents @> '{{{Purpose.GEO_MATCH}}}'
+LEFT JOIN promotions_device d
+    ON d.id = k.device_id AND NOT d.is_blocked AND d.consents @> ARRAY['{Purpose.GEO_MATCH}']::varchar(16)[]
+WHERE d.id IS NULL
 """

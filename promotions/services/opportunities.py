@@ -58,7 +58,7 @@ def write_messages(decisions: Sequence[Decision]) -> list[NewMessage]:
     if not treated:
         return []
     campaigns = Campaign.objects.select_related("brand").in_bulk({decision.campaign_id for _, decision in treated})
-    stores = Store.objects.in_bulk({decision.store_id for _, decision in treated})
+    stores = Store.objects.only("uuid", "name", "timezone").in_bulk({decision.store_id for _, decision in treated})
     return [
         _message(key, decision, campaigns[decision.campaign_id], stores[decision.store_id]) for key, decision in treated
     ]
