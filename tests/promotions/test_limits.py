@@ -16,8 +16,10 @@ from promotions import limits, stream
 from promotions.errors import DomainError
 from promotions.http.address import read_address
 from promotions.limits import FixLimit, RequestLimit, WindowCounter, address_key
+from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
+from tests.factories import NOW
 from tests.promotions.figures import Growth, grown
 from tests.promotions.http.device.lanes import LaneDriver, Response, fix
 from tests.promotions.http.device.lanes import assert_problem as assert_lane_problem
@@ -260,3 +262,15 @@ def test_without_redis_the_lanes_share_is_the_limit(settings: Any) -> None:
         return passed
 
     assert asyncio.run(ask(10)) == 3
+
+
+def test_an_unlock_is_granted_while_redis_is_away(ada_client: DeviceClient, settings: Any) -> None:
+    settings.UNLOCKS_PER_DEVICE_PER_MINUTE, settings.REDIS_URL = 4, AWAY
+    store = factories.store()
+    campaign = factories.campaign(store)
+    here = {"latitude": store.latitude_deg, "longitude": store.longitude_deg, "horizontal_accuracy_m": 10}
+
+    fix_now = {**here, "fix_time": NOW.isoformat()}
+    answers = [ada_client.send("POST", f"/v1/offers/{campaign.uuid}/unlock", {"fix": fix_now}) for _ in range(6)]
+
+    assert [answer.status_code for answer in answers] == [201, 200, 200, 200, 429, 429]
