@@ -103,7 +103,8 @@ class AgeFeed:
 def require_room_for_fixes(shard: int) -> int:
     """Seconds after which the phone should report again, 0 for as usual. Errors: `busy`."""
     age_s = AGES.of_shard(shard)
-    if age_s <= settings.SLOW_FIXES_AGE_S:
+    # Asking the settings costs more than all the rest, and below a second nothing is behind.
+    if age_s < 1 or age_s <= settings.SLOW_FIXES_AGE_S:
         return 0
     if age_s > settings.SHED_FIXES_AGE_S:
         raise _shed("fixes")

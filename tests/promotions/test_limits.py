@@ -190,6 +190,9 @@ def test_one_address_registers_and_enrols_so_often(client: Any, settings: Any, c
     assert_problem(answers[2], "rate_limited")
     assert 1 <= int(answers[2]["Retry-After"]) <= 60
     assert ask("203.0.113.8").status_code == usual
+    keys = list(stream.sync_client().scan_iter(f"{settings.REDIS_PREFIX}:limits:*"))
+    assert len(keys) == 2
+    assert not any(b"203.0" in key for key in keys)
 
 
 def test_a_device_asks_for_an_unlock_so_often(ada_client: DeviceClient, settings: Any) -> None:
