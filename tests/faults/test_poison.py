@@ -34,7 +34,7 @@ def append_poison(stage: Stage, shard: int) -> None:
     good = np.ones(2, FIX_DTYPE).tobytes()
     poison = [
         (stream.ENTRY_FIELD, np.ones(3, OLDER_DTYPE).tobytes()),
-        (stream.ENTRY_FIELD, np.full(1, np.nan, OTHER_DTYPE).tobytes()),
+        (stream.ENTRY_FIELD, np.array([(np.nan,) * 9 + (0,)], OTHER_DTYPE).tobytes()),
         (stream.ENTRY_FIELD, good[:-5]),
         (b"v0", good),
     ]
@@ -64,7 +64,7 @@ def test_poison_is_buried_and_its_neighbours_are_worked(
 
     letters = {letter.reason: letter for letter in DeadLetter.objects.filter(shard=shard)}
     seen = set(LastFix.objects.values_list("device_id", "fix_time"))
-    assert sorted(letters) == ["bad_coordinates", "unknown_layout", "worker_died", "wrong_size"]
+    assert sorted(letters) == ["unknown_flag", "unknown_layout", "worker_died", "wrong_size"]
     assert DeadLetter.objects.count() == 5
     for walker in walkers[1:]:
         assert (UUID(walker.device_id), instant(walker.time_ms(1))) in seen
