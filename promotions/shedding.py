@@ -1,12 +1,14 @@
 """What a web process refuses while too much waits to be worked: reports, then fixes, then unlocks, never redemptions.
 
 The signal is the age of the oldest entry not yet worked, per shard, followed in Redis once a second. A process that
-cannot read it refuses nothing on its account.
+cannot read it refuses nothing on its account. With it comes how full Redis is: fixes leave the last of its memory to
+the wake-ups of the workers who make room again.
 """
 
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import redis.asyncio
@@ -21,6 +23,8 @@ logger = logging.getLogger(__name__)
 POLL_INTERVAL_S = 1.0
 # An age heard longer ago than this says nothing any more.
 STALE_AFTER_S = 5.0
+# What fixes may fill of Redis's `maxmemory`. The rest must last until our next look, and for the wake-ups.
+FULL_SHARE = 0.9
 # Phones that were refused together must not come back together.
 RETRY_AFTER_S = (30, 90)
 
@@ -30,14 +34,18 @@ class Ages:
 
     def __init__(self) -> None:
         self._by_shard: list[float] = []
+        # Whether Redis holds as much as fixes may make it hold.
+        self.is_full = False
 
-    def set(self, ages_s: list[float]) -> None:
+    def set(self, ages_s: list[float], *, is_full: bool = False) -> None:
         """What was heard just now, by shard."""
         self._by_shard = ages_s
+        self.is_full = is_full
 
     def forget(self) -> None:
         """Nothing was heard for too long."""
         self._by_shard = []
+        self.is_full = False
 
     def of_shard(self, shard: int) -> float:
         """Seconds; the fix lane asks this for every request."""
@@ -90,18 +98,29 @@ class AgeFeed:
             async with asyncio.timeout(stream.SOCKET_TIMEOUT_S):
                 pipe: Any = self._client.pipeline(transaction=False)
                 stream.ask_shards(pipe, self._starts)
-                measured = stream.read_shards(self._starts, await pipe.execute())
+                pipe.info("memory")
+                *replies, memory = await pipe.execute()
+                measured = stream.read_shards(self._starts, replies)
         except (RedisError, OSError, TimeoutError) as error:
             logger.debug("ages_not_read", extra={"reason": type(error).__name__})
             if self._loop.time() - self._heard_at_s > STALE_AFTER_S:
                 self._ages.forget()
             return
         self._heard_at_s = self._loop.time()
-        self._ages.set([(shard.oldest_age_ms or 0) / 1000 for shard in measured.values()])
+        self._ages.set(
+            [(shard.oldest_age_ms or 0) / 1000 for shard in measured.values()], is_full=_is_full(memory)
+        )
+
+
+def _is_full(memory: Mapping[str, Any]) -> bool:
+    limit = int(memory.get("maxmemory", 0))
+    return limit > 0 and int(memory["used_memory"]) > FULL_SHARE * limit
 
 
 def require_room_for_fixes(shard: int) -> int:
     """Seconds after which the phone should report again, 0 for as usual. Errors: `busy`."""
+    if AGES.is_full:
+        raise _shed("fixes")
     age_s = AGES.of_shard(shard)
     # Asking the settings costs more than all the rest, and below a second nothing is behind.
     if age_s < 1 or age_s <= settings.SLOW_FIXES_AGE_S:
