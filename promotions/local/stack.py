@@ -148,6 +148,10 @@ class Stack:
             self.check()
             time.sleep(0.2)
 
+    def is_running(self, name: str) -> bool:
+        """Whether it was launched and has not ended."""
+        return name in self._children and self._children[name].is_running()
+
     def pid(self, name: str) -> int:
         """The process id of `web`, `worker` (the parent of its pool) or `beat`."""
         return self._children[name].pid

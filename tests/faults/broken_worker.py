@@ -38,7 +38,7 @@ def _advance_cursor_first(client: Any, shard: int, drained: Any, read_clock: Cal
         )
         if not batch:
             return False
-        cursor.last_entry_id = batch.read_id(-1)
+        cursor.last_entry_id = batch.ids[-1]
         cursor.save(update_fields=["last_entry_id"])
     with transaction.atomic():
         drained.messages += drain._work(shard, batch, read_clock())

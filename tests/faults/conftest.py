@@ -39,11 +39,13 @@ def running_stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.T
             try:
                 yield stage
             finally:
-                stage.heal()
+                redis.heal()
                 stage.stack.stop()
     finally:
         redis.stop()
         database.stop()
+        # The logs stay where pytest keeps its last three runs.
+        place.logs.rename(place.root / "log")
         place.remove()
 
 
@@ -51,8 +53,8 @@ def running_stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.T
 def stage(running_stage: Stage, django_db_blocker: DjangoDbBlocker) -> Iterator[Stage]:
     """The running product, whole; this process's own ORM looks at its database."""
     with django_db_blocker.unblock(), use_database(running_stage.database.url):
-        yield running_stage
         running_stage.heal()
+        yield running_stage
         running_stage.stack.check()
 
 

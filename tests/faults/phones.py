@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
@@ -257,7 +257,8 @@ def open_till(stage: Stage) -> str:
     enrolment = create_enrolment(
         store=stage.world.shop, label="Till", is_manager=False, user=None, now=datetime.now(tz=UTC)
     )
-    status, answer = Line(stage.port, []).ask("POST", "/v1/staff/enrolments", {"token": enrolment}, "")
+    with closing(Line(stage.port, [])) as line:
+        status, answer = line.ask("POST", "/v1/staff/enrolments", {"token": enrolment}, "")
     assert status == 201, answer
     return str(answer["access_token"])
 

@@ -7,7 +7,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from geofence.services.snapshots import forget_snapshot
 from notifications.models import Message
 from promotions import stream
 from promotions.local.places import FOLDER_VARIABLE, Place
-from promotions.local.stack import Stack
+from promotions.local.stack import ORDER, Stack
 from promotions.models import Campaign, Opportunity, ShardCursor
 from tests import factories
 from tests.faults.history import Effect
@@ -117,14 +117,20 @@ class Stage:
         self.stack.wait_until_ready(timeout_s=READY_PATIENCE_S)
 
     def backlog(self) -> int:
-        """Entries that wait, by the streams and the cursors themselves."""
+        """Entries that wait."""
+        return self.waiting().entries
+
+    def waiting(self) -> stream.Backlog:
+        """What waits, by the streams and the cursors themselves."""
         cursors = dict.fromkeys(range(settings.STREAM_SHARDS), stream.STREAM_START)
         cursors.update(ShardCursor.objects.values_list("shard", "last_entry_id"))
         with closing(self.redis.client()) as client:
-            return stream.measure_backlog(client, cursors).entries
+            return stream.measure_backlog(client, cursors)
 
     def drain(self, patience_s: float = 60.0) -> float:
         """Wait until nothing waits and every message is settled; how long that took."""
+        # Ours may have been cut with the others.
+        connection.close()
         started = time.monotonic()
         wait_for(lambda: self.backlog() == 0, patience_s)
         took_s = time.monotonic() - started
@@ -156,10 +162,16 @@ class Stage:
             os.killpg(self.stack.pid("worker"), signal.SIGCONT)
 
     def heal(self) -> None:
-        """Whatever a test did and did not undo."""
+        """Whatever a test did and did not undo, when it failed half-way."""
         connection.close()
         self.redis.heal()
         self.database.heal()
+        for name in ORDER:
+            if not self.stack.is_running(name):
+                with suppress(KeyError):
+                    self.stack.kill(name)
+                self.stack.launch(name)
+        self.stack.wait_until_ready(timeout_s=READY_PATIENCE_S)
 
     def letters(self) -> Counter[str]:
         """How often each message was handed to the transport, by message id."""

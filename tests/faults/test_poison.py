@@ -19,6 +19,7 @@ from tests.faults.stage import Stage, wait_for
 
 # What an older release may have written: the fields of today without the last one.
 OLDER_DTYPE = np.dtype([(name, FIX_DTYPE[name]) for name in (FIX_DTYPE.names or ())[:-1]])
+# Of the right size, and the numbers of another machine.
 OTHER_DTYPE = np.dtype([(name, ">f8") for name in "abcdefghi"] + [("j", ">u4")])
 
 
@@ -34,7 +35,7 @@ def append_poison(stage: Stage, shard: int) -> None:
     good = np.ones(2, FIX_DTYPE).tobytes()
     poison = [
         (stream.ENTRY_FIELD, np.ones(3, OLDER_DTYPE).tobytes()),
-        (stream.ENTRY_FIELD, np.array([(np.nan,) * 9 + (0,)], OTHER_DTYPE).tobytes()),
+        (stream.ENTRY_FIELD, np.array([(48.85,) * 9 + (1,)], OTHER_DTYPE).tobytes()),
         (stream.ENTRY_FIELD, good[:-5]),
         (b"v0", good),
     ]
@@ -64,7 +65,7 @@ def test_poison_is_buried_and_its_neighbours_are_worked(
 
     letters = {letter.reason: letter for letter in DeadLetter.objects.filter(shard=shard)}
     seen = set(LastFix.objects.values_list("device_id", "fix_time"))
-    assert sorted(letters) == ["unknown_flag", "unknown_layout", "worker_died", "wrong_size"]
+    assert sorted(letters) == ["bad_coordinates", "unknown_layout", "worker_died", "wrong_size"]
     assert DeadLetter.objects.count() == 5
     for walker in walkers[1:]:
         assert (UUID(walker.device_id), instant(walker.time_ms(1))) in seen
