@@ -1,10 +1,11 @@
 """The Celery application: wake-ups and a schedule. No task message is ever the only copy of anything."""
 
 import os
+import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_init
+from celery.signals import beat_init, setup_logging, task_postrun, task_prerun, worker_init
 from kombu.transport.redis import Channel
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
@@ -16,6 +17,8 @@ Channel.do_restore = False
 app = Celery("doorstep")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["promotions"])
+# Celery would close the connection to PostgreSQL before and after every task; we ask whether it still works instead.
+app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize
 app.conf.beat_schedule = {
     # A lost wake-up costs at most this long after its mark has died (`stream.WAKE_LIFE_MS`).
     "sweep-shards": {"task": "promotions.tasks.sweep_shards", "schedule": 2.0},
@@ -29,6 +32,15 @@ app.conf.beat_schedule = {
 @setup_logging.connect
 def use_django_logging(**_kwargs: Any) -> None:
     """Keep Celery from installing its own handlers beside ours."""
+
+
+@task_prerun.connect
+@task_postrun.connect
+def keep_connection(**_kwargs: Any) -> None:
+    """As Django does around a request: a connection that failed or is too old goes, the next use checks the others."""
+    from django.db import close_old_connections
+
+    close_old_connections()
 
 
 @worker_init.connect
