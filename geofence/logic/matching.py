@@ -30,6 +30,7 @@ from geofence.logic.geodesy import (
     measure_distance_m,
     project_around_each,
 )
+from geofence.logic.slabs import PolygonSlabs
 
 IntArray = npt.NDArray[np.int64]
 
@@ -258,7 +259,7 @@ class FenceSnapshot:
         chosen = shape_rows[rows]
         origins = self._polygon_origins[chosen]
         east, north = project_around_each(origins[:, 0], origins[:, 1], latitude[fixes[rows]], longitude[fixes[rows]])
-        kept[rows] = shapely.intersects_xy(self._flat_polygons[chosen], east, north)
+        kept[rows] = self._slabs.contains(chosen, east, north)
         return kept
 
     @cached_property
@@ -266,8 +267,8 @@ class FenceSnapshot:
         return np.array([[shape.origin.latitude_deg, shape.origin.longitude_deg] for shape in self.shapes])
 
     @cached_property
-    def _flat_polygons(self) -> npt.NDArray[np.object_]:
-        return np.array([shape.flat for shape in self.shapes], dtype=object)
+    def _slabs(self) -> PolygonSlabs:
+        return PolygonSlabs.build([shape.flat for shape in self.shapes])
 
 
 def match_by_brute_force(

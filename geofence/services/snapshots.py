@@ -1,21 +1,34 @@
-"""The current set of fences and stores, cached per process and rebuilt when the database says it changed."""
+"""The current set of fences and stores, cached per process and rebuilt when the database says it changed.
 
+Who asks never waits for a rebuild, as long as somebody asks every second or so: it goes on beside, in a thread with a
+connection of its own, and the old edition serves until the new one is ready.
+"""
+
+import logging
 import threading
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 import numpy as np
-import numpy.typing as npt
 import shapely
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from geofence.logic.geodesy import FloatArray
 from geofence.logic.matching import FenceColumns, FenceRole, FenceSnapshot, IntArray
+from geofence.services.columns import fetch_columns
+
+logger = logging.getLogger(__name__)
 
 # An edit acts within two seconds: one for this check, one for the rebuild of 100k fences.
 _CHECK_EVERY_S = 1.0
+# Whoever looked longer ago than this cannot know how old an edit is by now, and waits for the new edition.
+_TRUSTED_S = 1.5
+# So long may the old edition serve once it is known to be old.
+_PATIENCE_S = 0.9
+_PIECE_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -35,14 +48,20 @@ class StoreDirectory:
 
 
 @dataclass(frozen=True, slots=True)
+class _Key:
+    """Which state of the fence set: the row's `xmin` stands beside its version, since a version number raised in a
+    transaction that rolled back comes again with other fences, and a transaction number never does."""
+
+    database: str
+    version: int
+    xmin: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Edition:
-    """What was built, and from which state of the fence set.
+    """What was built, and from which state of the fence set."""
 
-    The row's `xmin` stands beside its version: a version number raised in a transaction that rolled back comes
-    again with other fences, a transaction number never does.
-    """
-
-    key: tuple[str, int, str]
+    key: _Key
     snapshot: FenceSnapshot
     stores: StoreDirectory
 
@@ -54,23 +73,83 @@ class _Shelf:
         self._lock = threading.Lock()
         self._edition: _Edition | None = None
         self._checked_at = 0.0
+        self._rebuild: _Rebuild | None = None
 
     def take(self) -> _Edition:
+        """The edition to use. Steps: fresh → as it is · a rebuild that is ready → that one · one under way → wait for
+        it only when the old edition has served too long · look whether the fence set changed · rebuild, beside
+        the caller when the old edition is known to be young enough."""
         with self._lock:
             edition = self._edition
-            if edition is not None and time.monotonic() - self._checked_at < _CHECK_EVERY_S:
+            if edition is not None and time.monotonic() - self._checked_at < _CHECK_EVERY_S and self._rebuild is None:
                 return edition
-            # The version is read before the fences: an edit in between is seen again at the next check.
-            key = _read_key()
-            if edition is None or edition.key != key:
-                edition = _Edition(key, _load_snapshot(key[1]), _load_stores())
-                self._edition = edition
-            self._checked_at = time.monotonic()
-            return edition
+            if edition is not None and self._rebuild is not None:
+                edition = self._look_after(self._rebuild, edition)
+                if self._rebuild is not None or time.monotonic() - self._checked_at < _CHECK_EVERY_S:
+                    return edition
+            return self._check(edition)
 
     def clear(self) -> None:
+        """Forget the edition, and whatever is being built."""
         with self._lock:
-            self._edition = None
+            self._edition = self._rebuild = None
+
+    def _check(self, edition: _Edition | None) -> _Edition:
+        # The version is read before the fences: an edit in between is seen again at the next check.
+        now = time.monotonic()
+        key, is_ours = _read_key()
+        looked_s, self._checked_at = now - self._checked_at, now
+        if edition is not None and edition.key == key:
+            return edition
+        # What this transaction itself has changed, no other connection can see.
+        if edition is None or is_ours or looked_s > _TRUSTED_S:
+            self._edition = _build_edition(key)
+            return self._edition
+        self._rebuild = _Rebuild(edition)
+        return edition
+
+    def _look_after(self, rebuild: "_Rebuild", edition: _Edition) -> _Edition:
+        if rebuild.is_done(patience_s=_PATIENCE_S):
+            # A rebuild that failed leaves the old edition; the next check tries again.
+            self._rebuild, self._edition = None, rebuild.edition or edition
+            return self._edition
+        return edition
+
+
+class _Rebuild:
+    """A new edition in the making, in a thread of its own."""
+
+    def __init__(self, old: _Edition) -> None:
+        self.edition: _Edition | None = None
+        self._old = old
+        self._begun_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="fence-snapshot", daemon=True)
+        self._thread.start()
+
+    def is_done(self, *, patience_s: float) -> bool:
+        """Whether it ended; waits for it once it has taken longer than `patience_s`."""
+        if time.monotonic() - self._begun_at > patience_s:
+            self._thread.join()
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            edition = _build_edition(_read_key()[0])
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("fence snapshot not rebuilt", extra={"error": type(error).__name__})
+            return
+        finally:
+            connection.close()
+        _warm_up(edition, self._old)
+        self.edition = edition
+
+
+def _warm_up(edition: _Edition, old: _Edition) -> None:
+    """Make of the new edition what callers had made of the old one, so that the first of them need not."""
+    pairs: tuple[tuple[Any, Any], ...] = ((edition.snapshot, old.snapshot), (edition.stores, old.stores))
+    for new, made in pairs:
+        for name in vars(made).keys() - vars(new).keys():
+            getattr(new, name)
 
 
 _SHELF = _Shelf()
@@ -91,43 +170,62 @@ def forget_snapshot() -> None:
     _SHELF.clear()
 
 
-def _read_key() -> tuple[str, int, str]:
+def _read_key() -> tuple[_Key, bool]:
+    """The state of the fence set, and whether it may be our own transaction that brought it about."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT version, xmin::text FROM geofence_fenceset WHERE id = 1")
+        cursor.execute(
+            "SELECT version, xmin::text::bigint, pg_current_xact_id_if_assigned()::text::bigint "
+            "FROM geofence_fenceset WHERE id = 1"
+        )
         row = cursor.fetchone()
-    version, xmin = row if row is not None else (0, "")
-    return str(connection.settings_dict["NAME"]), version, xmin
+    version, xmin, own = row if row is not None else (0, 0, None)
+    # Numbers of subtransactions come after their transaction's; both counters wrap at 32 bits.
+    is_ours = own is not None and (xmin - own) % 2**32 < 2**31
+    return _Key(str(connection.settings_dict["NAME"]), version, xmin), is_ours
+
+
+def _build_edition(key: _Key) -> _Edition:
+    return _Edition(key, _load_snapshot(key.version), _load_stores())
 
 
 _FENCES_SQL = """
-SELECT g.id, g.store_id, g.role = 'approach', g.version, g.dwell_s,
-       g.latitude_deg, g.longitude_deg, coalesce(g.radius_m, 1.0),
-       CASE WHEN g.area IS NULL THEN NULL ELSE ST_AsBinary(g.area) END
-FROM geofence_geofence g JOIN geofence_store s ON s.id = g.store_id
-WHERE g.is_active AND s.is_active
-ORDER BY g.id
+SELECT array_agg(g.id), array_agg(g.store_id), array_agg(g.role = 'approach'), array_agg(g.version),
+       array_agg(g.dwell_s), array_agg(g.latitude_deg), array_agg(g.longitude_deg), array_agg(g.radius_m)
+FROM (
+    SELECT g.id, g.store_id, g.role, g.version, g.dwell_s, g.latitude_deg, g.longitude_deg,
+           coalesce(g.radius_m, 1.0) AS radius_m
+    FROM geofence_geofence g JOIN geofence_store s ON s.id = g.store_id
+    WHERE g.is_active AND s.is_active
+    ORDER BY g.id
+) g
 """
+
+_POLYGONS_SQL = "SELECT id, ST_AsBinary(area) FROM geofence_geofence WHERE area IS NOT NULL AND is_active ORDER BY id"
 
 
 def _load_snapshot(set_version: int) -> FenceSnapshot:
+    geofence_id, store_id, is_approach, version, dwell_s, *places = fetch_columns(_FENCES_SQL, [])
+    latitude_deg, longitude_deg, radius_m = (column.astype(np.float64) for column in places)
     with connection.cursor() as cursor:
-        cursor.execute(_FENCES_SQL)
-        rows = cursor.fetchall()
-    columns = list(zip(*rows, strict=True)) or [()] * 9
-    polygons = {row: shapely.from_wkb(bytes(area)) for row, area in enumerate(columns[8]) if area is not None}
-    roles: npt.NDArray[np.uint8] = np.where(
-        np.array(columns[2], dtype=bool), FenceRole.APPROACH, FenceRole.STORE
-    ).astype(np.uint8)
+        cursor.execute(_POLYGONS_SQL)
+        areas = cursor.fetchall()
+    rows = np.searchsorted(geofence_id, [row[0] for row in areas])
+    # An edit between the two queries raises the version, and all is read again; until then the circle's row decides.
+    polygons = {
+        int(row): shapely.from_wkb(bytes(area))
+        for row, (polygon_id, area) in zip(rows, areas, strict=True)
+        if row < len(geofence_id) and geofence_id[row] == polygon_id
+    }
     return FenceSnapshot.build(
         FenceColumns(
-            geofence_id=np.array(columns[0], dtype=np.int64),
-            store_id=np.array(columns[1], dtype=np.int64),
-            role=roles,
-            version=np.array(columns[3], dtype=np.int32),
-            dwell_s=np.array(columns[4], dtype=np.float64),
-            latitude_deg=np.array(columns[5], dtype=np.float64),
-            longitude_deg=np.array(columns[6], dtype=np.float64),
-            radius_m=np.array(columns[7], dtype=np.float64),
+            geofence_id=geofence_id,
+            store_id=store_id,
+            role=np.where(is_approach, FenceRole.APPROACH, FenceRole.STORE).astype(np.uint8),
+            version=version.astype(np.int32),
+            dwell_s=dwell_s.astype(np.float64),
+            latitude_deg=latitude_deg,
+            longitude_deg=longitude_deg,
+            radius_m=radius_m,
             polygons=polygons,
         ),
         set_version=set_version,
@@ -135,11 +233,15 @@ def _load_snapshot(set_version: int) -> FenceSnapshot:
 
 
 def _load_stores() -> StoreDirectory:
+    rows: list[tuple[Any, ...]] = []
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, uuid, name, latitude_deg, longitude_deg FROM geofence_store WHERE is_active ORDER BY id"
         )
-        columns = list(zip(*cursor.fetchall(), strict=True)) or [()] * 5
+        # Piece by piece: 100k rows at once would keep every other thread of the process from running for 0.2 s.
+        while piece := cursor.fetchmany(_PIECE_ROWS):
+            rows += piece
+    columns = list(zip(*rows, strict=True)) or [()] * 5
     return StoreDirectory(
         store_id=np.array(columns[0], dtype=np.int64),
         uuids=tuple(columns[1]),
