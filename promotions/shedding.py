@@ -107,9 +107,7 @@ class AgeFeed:
                 self._ages.forget()
             return
         self._heard_at_s = self._loop.time()
-        self._ages.set(
-            [(shard.oldest_age_ms or 0) / 1000 for shard in measured.values()], is_full=_is_full(memory)
-        )
+        self._ages.set([(shard.oldest_age_ms or 0) / 1000 for shard in measured.values()], is_full=_is_full(memory))
 
 
 def _is_full(memory: Mapping[str, Any]) -> bool:
@@ -122,8 +120,7 @@ def require_room_for_fixes(shard: int) -> int:
     if AGES.is_full:
         raise _shed("fixes")
     age_s = AGES.of_shard(shard)
-    # Asking the settings costs more than all the rest, and below a second nothing is behind.
-    if age_s < 1 or age_s <= settings.SLOW_FIXES_AGE_S:
+    if age_s <= settings.SLOW_FIXES_AGE_S:
         return 0
     if age_s > settings.SHED_FIXES_AGE_S:
         raise _shed("fixes")
