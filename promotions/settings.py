@@ -265,7 +265,8 @@ LOGGING = {
     # Django and the web server write like everybody else, and no line per request: places stand in addresses.
     "loggers": {
         "django": {"handlers": []},
-        "uvicorn": {"handlers": []},
+        # Its own configuration, which comes before ours, keeps it from the root's handler.
+        "uvicorn": {"handlers": [], "propagate": True},
         "uvicorn.access": {"handlers": [], "propagate": False},
     },
 }
