@@ -137,6 +137,8 @@ class Crowd:
     shoppers: list[tuple[str, str]] = field(default_factory=list)
     till: str = ""
     coupons: list[str] = field(default_factory=list)
+    # Where to send; None: to the stage itself.
+    port: int | None = None
     threads: int = 4
     pause_s: float = 0.0
     shop_pause_s: float = 0.2
@@ -176,7 +178,7 @@ class Crowd:
             time.sleep(0.05)
 
     def _hold_line(self, target: Any, given: Any, samples: list[Sample]) -> None:
-        line = Line(self.stage.port, samples)
+        line = Line(self.port or self.stage.port, samples)
         try:
             target(line, given)
         finally:

@@ -230,4 +230,4 @@ def log_lines(path: Path, event: str) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{") and f'"{event}"' in line]
+    return [json.loads(line) for line in lines if line.startswith("{") and event in line]

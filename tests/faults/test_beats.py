@@ -1,0 +1,36 @@
+"""Two beats at once: every task twice as often, every effect once."""
+
+import time
+from collections.abc import Callable
+
+from promotions.local.stack import Stack
+from tests.faults.conftest import times
+from tests.faults.history import History
+from tests.faults.phones import Crowd, make_walkers, register
+from tests.faults.stage import Stage, log_lines, wait_for
+from tests.faults.verdicts import require_clean
+
+
+def count_sweeps(stack: Stack) -> int:
+    return len(log_lines(stack.log("beat"), "sweep-shards"))
+
+
+def test_two_beats_at_once_double_nothing(stage: Stage, history: History, tell: Callable[..., None]) -> None:
+    sent_before = sum(stage.letters().values())
+    other = stage.make_stack(folder=stage.place.folder / "other")
+    crowd = Crowd(stage, history, make_walkers(40, steps=400), 400, shoppers=register(1000), pause_s=0.02)
+
+    other.launch("beat")
+    try:
+        with crowd.running():
+            wait_for(lambda: count_sweeps(other), 60.0)
+            time.sleep(times(3, 120))
+        sweeps = [count_sweeps(stage.stack), count_sweeps(other)]
+        figures = require_clean(stage, history)
+    finally:
+        other.stop()
+
+    shopped = len(crowd.samples["shop"])
+    sent = sum(stage.letters().values()) - sent_before
+    tell(sweeps_of_each_beat=sweeps, shoppers=shopped, messages_handed_over=sent, **figures)
+    assert sent == sum(sample.status == 202 for sample in crowd.samples["shop"])
