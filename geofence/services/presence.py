@@ -275,8 +275,8 @@ def _list_pairs(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs) -> Iter
         told_of.setdefault(told.pair, []).append(told)
     columns = snapshot.columns
     places = np.array(list(told_of), dtype=np.int64)
-    befores, afters = pairs.before.take(places).read_states(), pairs.after.take(places).read_states()
-    for (place, steps), before, after in zip(told_of.items(), befores, afters, strict=True):
+    earlier_states, afters = pairs.before.take(places).read_states(), pairs.after.take(places).read_states()
+    for (place, steps), before, after in zip(told_of.items(), earlier_states, afters, strict=True):
         fence = int(pairs.fence[place])
         yield _Pair(
             batch.devices.read_id(int(pairs.device[place])),
