@@ -1,0 +1,128 @@
+"""One shop for `unlock` and `redeem`: a campaign for every turn, phones at its door, tills in it, coupons in hands."""
+
+import secrets
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from benchmarks import world
+from benchmarks.world import World
+
+if TYPE_CHECKING:
+    from promotions.models import Campaign
+
+CONSENTS = ("fraud_checks", "geo_match", "messages", "statistics")
+Requests = Iterator[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """The shop, and the access tokens of the phones before it."""
+
+    world: World
+    tokens: list[str]
+
+
+def open_shop(*, phones: int, now: datetime) -> Shop:
+    """Seed the database with one shop and so many phones."""
+    from promotions.tokens import issue_access_token
+
+    seeded = world.seed(fences=1, devices=phones, campaigns=1, now=now)
+    ids = [seeded.devices.read_id(place) for place in range(phones)]
+    return Shop(seeded, [issue_access_token(device_id=key, consents=CONSENTS, now=now) for key in ids])
+
+
+def open_campaign(*, cap: int, is_flash: bool, now: datetime) -> "Campaign":
+    """Another campaign in the shop. A flash campaign's cap is split over slots, any other's stands in one row."""
+    from geofence.models import Store
+    from promotions.models import Brand, Campaign
+    from promotions.services import campaigns
+
+    campaign = Campaign.objects.create(
+        brand=Brand.objects.get(),
+        name="Flash" if is_flash else "Plain",
+        starts_on=(now - timedelta(days=1)).date(),
+        ends_on=(now + timedelta(days=1)).date(),
+        offer_title="Free coffee with any sandwich",
+        benefit="1 free coffee",
+        salt=secrets.token_hex(16),
+        unlock_cap=cap,
+        is_flash=is_flash,
+        created_at=now,
+    )
+    campaign.stores.set(Store.objects.all())
+    return campaigns.open_campaign(campaign_id=campaign.pk, now=now)
+
+
+def list_unlocks(shop: Shop, campaign: "Campaign") -> Requests:
+    """Every phone asks once, standing at the door."""
+    latitude_deg, longitude_deg = shop.world.latitude_deg[0], shop.world.longitude_deg[0]
+    fix = (
+        f'{{"latitude":{latitude_deg:.6f},"longitude":{longitude_deg:.6f},'
+        '"horizontal_accuracy_m":12.5,"fix_time":"@now@"}'
+    )
+    for token in shop.tokens:
+        yield f"/v1/offers/{campaign.uuid}/unlock", token, f'{{"fix":{fix}}}'
+
+
+def issue_coupons(shop: Shop, campaign: "Campaign", *, count: int, now: datetime) -> list[str]:
+    """The tokens in the QR codes of so many coupons, as if so many phones had unlocked."""
+    from django.conf import settings
+
+    from geofence.models import Store
+    from promotions.logic import codes
+    from promotions.models import Coupon, Unlock
+    from promotions.services.unlocks import read_code, read_qr_token
+
+    secret, store = settings.CODE_SECRET.encode(), Store.objects.get()
+    unlocks, coupons = [], []
+    for place in range(count):
+        unlock = Unlock(
+            campaign=campaign,
+            device_id=shop.world.devices.read_id(place),
+            store=store,
+            outcome=Unlock.Outcome.COUPON,
+            level=1,
+            granted_at=now,
+        )
+        coupon = Coupon(
+            unlock=unlock,
+            campaign=campaign,
+            benefit=campaign.benefit,
+            store_ids=[store.pk],
+            valid_from=now,
+            valid_until=now + timedelta(hours=12),
+        )
+        coupon.generation = codes.choose_generation(secret, coupon.pk, 0)
+        coupon.code_digest = codes.digest(secret, read_code(coupon))
+        coupon.token_digest = codes.digest(secret, read_qr_token(coupon))
+        unlocks.append(unlock)
+        coupons.append(coupon)
+    Unlock.objects.bulk_create(unlocks)
+    Coupon.objects.bulk_create(coupons)
+    return [read_qr_token(coupon) for coupon in coupons]
+
+
+def enrol_tills(*, count: int, now: datetime) -> list[str]:
+    """The access tokens of so many staff devices of the shop."""
+    from geofence.models import Store
+    from promotions.services.staff import create_enrolment, enrol_device
+
+    store = Store.objects.get()
+    tokens = []
+    for number in range(count):
+        enrolment = create_enrolment(store=store, label=f"Till {number}", is_manager=False, user=None, now=now)
+        tokens.append(enrol_device(token=enrolment, now=now)[1])
+    return tokens
+
+
+def list_scans(coupons: list[str], tills: list[str], *, times: int) -> Requests:
+    """Every coupon is scanned so many times in a row, each time at another till."""
+    till = 0
+    for coupon in coupons:
+        for _ in range(times):
+            till = (till + 1) % len(tills)
+            body = f'{{"token":"{coupon}","nonce":"{uuid.uuid4()}","scanned_at":"@now@"}}'
+            yield "/v1/staff/redemptions", tills[till], body
