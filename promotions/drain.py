@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import redis
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
@@ -109,9 +110,11 @@ def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> str
 
 @contextmanager
 def _living(client: "redis.Redis", shard: int) -> Iterator[None]:
-    """An error is not a death: the try that it ended does not count."""
+    """An error is not a death: the try that it ended does not count. A time limit is one: it may come again."""
     try:
         yield
+    except SoftTimeLimitExceeded:
+        raise
     except BaseException:
         with suppress(redis.RedisError):
             stream.break_off_batch(client, shard)
@@ -145,7 +148,7 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime) -> int:
     try:
         with transaction.atomic():
             return pipeline.process(batch.records, now=now)
-    except PASSING_ERRORS:
+    except (*PASSING_ERRORS, SoftTimeLimitExceeded):
         raise
     except Exception as error:
         logger.warning("batch failed", extra={"shard": shard, "entries": len(batch)}, exc_info=error)

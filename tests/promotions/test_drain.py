@@ -6,6 +6,7 @@ from threading import Event, Thread
 
 import pytest
 import redis
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connection, transaction
 
 from geofence.models import LastFix, Visit
@@ -112,6 +113,28 @@ def test_a_passing_error_leaves_everything_as_it_was(client: "redis.Redis", monk
     assert not DeadLetter.objects.exists()
     assert drain.waiting_shards() == [SHARD]
     assert drain.drain_shard(SHARD, read_clock=clock).entries == 1
+    assert drain.waiting_shards() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_time_limit_buries_no_entry_at_once_and_counts_as_a_death(
+    client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(client, Walk(factories.device()).stay(minutes=1).tobytes())
+
+    def take_too_long(batch: stream.FixArray, *, now: datetime) -> int:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(pipeline, "process", take_too_long)
+    deaths = drain.MAX_BATCH_DEATHS + drain.MAX_ENTRY_DEATHS
+    for _ in range(deaths):
+        with pytest.raises(SoftTimeLimitExceeded):
+            drain.drain_shard(SHARD, read_clock=clock)
+    buried_early = DeadLetter.objects.exists()
+    drain.drain_shard(SHARD, read_clock=clock)
+
+    assert not buried_early
+    assert DeadLetter.objects.get().reason == "worker_died"
     assert drain.waiting_shards() == []
 
 
