@@ -70,9 +70,9 @@ def parse_osmand(*, key: str | None, query: bytes, content_type: str, body: byte
 
 
 def _read_parameters(text: bytes) -> dict[str, str]:
-    """Query or form; of a name given twice the first counts."""
+    """Query or form; of a name given twice the first counts. Text that is not UTF-8 must not hide the key beside it."""
     try:
-        pairs = parse_qsl(text.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+        pairs = parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError:
         raise Unreadable from None
     return dict(reversed(pairs))

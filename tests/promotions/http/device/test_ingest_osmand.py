@@ -151,7 +151,10 @@ def test_shape_c_a_form(lane: LaneDriver) -> None:
 
 
 def test_shape_d_a_json_array_of_flat_objects(lane: LaneDriver) -> None:
-    response = lane.post(PATH, [_flat(lane), _flat(lane, lat="48.9", speed=-1)])
+    # One key for both: the next second's is another.
+    record = _flat(lane)
+
+    response = lane.post(PATH, [record, {**record, "lat": "48.9", "speed": -1}])
 
     assert response.status == 200
     assert list(lane.stored()["latitude_deg"]) == [48.87102, 48.9]
@@ -206,9 +209,17 @@ def test_unreadable_bodies_of_a_known_phone_are_forgotten(lane: LaneDriver) -> N
         _stored_nothing(lane, lane.post(f"{PATH}?id={lane.key()}", body))
 
 
-@pytest.mark.parametrize("body", [b"{", b"id=%FF&lat=1"])
-def test_unreadable_bodies_of_nobody_are_malformed(lane: LaneDriver, body: bytes) -> None:
-    assert_problem(lane.post(PATH, body), 400, "malformed_body")
+def test_text_that_is_no_utf8_does_not_hide_the_key_beside_it(lane: LaneDriver) -> None:
+    _stored_nothing(lane, lane.post(f"{PATH}?id={lane.key()}&lat=%FF&lon=2"))
+    _stored_nothing(lane, lane.post(PATH, f"id={lane.key()}&lat=".encode() + b"\xff&lon=2", content_type=FORM))
+
+
+def test_unreadable_bodies_of_nobody_are_malformed(lane: LaneDriver) -> None:
+    assert_problem(lane.post(PATH, b"{"), 400, "malformed_body")
+
+
+def test_a_key_that_is_no_utf8_is_refused(lane: LaneDriver) -> None:
+    assert_problem(lane.post(PATH, b"id=%FF&lat=1", content_type=FORM), 401, "token_malformed")
 
 
 @pytest.mark.parametrize("body", [{}, [], [1], {"device_id": 7}, {"location": []}, None])
