@@ -41,7 +41,7 @@ class CampaignRow:
     redemptions: str
     used: str
     cap: int
-    used_percent: int
+    used_percent: int | None
 
 
 def fill_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -109,10 +109,15 @@ def _list_rows(tenancy: Tenancy, running: QuerySet[Campaign]) -> list[CampaignRo
                 redemptions=show_count(redemptions.get(campaign.pk, 0), tenancy),
                 used=show_count(used, tenancy),
                 cap=cap,
-                used_percent=round(100 * used / cap) if cap else 0,
+                used_percent=_percent(used, cap, tenancy),
             )
         )
     return rows
+
+
+def _percent(used: int, cap: int, tenancy: Tenancy) -> int | None:
+    """How full the cap is, unless the share would tell a count that is not told."""
+    return round(100 * used / cap) if cap and show_count(used, tenancy) == f"{used:,}" else None
 
 
 def _count(rows: QuerySet[Any], by: str) -> dict[int, int]:

@@ -39,10 +39,12 @@ def test_a_brand_is_not_told_counts_below_ten() -> None:
     for _ in range(12):
         rows.opportunity(campaign, store)
     rows.redemption(campaign, store)
+    Budget.objects.create(campaign=campaign, slot=0, cap=20, used=3)
 
     (row,) = figures(rows.brand_manager(campaign.brand))
 
     assert (row.treated, row.control, row.redemptions) == ("12", "0", "<10")
+    assert (row.used, row.used_percent) == ("<10", None)
 
 
 def test_a_brand_sees_its_own_campaigns_only() -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
@@ -269,6 +270,14 @@ def test_a_member_without_a_role_may_do_nothing() -> None:
 
     assert client.get(list_address(Campaign)).status_code == 403
     assert client.get(list_address(Store)).status_code == 403
+
+
+def test_whoever_opens_the_login_itself_comes_to_the_overview(django_user_model: type[User]) -> None:
+    django_user_model.objects.create_superuser("operator", password="a long one")
+
+    answer = Client().post(reverse("admin:login"), {"username": "operator", "password": "a long one"})
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, reverse("admin:index"))
 
 
 def test_a_stranger_is_sent_to_the_login() -> None:
