@@ -51,7 +51,8 @@ class StoreForm(forms.ModelForm[Store]):
     """A store, placed on the map or by its two numbers."""
 
     opening_hours = WeekField(
-        required=False, help_text="24-hour times, several spans with a comma. All lines empty: always open."
+        required=False,
+        help_text="24-hour times, several spans with a comma. A day left empty is closed; all empty: always open.",
     )
     timezone = forms.ChoiceField(choices=_zones, widget=UnfoldAdminSelect2Widget)
 

@@ -55,7 +55,7 @@ class WeekWidget(forms.MultiWidget):
 
     def __init__(self) -> None:
         lines = {
-            day: UnfoldAdminTextInputWidget({"placeholder": "closed", "autocomplete": "off", "aria-label": day})
+            day: UnfoldAdminTextInputWidget({"placeholder": "09:00-19:00", "autocomplete": "off", "aria-label": day})
             for day in self.days
         }
         super().__init__(lines)
