@@ -1,5 +1,6 @@
 """A newcomer plays with the sandbox phone against the running product, and takes its coupon to the till page."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -56,3 +57,14 @@ def test_a_refusal_a_message_an_unlock_and_the_till(web: Web, browser: Browser) 
         page.locator("#code").press("Enter")
         expect(page.locator("#answer-main")).to_have_text("1 free coffee")
     assert Redemption.objects.filter(coupon__campaign=campaign, is_live=True).count() == 1
+
+
+def test_on_a_narrow_screen_the_map_shows_the_stores_close_enough_to_walk(web: Web, browser: Browser) -> None:
+    factories.store(name="Nation", latitude_deg=48.8484, longitude_deg=2.3959)
+    factories.store(name="Bastille", latitude_deg=48.8530, longitude_deg=2.3690)
+
+    with open_page(browser, width=390, height=844) as page:
+        page.goto(web.base_url)
+
+        expect(page.locator(".leaflet-control-scale-line")).to_have_text(re.compile(r"^(\d00 m|[1-3] km)$"))
+        expect(page.locator(".leaflet-tooltip").first).to_be_in_viewport()

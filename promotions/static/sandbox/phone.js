@@ -249,7 +249,10 @@ async function start() {
   // Start a short walk away from the first store, so that its door is something to go to.
   position = L.latLng(position.lat - 0.0022, position.lng - 0.0012);
   map.setView(position, 16);
-  if (bounds.isValid()) map.fitBounds(bounds.extend(position).pad(0.3), { maxZoom: 16, paddingBottomRight: [380, 0] });
+  // Beside the map the phone covers its right part; on a narrow screen it stands below.
+  const covered = Math.max(0, innerWidth - document.querySelector(".phone").getBoundingClientRect().left);
+  const paddingBottomRight = [covered < innerWidth / 2 ? covered : 0, 0];
+  if (bounds.isValid()) map.fitBounds(bounds.extend(position).pad(0.3), { maxZoom: 16, paddingBottomRight });
   drawStores();
   blur.addTo(map);
   marker.addTo(map);
