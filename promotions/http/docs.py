@@ -1,16 +1,21 @@
 """The description of the API for people and programs: OpenAPI, Swagger UI, and the page every problem points at."""
 
+import re
 from functools import cache
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularSwaggerView
 
 from promotions.http.problems import CATALOGUE
+
+_BACKTICKS = re.compile("`([^`]+)`")
 
 
 def describe() -> dict[str, Any]:
@@ -39,7 +44,13 @@ def openapi_yaml(request: HttpRequest) -> HttpResponse:
 @require_safe
 def problems_page(request: HttpRequest) -> HttpResponse:
     """`/problems`: what each code means; `type` of every problem is an anchor here."""
-    return render(request, "problems.html", {"catalogue": sorted(CATALOGUE.items())})
+    entries = [(code, kind, _mark_code(kind.advice)) for code, kind in sorted(CATALOGUE.items())]
+    return render(request, "problems.html", {"entries": entries})
+
+
+def _mark_code(text: str) -> SafeString:
+    """What stands between backticks, as HTML says it."""
+    return mark_safe(_BACKTICKS.sub(r"<code>\1</code>", escape(text)))  # escaped just before
 
 
 class SwaggerView(SpectacularSwaggerView):

@@ -35,6 +35,8 @@ def test_every_problem_has_an_anchor_on_the_page_its_type_points_at(client: Clie
     page = client.get("/problems").content.decode()
 
     assert set(re.findall(r'id="([a-z_]+)"', page)) == set(CATALOGUE)
+    assert "<code>nearest_store</code>" in page
+    assert "`" not in page
     assert set(re.findall(r"^## (\w+)$", (DOCS / "problems.md").read_text(), re.MULTILINE)) == set(CATALOGUE)
 
 
