@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import world
 from benchmarks.figures import Figure
 
-MODULES = ("lane", "matching", "pipeline", "end_to_end", "unlock", "redeem")
+MODULES = ("lane", "matching", "pipeline", "end_to_end", "unlock", "redeem", "growth")
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"

@@ -1,0 +1,127 @@
+"""What grows with what: a fix's cost in the worker, and the worker's memory, over known phones, fences and campaigns.
+
+One of the three grows, the others stay. The traffic is the same in all worlds: sixteen thousand phones that report
+every 30 s. The phones known beyond these are silent, but the database remembers each: when it was heard of, and a stay.
+"""
+
+import multiprocessing
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from benchmarks import pipeline, pipeline_worker, world
+from benchmarks.figures import REPEATS, Figure
+from benchmarks.pipeline import NOW, Phones
+from benchmarks.pipeline_worker import Turn
+from benchmarks.world import World
+
+ACTIVE_PHONES = 16_000
+TURN_FIXES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a world is."""
+
+    devices: int = 100_000
+    fences: int = 10_000
+    campaigns: int = 50
+
+
+BASE = Size()
+GROWTH = {
+    "devices": (16_000, 100_000, 1_000_000),
+    "fences": (1_000, 10_000, 100_000, 1_000_000),
+    "campaigns": (10, 50, 1_000),
+}
+QUICK_BASE = Size(devices=16_000, fences=1_000, campaigns=10)
+QUICK_GROWTH = {"devices": (16_000, 32_000), "fences": (1_000, 10_000), "campaigns": (10, 100)}
+
+
+def run(quick: bool) -> list[Figure]:
+    """Microseconds a fix and resident megabytes of each world; the baseline is the smallest of its row."""
+    base, growth = (QUICK_BASE, QUICK_GROWTH) if quick else (BASE, GROWTH)
+    measured: dict[Size, list[Turn]] = {}
+    figures = []
+    for name, counts in growth.items():
+        sizes = [replace(base, **{name: count}) for count in counts]
+        for size in sizes:
+            if size not in measured:
+                measured[size] = _measure(size, repeats=2 if quick else REPEATS)
+        figures += _list_figures(name, list(zip(counts, (measured[size] for size in sizes), strict=True)))
+    return figures
+
+
+def _list_figures(name: str, row: list[tuple[int, list[Turn]]]) -> Iterator[Figure]:
+    cost_us = [statistics.median(turn.seconds / turn.fixes * 1e6 for turn in turns) for _, turns in row]
+    memory_mb = [max(turn.peak_rss_mb for turn in turns) for _, turns in row]
+    statements = [max(turn.statements / turn.batches for turn in turns) for _, turns in row]
+    for place, (count, _turns) in enumerate(row):
+        key = f"growth.{name}.{count}"
+        yield Figure(f"{key}.us_per_fix", cost_us[place], "µs", cost_us[0], cost_us[place] / cost_us[0])
+        yield Figure(f"{key}.rss_mb", memory_mb[place], "MB", memory_mb[0], memory_mb[place] / memory_mb[0])
+        yield Figure(
+            f"{key}.statements_per_batch",
+            statements[place],
+            "statements",
+            statements[0],
+            statements[place] / statements[0],
+        )
+
+
+def _measure(size: Size, *, repeats: int) -> list[Turn]:
+    """A fresh world and a fresh worker, whose memory is that of this world alone."""
+    seeded = world.seed(fences=size.fences, devices=size.devices, campaigns=size.campaigns, now=NOW)
+    _remember_everybody()
+    phones = _place_phones(seeded)
+    ours, theirs = multiprocessing.Pipe()
+    worker = multiprocessing.get_context("spawn").Process(target=pipeline_worker.serve, args=(theirs,), daemon=True)
+    worker.start()
+    try:
+        pipeline._warm_up(phones, ours)
+        return [_take_turn(phones, ours, shard) for shard in range(1, 1 + repeats)]
+    finally:
+        ours.send(None)
+        worker.join(30)
+
+
+def _take_turn(phones: Phones, worker: Connection, shard: int) -> Turn:
+    return pipeline._take_turn(phones, worker, shard, fixes=TURN_FIXES)
+
+
+def _place_phones(seeded: World) -> Phones:
+    """Those that report; the others belong to no shard."""
+    from promotions import stream
+
+    count = len(seeded.devices)
+    shard = np.full(count, -1)
+    active = range(min(count, ACTIVE_PHONES))
+    shard[: len(active)] = [stream.shard_of(seeded.devices.read_id(place)) for place in active]
+    phones = Phones(seeded, shard, np.empty(count), np.empty(count), np.random.default_rng(7), NOW)
+    phones._move(np.arange(count))
+    return phones
+
+
+def _remember_everybody() -> None:
+    """Each phone was heard of an hour ago, and was once in one of the stores."""
+    from django.db import connection
+
+    heard_at = NOW - timedelta(hours=1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO geofence_lastfix (device_id, fix_time, received_at) SELECT id, %s, %s FROM promotions_device",
+            [heard_at, heard_at],
+        )
+        cursor.execute(
+            "INSERT INTO geofence_presence (device_id, geofence_id, state, last_fix_at, barred, inside_fixes) "
+            "SELECT d.id, g.id, 'outside', %s, false, 0 "
+            "FROM (SELECT id, row_number() OVER () AS place FROM promotions_device) d "
+            "JOIN (SELECT id, row_number() OVER (ORDER BY id) AS place, count(*) OVER () AS many "
+            "FROM geofence_geofence) g ON g.place = d.place %% g.many + 1",
+            [heard_at],
+        )
+        cursor.execute("VACUUM ANALYZE geofence_lastfix, geofence_presence")
