@@ -13,7 +13,7 @@ HOST := 127.0.0.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test run check bench faults screenshots openapi setup setup-browser lint types contracts \
+.PHONY: help demo test run check bench faults screenshots openapi setup setup-browser setup-bench lint types contracts \
 	migrations openapi-check deploy-check docs docs-check
 
 help: ## List the commands
@@ -31,7 +31,7 @@ run: setup ## Serve the demo brand until Ctrl-C (PORT=8000 HOST=127.0.0.1)
 check: setup lint types contracts migrations openapi-check deploy-check docs-check ## Do what CI does
 	@$(MAKE) --no-print-directory test
 
-bench: setup ## Measure the fix lane, matching and the pipeline
+bench: setup-bench ## Measure the fix lane, matching, the pipeline, unlocks and the whole way (ARGS=--quick: a look)
 	@$(SERVICES) --name bench -- $(PYTHON_OF_VENV) -m benchmarks $(ARGS)
 
 faults: setup ## Kill and freeze processes and prove that nothing is lost
@@ -48,6 +48,9 @@ setup: ## Install what is missing and prepare .venv
 
 setup-browser:
 	@$(LOCAL) setup --with-chromium
+
+setup-bench:
+	@$(LOCAL) setup --with-wrk
 
 lint: setup ## Style, format and spelling
 	@$(PYTHON_OF_VENV) -m ruff check .

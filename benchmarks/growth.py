@@ -46,7 +46,7 @@ def run(quick: bool) -> list[Figure]:
     """Microseconds a fix and resident megabytes of each world; the baseline is the smallest of its row."""
     base, growth = (QUICK_BASE, QUICK_GROWTH) if quick else (BASE, GROWTH)
     measured: dict[Size, list[Turn]] = {}
-    figures = []
+    figures: list[Figure] = []
     for name, counts in growth.items():
         sizes = [replace(base, **{name: count}) for count in counts]
         for size in sizes:

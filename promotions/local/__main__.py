@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     setup = commands.add_parser("setup", help="install what is missing and prepare .venv")
     setup.add_argument("--with-chromium", action="store_true", help="also a browser, for tests and screenshots")
+    setup.add_argument("--with-wrk", action="store_true", help="also a load generator, for benchmarks")
     setup.set_defaults(run=_setup)
     services = commands.add_parser("services", help="run a command with a private PostgreSQL and Redis")
     services.add_argument("--name", required=True, help="the folder under var/")
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _setup(options: argparse.Namespace) -> int:
     with held(ROOT / "var" / "set-up.lock", what="the set-up", wait=True):
-        packages.install_missing(with_chromium=options.with_chromium, environment=os.environ)
+        packages.install_missing(with_chromium=options.with_chromium, with_wrk=options.with_wrk, environment=os.environ)
         virtualenv.prepare(ROOT)
         if options.with_chromium:
             packages.install_own_browser(virtualenv.python_of(ROOT))

@@ -56,7 +56,7 @@ def install_own_browser(python: Path) -> None:
         _run([str(python), "-m", "playwright", "install", "--with-deps", "chromium"])
 
 
-def find_missing(*, with_chromium: bool, environment: Mapping[str, str]) -> list[Missing]:
+def find_missing(*, with_chromium: bool, with_wrk: bool = False, environment: Mapping[str, str]) -> list[Missing]:
     """What must still be installed. A server whose address is in the environment is not needed here."""
     missing = []
     if find_spec("ensurepip") is None or find_spec("venv") is None:
@@ -71,12 +71,14 @@ def find_missing(*, with_chromium: bool, environment: Mapping[str, str]) -> list
         missing.append(Missing("Chromium", "chromium"))
     if with_chromium and not any(next(folder.rglob("*.[to]tf"), None) for folder in FONT_FOLDERS):
         missing.append(Missing("a font for Chromium", "fonts-dejavu-core"))
+    if with_wrk and shutil.which("wrk") is None:
+        missing.append(Missing("wrk, the load generator", "wrk"))
     return missing
 
 
-def install_missing(*, with_chromium: bool, environment: Mapping[str, str]) -> None:
+def install_missing(*, with_chromium: bool, with_wrk: bool = False, environment: Mapping[str, str]) -> None:
     """Install what is missing, or say what to install. Nothing missing: nothing asked, nothing run."""
-    missing = find_missing(with_chromium=with_chromium, environment=environment)
+    missing = find_missing(with_chromium=with_chromium, with_wrk=with_wrk, environment=environment)
     if not missing:
         return
     names = ", ".join(one.what for one in missing)
@@ -87,7 +89,7 @@ def install_missing(*, with_chromium: bool, environment: Mapping[str, str]) -> N
     packages = [one.package or _postgis_package() for one in missing]
     held = " ".join(one.starts for one in missing if one.starts)
     _run([*as_root, "sh", str(INSTALL_SCRIPT), held, *packages])
-    still = find_missing(with_chromium=with_chromium, environment=environment)
+    still = find_missing(with_chromium=with_chromium, with_wrk=with_wrk, environment=environment)
     if still:
         raise LocalError(f"Still missing after the installation: {', '.join(one.what for one in still)}. See {LOG}.")
 

@@ -38,6 +38,16 @@ def test_a_bare_machine_misses_both_servers_and_only_when_asked_a_browser() -> N
     assert [one.package for one in with_browser] == [None, "redis-server", "chromium", "fonts-dejavu-core"]
 
 
+def test_the_load_generator_is_missed_only_by_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+
+    plain = packages.find_missing(with_chromium=False, environment=GIVEN)
+    with_wrk = packages.find_missing(with_chromium=False, with_wrk=True, environment=GIVEN)
+
+    assert [one.package for one in plain] == []
+    assert [one.package for one in with_wrk] == ["wrk"]
+
+
 @pytest.mark.usefixtures("bare_machine")
 def test_servers_that_are_given_are_not_missed() -> None:
     missing = packages.find_missing(with_chromium=False, environment=GIVEN)
