@@ -1,4 +1,4 @@
-"""`python -m benchmarks [names…] [--quick]`: run, print one table, write `benchmarks/results.json`.
+"""`python -m benchmarks [names…] [--quick]`: run, print one table, write `benchmarks/results.json` and its document.
 
 `--quick` runs smaller worlds with fewer repeats, to see that all is well; its figures go to `var/bench-quick.json`.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import world
+from benchmarks.document import write_document, write_machine, write_number
 from benchmarks.figures import Figure
 
 MODULES = ("lane", "matching", "pipeline", "end_to_end", "unlock", "redeem", "growth")
@@ -25,6 +26,7 @@ MODULES = ("lane", "matching", "pipeline", "end_to_end", "unlock", "redeem", "gr
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
 QUICK_RESULTS = ROOT / "var" / "bench-quick.json"
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     figures: list[Figure] = []
     with world.open_world() as servers:
         machine = {**_describe_machine(), **servers}
-        _say(_write_machine(machine))
+        _say(write_machine(machine))
         for name in options.names or MODULES:
             begun = time.monotonic()
             _say(f"{name} …")
@@ -78,13 +80,6 @@ def _read_lines(path: str) -> list[str]:
         return []
 
 
-def _write_machine(machine: dict[str, str]) -> str:
-    return " · ".join(
-        f"{name} {value}" if name in {"python", "postgresql", "redis", "load"} else value
-        for name, value in machine.items()
-    )
-
-
 def _write_table(figures: Sequence[Figure]) -> str:
     rows = [("figure", "value", "unit", "baseline", "ratio", "target", "")]
     for figure in figures:
@@ -92,10 +87,10 @@ def _write_table(figures: Sequence[Figure]) -> str:
         rows.append(
             (
                 figure.key,
-                _write_number(figure.value),
+                write_number(figure.value),
                 figure.unit,
-                _write_number(figure.baseline),
-                _write_number(figure.ratio),
+                write_number(figure.baseline),
+                write_number(figure.ratio),
                 figure.target,
                 verdict,
             )
@@ -111,12 +106,6 @@ def _write_table(figures: Sequence[Figure]) -> str:
     )
 
 
-def _write_number(number: float | None) -> str:
-    if number is None:
-        return ""
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
-
-
 def _store(name: str, figures: Sequence[Figure], machine: dict[str, str], path: Path) -> None:
     """Replace one module's figures; those of the others stay, each with the machine they were taken on."""
     stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -128,6 +117,8 @@ def _store(name: str, figures: Sequence[Figure], machine: dict[str, str], path: 
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(stored, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    if path == RESULTS:
+        DOCUMENT.write_text(write_document(stored, MODULES), encoding="utf-8")
 
 
 def _read_commit() -> str:

@@ -1,0 +1,100 @@
+"""`docs/benchmarks.md`, written from `benchmarks/results.json` after every run that is not a quick one."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+Stored = Mapping[str, Any]
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench` from `benchmarks/results.json`; do not edit. `make bench ARGS="lane unlock"` repeats some of
+them, `make bench ARGS=--quick` only looks whether all of them work.
+
+A figure is a median of five turns or more, after one that warms up. Its baseline was measured in the same run, in
+turns with it, so that a busy moment of the machine strikes both: trust the ratios, and compare the absolute figures
+with those of another machine only by the machine line. Where a target has a ratio, it speaks of the ratio.
+What the figures mean for a deployment stands in [scaling.md](scaling.md).
+"""
+
+
+def write_document(stored: Stored, order: Sequence[str]) -> str:
+    """The whole text."""
+    return "\n".join([HEAD, *(_write_section(name, stored[name]) for name in order if name in stored)])
+
+
+def _write_section(name: str, taken: Mapping[str, Any]) -> str:
+    figures = sorted(taken["figures"].values(), key=lambda figure: _natural(figure["key"]))
+    table = _write_growth(figures) if name == "growth" else _write_figures(figures)
+    about = (import_module(f"benchmarks.{name}").__doc__ or "").strip()
+    machine = write_machine(taken["machine"])
+    return f"## {name}\n\n{about}\n\n{machine} · commit {taken['commit']} · {taken['taken_at'][:10]}\n\n{table}\n"
+
+
+def write_machine(machine: Mapping[str, str]) -> str:
+    """One line: what the figures were taken on."""
+    named = {"python", "postgresql", "redis", "load"}
+    return " · ".join(f"{name} {value}" if name in named else value for name, value in machine.items())
+
+
+def write_number(number: float | None) -> str:
+    """Three digits, or whole thousands."""
+    if number is None:
+        return ""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+
+
+def _natural(key: str) -> list[tuple[int, str]]:
+    """Numbers in a key in the order of numbers."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", key)]
+
+
+def _write_figures(figures: Sequence[Mapping[str, Any]]) -> str:
+    verdicts = {None: "", True: "met", False: "**missed**"}
+    return _write_table(
+        ("figure", "value", "unit", "baseline", "ratio", "target", ""),
+        (
+            (
+                f"`{figure['key']}`",
+                write_number(figure["value"]),
+                figure["unit"],
+                write_number(figure["baseline"]),
+                write_number(figure["ratio"]),
+                figure["target"],
+                verdicts[figure["is_met"]],
+            )
+            for figure in figures
+        ),
+        numbers={1, 3, 4},
+    )
+
+
+def _write_growth(figures: Sequence[Mapping[str, Any]]) -> str:
+    """One row a world, instead of one a figure."""
+    worlds: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for figure in figures:
+        _growth, name, count, measure = figure["key"].split(".")
+        worlds.setdefault((name, count), {})[measure] = figure
+    return _write_table(
+        ("what grows", "to", "µs a fix", "times", "worker, MB", "times", "statements a batch"),
+        (
+            (
+                name,
+                f"{int(count):,}",
+                write_number(row["us_per_fix"]["value"]),
+                write_number(row["us_per_fix"]["ratio"]),
+                write_number(row["rss_mb"]["value"]),
+                write_number(row["rss_mb"]["ratio"]),
+                write_number(row["statements_per_batch"]["value"]),
+            )
+            for (name, count), row in worlds.items()
+        ),
+        numbers={1, 2, 3, 4, 5, 6},
+    )
+
+
+def _write_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: set[int]) -> str:
+    rule = ["--:" if place in numbers else "---" for place in range(len(head))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *rows])
