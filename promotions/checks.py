@@ -51,17 +51,36 @@ def find_transport_faults() -> Iterator[str]:
 def find_redis_faults(client: "redis.Redis") -> list[str]:
     """Settings of Redis with which acknowledged fixes could be lost. Errors: Away."""
     try:
-        persistence: Any = client.info("persistence")
-        memory: Any = client.info("memory")
+        persistence, memory = _ask_nodes(client, "persistence"), _ask_nodes(client, "memory")
     except redis.RedisError as error:
         raise Away(f"Redis does not answer ({type(error).__name__}).") from error
     faults = []
-    if not persistence.get("aof_enabled"):
+    if not all(node.get("aof_enabled") for node in persistence):
         faults.append("Redis runs without its append-only file and would lose fixes: set `appendonly yes`.")
-    if memory.get("maxmemory_policy") != "noeviction":
-        policy = memory.get("maxmemory_policy")
+    policies = {node.get("maxmemory_policy") for node in memory} - {"noeviction"}
+    if policies:
+        policy = policies.pop()
         faults.append(f"Redis may throw fixes away when full (policy {policy}): set `maxmemory-policy noeviction`.")
     return faults
+
+
+def find_stream_faults() -> list[str]:
+    """`find_redis_faults` of the Redis that holds the streams: of each node of a cluster. Errors: Away."""
+    try:
+        stream.hub_client().ping()
+        client = stream.sync_client()
+    except redis.RedisError as error:
+        raise Away(f"Redis does not answer ({type(error).__name__}).") from error
+    return find_redis_faults(client)
+
+
+def _ask_nodes(client: "redis.Redis", section: str) -> list[dict[str, Any]]:
+    """What each node says of itself; one Redis is one node."""
+    if isinstance(client, redis.RedisCluster):
+        told: Any = client.info(section, target_nodes=redis.RedisCluster.PRIMARIES)
+        return list(told.values()) if len(client.get_primaries()) > 1 else [told]
+    alone: Any = client.info(section)
+    return [alone]
 
 
 def find_migration_faults() -> list[str]:
@@ -87,7 +106,7 @@ def find_start_faults() -> list[str]:
     """
     faults = [*find_secret_faults(), *find_transport_faults()]
     checks: list[Callable[[], Sequence[str]]] = [
-        lambda: find_redis_faults(stream.sync_client()),
+        find_stream_faults,
         find_migration_faults,
     ]
     for check in checks:

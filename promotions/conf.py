@@ -141,6 +141,13 @@ _declare(
 )
 _declare("REDIS_URL", "secret", "", "", "`redis://:password@host:port/db`. Must run with AOF and `noeviction`.")
 _declare(
+    "STREAM_URL",
+    "secret",
+    "",
+    "",
+    "Where the fix streams live, if not at REDIS_URL: another Redis, or `redis+cluster://` (with TLS `rediss+cluster://`) and the address of a node of a Redis Cluster.",
+)
+_declare(
     "REDIS_PREFIX",
     "text",
     "doorstep",

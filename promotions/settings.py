@@ -132,6 +132,7 @@ DATABASE_URL = envtext("DATABASE_URL")
 DATABASES = {"default": _database(DATABASE_URL or "postgis://doorstep@127.0.0.1:5432/doorstep")}
 
 REDIS_URL = envtext("REDIS_URL") or "redis://127.0.0.1:6379/0"
+STREAM_URL = envtext("STREAM_URL")
 REDIS_PREFIX = envtext("REDIS_PREFIX")
 STREAM_SHARDS = envint("STREAM_SHARDS")
 PIPELINE_BATCH_FIXES = envint("PIPELINE_BATCH_FIXES")

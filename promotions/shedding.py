@@ -13,7 +13,7 @@ from typing import Any
 
 import redis.asyncio
 from django.conf import settings
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from promotions import metrics, stream
 from promotions.errors import DomainError
@@ -64,7 +64,7 @@ AGES = Ages()
 class AgeFeed:
     """Follows the streams' ages on one event loop."""
 
-    def __init__(self, client: "redis.asyncio.Redis", ages: Ages = AGES) -> None:
+    def __init__(self, client: "redis.asyncio.Redis | redis.asyncio.RedisCluster", ages: Ages = AGES) -> None:
         self._client = client
         self._ages = ages
         self._loop = asyncio.get_running_loop()
@@ -98,10 +98,15 @@ class AgeFeed:
             async with asyncio.timeout(stream.SOCKET_TIMEOUT_S):
                 pipe: Any = self._client.pipeline(transaction=False)
                 stream.ask_shards(pipe, self._starts)
-                pipe.info("memory")
-                *replies, memory = await pipe.execute()
+                # A cluster holds no wake-up messages: full, it refuses appends and is drained like at any time.
+                memory: Mapping[str, Any] = {}
+                if isinstance(self._client, redis.asyncio.RedisCluster):
+                    replies = await pipe.execute()
+                else:
+                    pipe.info("memory")
+                    *replies, memory = await pipe.execute()
                 measured = stream.read_shards(self._starts, replies)
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             logger.debug("ages_not_read", extra={"reason": type(error).__name__})
             if self._loop.time() - self._heard_at_s > STALE_AFTER_S:
                 self._ages.forget()

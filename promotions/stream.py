@@ -6,7 +6,7 @@ Never `MAXLEN` (it would drop unprocessed fixes), never consumer groups: the cur
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 from zlib import crc32
 
@@ -32,6 +32,8 @@ STREAM_START = "0-0"
 # A frozen Redis must cost a web request two seconds, not its default of for ever; nothing retries by itself.
 SOCKET_TIMEOUT_S = 2.0
 CONNECT_TIMEOUT_S = 1.0
+
+_OPTIONS: Any = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S, "protocol": 2}
 
 # A wake-up a dead worker never cleared stops mattering after this long; until then the sweeper finds the shard.
 WAKE_LIFE_MS = 5_000
@@ -126,31 +128,48 @@ def tries_key(shard: int) -> str:
     return f"{settings.REDIS_PREFIX}:tries:{{{shard}}}"
 
 
+def stream_url() -> str:
+    """Where the streams live: at REDIS_URL, beside all else, unless STREAM_URL names another Redis or a cluster."""
+    return str(settings.STREAM_URL or settings.REDIS_URL)
+
+
+def is_cluster(url: str) -> bool:
+    """Whether an address is a Redis Cluster's."""
+    return url.startswith(("redis+cluster:", "rediss+cluster:"))
+
+
 def sync_client() -> "redis.Redis":
-    """This process's client for workers and services; fails in seconds, never retries."""
+    """This process's client of the streams, for workers and services; fails in seconds. Errors: RedisError."""
+    return _sync_client(stream_url())
+
+
+def hub_client() -> "redis.Redis":
+    """This process's client of the one Redis at REDIS_URL: wake-up messages, revocations, limits."""
     return _sync_client(settings.REDIS_URL)
 
 
 @lru_cache(maxsize=4)
 def _sync_client(url: str) -> "redis.Redis":
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
+    if not is_cluster(url):
+        return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_OPTIONS)
+    try:
+        # One more try, at the node that the first one named.
+        cluster = redis.RedisCluster.from_url(url.replace("+cluster", "", 1), retry=Retry(NoBackoff(), 1), **_OPTIONS)
+    except redis.RedisClusterException as error:
+        raise redis.ConnectionError("The cluster does not answer.") from error
+    return cast("redis.Redis", cluster)
 
 
 def async_client(url: str | None = None) -> "redis.asyncio.Redis":
-    """A new client for the running event loop; the caller closes it."""
-    return redis.asyncio.Redis.from_url(
-        url or settings.REDIS_URL,
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        retry=redis.asyncio.retry.Retry(NoBackoff(), 0),
-        protocol=2,
-    )
+    """A new client for the running event loop, of the one Redis unless told otherwise; the caller closes it."""
+    retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
+    return redis.asyncio.Redis.from_url(url or settings.REDIS_URL, retry=retry, **_OPTIONS)
+
+
+def async_cluster(url: str) -> "redis.asyncio.RedisCluster":
+    """A new client of a cluster for the running event loop, connected by its first use; the caller closes it."""
+    retry = redis.asyncio.retry.Retry(NoBackoff(), 1)
+    return redis.asyncio.RedisCluster.from_url(url.replace("+cluster", "", 1), retry=retry, **_OPTIONS)
 
 
 def read_batch(client: "redis.Redis", *, shard: int, last_entry_id: str, max_fixes: int) -> StreamBatch:
@@ -363,7 +382,8 @@ return {length, math.max(0, now_ms - tonumber(string.match(first[1], '^%d+')))}
 def ask_shards(pipe: Any, cursors: Mapping[int, str]) -> None:
     """Put the questions of `measure_shards` into a pipeline, of whichever client."""
     for shard, last_entry_id in cursors.items():
-        pipe.eval(_MEASURE, 1, stream_key(shard), f"({last_entry_id or STREAM_START}")
+        # By name: the pipeline of a cluster has no method for it.
+        pipe.execute_command("EVAL", _MEASURE, 1, stream_key(shard), f"({last_entry_id or STREAM_START}")
 
 
 def read_shards(cursors: Mapping[int, str], replies: Sequence[Any]) -> dict[int, ShardBacklog]:

@@ -37,7 +37,7 @@ def deliver_messages() -> None:
 @shared_task(ignore_result=True, expires=10)
 def restore_revocations() -> None:
     """Tell the fix lanes again whom to refuse, should Redis have lost it."""
-    revocations.restore_revocations(stream.sync_client(), devices.list_revocations)
+    revocations.restore_revocations(stream.hub_client(), devices.list_revocations)
 
 
 @shared_task(ignore_result=True, expires=600)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from promotions import drain, metrics, stream
-from promotions.checks import Away, find_migration_faults, find_redis_faults
+from promotions.checks import Away, find_migration_faults, find_stream_faults
 from promotions.errors import DomainError
 from promotions.http.moment import Moment
 from promotions.http.parts import Part
@@ -101,7 +101,7 @@ def _measure_backlog() -> stream.Backlog:
 
 _POSTGRESQL = Part("PostgreSQL", _ask_postgresql, within_s=_WITHIN_S)
 _MIGRATIONS = Part("PostgreSQL", lambda: find_migration_faults(), within_s=_WITHIN_S)
-_REDIS = Part("Redis", lambda: find_redis_faults(stream.sync_client()), within_s=_WITHIN_S)
+_REDIS = Part("Redis", find_stream_faults, within_s=_WITHIN_S)
 _BACKLOG = Part("Redis", _measure_backlog, within_s=_WITHIN_S)
 
 

@@ -68,9 +68,9 @@ class _Redis(Part[Streams]):
         self.cursors: dict[int, str] = {}
 
     def _look_at_streams(self) -> Streams:
-        client = stream.sync_client()
+        client = stream.hub_client()
         return Streams(
-            shards=stream.measure_shards(client, self.cursors),
+            shards=stream.measure_shards(stream.sync_client(), self.cursors),
             memory=client.info("memory"),
             persistence=client.info("persistence"),
         )

@@ -123,7 +123,7 @@ def announce_revocation(device_id: UUID, not_before: datetime, blocked: BlockCod
     """Tell the fix lanes once the running transaction is committed."""
     transaction.on_commit(
         lambda: publish_revocation(
-            stream.sync_client(), device_id=device_id, tokens_not_before=not_before, blocked=blocked
+            stream.hub_client(), device_id=device_id, tokens_not_before=not_before, blocked=blocked
         )
     )
 

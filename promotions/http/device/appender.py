@@ -88,10 +88,17 @@ class StreamAppender:
     """Appends to the shards' streams from one event loop. `wake` is told each shard that needs a worker."""
 
     def __init__(
-        self, client: "redis.asyncio.Redis", *, wake: Callable[[int], None], max_pending_bytes: int = MAX_PENDING_BYTES
+        self,
+        client: "redis.asyncio.Redis",
+        *,
+        wake: Callable[[int], None],
+        max_pending_bytes: int = MAX_PENDING_BYTES,
+        notice: Callable[[], None] = lambda: None,
     ) -> None:
         self._pipe = AppendPipe(client)
         self._wake = wake
+        # Told of every append that Redis did not take.
+        self._notice = notice
         self._max_pending_bytes = max_pending_bytes
         self._loop = asyncio.get_running_loop()
         self._pending: _Batch | None = None
@@ -206,6 +213,7 @@ class StreamAppender:
             logger.debug("connection_not_closed", extra={"reason": type(error).__name__})
 
     def _note_outage(self, error: Exception) -> None:
+        self._notice()
         # Once per outage, and never the error's text, which may repeat the command.
         if not self._is_down:
             self._is_down = True

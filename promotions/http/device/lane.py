@@ -38,6 +38,7 @@ from promotions.http.device.appender import (
     WakePublisher,
     publish_drain,
 )
+from promotions.http.device.cluster import ClusterAppender
 from promotions.http.device.fixes import (
     Arrival,
     FixLimits,
@@ -80,7 +81,9 @@ class Running:
 
     loop: asyncio.AbstractEventLoop
     client: "redis.asyncio.Redis"
-    appender: StreamAppender
+    # The same, unless the streams live elsewhere.
+    streams: "redis.asyncio.Redis | redis.asyncio.RedisCluster"
+    appender: StreamAppender | ClusterAppender
     revocations: RevocationFeed
     ages: AgeFeed
     rate: FixLimit
@@ -168,6 +171,7 @@ class FixLane:
         await running.ages.close()
         await running.bodies.close()
         await asyncio.to_thread(running.wakes.close)
+        await running.streams.aclose()
         await running.client.aclose()
 
     async def _serve(self, route: tuple[tuple[str, ...], Route], scope: Scope, receive: Receive, send: Send) -> None:
@@ -286,14 +290,15 @@ class RefusalLog:
 
 
 async def _run(loop: asyncio.AbstractEventLoop, publish_wake: Callable[[int], None]) -> Running:
-    client = stream.async_client()
-    revocations, ages = RevocationFeed(client), AgeFeed(client)
+    client, wakes = stream.async_client(), WakePublisher(publish_wake)
+    streams, appender = await _reach_streams(client, wakes)
+    revocations, ages = RevocationFeed(client), AgeFeed(streams)
     await asyncio.gather(revocations.start(), ages.start())
-    wakes = WakePublisher(publish_wake)
     return Running(
         loop=loop,
         client=client,
-        appender=StreamAppender(client, wake=wakes.wake),
+        streams=streams,
+        appender=appender,
         revocations=revocations,
         ages=ages,
         rate=FixLimit(client),
@@ -301,6 +306,20 @@ async def _run(loop: asyncio.AbstractEventLoop, publish_wake: Callable[[int], No
         bodies=BodyWatch(),
         limits=FixLimits(max_age_ms=settings.FIX_MAX_AGE_S * 1000, max_future_ms=settings.FIX_MAX_FUTURE_S * 1000),
     )
+
+
+async def _reach_streams(
+    client: "redis.asyncio.Redis", wakes: WakePublisher
+) -> "tuple[redis.asyncio.Redis | redis.asyncio.RedisCluster, StreamAppender | ClusterAppender]":
+    """Who tells the streams' ages and who appends: at the one Redis, at another, or at a cluster."""
+    url = stream.stream_url()
+    if stream.is_cluster(url):
+        cluster = stream.async_cluster(url)
+        nodes = ClusterAppender(cluster, url=url, wake=wakes.wake)
+        await nodes.look()
+        return cluster, nodes
+    alone = client if url == settings.REDIS_URL else stream.async_client(url)
+    return alone, StreamAppender(alone, wake=wakes.wake)
 
 
 def _require_live(claims: DeviceClaims, request: LaneRequest, running: Running) -> None:
