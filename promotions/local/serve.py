@@ -17,6 +17,7 @@ def serve(*, host: str, port_text: str) -> int:
     wanted = _port(port_text)
     with Interrupts() as interrupts:
         try:
+            _withdraw_announcement()
             for command in (("migrate", "--verbosity", "0"), ("seed_demo",)):
                 _manage(*command, interrupts=interrupts)
             port = ports.next_free_port(wanted, host=host)
@@ -28,10 +29,16 @@ def serve(*, host: str, port_text: str) -> int:
                 _manage("announce_run", "--base-url", stack.base_url, interrupts=interrupts)
                 stack.wait(while_waiting=interrupts.check)
             finally:
+                _withdraw_announcement()
                 stack.stop()
         except InterruptedBySignal:
             say("Stopped.")
     return 0
+
+
+def _withdraw_announcement() -> None:
+    """A program that waits for `var/run.json` must not read the address and token of a run that has ended."""
+    (ROOT / "var" / "run.json").unlink(missing_ok=True)
 
 
 def _port(text: str) -> int:

@@ -38,3 +38,18 @@ def test_the_next_free_port_is_taken_when_the_wanted_one_is_not() -> None:
 def test_a_port_that_is_none_is_refused_before_anything_starts(text: str) -> None:
     with pytest.raises(LocalError, match="PORT must be a number from 1 to 65535"):
         serve(host="127.0.0.1", port_text=text)
+
+
+def test_what_an_ended_run_announced_is_withdrawn_when_the_next_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promotions.local.serve.ROOT", tmp_path)
+    announced = tmp_path / "var" / "run.json"
+    announced.parent.mkdir()
+    announced.write_text("{}", encoding="utf-8")
+
+    # There is no manage.py in this folder, so the run ends before it has anything to announce.
+    with pytest.raises(LocalError, match=r"manage\.py migrate failed"):
+        serve(host="127.0.0.1", port_text="8000")
+
+    assert not announced.exists()
