@@ -10,7 +10,6 @@ from rest_framework.request import Request
 from promotions import clock
 from promotions.errors import DomainError
 from promotions.models import Device
-from promotions.models.devices import Purpose
 from promotions.tokens import DeviceClaims, TokenError, epoch_ms, read_access_token
 
 _MAX_HEADER_CHARS = 4096
@@ -42,12 +41,6 @@ def _is_outdated(claims: DeviceClaims, device: Device) -> bool:
     if device.tokens_not_before is None:
         return False
     return claims.issued_at_ms < epoch_ms(device.tokens_not_before)
-
-
-def require_consent(device: Device, purpose: Purpose) -> None:
-    """Errors: `consent_required`, naming the purpose."""
-    if purpose not in device.consents:
-        raise DomainError("consent_required", f"The device has not agreed to {purpose}.", purpose=str(purpose))
 
 
 def asking_device(request: Request) -> Device:

@@ -227,11 +227,6 @@ def _set_stage(clock: DayClock, day: Day) -> Stage:
     )
 
 
-def _enrol(store: Store, now: datetime) -> str:
-    """The token that the store's staff will scan."""
-    return create_enrolment(store=store, label="Demo till", is_manager=False, user=None, now=now, life=TILL_LIFE)
-
-
 def _build_city(stores: Sequence[Store]) -> City:
     """The stores and their fences as the database has them, on a plane around their middle."""
     plane = Plane(
