@@ -110,6 +110,8 @@ def _remember_everybody() -> None:
     """Each phone was heard of an hour ago, and was once in one of the stores."""
     from django.db import connection
 
+    from geofence.models import Geofence
+
     heard_at = NOW - timedelta(hours=1)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -119,9 +121,8 @@ def _remember_everybody() -> None:
         cursor.execute(
             "INSERT INTO geofence_presence (device_id, geofence_id, state, last_fix_at, barred, inside_fixes) "
             "SELECT d.id, g.id, 'outside', %s, false, 0 "
-            "FROM (SELECT id, row_number() OVER () AS place FROM promotions_device) d "
-            "JOIN (SELECT id, row_number() OVER (ORDER BY id) AS place, count(*) OVER () AS many "
-            "FROM geofence_geofence) g ON g.place = d.place %% g.many + 1",
-            [heard_at],
+            "FROM (SELECT id, row_number() OVER () %% %s + 1 AS place FROM promotions_device) d "
+            "JOIN (SELECT id, row_number() OVER (ORDER BY id) AS place FROM geofence_geofence) g USING (place)",
+            [heard_at, Geofence.objects.count()],
         )
         cursor.execute("VACUUM ANALYZE geofence_lastfix, geofence_presence")

@@ -43,7 +43,8 @@ def serve(app: str, *, env: Mapping[str, str], core: int | None = None, ready: s
             argv=[
                 *pinned(core),
                 *(sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port)),
-                *("--no-access-log", "--loop", "uvloop", "--http", "httptools", "--log-level", "warning"),
+                *("--no-access-log", "--no-proxy-headers", "--log-level", "warning"),
+                *("--loop", "uvloop", "--http", "httptools"),
             ],
             env=env,
             log=FOLDER / "log" / f"{name}.log",
