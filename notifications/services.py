@@ -1,11 +1,12 @@
 """The door to addresses and the outbox. Our caller decides what may still be said; we say it, or say why not."""
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 from django.db.models import Count, F, Min, Q
@@ -90,29 +91,44 @@ def _take_turns(name: str) -> None:
 
 def reachable_devices(device_ids: Sequence[UUID]) -> set[UUID]:
     """Which of these devices have an address to send to. One query."""
-    rows = PushAddress.objects.filter(device_id__in=device_ids, is_active=True)
-    return set(rows.values_list("device_id", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(_REACHABLE_SQL, [list(device_ids)])
+        return {row[0] for row in cursor.fetchall()}
 
 
 def enqueue_messages(messages: Sequence[NewMessage], *, now: datetime) -> None:
     """Write outbox rows, in the caller's transaction. Repeatable: a dedupe key already there stays as it is."""
-    Message.objects.bulk_create(
-        [
-            Message(
-                dedupe_key=message.dedupe_key,
-                device_id=message.device_id,
-                title=message.title,
-                body=message.body,
-                data=message.data,
-                request_id=message.request_id,
-                created_at=now,
-                next_attempt_at=now,
-                expires_at=message.expires_at,
-            )
-            for message in messages
-        ],
-        ignore_conflicts=True,
-    )
+    if not messages:
+        return
+    rows = [
+        (
+            uuid4(),
+            message.dedupe_key,
+            message.device_id,
+            message.title,
+            message.body,
+            json.dumps(message.data),
+            message.request_id,
+            message.expires_at,
+        )
+        for message in messages
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_ENQUEUE_SQL, [now, now, *(list(column) for column in zip(*rows, strict=True))])
+
+
+# Lists go as arrays: a hundred messages of fourteen columns cost the query builder more than the database.
+_REACHABLE_SQL = "SELECT device_id FROM notifications_pushaddress WHERE device_id = ANY(%s) AND is_active"
+
+_ENQUEUE_SQL = """
+INSERT INTO notifications_message (id, dedupe_key, device_id, title, body, data, state, reason, request_id, created_at,
+    next_attempt_at, expires_at, attempts)
+SELECT k.id, k.dedupe_key, k.device_id, k.title, k.body, k.data::jsonb, 'pending', '', k.request_id, %s, %s,
+    k.expires_at, 0
+FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
+    AS k(id, dedupe_key, device_id, title, body, data, request_id, expires_at)
+ON CONFLICT DO NOTHING
+"""
 
 
 def deliver_due(*, transport: Transport, recheck: Recheck, read_clock: Callable[[], datetime]) -> Delivery:

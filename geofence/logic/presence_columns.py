@@ -127,15 +127,10 @@ class ObservationColumns:
             self.fix_at[rows], self.inside_share[rows], self.outside_m[rows], self.accuracy_m[rows]
         )
 
-    def read_row(self, row: int) -> Observation:
-        """One row as a value."""
-        (observation,) = self.read_rows(slice(row, row + 1))
-        return observation
-
-    def read_rows(self, rows: slice) -> list[Observation]:
-        """Some of the rows as values."""
+    def read_rows(self) -> list[Observation]:
+        """All rows as values."""
         columns = (self.fix_at, self.inside_share, self.outside_m, self.accuracy_m)
-        return [Observation(*values) for values in zip(*(column[rows].tolist() for column in columns), strict=True)]
+        return [Observation(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +189,7 @@ def advance_columns(
         pair = int(order[place])
         first, end = int(starts[pair]) + steps, int(starts[pair] + counts[pair])
         state, steps_told = advance_through(
-            after.read_state(place), seen.read_rows(slice(first, end)), rules.read_rules(pair)
+            after.read_state(place), seen.take(slice(first, end)).read_rows(), rules.read_rules(pair)
         )
         after.put(np.array([place]), PresenceColumns.from_states([state]))
         told += [Told(pair, first + offset, transition) for offset, transition in steps_told]

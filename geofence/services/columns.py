@@ -168,4 +168,5 @@ _LOADERS = {
     1016: _make_loader(">i8"),
     1022: _make_loader(">f8"),
     1185: _make_loader(">i8"),
+    2951: _make_loader("V16"),
 }

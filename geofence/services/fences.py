@@ -176,7 +176,7 @@ def nearest_stores(
     return tuple(
         NearestStore(
             int(stores.store_id[rows[place]]),
-            stores.uuids[rows[place]],
+            stores.read_uuid(rows[place]),
             stores.names[rows[place]],
             float(stores.latitude_deg[rows[place]]),
             float(stores.longitude_deg[rows[place]]),
@@ -216,7 +216,7 @@ def judge_fix(
     store_at = Point(float(stores.latitude_deg[store_row]), float(stores.longitude_deg[store_row]))
     return FixJudgement(
         store_id,
-        stores.uuids[store_row],
+        stores.read_uuid(store_row),
         int(snapshot.columns.geofence_id[rows[best]]),
         float(judged.inside_share[best]),
         float(judged.outside_m[best]),

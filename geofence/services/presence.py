@@ -270,9 +270,11 @@ def _list_rows(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs, chosen: 
 
 def _list_pairs(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs) -> Iterator[_Pair]:
     """The pairs that something was told of, as values."""
-    told_of: dict[int, list[Told]] = {}
-    for told in pairs.told:
-        told_of.setdefault(told.pair, []).append(told)
+    told_of: dict[int, list[tuple[int, Observation, PresenceTransition]]] = {}
+    told_rows = np.array([told.row for told in pairs.told], dtype=np.int64)
+    seen = pairs.seen.take(told_rows).read_rows()
+    for told, row, observation in zip(pairs.told, pairs.rows[told_rows].tolist(), seen, strict=True):
+        told_of.setdefault(told.pair, []).append((row, observation, told.transition))
     columns = snapshot.columns
     places = np.array(list(told_of), dtype=np.int64)
     earlier_states, afters = pairs.before.take(places).read_states(), pairs.after.take(places).read_states()
@@ -286,7 +288,7 @@ def _list_pairs(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs) -> Iter
             int(columns.version[fence]),
             before,
             after,
-            tuple((int(pairs.rows[step.row]), pairs.seen.read_row(step.row), step.transition) for step in steps),
+            tuple(steps),
         )
 
 

@@ -1,9 +1,10 @@
 """What the decision needs to know, loaded for a whole batch in a constant number of queries."""
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,6 @@ from django.db import connection
 from geofence.logic.fixes import FixFlag
 from geofence.logic.matching import FenceSnapshot
 from geofence.logic.presence import TransitionKind
-from geofence.models import Store
 from geofence.services.presence import Transition
 from notifications.logic.policy import parse_quiet_hours
 from notifications.services import reachable_devices
@@ -101,76 +101,80 @@ def deployment_rules() -> Rules:
 
 def read_schedule(campaign: Campaign) -> Schedule:
     """A campaign's days and windows as the rules understand them. Uses prefetched windows where there are any."""
+    windows = ((window.weekdays, window.starts_at, window.ends_at) for window in campaign.windows.all())
+    return _make_schedule(campaign.starts_on, campaign.ends_on, windows)
+
+
+def _make_schedule(starts_on: date, ends_on: date, windows: Iterable[tuple[int, time, time]]) -> Schedule:
     return Schedule(
-        starts_on=campaign.starts_on,
-        ends_on=campaign.ends_on,
-        windows=tuple(
-            TimeWindow(weekdays_from_mask(window.weekdays), window.starts_at, window.ends_at)
-            for window in campaign.windows.all()
-        ),
+        starts_on=starts_on,
+        ends_on=ends_on,
+        windows=tuple(TimeWindow(weekdays_from_mask(mask), starts_at, ends_at) for mask, starts_at, ends_at in windows),
     )
 
 
 def _load_campaigns(store_ids: Collection[int], now: datetime) -> list[CampaignFacts]:
     """Live campaigns of these stores, with their windows and which of these stores they are in. Three queries."""
-    # Past campaigns of a store are many: they are left behind by the join, not here.
-    pairs = Campaign.stores.through.objects.filter(
-        store_id__in=store_ids,
-        campaign__state=Campaign.State.LIVE,
-        campaign__starts_on__lte=now.date() + ONE_DAY,
-        # A backlog hours late is judged by the day it was taken on.
-        campaign__ends_on__gte=now.date() - ONE_DAY,
-    )
+    # A backlog hours late is judged by the day it was taken on, and a store's day may be a day from ours.
+    pairs = _fetch(_PAIRS_SQL, [list(store_ids), now.date() + ONE_DAY, now.date() - ONE_DAY])
+    if not pairs:
+        return []
     stores_of: dict[int, set[int]] = defaultdict(set)
-    for campaign_id, store_id in pairs.values_list("campaign_id", "store_id"):
+    for campaign_id, store_id in pairs:
         stores_of[campaign_id].add(store_id)
-    campaigns = Campaign.objects.filter(id__in=stores_of).prefetch_related("windows") if stores_of else ()
-    return [_campaign_facts(campaign, stores_of[campaign.id]) for campaign in campaigns]
+    windows_of: dict[int, list[tuple[int, time, time]]] = defaultdict(list)
+    for campaign_id, *window in _fetch(_WINDOWS_SQL, [list(stores_of)]):
+        windows_of[campaign_id].append((window[0], window[1], window[2]))
+    return [
+        _campaign_facts(row, stores_of[row[0]], windows_of[row[0]]) for row in _fetch(_CAMPAIGNS_SQL, [list(stores_of)])
+    ]
 
 
-def _campaign_facts(campaign: Campaign, store_ids: Collection[int]) -> CampaignFacts:
+def _campaign_facts(
+    row: tuple[Any, ...], store_ids: Collection[int], windows: Iterable[tuple[int, time, time]]
+) -> CampaignFacts:
+    (campaign_id, kind, trigger, priority, holdout_percent, salt, starts_on, ends_on, cap, level, life_s, title) = row
     return CampaignFacts(
-        id=campaign.id,
-        kind=campaign.kind,
-        trigger=campaign.trigger,  # type: ignore[arg-type]
-        priority=campaign.priority,
-        holdout_share=campaign.holdout_percent / 100,
-        salt=campaign.salt,
-        schedule=read_schedule(campaign),
+        id=campaign_id,
+        kind=kind,
+        trigger=trigger,
+        priority=priority,
+        holdout_share=holdout_percent / 100,
+        salt=salt,
+        schedule=_make_schedule(starts_on, ends_on, windows),
         store_ids=frozenset(store_ids),
-        message_cap_per_device=campaign.messages_per_device,
-        minimum_notify_level=campaign.notify_level,
-        message_ttl_s=campaign.message_life_s,
-        notifies=bool(campaign.message_title),
+        message_cap_per_device=cap,
+        minimum_notify_level=level,
+        message_ttl_s=life_s,
+        notifies=bool(title),
     )
 
 
 def _load_stores(store_ids: Collection[int]) -> dict[int, StoreFacts]:
-    rows = Store.objects.filter(id__in=store_ids).values_list("id", "timezone", "opening_hours", "is_active")
     return {
-        store_id: StoreFacts(
-            id=store_id, zone=ZoneInfo(timezone), hours=_parse_hours(_freeze(hours)), is_active=is_active
-        )
-        for store_id, timezone, hours, is_active in rows
+        store_id: StoreFacts(id=store_id, zone=ZoneInfo(timezone), hours=_parse_hours(hours), is_active=is_active)
+        for store_id, timezone, hours, is_active in _fetch(_STORES_SQL, [list(store_ids)])
     }
 
 
-def _freeze(hours: dict[str, Any]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    return tuple((day, tuple((start, end) for start, end in spans)) for day, spans in sorted(hours.items()))
+def _fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Rows of a query whose long lists go as arrays: as `IN (…)` they cost more to write than to answer."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 @lru_cache(maxsize=4096)
-def _parse_hours(frozen: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]) -> tuple[TimeWindow, ...]:
+def _parse_hours(text: str) -> tuple[TimeWindow, ...]:
     """Parsing is slow beside a decision, and stores share a few patterns of hours."""
-    return parse_hours({day: [list(span) for span in spans] for day, spans in frozen})
+    return parse_hours(json.loads(text))
 
 
 def _load_devices(device_ids: Collection[UUID], campaign_ids: Collection[int]) -> dict[UUID, DeviceFacts]:
     """Consents, reachability and what each device had already. Two queries."""
     reachable = reachable_devices(list(device_ids))
-    with connection.cursor() as cursor:
-        cursor.execute(_DEVICES_SQL, [list(campaign_ids), list(device_ids)])
-        rows = cursor.fetchall()
+    rows = _fetch(_DEVICES_SQL, [list(campaign_ids), list(device_ids)])
     return {
         device_id: _device_facts(
             DeviceFacts(
@@ -201,6 +205,26 @@ def _device_facts(device: DeviceFacts, campaign_ids: Sequence[int] | None, days:
         opportunities_by_day=Counter(days),
     )
 
+
+# Past campaigns of a store are many: the join leaves them behind.
+_PAIRS_SQL = """
+SELECT t.campaign_id, t.store_id
+FROM promotions_campaign_stores t JOIN promotions_campaign c ON c.id = t.campaign_id
+WHERE t.store_id = ANY(%s) AND c.state = 'live' AND c.starts_on <= %s AND c.ends_on >= %s
+"""
+
+_CAMPAIGNS_SQL = """
+SELECT id, kind, trigger, priority, holdout_percent, salt, starts_on, ends_on, messages_per_device, notify_level,
+    message_life_s, message_title
+FROM promotions_campaign WHERE id = ANY(%s)
+"""
+
+_WINDOWS_SQL = """
+SELECT campaign_id, weekdays, starts_at, ends_at FROM promotions_timewindow WHERE campaign_id = ANY(%s)
+ORDER BY starts_at
+"""
+
+_STORES_SQL = "SELECT id, timezone, opening_hours::text, is_active FROM geofence_store WHERE id = ANY(%s)"
 
 # Caps bound a device's opportunities: so many a day over all campaigns, and over the months a campaign runs.
 _DEVICES_SQL = """

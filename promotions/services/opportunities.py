@@ -1,18 +1,41 @@
 """Opportunities, the same in both arms, and the messages of the treated one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
+
+from django.db import connection
 
 from geofence.models import Store
 from notifications.logic.rendering import MessageValues, Template, render
 from notifications.services import NewMessage
 from promotions.logic.eligibility import Decision, Outcome
 from promotions.logic.holdout import Arm
-from promotions.models import Campaign, Opportunity
+from promotions.models import Campaign
 
 _NAMESPACE = UUID("0d5d6e2a-9b1c-5c3e-8a0f-2f6f4f1f9c27")
+
+
+@dataclass(frozen=True, slots=True)
+class _CampaignWords:
+    """What a message says of a campaign."""
+
+    uuid: UUID
+    brand: str
+    offer_title: str
+    message_title: str
+    message_body: str
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreWords:
+    """What a message says of a store."""
+
+    uuid: UUID
+    name: str
+    timezone: str
 
 
 def name_opportunity(campaign_id: int, device_id: UUID, local_on: date) -> UUID:
@@ -30,25 +53,27 @@ def _granted(decisions: Sequence[Decision]) -> list[tuple[UUID, Decision]]:
 
 def record_opportunities(decisions: Sequence[Decision]) -> None:
     """Write a row per opportunity, in the caller's transaction. One query; a row already there stays as it is."""
-    rows = [_row(opportunity_id, decision) for opportunity_id, decision in _granted(decisions)]
-    Opportunity.objects.bulk_create(rows, ignore_conflicts=True)
+    rows = [_list_values(opportunity_id, decision) for opportunity_id, decision in _granted(decisions)]
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT_SQL, [list(column) for column in zip(*rows, strict=True)])
 
 
-def _row(opportunity_id: UUID, decision: Decision) -> Opportunity:
+def _list_values(opportunity_id: UUID, decision: Decision) -> tuple[object, ...]:
     # What `decide` gives every opportunity, and no refusal.
     assert decision.local_on is not None
     assert decision.arm is not None
     assert decision.planned_at is not None
-    return Opportunity(
-        id=opportunity_id,
-        campaign_id=decision.campaign_id,
-        device_id=decision.device_id,
-        store_id=decision.store_id,
-        arm=decision.arm,
-        fix_time=decision.transition.fix_time,
-        planned_at=decision.planned_at,
-        local_on=decision.local_on,
-        request_id=decision.transition.request_id,
+    return (
+        opportunity_id,
+        decision.campaign_id,
+        decision.device_id,
+        decision.store_id,
+        decision.arm.value,
+        decision.transition.fix_time,
+        decision.planned_at,
+        decision.local_on,
+        decision.transition.request_id,
     )
 
 
@@ -57,20 +82,31 @@ def write_messages(decisions: Sequence[Decision]) -> list[NewMessage]:
     treated = [(key, decision) for key, decision in _granted(decisions) if decision.arm is Arm.TREATED]
     if not treated:
         return []
-    campaigns = Campaign.objects.select_related("brand").in_bulk({decision.campaign_id for _, decision in treated})
-    stores = Store.objects.only("uuid", "name", "timezone").in_bulk({decision.store_id for _, decision in treated})
+    campaigns = _load_campaigns({decision.campaign_id for _, decision in treated})
+    stores = _load_stores({decision.store_id for _, decision in treated})
     return [
         _message(key, decision, campaigns[decision.campaign_id], stores[decision.store_id]) for key, decision in treated
     ]
 
 
-def _message(opportunity_id: UUID, decision: Decision, campaign: Campaign, store: Store) -> NewMessage:
+def _load_campaigns(campaign_ids: Collection[int]) -> dict[int, _CampaignWords]:
+    names = ("uuid", "brand__name", "offer_title", "message_title", "message_body")
+    rows = Campaign.objects.filter(id__in=campaign_ids).values_list("id", *names)
+    return {row[0]: _CampaignWords(*row[1:]) for row in rows}
+
+
+def _load_stores(store_ids: Collection[int]) -> dict[int, _StoreWords]:
+    rows = Store.objects.filter(id__in=store_ids).values_list("id", "uuid", "name", "timezone")
+    return {row[0]: _StoreWords(*row[1:]) for row in rows}
+
+
+def _message(opportunity_id: UUID, decision: Decision, campaign: _CampaignWords, store: _StoreWords) -> NewMessage:
     assert decision.expires_at is not None
     text = render(
         Template(title=campaign.message_title, body=campaign.message_body),
         MessageValues(
             store=store.name,
-            brand=campaign.brand.name,
+            brand=campaign.brand,
             offer=campaign.offer_title,
             until=f"{decision.expires_at.astimezone(ZoneInfo(store.timezone)):%H:%M}",
         ),
@@ -88,3 +124,12 @@ def _message(opportunity_id: UUID, decision: Decision, campaign: Campaign, store
             "opportunity_id": str(opportunity_id),
         },
     )
+
+
+_INSERT_SQL = """
+INSERT INTO promotions_opportunity (id, campaign_id, device_id, store_id, arm, fix_time, planned_at, local_on,
+    request_id)
+SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::bigint[], %s::text[], %s::timestamptz[],
+    %s::timestamptz[], %s::date[], %s::text[])
+ON CONFLICT DO NOTHING
+"""
