@@ -8,7 +8,7 @@ from tests.faults.conftest import times
 from tests.faults.history import History
 from tests.faults.phones import Crowd, make_walkers, register
 from tests.faults.stage import Stage
-from tests.faults.verdicts import compare, require_clean
+from tests.faults.verdicts import require_clean
 
 
 def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
@@ -28,20 +28,3 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
         crowd.finish()
 
     tell(kills=kills, **require_clean(stage, history))
-
-
-def test_the_checker_finds_what_a_worker_loses_that_moves_the_cursor_before_the_effects(
-    stage: Stage, history: History, tell: Callable[..., None]
-) -> None:
-    steps = 400
-    crowd = Crowd(stage, history, make_walkers(40, steps=steps), steps, threads=2)
-
-    with stage.worker("tests.faults.broken_worker"), crowd.running():
-        for _ in range(times(1, 5)):
-            stage.kill_worker_in_batch()
-            stage.launch("worker")
-
-    found = compare(stage, history)
-    tell(verdict=str(found))
-    assert found.missing
-    assert not found.uncalled
