@@ -1,5 +1,6 @@
 """`advance_presence` and `record_presence` on a real database."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from geofence.logic.fixes import FixArray, FixFlag
 from geofence.logic.presence import ExitReason, TransitionKind
 from geofence.models import Geofence, LastFix, Presence, Visit
+from geofence.services.erasure import forget_device
 from geofence.services.presence import DropReason, PresenceAdvance, advance_presence, record_presence
 from geofence.services.snapshots import current_snapshot, forget_snapshot
 from tests.factories import NOW, circle, store
@@ -257,6 +259,43 @@ def test_the_statements_of_a_batch_do_not_grow_with_it() -> None:
         assert Visit.objects.filter(exit_reason="departed", device_id__in=devices).count() == size
 
     assert counts == [(5, 5), (5, 5)]
+
+
+def test_a_phone_that_stays_moves_the_end_of_its_visit_and_nothing_else_of_it() -> None:
+    store()
+    work(pack([make_fix(ADA, 0, 5), make_fix(ADA, 200, 5)]))
+    before = Visit.objects.values().get()
+
+    advance = work(pack([make_fix(ADA, 230, 5), make_fix(ADA, 260, 30)]))
+
+    assert (advance.visits, advance.rows) == ((), {"presence": 1, "visit": 1})
+    assert Visit.objects.values().get() == {**before, "last_inside_at": NOW + timedelta(seconds=260)}
+
+
+def test_what_is_erased_between_reckoning_and_writing_stays_erased() -> None:
+    store()
+    work(pack([make_fix(ADA, 0, 5)]))
+    advance = advance_presence(pack([make_fix(ADA, 30, 5)]), snapshot=current_snapshot())
+
+    forget_device(device_id=ADA)
+    record_presence(advance)
+
+    assert not Presence.objects.exists()
+    assert not Visit.objects.exists()
+
+
+def test_one_phone_with_thousands_of_fixes_and_many_with_few_go_together() -> None:
+    store()
+    others = [uuid4() for _ in range(40)]
+    long_stay = make_visit(ADA, stay_s=3_000 * 30)
+    batch = pack(long_stay + [fix for device_id in others for fix in make_visit(device_id)])
+
+    advance = work(batch)
+
+    assert Counter(list_kinds(advance)) == {"enter": 41, "dwell": 41, "exit": 41}
+    ada = Visit.objects.get(device_id=ADA)
+    assert (ada.exited_at, ada.confirmed_by) == (NOW + timedelta(seconds=60 + 3_000 * 30 + 60), "dwell")
+    assert Visit.objects.filter(exit_reason="departed").count() == 41
 
 
 def test_an_empty_batch_is_nothing() -> None:
