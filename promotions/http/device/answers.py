@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from promotions.errors import DomainError, Fault, InvalidInput
-from promotions.http.device.whole import write_whole
+from promotions.http.device.whole import take_whole, write_whole
 from promotions.http.middleware import choose_request_id
 from promotions.http.problems import CATALOGUE, CONTENT_TYPE, problem_body, problem_headers
 
@@ -39,20 +39,12 @@ class RequestHead:
     __slots__ = ("authorization", "content_encoding", "content_length", "content_type", "request_id", "request_number")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        self.authorization = self.content_type = self.content_encoding = self.content_length = b""
-        given_id = b""
-        for name, value in headers:
-            if name == b"authorization":
-                self.authorization = value
-            elif name == b"content-type":
-                self.content_type = value
-            elif name == b"content-length":
-                self.content_length = value
-            elif name == b"content-encoding":
-                self.content_encoding = value
-            elif name == b"x-request-id":
-                given_id = value
-        if given_id:
+        find = dict(headers).get
+        self.authorization = find(b"authorization", b"")
+        self.content_type = find(b"content-type", b"")
+        self.content_encoding = find(b"content-encoding", b"")
+        self.content_length = find(b"content-length", b"")
+        if given_id := find(b"x-request-id", b""):
             self.request_id = choose_request_id(given_id.decode("latin-1"))
             self.request_number = _number_of(self.request_id)
         else:
@@ -146,6 +138,11 @@ class BodyWatch:
         declared = head.content_length
         if declared.isdigit() and (len(declared) > 9 or int(declared) > max_bytes):
             raise _too_large(max_bytes)
+        body = take_whole(receive)
+        if body is not None:
+            if len(body) > max_bytes:
+                raise _too_large(max_bytes)
+            return body
         task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("A body is read in a task.")

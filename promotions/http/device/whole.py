@@ -1,6 +1,7 @@
-"""An answer in one write. uvicorn makes two of head and body, each a packet and a wake-up: 10 µs of a fix's 55.
+"""A body that is there, taken at once, and an answer in one write: where the server is uvicorn as this module knows it.
 
-Only where the server is uvicorn as this module knows it; anywhere else the standard two messages go out.
+uvicorn makes two writes of head and body, each a packet and a wake-up: 10 µs of a fix's 55. Anywhere else the standard
+messages come and go.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,16 @@ class ServerHeaders:
 
 
 _server_headers = ServerHeaders()
+
+
+def take_whole(receive: object) -> bytes | None:
+    """The body, when all of it has come already, as that of a fix has; None: receive it the standard way."""
+    cycle = getattr(receive, "__self__", None)
+    if type(cycle) is not RequestResponseCycle or cycle.more_body or cycle.disconnected or cycle.response_started:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    cycle.flow.resume_reading()
+    return body
 
 
 def write_whole(send: object, status: int, headers: Headers, body: bytes) -> bool:

@@ -7,14 +7,23 @@ from typing import Any
 import pytest
 import uvicorn
 
-from promotions.http.device.answers import Answer, send_answer
+from promotions.errors import DomainError
+from promotions.http.device.answers import Answer, BodyWatch, RequestHead, send_answer
 from promotions.http.device.whole import write_whole
 
 BODY = b'{"accepted":1,"rejected":[]}'
 
 
 async def _app(scope: Any, receive: Any, send: Any) -> None:
-    if scope["path"] == "/standard":
+    if scope["path"] == "/echo":
+        watch = BodyWatch()
+        try:
+            body = await watch.read(receive, RequestHead(scope["headers"]), 40)
+        except DomainError as error:
+            body = error.code.encode()
+        await watch.close()
+        await send_answer(send, Answer(200, body), "abcdefgh")
+    elif scope["path"] == "/standard":
 
         async def send_message(message: Any) -> None:
             await send(message)
@@ -24,8 +33,8 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
         await send_answer(send, Answer(202, BODY, headers=[(b"retry-after", b"2")]), "abcdefgh")
 
 
-async def _talk(request: bytes, **options: Any) -> bytes:
-    """What comes back until the server hangs up."""
+async def _talk(*requests: bytes, **options: Any) -> bytes:
+    """What comes back until the server hangs up; between the parts of a request is a pause."""
     config = uvicorn.Config(_app, lifespan="off", log_config=None, port=0, http="httptools", **options)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
@@ -33,7 +42,9 @@ async def _talk(request: bytes, **options: Any) -> bytes:
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
+    for part in requests:
+        writer.write(part)
+        await asyncio.sleep(0.05)
     answer = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     server.should_exit = True
@@ -74,3 +85,29 @@ def test_with_an_access_log_the_standard_messages_go_out() -> None:
 
 def test_another_server_gets_the_standard_messages() -> None:
     assert not write_whole(_app, 202, [], BODY)
+
+
+def _post(body: bytes) -> list[bytes]:
+    head = f"POST /echo HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    return [head.encode(), body]
+
+
+def test_a_body_is_the_same_whether_it_comes_with_its_head_or_later() -> None:
+    body = b'{"fixes":[]}'
+
+    at_once = asyncio.run(_talk(b"".join(_post(body))))
+    later = asyncio.run(_talk(*_post(body)))
+    in_pieces = asyncio.run(_talk(b"".join(_post(body))[:-3], body[-3:]))
+
+    assert at_once.endswith(b"\r\n\r\n" + body)
+    assert later == in_pieces == at_once
+
+
+@pytest.mark.parametrize("size", [40, 41])
+def test_a_body_that_came_at_once_has_the_same_limit(size: int) -> None:
+    request = b"POST /echo HTTP/1.1\r\nHost: here\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    request += b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size)
+
+    answer = asyncio.run(_talk(request))
+
+    assert answer.endswith(b"x" * 40 if size == 40 else b"body_too_large")
