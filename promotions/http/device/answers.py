@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from promotions.errors import DomainError, Fault, InvalidInput
-from promotions.http.device.whole import take_whole, write_whole
+from promotions.http.device.whole import take_whole, write_lines, write_whole
 from promotions.http.middleware import choose_request_id
 from promotions.http.problems import CATALOGUE, CONTENT_TYPE, problem_body, problem_headers
 
@@ -77,15 +77,18 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
     """Send it, with the request's id."""
+    named = (answer.content_type, len(answer.body), request_id.encode("latin-1"))
+    head = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n" % named
+    if answer.headers:
+        head += write_lines(answer.headers)
+    if write_whole(send, answer.status, head, answer.body):
+        return
     headers = [
         (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id.encode("latin-1")),
+        *answer.headers,
     ]
-    if answer.headers:
-        headers.extend(answer.headers)
-    if write_whole(send, answer.status, headers, answer.body):
-        return
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 

@@ -21,7 +21,7 @@ class ServerHeaders:
     def text(self, headers: Headers) -> bytes:
         """The lines of these headers."""
         if headers is not self._headers:
-            self._headers, self._text = headers, _lines(headers)
+            self._headers, self._text = headers, write_lines(headers)
         return self._text
 
 
@@ -38,10 +38,10 @@ def take_whole(receive: object) -> bytes | None:
     return body
 
 
-def write_whole(send: object, status: int, headers: Headers, body: bytes) -> bool:
-    """Write status, headers and body at once; False when that cannot be done here, and nothing was written.
+def write_whole(send: object, status: int, head: bytes, body: bytes) -> bool:
+    """Write status, head and body at once; False when that cannot be done here, and nothing was written.
 
-    `headers` must hold `content-length`, and no name or value from outside: nothing is checked.
+    `head` is whole lines. It must hold `content-length`, and no name or value from outside: nothing is checked.
     """
     cycle = getattr(send, "__self__", None)
     if type(cycle) is not RequestResponseCycle or not _is_plain(cycle):
@@ -52,7 +52,7 @@ def write_whole(send: object, status: int, headers: Headers, body: bytes) -> boo
     cycle.waiting_for_100_continue = False
     close = b"" if cycle.keep_alive else b"connection: close\r\n"
     own = _server_headers.text(cycle.default_headers)
-    cycle.transport.write(b"%b%b%b%b\r\n%b" % (STATUS_LINE[status], own, _lines(headers), close, body))
+    cycle.transport.write(b"%b%b%b%b\r\n%b" % (STATUS_LINE[status], own, head, close, body))
     cycle.message_event.set()
     if close:
         cycle.transport.close()
@@ -67,5 +67,6 @@ def _is_plain(cycle: RequestResponseCycle) -> bool:
     )
 
 
-def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def write_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The lines of these headers."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])

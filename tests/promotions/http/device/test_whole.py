@@ -84,7 +84,7 @@ def test_with_an_access_log_the_standard_messages_go_out() -> None:
 
 
 def test_another_server_gets_the_standard_messages() -> None:
-    assert not write_whole(_app, 202, [], BODY)
+    assert not write_whole(_app, 202, b"", BODY)
 
 
 def _post(body: bytes) -> list[bytes]:
