@@ -252,6 +252,11 @@ class LastFix(models.Model):
     received_at = models.DateTimeField()
     cell_latitude_deg = models.FloatField(null=True)
     cell_longitude_deg = models.FloatField(null=True)
+    # A keyed hash of all digits of the place, and how many fixes in a row repeated it: real receivers waver.
+    point_digest = models.BigIntegerField(null=True)
+    repeats = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # Until then an impossible jump bars the device from any proof of presence.
+    jump_hold_until = models.DateTimeField(null=True)
 
     # No index on `received_at`: each fix of each phone would have to change it. The retention sweep reads the table.
 

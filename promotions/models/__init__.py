@@ -2,9 +2,10 @@
 
 from promotions.models.campaigns import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
 from promotions.models.devices import Consent, Device
-from promotions.models.offers import Coupon, Opportunity, Refusal, Unlock
+from promotions.models.offers import Coupon, Opportunity, Refusal, Reservation, Unlock
 from promotions.models.operations import DeadLetter, IdempotencyRecord, ShardCursor
-from promotions.models.redemptions import Redemption, StaffDevice, StaffEnrolment, Void
+from promotions.models.proofs import PointSighting, SpentPresenceToken, StoreCodeUse
+from promotions.models.redemptions import OfflineScan, Redemption, StaffDevice, StaffEnrolment, StaffMember, Void
 from promotions.models.tenants import Brand, BrandToken, Membership
 
 __all__ = [
@@ -18,13 +19,19 @@ __all__ = [
     "Device",
     "IdempotencyRecord",
     "Membership",
+    "OfflineScan",
     "Opportunity",
+    "PointSighting",
     "PrizeLot",
     "Redemption",
     "Refusal",
+    "Reservation",
     "ShardCursor",
+    "SpentPresenceToken",
     "StaffDevice",
     "StaffEnrolment",
+    "StaffMember",
+    "StoreCodeUse",
     "TimeWindow",
     "Unlock",
     "Void",

@@ -44,6 +44,24 @@ class Campaign(models.Model):
     offer_title = models.CharField(max_length=80, help_text="What the customer sees: “Free coffee with any sandwich”.")
     benefit = models.CharField(max_length=80, help_text="What staff hand over: “1 free coffee”.")
     terms = models.TextField(blank=True, help_text="Frozen into each coupon when it is issued.")
+    units = models.PositiveSmallIntegerField(
+        "uses of one coupon",
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(50)],
+        help_text="“3 coffees” is 3: each scan takes one.",
+    )
+    value = models.DecimalField(
+        "value of one use",
+        max_digits=7,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="What one use costs you; counts against a till's allowance without network.",
+    )
+    asks_amount = models.BooleanField(
+        "ask for the amount", default=False, help_text="Staff enter what the customer pays."
+    )
     redeem_within_h = models.PositiveIntegerField(
         "redeem within (hours)",
         default=24,
@@ -81,9 +99,31 @@ class Campaign(models.Model):
     notify_level = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(4)])
     unlock_level = models.PositiveSmallIntegerField(default=1, validators=[MaxValueValidator(4)])
     redeem_level = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(4)])
+    max_speed_mps = models.FloatField(
+        "fastest way in (m/s)",
+        default=3.0,
+        validators=[MinValueValidator(1), MaxValueValidator(15)],
+        help_text="Between two fixes inside, for level 2: 3 is a walk, 15 a drive-through.",
+    )
+    allows_vouching = models.BooleanField(
+        "staff may vouch",
+        default=False,
+        help_text="Staff who see the customer may redeem although the phone's presence is not proven.",
+    )
+    allows_offline = models.BooleanField(
+        "tills may take it without network",
+        default=False,
+        help_text="A till without network may take a coupon that another took; it loses its allowance at most.",
+    )
 
     unlock_cap = models.PositiveIntegerField(null=True, blank=True, help_text="Unlocks in all; empty: no limit.")
     is_flash = models.BooleanField(default=False, help_text="Many phones at once: the cap is split over 16 rows.")
+    redeem_cap = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Uses taken at tills in all; empty: no limit."
+    )
+    store_redeem_cap = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Uses taken at the tills of one store; empty: no limit."
+    )
 
     # Instant win: the seed stays sealed until the end; its commitment is published when the campaign opens.
     seed = models.BinaryField(max_length=32, null=True, editable=False)
@@ -101,6 +141,7 @@ class Campaign(models.Model):
                 condition=Q(notify_level__lte=4, unlock_level__lte=4, redeem_level__lte=4),
                 name="promotions_campaign_levels",
             ),
+            models.CheckConstraint(condition=Q(units__gte=1, units__lte=50), name="promotions_campaign_units"),
         ]
         indexes = [
             # The pipeline's and the app's question: what runs today.
@@ -136,19 +177,28 @@ class TimeWindow(models.Model):
 
 
 class Budget(models.Model):
-    """One slot of a campaign's unlock cap. Moves only by one conditional update; the check is the guard behind it.
+    """One slot of a campaign's cap. Moves only by one conditional update; the check is the guard behind it.
 
     pii: none.
     """
 
+    class Scope(models.TextChoices):
+        UNLOCK = "unlock", "unlocks"
+        REDEEM = "redeem", "uses at tills"
+
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="budgets")
+    scope = models.CharField(max_length=6, choices=Scope.choices, default=Scope.UNLOCK)
+    # Null: the cap is that of all stores together.
+    store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     slot = models.PositiveSmallIntegerField()
     cap = models.PositiveIntegerField()
     used = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["campaign", "slot"], name="promotions_budget_slot"),
+            models.UniqueConstraint(
+                fields=["campaign", "scope", "store", "slot"], nulls_distinct=False, name="promotions_budget_slot"
+            ),
             models.CheckConstraint(condition=Q(used__gte=0, used__lte=F("cap")), name="promotions_budget_within_cap"),
         ]
 

@@ -95,6 +95,12 @@ class Coupon(models.Model):
     token_digest = models.BinaryField(max_length=32)
     benefit = models.CharField(max_length=80)
     terms = models.TextField(blank=True)
+    units = models.PositiveSmallIntegerField(default=1, help_text="How often it is taken.")
+    value = models.DecimalField(max_digits=7, decimal_places=2, null=True)
+    asks_amount = models.BooleanField(default=False)
+    redeem_level = models.PositiveSmallIntegerField(default=0)
+    allows_vouching = models.BooleanField(default=False)
+    allows_offline = models.BooleanField(default=False)
     store_ids = models.JSONField(help_text="Stores that take it, frozen at issue.")
     valid_from = models.DateTimeField()
     valid_until = models.DateTimeField(help_text="The first instant at which it is no longer taken.")
@@ -106,10 +112,41 @@ class Coupon(models.Model):
             models.CheckConstraint(
                 condition=models.Q(valid_until__gt=models.F("valid_from")), name="promotions_coupon_validity"
             ),
+            models.CheckConstraint(condition=models.Q(units__gte=1), name="promotions_coupon_units"),
         ]
 
     def __str__(self) -> str:
         return self.benefit
+
+
+class Reservation(models.Model):
+    """“Keep my turn”: a unit of the campaign's cap set aside for a device on its way.
+
+    It counts as used until `expires_at`; then the next who asks takes it over, so no job has to release it.
+
+    pii: pseudonymous; until it ends; deleted by erasure.
+    """
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="reservations")
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="reservations")
+    store = models.ForeignKey("geofence.Store", on_delete=models.SET_NULL, null=True, related_name="+")
+    reserved_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "device"], name="promotions_reservation_once"),
+            models.CheckConstraint(
+                condition=models.Q(expires_at__gt=models.F("reserved_at")), name="promotions_reservation_life"
+            ),
+        ]
+        indexes = [
+            # The oldest one that has ended, to be taken over.
+            models.Index(fields=["campaign", "expires_at"], name="promotions_reservation_ended"),
+        ]
+
+    def __str__(self) -> str:
+        return f"until {self.expires_at:%Y-%m-%d %H:%M}"
 
 
 class Refusal(models.Model):

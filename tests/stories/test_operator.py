@@ -73,7 +73,7 @@ def test_the_figures_of_all_processes_are_seen_at_one_address(web: Web) -> None:
     def grown(name: str) -> float:
         return figures(web).get(name, 0.0) - before.get(name, 0.0)
 
-    assert grown('doorstep_lane_fixes_total{outcome="accepted",source="api"}') == 3
+    assert eventually(lambda: grown('doorstep_lane_fixes_total{outcome="accepted",source="api"}') == 3)
     assert eventually(lambda: grown('doorstep_accept_fixes_total{outcome="kept",reason=""}') >= 3)
     assert grown('doorstep_record_total{row="opportunity_treated"}') >= 1
     assert grown("doorstep_enqueue_total") >= 1
