@@ -104,7 +104,7 @@ def _load_campaigns(unlocks: Iterable[int], now: datetime) -> Sequence[Campaign]
         starts_on__lte=on + _ONE_DAY,
         ends_on__gte=on - _ONE_DAY,
     )
-    free = Budget.objects.filter(campaign=OuterRef("pk"), used__lt=F("cap"))
+    free = Budget.objects.filter(campaign=OuterRef("pk"), scope=Budget.Scope.UNLOCK, store=None, used__lt=F("cap"))
     return list(rows.annotate(has_room=Exists(free)).select_related("brand").prefetch_related("windows").order_by("pk"))
 
 

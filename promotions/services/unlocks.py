@@ -1,6 +1,5 @@
 """The unlock: a device asks at the shop door, and is granted once or refused with a reason that is kept."""
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
 
 from geofence.models import Store, Visit
 from geofence.services.fences import FixJudgement, current_snapshot, judge_fix
@@ -29,8 +27,9 @@ from promotions.logic.assurance import (
     assess,
 )
 from promotions.logic.schedule import closed_reason, next_opening
-from promotions.models import Budget, Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
+from promotions.models import Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
 from promotions.models.devices import Purpose
+from promotions.services.budgets import has_budget, take_budget
 from promotions.services.facts import read_schedule
 from promotions.services.offers import StoreHint, campaign_end
 
@@ -396,24 +395,3 @@ def _is_inserted(coupon: Coupon) -> bool:
             return False
         raise
     return True
-
-
-def has_budget(campaign: Campaign) -> bool:
-    """Whether the cap seems to have room; only `take_budget` knows."""
-    return campaign.unlock_cap is None or Budget.objects.filter(campaign=campaign, used__lt=F("cap")).exists()
-
-
-def take_budget(campaign: Campaign) -> bool:
-    """Count one unlock against the cap; False when it is used up. One conditional update per slot, the guard itself.
-
-    Slots are tried from a random one on, so that a flash campaign's phones do not queue for one row.
-    """
-    if campaign.unlock_cap is None:
-        return True
-    slots = list(Budget.objects.filter(campaign=campaign, used__lt=F("cap")).values_list("pk", flat=True))
-    random.shuffle(slots)
-    return any(_take_from(slot) for slot in slots)
-
-
-def _take_from(slot: int) -> bool:
-    return bool(Budget.objects.filter(pk=slot, used__lt=F("cap")).update(used=F("used") + 1))
