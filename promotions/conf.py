@@ -207,6 +207,13 @@ _declare(
     "The file transport's file, one JSON object per line.",
 )
 _declare("UNLOCK_FIX_MAX_AGE_S", "int", "120", "s", "An unlock needs a fix no older than this.")
+_declare(
+    "STORE_CODE_DEVICES_NORM",
+    "int",
+    "10",
+    "devices",
+    "More devices than this on one 15 s step of a store's code raise an alarm: someone may be passing the code on.",
+)
 _declare("VOID_WINDOW_S", "int", "900", "s", "A staff device may void its own redemption this long.")
 _declare("VOID_WINDOW_MANAGER_S", "int", "604800", "s", "A store manager may void a redemption this long.")
 _declare("STAFF_ENROLMENT_LIFE_S", "int", "600", "s", "Life of the one-time token in an enrolment QR.")
