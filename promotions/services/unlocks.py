@@ -373,6 +373,13 @@ def _issue_coupon(unlock: Unlock, grounds: _Grounds, benefit: str, now: datetime
         generation=-1,
         benefit=benefit,
         terms=campaign.terms,
+        # A prize is one prize, whatever a coupon of the campaign would be good for.
+        units=1 if _is_play(campaign) else campaign.units,
+        value=campaign.value,
+        asks_amount=campaign.asks_amount,
+        redeem_level=campaign.redeem_level,
+        allows_vouching=campaign.allows_vouching,
+        allows_offline=campaign.allows_offline,
         store_ids=list(grounds.store_ids),
         valid_from=now,
         valid_until=min(last_moment, end) if end else last_moment,
