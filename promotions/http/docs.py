@@ -13,7 +13,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularSwaggerView
 
-from promotions.http.problems import CATALOGUE
+from promotions.http.problems import CATALOGUE, FAULTS
 
 _BACKTICKS = re.compile("`([^`]+)`")
 
@@ -45,7 +45,8 @@ def openapi_yaml(request: HttpRequest) -> HttpResponse:
 def problems_page(request: HttpRequest) -> HttpResponse:
     """`/problems`: what each code means; `type` of every problem is an anchor here."""
     entries = [(code, kind, _mark_code(kind.advice)) for code, kind in sorted(CATALOGUE.items())]
-    return render(request, "problems.html", {"entries": entries})
+    faults = [(code, _mark_code(meaning)) for code, meaning in sorted(FAULTS.items())]
+    return render(request, "problems.html", {"entries": entries, "faults": faults})
 
 
 def _mark_code(text: str) -> SafeString:

@@ -108,7 +108,7 @@ def _read_key(request: Request) -> str | None:
 
 
 def _fault(detail: str) -> InvalidInput:
-    return InvalidInput([Fault(f"#{HEADER}", "invalid", detail)])
+    return InvalidInput([Fault(f"#{HEADER}", "invalid_format", detail)])
 
 
 def _ask(request: Request, key: str) -> Ask:

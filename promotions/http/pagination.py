@@ -57,7 +57,7 @@ class Keyset:
         try:
             instant, row_id = signing.loads(cursor, salt=self._salt)
         except (signing.BadSignature, UnicodeError) as error:
-            raise InvalidInput([Fault("?cursor", "invalid", "Not a cursor of this list.")]) from error
+            raise InvalidInput([Fault("?cursor", "invalid_format", "Not a cursor of this list.")]) from error
         return datetime.fromisoformat(instant), UUID(row_id)
 
     @property

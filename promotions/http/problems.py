@@ -77,6 +77,11 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     "campaign_paused": ProblemKind(403, "The campaign issues nothing at present", "Try again later."),
     "sold_out": ProblemKind(403, "All gone", "Nothing to do."),
     "kind_not_supported": ProblemKind(403, "This kind of campaign cannot be unlocked", "Nothing to do."),
+    # The turn kept
+    "already_unlocked": ProblemKind(403, "The device has this offer already", "See `GET /v1/unlocks`."),
+    "too_many_reservations": ProblemKind(
+        403, "The device keeps as many turns as it may", "Use or give up one of them first."
+    ),
     # The till
     "enrolment_invalid": ProblemKind(
         403, "The enrolment token is unknown, used or expired", "Make a new one in admin."
@@ -96,6 +101,50 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     "unavailable": ProblemKind(503, "A part of the service is away", "Repeat after `Retry-After` seconds."),
     "internal": ProblemKind(500, "Our fault", "Report the `request_id`."),
 }
+
+FAULTS: Mapping[str, str] = {
+    "missing_field": "The field is required.",
+    "unknown_field": "There is no such field.",
+    "duplicate_field": "The field stands more than once in its object.",
+    "missing_parameter": "The parameter is required.",
+    "unknown_parameter": "There is no such parameter.",
+    "duplicate_parameter": "The parameter is given more than once.",
+    "wrong_type": "Another JSON type than documented, or null where null is not allowed.",
+    "wrong_length": "A text or a list is empty, too short or too long.",
+    "out_of_range": "A number is below its least or above its greatest value.",
+    "not_finite": "NaN, an infinity, or a number beyond every float.",
+    "null_island": "0, 0 is what receivers report before they know where they are: no position.",
+    "invalid_time": "No instant of RFC 3339 with its offset.",
+    "invalid_text": "The text holds NUL or half of a surrogate pair.",
+    "invalid_format": "The value has not the documented form.",
+    "unknown_value": "The value is none of those listed.",
+    "duplicate_value": "A list holds a value more than once.",
+    "code_or_token": "Exactly one of `code` and `token` is wanted.",
+}
+"""What `code` of an entry of `errors` can say: the same in every call, the fix lane's too."""
+
+# What DRF calls them. Our own fields use our own words.
+_FAULT_OF_DRF: Mapping[str, str] = {
+    "required": "missing_field",
+    "null": "wrong_type",
+    "not_a_list": "wrong_type",
+    "blank": "wrong_length",
+    "empty": "wrong_length",
+    "min_length": "wrong_length",
+    "max_length": "wrong_length",
+    "min_value": "out_of_range",
+    "max_value": "out_of_range",
+    "null_characters_not_allowed": "invalid_text",
+    "surrogate_characters_not_allowed": "invalid_text",
+    "invalid": "invalid_format",
+    "invalid_choice": "unknown_value",
+}
+
+
+def fault_code(code: str | None) -> str:
+    """A fault's code as our answers say it, from what a DRF field calls it."""
+    return _FAULT_OF_DRF.get(code or "invalid", code or "invalid")
+
 
 RETRY_AFTER_S = 5
 
@@ -219,7 +268,7 @@ def _faults(detail: Any, pointer: str) -> list[Fault]:
         if any(isinstance(item, Mapping | list) for item in detail):
             return [fault for index, item in enumerate(detail) for fault in _faults(item, f"{pointer}/{index}")]
         return [fault for item in detail for fault in _faults(item, pointer)]
-    return [Fault(pointer=pointer or "/", code=getattr(detail, "code", "invalid") or "invalid", detail=str(detail))]
+    return [Fault(pointer=pointer or "/", code=fault_code(getattr(detail, "code", None)), detail=str(detail))]
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

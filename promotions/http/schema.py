@@ -7,7 +7,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 
 from promotions.http.device.lane_schema import lane_components, lane_paths, lane_security_schemes
-from promotions.http.problems import CATALOGUE, CONTENT_TYPE
+from promotions.http.problems import CATALOGUE, CONTENT_TYPE, FAULTS
 
 F = TypeVar("F", bound=Callable[..., Any])
 Serializers = Mapping[int | tuple[int, str], Any]
@@ -198,7 +198,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
                         "type": "string",
                         "description": "JSON Pointer into the body; `?name` for a parameter, `#Name` for a header.",
                     },
-                    "code": {"type": "string"},
+                    "code": {"enum": sorted(FAULTS)},
                     "detail": {"type": "string"},
                 },
                 "additionalProperties": False,

@@ -12,14 +12,18 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
 from promotions.errors import Fault, InvalidInput
+from promotions.http.bodies import escape_key
+from promotions.http.problems import fault_code
 
 _DATE_AND_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
 _INSTANT = re.compile(_DATE_AND_TIME + r"([Zz]|[+-][0-9]{2}:[0-9]{2})")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 _COUNT = re.compile(r"-?[0-9]{1,18}")
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf(inity)?)", re.IGNORECASE)
 _AMOUNT = re.compile(r"[0-9]{1,5}(\.[0-9]{1,2})?")
 # Longer names only blow up the answer that quotes them.
 _QUOTED_NAME_CHARS = 80
+_OF_PARAMETERS = {"missing_field": "missing_parameter", "unknown_field": "unknown_parameter"}
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -27,9 +31,12 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         """DRF's conversion, with `unknown_field` for what is left over."""
-        unknown = [name for name in data if name not in self.fields] if isinstance(data, Mapping) else []
+        if not isinstance(data, Mapping):
+            raise ValidationError({"non_field_errors": [ErrorDetail("This must be an object.", code="wrong_type")]})
         faults: dict[str, Any] = {
-            _pointer_step(name): [ErrorDetail("There is no such field.", code="unknown_field")] for name in unknown
+            escape_key(name): [ErrorDetail("There is no such field.", code="unknown_field")]
+            for name in data
+            if name not in self.fields
         }
         try:
             value = super().to_internal_value(data)
@@ -45,30 +52,36 @@ class StrictSerializer(serializers.Serializer[Any]):
 class TextField(serializers.CharField):
     """A JSON string; DRF's own field would also take numbers."""
 
+    default_error_messages = {"wrong_type": "This must be a text."}
+
     def to_internal_value(self, data: Any) -> str:
         """The string, with the checks of `CharField`."""
         if not isinstance(data, str):
-            self.fail("invalid")
+            self.fail("wrong_type")
         return super().to_internal_value(data)
 
 
 class FlagField(serializers.BooleanField):
     """`true` or `false`; DRF's own field would also take "yes" and 1."""
 
+    default_error_messages = {"wrong_type": "This must be true or false."}
+
     def to_internal_value(self, data: Any) -> bool:
         """The flag as it stands."""
         if not isinstance(data, bool):
-            self.fail("invalid", input=data)
+            self.fail("wrong_type")
         return data
 
 
 class IdField(serializers.UUIDField):
     """A UUID as text; DRF's own field would also take a number."""
 
+    default_error_messages = {"wrong_type": "This must be a text.", "invalid": "This must be a UUID."}
+
     def to_internal_value(self, data: Any) -> Any:
         """The UUID."""
         if not isinstance(data, str):
-            self.fail("invalid", value=data)
+            self.fail("wrong_type")
         return super().to_internal_value(data)
 
 
@@ -76,42 +89,48 @@ class InstantField(serializers.DateTimeField):
     """An RFC 3339 instant with its offset, given in any zone and kept in UTC."""
 
     default_error_messages = {
-        "invalid": "Give an instant of RFC 3339 with its offset, such as 2026-09-22T10:30:00Z.",
+        "wrong_type": "This must be a text, RFC 3339 with an offset.",
+        "invalid_time": "Give an instant of RFC 3339 with its offset, such as 2026-09-22T10:30:00Z.",
     }
 
     def to_internal_value(self, value: Any) -> datetime:
         """The instant in UTC."""
-        if not isinstance(value, str) or not _INSTANT.fullmatch(value):
-            self.fail("invalid", format="RFC 3339")
+        if not isinstance(value, str):
+            self.fail("wrong_type")
+        if not _INSTANT.fullmatch(value):
+            self.fail("invalid_time")
         try:
             return datetime.fromisoformat(value.upper()).astimezone(UTC)
         except (ValueError, OverflowError):
-            self.fail("invalid", format="RFC 3339")
+            self.fail("invalid_time")
 
 
 class NumberField(serializers.FloatField):
     """A finite JSON number; DRF's own field would also take text and flags."""
 
+    default_error_messages = {"wrong_type": "This must be a number."}
+
     def to_internal_value(self, data: Any) -> float:
-        """The number. The body's parser lets no NaN and no Infinity in, but integers of any length."""
+        """The number. The body's parser lets none in that is not finite."""
         if isinstance(data, bool) or not isinstance(data, int | float):
-            self.fail("invalid")
-        try:
-            return float(data)
-        except OverflowError:
-            self.fail("invalid")
+            self.fail("wrong_type")
+        return float(data)
 
 
 class NumberTextField(serializers.FloatField):
     """A finite number in a query parameter; `float` would also take nan, inf, 1_000 and blanks."""
 
+    default_error_messages = {"not_finite": "This must be a finite number."}
+
     def to_internal_value(self, data: Any) -> float:
         """The number."""
-        if not isinstance(data, str) or not _NUMBER.fullmatch(data):
+        if _NOT_FINITE.fullmatch(data):
+            self.fail("not_finite")
+        if not _NUMBER.fullmatch(data):
             self.fail("invalid")
         value = float(data)
         if not math.isfinite(value):
-            self.fail("invalid")
+            self.fail("not_finite")
         return value
 
 
@@ -120,7 +139,7 @@ class CountField(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> int:
         """The number."""
-        if not isinstance(data, str) or not _COUNT.fullmatch(data):
+        if not _COUNT.fullmatch(data):
             self.fail("invalid")
         return int(data)
 
@@ -128,14 +147,19 @@ class CountField(serializers.IntegerField):
 class AmountField(serializers.DecimalField):
     """Money as a decimal string, two places at most, 0 to 99,999.99 in the store's currency."""
 
-    default_error_messages = {"invalid": 'Give a decimal string from "0" to "99999.99".'}
+    default_error_messages = {
+        "wrong_type": "This must be a text.",
+        "invalid": 'Give a decimal string from "0" to "99999.99".',
+    }
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=7, decimal_places=2, min_value=Decimal(0), **kwargs)
 
     def to_internal_value(self, data: Any) -> Decimal:
         """The amount."""
-        if not isinstance(data, str) or not _AMOUNT.fullmatch(data):
+        if not isinstance(data, str):
+            self.fail("wrong_type")
+        if not _AMOUNT.fullmatch(data):
             self.fail("invalid")
         return Decimal(data)
 
@@ -154,13 +178,13 @@ def read_query(serializer_class: type[serializers.Serializer[Any]], request: Req
     repeated = [name for name in given if len(given.getlist(name)) > 1]
     if repeated:
         raise InvalidInput(
-            [Fault(f"?{name[:_QUOTED_NAME_CHARS]}", "repeated", "Give this parameter once.") for name in repeated]
+            [Fault(_parameter(name), "duplicate_parameter", "Give this parameter once.") for name in repeated]
         )
     serializer = serializer_class(data=given.dict())
     if not serializer.is_valid():
         raise InvalidInput(
             [
-                Fault(f"?{name}", error.code or "invalid", str(error))
+                Fault(_parameter(name), _parameter_code(error.code), str(error))
                 for name, errors in serializer.errors.items()
                 for error in errors
             ]
@@ -169,6 +193,9 @@ def read_query(serializer_class: type[serializers.Serializer[Any]], request: Req
     return values
 
 
-def _pointer_step(name: str) -> str:
-    """One reference token of a JSON Pointer (RFC 6901)."""
-    return name[:_QUOTED_NAME_CHARS].replace("~", "~0").replace("/", "~1")
+def _parameter(name: str) -> str:
+    return f"?{name[:_QUOTED_NAME_CHARS]}"
+
+
+def _parameter_code(code: str) -> str:
+    return _OF_PARAMETERS.get(fault_code(code), fault_code(code))

@@ -72,7 +72,7 @@ class ConsentsField(serializers.ListField):
         """The purposes, each once."""
         values = list(super().to_internal_value(data))
         if len(set(values)) != len(values):
-            raise serializers.ValidationError("Each purpose once.", code="repeated")
+            raise serializers.ValidationError("Each purpose once.", code="duplicate_value")
         return values
 
 

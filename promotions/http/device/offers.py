@@ -32,7 +32,7 @@ class OffersQuery(StrictSerializer):
         missing = {"latitude", "longitude"} - set(attrs)
         if len(missing) == 1:
             raise serializers.ValidationError(
-                {name: ErrorDetail("Give both or none.", code="required") for name in missing}
+                {name: ErrorDetail("Give both or none.", code="missing_field") for name in missing}
             )
         return attrs
 

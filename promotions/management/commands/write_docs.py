@@ -13,7 +13,7 @@ from django.db.models import Model
 
 from promotions.conf import SETTINGS, Setting
 from promotions.http.docs import render_yaml
-from promotions.http.problems import CATALOGUE
+from promotions.http.problems import CATALOGUE, FAULTS
 
 _OWN_APPS = ("geofence", "notifications", "promotions")
 _PII = re.compile(r"\bpii: (?P<line>.+)\Z", re.DOTALL)
@@ -60,6 +60,9 @@ def describe_problems() -> str:
     ]
     for code, kind in sorted(CATALOGUE.items()):
         lines += ["", f"## {code}", "", f"{kind.status} · {kind.title}. {kind.advice}"]
+    lines += ["", "## Codes of single faults", "", "What `code` says in an entry of `errors`, the same in every call."]
+    lines += ["", "| Code | What is wrong |", "|---|---|"]
+    lines += [f"| `{code}` | {_cell(meaning)} |" for code, meaning in sorted(FAULTS.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -54,7 +54,7 @@ def test_what_is_not_one_json_object_is_malformed(lane: LaneDriver, body: bytes)
     ("body", "pointer", "code"),
     [
         (b"{}", "/fixes", "missing_field"),
-        (b'{"fixes":[]}', "/fixes", "too_short"),
+        (b'{"fixes":[]}', "/fixes", "wrong_length"),
         (b'{"fixes":{}}', "/fixes", "wrong_type"),
         (b'{"fixes":[1]}', "/fixes/0", "wrong_type"),
         (b'{"fixes":[{"latitude":1,"longitude":1}]}', "/fixes/0/fix_time", "missing_field"),
@@ -186,7 +186,8 @@ def test_unknown_parameters_are_refused(lane: LaneDriver) -> None:
     response = lane.run(lane.request("POST", "/v1/fixes?debug=1&x", {"fixes": [fix()]}, headers=headers))
 
     document = assert_problem(response, 400, "invalid_input")
-    assert {fault["pointer"] for fault in document["errors"]} == {"?debug", "?x"}
+    named = {(fault["pointer"], fault["code"]) for fault in document["errors"]}
+    assert named == {("?debug", "unknown_parameter"), ("?x", "unknown_parameter")}
 
 
 @pytest.mark.parametrize(
