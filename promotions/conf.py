@@ -214,6 +214,20 @@ _declare(
     "devices",
     "More devices than this on one 15 s step of a store's code raise an alarm: someone may be passing the code on.",
 )
+_declare(
+    "RESERVATION_LIFE_S",
+    "int",
+    "2700",
+    "s",
+    "How long “keep my turn” sets a unit of a cap aside: three of four who come at all come within half an hour.",
+)
+_declare(
+    "RESERVATIONS_PER_DEVICE",
+    "int",
+    "3",
+    "reservations",
+    "Turns one device may keep at a time, over all campaigns.",
+)
 _declare("VOID_WINDOW_S", "int", "900", "s", "A staff device may void its own redemption this long.")
 _declare("VOID_WINDOW_MANAGER_S", "int", "604800", "s", "A store manager may void a redemption this long.")
 _declare("STAFF_ENROLMENT_LIFE_S", "int", "600", "s", "Life of the one-time token in an enrolment QR.")

@@ -1,33 +1,219 @@
-"""A campaign's cap on unlocks, counted down slot by slot."""
+"""Caps, counted slot by slot: on unlocks, and on uses at tills, of a campaign or of one store.
+
+Whoever counts holds the campaign's row first (`FOR KEY SHARE`, beside others), whoever changes a cap holds it alone
+(`fit_caps`): so a change waits for those under way, sees all of them, and no two wait for each other.
+"""
 
 import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from django.db.models import F, QuerySet
+from django.db import connection, transaction
+from django.db.models import Count, F, QuerySet
 
-from promotions.models import Budget, Campaign
+from promotions.errors import Fault, InvalidInput
+from promotions.models import Budget, Campaign, Redemption, Reservation, Unlock
+
+Scope = Budget.Scope
+FLASH_SLOTS = 16
+_LOCK_TIMEOUT = "3s"
 
 
-def has_budget(campaign: Campaign) -> bool:
-    """Whether the cap seems to have room; only `take_budget` knows."""
-    return campaign.unlock_cap is None or _open_slots(campaign).exists()
+class Caps(NamedTuple):
+    """A campaign's caps; None is no limit."""
+
+    unlock: int | None
+    redeem: int | None
+    store_redeem: int | None
+
+    def of(self, scope: str, store_id: int | None) -> int | None:
+        """The cap that a slot belongs to."""
+        if scope == Scope.UNLOCK:
+            return self.unlock
+        return self.redeem if store_id is None else self.store_redeem
 
 
-def take_budget(campaign: Campaign) -> bool:
-    """Count one unlock against the cap; False when it is used up. One conditional update per slot, the guard itself.
+def take_unit(*, campaign_id: int, scope: str, store_id: int | None = None) -> bool:
+    """Count one unit against a cap; False when it is used up. One conditional update per slot, the guard itself.
 
-    Slots are tried from a random one on, so that a flash campaign's phones do not queue for one row.
+    Asked in the caller's transaction, after the row that is counted has been written; at a till the store's cap first
+    and the campaign's, the hotter row, last. Slots are tried from a random one on, so that a flash campaign's phones
+    do not queue for one row. Without a cap nothing is counted and there is always room.
     """
-    if campaign.unlock_cap is None:
+    cap = _hold(campaign_id).of(scope, store_id)
+    if cap is None:
         return True
-    slots = list(_open_slots(campaign).values_list("pk", flat=True))
-    random.shuffle(slots)
-    return any(_take_from(slot) for slot in slots)
+    slots = list(_slots(campaign_id, scope, store_id).values_list("pk", "cap", "used"))
+    if not slots:
+        _open_slot(campaign_id, scope, store_id, cap)
+        slots = list(_slots(campaign_id, scope, store_id).values_list("pk", "cap", "used"))
+    free = [pk for pk, slot_cap, used in slots if used < slot_cap]
+    random.shuffle(free)
+    return any(_take_from(slot) for slot in free)
 
 
-def _open_slots(campaign: Campaign) -> QuerySet[Budget]:
-    """The cap on unlocks is one for all stores; caps on uses at tills are counted apart."""
-    return Budget.objects.filter(campaign=campaign, scope=Budget.Scope.UNLOCK, store=None, used__lt=F("cap"))
+def return_unit(*, campaign_id: int, scope: str, store_id: int | None = None) -> None:
+    """Count one unit less: a use taken back, a turn given up. Nothing happens where nothing is counted."""
+    _hold(campaign_id)
+    used = list(_slots(campaign_id, scope, store_id).filter(used__gt=0).values_list("pk", flat=True))
+    random.shuffle(used)
+    any(_return_to(slot) for slot in used)
+
+
+def has_unit(*, campaign: Campaign, scope: str, store_id: int | None = None) -> bool:
+    """Whether a cap seems to have room; only `take_unit` knows."""
+    if read_caps(campaign).of(scope, store_id) is None:
+        return True
+    slots = list(_slots(campaign.pk, scope, store_id).values_list("cap", "used"))
+    return not slots or any(used < cap for cap, used in slots)
+
+
+def read_caps(campaign: Campaign) -> Caps:
+    """The caps as the campaign's row has them."""
+    return Caps(campaign.unlock_cap, campaign.redeem_cap, campaign.store_redeem_cap)
+
+
+def limit_waits() -> None:
+    """Let no statement of the running transaction wait long for a row: the client repeats the request."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+
+
+@transaction.atomic
+def fit_caps(*, campaign_id: int) -> None:
+    """Bring the slots to the campaign's caps, also while it is live: those who count wait for it a moment.
+
+    Call it in the transaction that wrote the caps. A cap that is new counts what was given out before it; one that is
+    gone leaves nothing. Repeatable. Errors: `invalid_input` when less would be allowed than is used already.
+    """
+    campaign = hold_alone(campaign_id)
+    faults = list(find_cap_faults(campaign))
+    if faults:
+        raise InvalidInput(faults)
+    for scope, store_id in _kept_apart(campaign):
+        _fit(campaign, scope, store_id)
+    caps = read_caps(campaign)
+    if caps.unlock is None:
+        Budget.objects.filter(campaign=campaign, scope=Scope.UNLOCK).delete()
+    if caps.redeem is None:
+        Budget.objects.filter(campaign=campaign, scope=Scope.REDEEM, store=None).delete()
+    if caps.store_redeem is None:
+        Budget.objects.filter(campaign=campaign, scope=Scope.REDEEM, store__isnull=False).delete()
+
+
+def hold_alone(campaign_id: int) -> Campaign:
+    """The campaign, locked until the transaction ends; nobody takes or returns a unit of it meanwhile."""
+    return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+
+
+def find_cap_faults(campaign: Campaign) -> Iterator[Fault]:
+    """Caps that let nobody in, or less than what is used already. For sure only after `hold_alone`."""
+    caps = read_caps(campaign)
+    if caps.unlock is not None:
+        used = _count_used(campaign.pk, Scope.UNLOCK, None)
+        yield from _judge_cap("unlock_cap", caps.unlock, used, f"{used} have unlocked or kept a turn")
+    if caps.redeem is not None:
+        used = _count_used(campaign.pk, Scope.REDEEM, None)
+        yield from _judge_cap("redeem_cap", caps.redeem, used, f"{used} uses were taken at tills")
+    if caps.store_redeem is not None:
+        used = max(_count_by_store(campaign.pk).values(), default=0)
+        yield from _judge_cap("store_redeem_cap", caps.store_redeem, used, f"{used} uses were taken in one store")
+
+
+def _judge_cap(name: str, cap: int, used: int, found: str) -> Iterator[Fault]:
+    if cap < 1:
+        yield Fault(f"/{name}", "out_of_range", "A cap of nothing lets nobody in; leave it empty for no limit.")
+    elif cap < used:
+        yield Fault(f"/{name}", "below_used", f"{found} already; the cap cannot be lower.")
+
+
+_HOLD_SQL = """
+SELECT unlock_cap, redeem_cap, store_redeem_cap FROM promotions_campaign WHERE id = %s FOR KEY SHARE
+"""
+
+
+def _hold(campaign_id: int) -> Caps:
+    """The caps as they stay until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD_SQL, [campaign_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise Campaign.DoesNotExist
+    return Caps(*row)
+
+
+def _slots(campaign_id: int, scope: str, store_id: int | None) -> QuerySet[Budget]:
+    slots = Budget.objects.filter(campaign_id=campaign_id, scope=scope)
+    return slots.filter(store=None) if store_id is None else slots.filter(store_id=store_id)
 
 
 def _take_from(slot: int) -> bool:
     return bool(Budget.objects.filter(pk=slot, used__lt=F("cap")).update(used=F("used") + 1))
+
+
+def _return_to(slot: int) -> bool:
+    return bool(Budget.objects.filter(pk=slot, used__gt=0).update(used=F("used") - 1))
+
+
+def _open_slot(campaign_id: int, scope: str, store_id: int | None, cap: int) -> None:
+    """A slot for a cap that has none yet: a store joined later, or left and still takes old coupons.
+
+    It starts with what was given out before, the caller's own row not counted. Of two at once one is kept.
+    """
+    given = max(0, _count_given(campaign_id, scope, store_id) - 1)
+    Budget.objects.bulk_create(
+        [Budget(campaign_id=campaign_id, scope=scope, store_id=store_id, slot=0, cap=cap, used=min(given, cap))],
+        ignore_conflicts=True,
+    )
+
+
+def _kept_apart(campaign: Campaign) -> Iterator[tuple[str, int | None]]:
+    """What is counted by itself under the campaign's caps."""
+    caps = read_caps(campaign)
+    if caps.unlock is not None:
+        yield Scope.UNLOCK, None
+    if caps.redeem is not None:
+        yield Scope.REDEEM, None
+    if caps.store_redeem is not None:
+        store_ids = {*campaign.stores.values_list("pk", flat=True), *_count_by_store(campaign.pk)}
+        yield from ((Scope.REDEEM, store_id) for store_id in sorted(store_ids))
+
+
+def _fit(campaign: Campaign, scope: str, store_id: int | None) -> None:
+    """Slot rows whose caps add up to the cap, each at least what it has used. A store's cap is not split."""
+    cap = read_caps(campaign).of(scope, store_id) or 0
+    held = {budget.slot: budget.used for budget in _slots(campaign.pk, scope, store_id)}
+    count = max(FLASH_SLOTS if campaign.is_flash and store_id is None else 1, len(held))
+    used = [held.get(slot, 0) for slot in range(count)]
+    if not held:
+        used[0] = _count_given(campaign.pk, scope, store_id)
+    room, rest = divmod(cap - sum(used), count)
+    for slot in range(count):
+        counts = {"cap": used[slot] + room + (slot < rest), "used": used[slot]}
+        if not _slots(campaign.pk, scope, store_id).filter(slot=slot).update(**counts):
+            Budget.objects.create(campaign=campaign, scope=scope, store_id=store_id, slot=slot, **counts)
+
+
+def _count_used(campaign_id: int, scope: str, store_id: int | None) -> int:
+    """What the slots say, or, where nothing was counted yet, what was given out."""
+    used = list(_slots(campaign_id, scope, store_id).values_list("used", flat=True))
+    return sum(used) if used else _count_given(campaign_id, scope, store_id)
+
+
+def _count_given(campaign_id: int, scope: str, store_id: int | None) -> int:
+    if scope == Scope.UNLOCK:
+        kept = Reservation.objects.filter(campaign_id=campaign_id).count()
+        return Unlock.objects.filter(campaign_id=campaign_id).count() + kept
+    taken = Redemption.objects.filter(coupon__campaign_id=campaign_id, is_live=True)
+    return (taken if store_id is None else taken.filter(store_id=store_id)).count()
+
+
+def _count_by_store(campaign_id: int) -> Counter[int]:
+    """Uses taken per store: as counted, or as given out where nothing was counted yet."""
+    taken = Redemption.objects.filter(coupon__campaign_id=campaign_id, is_live=True)
+    given = Counter(dict(taken.values_list("store_id").annotate(uses=Count("pk")).order_by()))
+    counted = Budget.objects.filter(campaign_id=campaign_id, scope=Scope.REDEEM, store__isnull=False)
+    for store_id, used in counted.values_list("store_id", "used"):
+        given[store_id] = used
+    return given

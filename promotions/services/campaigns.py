@@ -6,7 +6,6 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import transaction
-from django.db.models import Sum
 
 from geofence.models import Geofence, Store
 from notifications.logic.rendering import Template, find_template_faults
@@ -14,10 +13,10 @@ from promotions.errors import DomainError, Fault, InvalidInput
 from promotions.logic.hours import InvalidHours, parse_hours
 from promotions.logic.moments import SEED_BYTES, Lot, commitment, draw_moments
 from promotions.logic.schedule import Opening, open_slots
-from promotions.models import Budget, Campaign, WinningMoment
+from promotions.models import Campaign, WinningMoment
+from promotions.services.budgets import find_cap_faults, fit_caps, hold_alone
 from promotions.services.facts import read_schedule
 
-FLASH_SLOTS = 16
 MAX_HOLDOUT_PERCENT = 50
 _OPENABLE = (Campaign.State.DRAFT, Campaign.State.PAUSED)
 _SUPPORTED_KINDS = (Campaign.Kind.COUPON, Campaign.Kind.INSTANT_WIN)
@@ -30,13 +29,12 @@ def open_campaign(*, campaign_id: int, now: datetime, seed: bytes | None = None)
     The first opening draws an instant win's moments from `seed` (by default a random one), keeps it sealed and
     publishes its commitment. Errors: `invalid_input` with everything that is not ready.
     """
-    # Unlocks check their key to this row when they commit; they hold a budget slot by then and must not wait for us.
-    campaign = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=campaign_id)
+    campaign = hold_alone(campaign_id)
     stores = list(campaign.stores.filter(is_active=True).order_by("pk"))
     faults = list(find_opening_faults(campaign, stores, now))
     if faults:
         raise InvalidInput(faults)
-    _fit_budget(campaign)
+    fit_caps(campaign_id=campaign.pk)
     if campaign.kind == Campaign.Kind.INSTANT_WIN and campaign.opened_at is None:
         _seal_moments(campaign, stores, now, seed or secrets.token_bytes(SEED_BYTES))
     campaign.salt = campaign.salt or secrets.token_hex(16)
@@ -78,7 +76,7 @@ def find_opening_faults(campaign: Campaign, stores: Sequence[Store], now: dateti
     if campaign.holdout_percent > MAX_HOLDOUT_PERCENT:
         yield Fault("/holdout_percent", "out_of_range", f"At most {MAX_HOLDOUT_PERCENT} % may be held out.")
     yield from _message_faults(campaign)
-    yield from _budget_faults(campaign)
+    yield from find_cap_faults(campaign)
     yield from _store_faults(stores)
     zones = [zone for store in stores if (zone := _read_zone(store)) is not None]
     if zones and all(_is_over(campaign, zone, now) for zone in zones):
@@ -96,16 +94,6 @@ def _message_faults(campaign: Campaign) -> Iterator[Fault]:
         return
     for fault in find_template_faults(Template(campaign.message_title, campaign.message_body)):
         yield Fault(f"/message_{fault.field}", fault.code, f"The message's {fault.field} {fault.detail}.")
-
-
-def _budget_faults(campaign: Campaign) -> Iterator[Fault]:
-    if campaign.unlock_cap is None:
-        return
-    used = campaign.budgets.aggregate(used=Sum("used"))["used"] or 0
-    if campaign.unlock_cap < 1:
-        yield Fault("/unlock_cap", "out_of_range", "A cap of nothing lets nobody in; leave it empty for no limit.")
-    elif campaign.unlock_cap < used:
-        yield Fault("/unlock_cap", "below_used", f"{used} have unlocked already; the cap cannot be lower.")
 
 
 def _store_faults(stores: Sequence[Store]) -> Iterator[Fault]:
@@ -168,16 +156,3 @@ def _seal_moments(campaign: Campaign, stores: Sequence[Store], now: datetime, se
     )
     campaign.seed = seed
     campaign.seed_commitment = commitment(seed)
-
-
-def _fit_budget(campaign: Campaign) -> None:
-    """Slot rows whose caps add up to the campaign's cap, each above what it has used. Without a cap there are none."""
-    held = {budget.slot: budget for budget in campaign.budgets.select_for_update().order_by("slot")}
-    if campaign.unlock_cap is None:
-        return
-    count = max(FLASH_SLOTS if campaign.is_flash else 1, len(held))
-    used = [held[slot].used if slot in held else 0 for slot in range(count)]
-    room, rest = divmod(campaign.unlock_cap - sum(used), count)
-    for slot in range(count):
-        cap = used[slot] + room + (slot < rest)
-        Budget.objects.update_or_create(campaign=campaign, slot=slot, defaults={"cap": cap})

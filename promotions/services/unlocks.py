@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from geofence.models import Store, Visit
 from geofence.services.fences import FixJudgement, current_snapshot, judge_fix
@@ -29,12 +29,11 @@ from promotions.logic.assurance import (
 from promotions.logic.schedule import closed_reason, next_opening
 from promotions.models import Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
 from promotions.models.devices import Purpose
-from promotions.services.budgets import has_budget, take_budget
+from promotions.services.budgets import limit_waits
 from promotions.services.facts import read_schedule
 from promotions.services.offers import StoreHint, campaign_end
+from promotions.services.reservations import has_turn, take_turn
 
-# A statement that waits longer for another's row gives up; the client repeats the request.
-_LOCK_TIMEOUT = "3s"
 _SUPPORTED_KINDS = frozenset({Campaign.Kind.COUPON, Campaign.Kind.INSTANT_WIN})
 # Two coupons with one code are a matter of 2^-50 each; more than a few in a row is a broken secret.
 _MAX_COLLISIONS = 5
@@ -295,12 +294,12 @@ def _keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, no
 def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:
     """Unlock, coupon and budget in one transaction, the hot row last; or the unlock of a request that was faster."""
     campaign = grounds.campaign
-    if not has_budget(campaign):
+    if not has_turn(device_id=grounds.device_id, campaign=campaign, now=now):
         # Seen before any row is written: after a rush most requests end here.
         raise _refuse("sold_out", grounds.place, level=grounds.level)
     try:
         with transaction.atomic():
-            _limit_waits()
+            limit_waits()
             unlock = Unlock.objects.create(
                 id=uuid4(),
                 campaign=campaign,
@@ -320,7 +319,7 @@ def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:
                     by=Visit.ConfirmedBy.UNLOCK,
                     at=now,
                 )
-            if not take_budget(campaign):
+            if not take_turn(device_id=grounds.device_id, campaign_id=campaign.pk, now=now):
                 raise _refuse("sold_out", grounds.place, level=grounds.level)
     except IntegrityError:
         existing = find_unlock(device_id=grounds.device_id, campaign_id=campaign.pk)
@@ -338,11 +337,6 @@ def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:
 
 def _is_play(campaign: Campaign) -> bool:
     return campaign.kind == Campaign.Kind.INSTANT_WIN
-
-
-def _limit_waits() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
 
 
 def _draw_prize(unlock: Unlock, now: datetime) -> str | None:

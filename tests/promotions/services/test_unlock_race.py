@@ -13,7 +13,7 @@ from geofence.models import Store
 from geofence.services.fences import forget_snapshot
 from promotions.errors import DomainError
 from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusal, Unlock, WinningMoment
-from promotions.services import unlocks
+from promotions.services import budgets, reservations
 from promotions.services.unlocks import UnlockFix, unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
@@ -110,14 +110,14 @@ def test_reading_before_writing_the_counter_oversells(store: Store, monkeypatch:
     campaign = capped(store, 20)
     devices = [factories.device() for _ in range(200)]
 
-    def take_carelessly(campaign: Campaign) -> bool:
-        budget = Budget.objects.get(campaign=campaign)
+    def take_carelessly(slot: int) -> bool:
+        budget = Budget.objects.get(pk=slot)
         if budget.used >= budget.cap:
             return False
         Budget.objects.filter(pk=budget.pk).update(used=budget.used + 1)
         return True
 
-    monkeypatch.setattr(unlocks, "take_budget", take_carelessly)
+    monkeypatch.setattr(budgets, "_take_from", take_carelessly)
     crowd(200, lambda number: ask(campaign, devices[number]))
 
     assert Unlock.objects.count() > 20
@@ -127,10 +127,10 @@ def test_the_database_refuses_a_counter_above_its_cap(store: Store, monkeypatch:
     campaign = capped(store, 3)
     devices = [factories.device() for _ in range(32)]
 
-    def take_blindly(campaign: Campaign) -> bool:
+    def take_blindly(**_of: Any) -> bool:
         return bool(Budget.objects.filter(campaign=campaign).update(used=F("used") + 1))
 
-    monkeypatch.setattr(unlocks, "take_budget", take_blindly)
+    monkeypatch.setattr(reservations, "take_unit", take_blindly)
     with pytest.raises(IntegrityError, match="promotions_budget_within_cap"):
         crowd(32, lambda number: ask(campaign, devices[number]))
 
