@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a handler marked `@idempotent` answers a repeated request with the stored answer."""
+"""`Idempotency-Key`: a view's method marked `@idempotent` answers a repeated request with the stored answer."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from promotions.http.views import ApiView, raw_body
 from promotions.models import Device, StaffDevice
 from promotions.services.idempotency import Answer, Ask, Claim, abandon_claim, claim_request, keep_answer
 
-Handler = Callable[..., HttpResponseBase]
+Method = Callable[..., HttpResponseBase]
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
@@ -43,29 +43,29 @@ class Concealment:
     reveal: Reveal
 
 
-def idempotent(handler: Handler) -> Handler:
-    """Mark a view's handler: a keyed request is worked once, and its answer is kept for `IDEMPOTENCY_LIFE_S`.
+def idempotent(method: Method) -> Method:
+    """Mark a view's method: a keyed request is worked once, and its answer is kept for `IDEMPOTENCY_LIFE_S`.
 
     Not kept: 401, 403, 409, 429 and 5xx. A request that died is taken over by its repeat after a minute.
     """
-    return _wrap(handler, None)
+    return _wrap(method, None)
 
 
-def idempotent_with_secrets(*names: str, reveal: Reveal) -> Callable[[Handler], Handler]:
+def idempotent_with_secrets(*names: str, reveal: Reveal) -> Callable[[Method], Method]:
     """`idempotent` for answers that hold credentials: these are never stored, but made again for the repeat."""
-    return lambda handler: _wrap(handler, Concealment(frozenset(names), reveal))
+    return lambda method: _wrap(method, Concealment(frozenset(names), reveal))
 
 
-def _wrap(handler: Handler, concealment: Concealment | None) -> Handler:
-    @wraps(handler)
+def _wrap(method: Method, concealment: Concealment | None) -> Method:
+    @wraps(method)
     def answer_once(view: ApiView, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         key = _read_key(request)
         if key is None:
-            return handler(view, request, *args, **kwargs)
+            return method(view, request, *args, **kwargs)
         claim = claim_request(_ask(request, key), now=view.now)
         if isinstance(claim, Answer):
             return _replay(claim, concealment)
-        return _work(view, lambda: handler(view, request, *args, **kwargs), claim, concealment)
+        return _work(view, lambda: method(view, request, *args, **kwargs), claim, concealment)
 
     answer_once.is_idempotent = True  # type: ignore[attr-defined]
     return answer_once
@@ -87,7 +87,7 @@ def _work(
 
 
 def _handle(view: ApiView, handle: Callable[[], HttpResponseBase]) -> HttpResponseBase:
-    """The handler's answer, or the problem its error becomes; errors that are our fault go on."""
+    """The method's answer, or the problem its error becomes; errors that are our fault go on."""
     try:
         return handle()
     except Exception as error:  # noqa: BLE001 - `handle_exception` raises again what it does not know

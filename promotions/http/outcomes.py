@@ -12,22 +12,22 @@ from rest_framework.response import Response
 from promotions.http.problems import find_code
 from promotions.http.views import ApiView
 
-Handler = Callable[..., Response]
+Method = Callable[..., Response]
 
 
-def counted(total: Counter, seconds: Histogram, outcomes: Mapping[int, str]) -> Callable[[Handler], Handler]:
-    """Count each call of a handler in `total` by `code` and time it: an answer by its status, an error by its code.
+def counted(total: Counter, seconds: Histogram, outcomes: Mapping[int, str]) -> Callable[[Method], Method]:
+    """Count each call of a method in `total` by `code` and time it: an answer by its status, an error by its code.
 
     Stands inside `@idempotent`: an answer that is only repeated was counted when it was made.
     """
 
-    def decorate(handler: Handler) -> Handler:
-        @wraps(handler)
+    def decorate(method: Method) -> Method:
+        @wraps(method)
         def answer(view: ApiView, request: Request, *args: Any, **kwargs: Any) -> Response:
             begun_s = time.perf_counter()
             code = "internal"
             try:
-                response = handler(view, request, *args, **kwargs)
+                response = method(view, request, *args, **kwargs)
                 code = outcomes[response.status_code]
                 return response
             except Exception as error:

@@ -88,6 +88,9 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     ),
     "code_malformed": ProblemKind(400, "Typing error in the code", "Compare the code with the customer's screen."),
     "code_unknown": ProblemKind(404, "Not one of ours", "Ask the customer to open the coupon in the app."),
+    "screenshot": ProblemKind(
+        422, "The QR is older than the screen it should be on", "Ask the customer to open the coupon in the app."
+    ),
     "wrong_store": ProblemKind(422, "Not valid in this store", "Send the customer to a store of the campaign."),
     "not_yet_valid": ProblemKind(422, "Not valid yet", "Valid from `valid_from`."),
     "coupon_expired": ProblemKind(410, "The coupon has expired", "Nothing to give."),
@@ -95,6 +98,23 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     "nonce_mismatch": ProblemKind(422, "This nonce was used for another scan", "Use a new nonce for a new scan."),
     "already_voided": ProblemKind(409, "Already taken back", "Nothing to do."),
     "void_too_late": ProblemKind(422, "Too late to take this back here", "Ask the store manager."),
+    "pin_required": ProblemKind(403, "Nobody is signed in at this till", "Sign in with initials and PIN."),
+    "pin_wrong": ProblemKind(403, "Initials or PIN are wrong", "Try again; `tries_left` says how often."),
+    "pin_locked": ProblemKind(423, "Too many wrong PINs", "Ask a manager for a new PIN."),
+    "profile_forbidden": ProblemKind(403, "This device is no till", "Enrol it as a till."),
+    "training_code": ProblemKind(422, "A demo code, for training only", "Give nothing; it never counts."),
+    "scanned_at_implausible": ProblemKind(
+        422, "The scan's time cannot be right", "Set the device's clock; `server_time` is ours."
+    ),
+    "presence_required": ProblemKind(
+        422,
+        "The customer's phone has not shown that it is here",
+        "Ask the customer to open the app here; with `may_vouch`, staff may answer for it and send `vouch`.",
+    ),
+    "needs_amount": ProblemKind(422, "The amount is wanted", "Send the scan again with `amount`."),
+    "redeem_cap_reached": ProblemKind(
+        422, "All uses are taken", "Nothing to give: `scope` says whether in this store or in the whole campaign."
+    ),
     # The service
     "rate_limited": ProblemKind(429, "Too many requests", "Wait `Retry-After` seconds."),
     "busy": ProblemKind(503, "Cannot answer safely right now", "Repeat the same request after `Retry-After` seconds."),
@@ -190,7 +210,7 @@ def current_request_id() -> str:
 
 
 def render(request: HttpRequest, error: DomainError) -> HttpResponse:
-    """A problem as a plain Django response, for views and handlers outside DRF."""
+    """A problem as a plain Django response, for views outside DRF."""
     body, status, headers = _document(request, error)
     return JsonResponse(body, status=status, headers=headers, content_type=CONTENT_TYPE)
 

@@ -32,7 +32,7 @@ def _idempotency_key(*, min_chars: int) -> OpenApiParameter:
 def operation(
     *, summary: str, answers: Serializers, body: Any = None, problems: Iterable[str] = (), operation_id: str = ""
 ) -> Callable[[F], F]:
-    """Describe a handler: its body and answers by serializer, and the problem codes that are its own.
+    """Describe a view's method: its body and answers by serializer, and the problem codes that are its own.
 
     Codes that follow from how a call is made (its token, body, key, parameters) are added by themselves.
     """
@@ -42,8 +42,8 @@ def operation(
         raise ValueError(f"not in the catalogue: {unknown}")
     decorate = extend_schema(summary=summary, request=body, responses=dict(answers), operation_id=operation_id or None)
 
-    def mark(handler: F) -> F:
-        described: F = decorate(handler)
+    def mark(method: F) -> F:
+        described: F = decorate(method)
         described.problem_codes = problem_codes  # type: ignore[attr-defined]
         return described
 
@@ -59,7 +59,7 @@ class DoorstepSchema(AutoSchema):
         query = getattr(self.view, "query_serializers", {}).get(self.method)
         if query is not None:
             found.append(query)
-        if getattr(self._handler, "is_idempotent", False):
+        if getattr(self._method, "is_idempotent", False):
             found.append(_idempotency_key(min_chars=1 if self._needs_token else 20))
         return found
 
@@ -74,7 +74,7 @@ class DoorstepSchema(AutoSchema):
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
         """The operation, with its problem codes for the post-processing hook."""
         described = super().get_operation(*args, **kwargs)
-        own = getattr(self._handler, "problem_codes", None)
+        own = getattr(self._method, "problem_codes", None)
         if described is not None and own is not None:
             described["x-problem-codes"] = [*_ALWAYS, *self._common_codes(described), *own]
         return described
@@ -87,7 +87,7 @@ class DoorstepSchema(AutoSchema):
             codes += _WITH_TOKEN
         if "{" in self.path:
             codes.append("not_found")
-        if getattr(self._handler, "is_idempotent", False):
+        if getattr(self._method, "is_idempotent", False):
             codes += _WITH_KEY
         return codes
 
@@ -96,7 +96,7 @@ class DoorstepSchema(AutoSchema):
         return bool(self.view.authentication_classes)
 
     @property
-    def _handler(self) -> Any:
+    def _method(self) -> Any:
         return getattr(self.view, self.method.lower(), None)
 
 
