@@ -164,6 +164,13 @@ class AmountField(serializers.DecimalField):
         return Decimal(data)
 
 
+def refuse_null_island(attrs: Mapping[str, Any]) -> None:
+    """For queries with a position. Errors: ValidationError at both of its parameters when it is 0, 0."""
+    if attrs.get("latitude") == 0 and attrs.get("longitude") == 0:
+        fault = ErrorDetail("0, 0 is no position.", code="null_island")
+        raise ValidationError({"latitude": [fault], "longitude": [fault]})
+
+
 def read_body(serializer_class: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """The validated body. Errors: ValidationError with every fault found."""
     serializer = serializer_class(data=request.data)

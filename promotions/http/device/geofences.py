@@ -11,7 +11,7 @@ from geofence.models import Geofence
 from geofence.services.fences import NearbyFences, nearby
 from promotions.http.auth import DeviceAuthentication
 from promotions.http.schema import operation
-from promotions.http.serializers import CountField, NumberTextField, StrictSerializer
+from promotions.http.serializers import CountField, NumberTextField, StrictSerializer, refuse_null_island
 from promotions.http.views import ApiView
 
 # iOS watches 20 regions per app; one is for the circle in which this list is good.
@@ -25,6 +25,11 @@ class NearbyQuery(StrictSerializer):
     latitude = NumberTextField(min_value=-90, max_value=90, help_text="Degrees north, WGS 84.")
     longitude = NumberTextField(min_value=-180, max_value=180, help_text="Degrees east, WGS 84.")
     limit = CountField(min_value=1, max_value=MAX_FENCES, default=DEFAULT_FENCES, help_text="Fences at most.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """As for fixes, 0, 0 is no position."""
+        refuse_null_island(attrs)
+        return attrs
 
 
 class FenceAnswer(serializers.Serializer[Any]):
@@ -71,7 +76,10 @@ class NearbyView(ApiView):
         )
         headers = {"ETag": found.etag, "Cache-Control": "private, no-cache"}
         if _is_known(request, found.etag):
-            return HttpResponse(status=304, headers=headers)
+            unchanged = HttpResponse(status=304, headers=headers)
+            # Django's default, of a body that is not there.
+            del unchanged["Content-Type"]
+            return unchanged
         return Response(_tell(found), headers=headers)
 
 

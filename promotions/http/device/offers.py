@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.schema import operation
-from promotions.http.serializers import CountField, NumberTextField, StrictSerializer
+from promotions.http.serializers import CountField, NumberTextField, StrictSerializer, refuse_null_island
 from promotions.http.views import ApiView
 from promotions.logic.distance import DistanceBucket
 from promotions.models import Campaign, Unlock
@@ -34,6 +34,7 @@ class OffersQuery(StrictSerializer):
             raise serializers.ValidationError(
                 {name: ErrorDetail("Give both or none.", code="missing_field") for name in missing}
             )
+        refuse_null_island(attrs)
         return attrs
 
 

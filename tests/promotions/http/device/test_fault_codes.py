@@ -63,21 +63,29 @@ def test_a_mistake_has_one_name(
 @pytest.mark.parametrize(
     ("query", "faults"),
     [
-        ("", {("?latitude", "missing_parameter"), ("?longitude", "missing_parameter")}),
         ("latitude=1&longitude=nan", {("?longitude", "not_finite")}),
         ("latitude=1&longitude=-INFINITY", {("?longitude", "not_finite")}),
         ("latitude=1e400&longitude=2", {("?latitude", "not_finite")}),
         ("latitude=north&longitude=181", {("?latitude", "invalid_format"), ("?longitude", "out_of_range")}),
         ("latitude=1&longitude=2&colour=%00", {("?colour", "unknown_parameter")}),
         ("latitude=1&longitude=2&latitude=1", {("?latitude", "duplicate_parameter")}),
+        ("latitude=0&longitude=-0.0", {("?latitude", "null_island"), ("?longitude", "null_island")}),
+        ("latitude=1", {("?longitude", "missing_parameter")}),
     ],
 )
+@pytest.mark.parametrize("path", ["/v1/geofences/nearby", "/v1/offers"])
 def test_parameters_have_the_same_names_for_the_same_mistakes(
-    ada_client: DeviceClient, query: str, faults: set[tuple[str, str]]
+    ada_client: DeviceClient, path: str, query: str, faults: set[tuple[str, str]]
 ) -> None:
-    body = assert_problem(ada_client.get(f"/v1/geofences/nearby?{query}"), "invalid_input")
+    body = assert_problem(ada_client.get(f"{path}?{query}"), "invalid_input")
 
     assert _codes(body["errors"], "") == faults
+
+
+@pytest.mark.parametrize("query", ["latitude=0&longitude=2.3", "latitude=48.8&longitude=0"])
+def test_the_equator_and_the_prime_meridian_are_places(ada_client: DeviceClient, query: str) -> None:
+    assert ada_client.get(f"/v1/geofences/nearby?{query}").status_code == 200
+    assert ada_client.get(f"/v1/offers?{query}").status_code == 200
 
 
 @pytest.mark.parametrize(

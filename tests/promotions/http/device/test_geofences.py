@@ -39,6 +39,7 @@ def test_the_same_list_is_not_sent_twice(ada_client: DeviceClient) -> None:
 
     again = ada_client.get("/v1/geofences/nearby", HERE, headers={"If-None-Match": f'"other", W/{etag}'})
     assert (again.status_code, again.content, again["ETag"]) == (304, b"", etag)
+    assert "Content-Type" not in again
 
     Geofence.objects.update(version=2)
     forget_snapshot()
