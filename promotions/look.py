@@ -59,6 +59,7 @@ NAVIGATION = [
             _item(_("Messages"), "chat", "notifications.message"),
             _item(_("Attempts"), "send", "notifications.attempt"),
             _item(_("Refusals"), "block", "promotions.refusal"),
+            _item(_("Turns kept"), "hourglass_top", "promotions.reservation"),
             _item(_("Unlocks"), "lock_open", "promotions.unlock"),
             _item(_("Coupons"), "confirmation_number", "promotions.coupon"),
             _item(_("Winning moments"), "emoji_events", "promotions.winningmoment"),

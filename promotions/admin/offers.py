@@ -5,7 +5,7 @@ from unfold.decorators import display
 
 from geofence.admin import at_store
 from promotions.admin.base import FactAdmin
-from promotions.models import Coupon, Opportunity, Refusal, Unlock
+from promotions.models import Coupon, Opportunity, Refusal, Reservation, Unlock
 
 
 @admin.register(Opportunity)
@@ -44,6 +44,27 @@ class UnlockAdmin(FactAdmin):
     @display(description="granted", ordering="granted_at")
     def granted(self, unlock: Unlock) -> str:
         return at_store(unlock.granted_at, unlock.store)
+
+
+@admin.register(Reservation)
+class ReservationAdmin(FactAdmin):
+    """Turns that devices on their way keep."""
+
+    list_display = ["until", "campaign", "store", "since", "device_id"]
+    list_filter = ["campaign", ("expires_at", admin.DateFieldListFilter)]
+    list_select_related = ["campaign", "store"]
+    search_fields = ["campaign__name", "store__name"]
+    id_search = ("device_id",)
+    ordering = ["-expires_at"]
+    fields = ["campaign", "device_id", "store", "since", "until"]
+
+    @display(description="kept until", ordering="expires_at")
+    def until(self, reservation: Reservation) -> str:
+        return at_store(reservation.expires_at, reservation.store)
+
+    @display(description="kept since", ordering="reserved_at")
+    def since(self, reservation: Reservation) -> str:
+        return at_store(reservation.reserved_at, reservation.store)
 
 
 @admin.register(Coupon)

@@ -18,11 +18,13 @@ from promotions.models import (
     Opportunity,
     Redemption,
     Refusal,
+    Reservation,
     ShardCursor,
     Unlock,
     Void,
 )
 from promotions.services.devices import announce_revocation
+from promotions.services.reservations import give_back_turns
 from promotions.stream import shard_of
 
 Rows = Callable[[UUID], QuerySet[Any]]
@@ -54,6 +56,10 @@ HOLDINGS: Mapping[type[Model], tuple[Rows, tuple[str, ...]]] = {
     Void: (
         lambda device_id: Void.objects.filter(redemption__coupon__unlock__device_id=device_id).order_by("voided_at"),
         ("redemption_id", "reason", "voided_at"),
+    ),
+    Reservation: (
+        lambda device_id: Reservation.objects.filter(device_id=device_id).order_by("reserved_at", "pk"),
+        ("campaign__uuid", "store__uuid", "reserved_at", "expires_at"),
     ),
     Refusal: (
         lambda device_id: Refusal.objects.filter(device_id=device_id).order_by("refused_at", "pk"),
@@ -98,6 +104,7 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
     geofence_erasure.forget_device(device_id=device_id)
     notifications.forget_device(device_id)
     _forget_answers(device_id)
+    give_back_turns(device_id=device_id)
     Opportunity.objects.filter(device_id=device_id).delete()
     Refusal.objects.filter(device_id=device_id).delete()
     with connection.cursor() as cursor:

@@ -7,6 +7,7 @@ from django.conf import settings
 from geofence.services import retention as geofence_retention
 from notifications import services as notifications
 from promotions.models import DeadLetter, IdempotencyRecord, Opportunity, Refusal, Unlock
+from promotions.services.reservations import drop_ended_turns
 
 DEAD_LETTER_DAYS = 1
 # Thirteen months: a campaign can be compared with the one a year before.
@@ -18,6 +19,7 @@ def drop_expired(*, now: datetime) -> None:
     geofence_retention.drop_expired(now=now)
     notifications.drop_expired(now=now)
     old = now - timedelta(days=OFFER_DAYS)
+    drop_ended_turns(now=now)
     DeadLetter.objects.filter(buried_at__lt=now - timedelta(days=DEAD_LETTER_DAYS)).delete()
     IdempotencyRecord.objects.filter(created_at__lt=now - timedelta(seconds=settings.IDEMPOTENCY_LIFE_S)).delete()
     Opportunity.objects.filter(planned_at__lt=old).delete()

@@ -18,6 +18,7 @@ from promotions.models import (
     PrizeLot,
     Redemption,
     Refusal,
+    Reservation,
     StaffDevice,
     Unlock,
     Void,
@@ -99,6 +100,9 @@ def a_device_with_everything() -> Device:
         stage="unlock", reason="not_at_store", device_id=device.pk, campaign=campaign, refused_at=NOW
     )
     Refusal.objects.create(stage="redeem", reason="wrong_store", coupon=coupon, refused_at=NOW)
+    Reservation.objects.create(
+        campaign=campaign, device=device, store=store, reserved_at=NOW, expires_at=NOW.replace(year=2027)
+    )
     lot = PrizeLot.objects.create(campaign=campaign, name="1 bicycle", quantity=1)
     WinningMoment.objects.create(lot=lot, campaign=campaign, number=1, opens_at=NOW, unlock=unlock, taken_at=NOW)
     Presence.objects.create(device_id=device.pk, geofence=fence)

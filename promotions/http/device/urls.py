@@ -5,6 +5,7 @@ from django.urls import path
 from promotions.http.device.devices import DevicesView, ExportView, MyDeviceView
 from promotions.http.device.geofences import NearbyView
 from promotions.http.device.offers import OffersView
+from promotions.http.device.reservations import ReservationView
 from promotions.http.device.unlocks import OneUnlockView, QrView, UnlocksView, UnlockView
 
 urlpatterns = [
@@ -14,6 +15,7 @@ urlpatterns = [
     path("geofences/nearby", NearbyView.as_view(), name="nearby-geofences"),
     path("offers", OffersView.as_view(), name="offers"),
     path("offers/<uuid:campaign_id>/unlock", UnlockView.as_view(), name="unlock-offer"),
+    path("offers/<uuid:campaign_id>/reservation", ReservationView.as_view(), name="reservation"),
     path("unlocks", UnlocksView.as_view(), name="unlocks"),
     path("unlocks/<uuid:unlock_id>", OneUnlockView.as_view(), name="unlock"),
     path("unlocks/<uuid:unlock_id>/qr.svg", QrView.as_view(), name="unlock-qr"),

@@ -37,6 +37,7 @@ from promotions.models import (
     PrizeLot,
     Redemption,
     Refusal,
+    Reservation,
     ShardCursor,
     StaffDevice,
     StaffEnrolment,
@@ -262,6 +263,13 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
         device_id=uuid.uuid4(), kind="console", address=uuid.uuid4().hex, registered_at=NOW
     ),
     Redemption: lambda campaign, store: redemption(campaign, store),
+    Reservation: lambda campaign, store: Reservation.objects.create(
+        campaign=campaign,
+        device=factories.device(),
+        store=store,
+        reserved_at=NOW,
+        expires_at=NOW + timedelta(minutes=45),
+    ),
     Refusal: lambda campaign, store: refusal(campaign, store),
     ShardCursor: lambda campaign, store: ShardCursor.objects.create(shard=next(_numbers)),
     StaffDevice: lambda campaign, store: staff_device(store),

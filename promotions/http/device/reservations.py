@@ -1,0 +1,109 @@
+"""“Keep my turn”: a device on its way sets a unit of the cap aside for a while, or gives it up."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from promotions import limits
+from promotions.http.auth import DeviceAuthentication, asking_device
+from promotions.http.idempotency import idempotent
+from promotions.http.schema import operation
+from promotions.http.serializers import IdField, StrictSerializer, read_body
+from promotions.http.views import ApiView
+from promotions.models import Reservation
+from promotions.services.reservations import release_turn, reserve_turn
+
+REFUSALS = (
+    "rate_limited",
+    "consent_required",
+    "already_unlocked",
+    "too_many_reservations",
+    "sold_out",
+    "outside_window",
+    "before_start",
+    "after_end",
+    "campaign_paused",
+    "kind_not_supported",
+)
+
+
+class ReservationRequest(StrictSerializer):
+    """The store the person is on the way to; without it the one the last refusal named."""
+
+    store_id = IdField(required=False, allow_null=True)
+
+
+class ReservedStore(serializers.Serializer[Any]):
+    """A store."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    latitude = serializers.FloatField()
+    longitude = serializers.FloatField()
+
+
+class ReservationBody(serializers.Serializer[Any]):
+    """A turn kept: until `expires_at` the offer is not sold out for this device. Presence is proven as ever."""
+
+    campaign_id = serializers.UUIDField()
+    reserved_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(help_text="From this instant on another device may take the turn.")
+    store = ReservedStore(allow_null=True, help_text="Where it is expected; null when that is not known.")
+
+
+class ReservationAnswer(serializers.Serializer[Any]):
+    """The device's turn in a campaign."""
+
+    reservation = ReservationBody()
+
+
+class ReservationView(ApiView):
+    """`/v1/offers/{campaign_id}/reservation`"""
+
+    authentication_classes = [DeviceAuthentication]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Know the device, then ask whether it may ask; it counts as asking for the offer. Errors: `rate_limited`."""
+        super().initial(request, *args, **kwargs)
+        limits.UNLOCKS.require(str(asking_device(request).pk))
+
+    @operation(
+        summary="Keep my turn",
+        body=ReservationRequest,
+        answers={201: ReservationAnswer, 200: ReservationAnswer},
+        problems=REFUSALS,
+    )
+    @idempotent
+    def post(self, request: Request, campaign_id: UUID) -> Response:
+        """201: kept from now on. 200: kept before, and not prolonged. A campaign without a cap keeps a turn too."""
+        given = read_body(ReservationRequest, request)
+        reservation, is_new = reserve_turn(
+            device=asking_device(request), campaign_uuid=campaign_id, store_uuid=given.get("store_id"), now=self.now
+        )
+        return Response({"reservation": _tell(reservation)}, status=201 if is_new else 200)
+
+    @operation(summary="Give my turn up", answers={204: None}, problems=("rate_limited",))
+    def delete(self, request: Request, campaign_id: UUID) -> Response:
+        """The turn is free for others at once; also when there was none."""
+        release_turn(device_id=asking_device(request).pk, campaign_uuid=campaign_id)
+        return Response(status=204)
+
+
+def _tell(reservation: Reservation) -> dict[str, Any]:
+    store = reservation.store
+    return {
+        "campaign_id": reservation.campaign.uuid,
+        "reserved_at": reservation.reserved_at,
+        "expires_at": reservation.expires_at,
+        "store": None
+        if store is None
+        else {
+            "id": store.uuid,
+            "name": store.name,
+            "latitude": store.latitude_deg,
+            "longitude": store.longitude_deg,
+        },
+    }
