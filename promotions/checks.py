@@ -9,7 +9,7 @@ from typing import Any
 import redis
 from django.apps.config import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -137,3 +137,15 @@ def _find_and_disconnect() -> list[str]:
 def check_secrets(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
     """`manage.py check --deploy`. Not at every command: `migrate` and `makemigrations` sign nothing."""
     return [Error(fault, id="doorstep.E001") for fault in find_secret_faults()]
+
+
+@register(Tags.security, deploy=True)
+def check_proxies(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    """A warning only: a web process that ends TLS itself has no proxy before it."""
+    if settings.TRUSTED_PROXIES > 0 or settings.DEBUG:
+        return []
+    told = (
+        "TRUSTED_PROXIES is 0, so X-Forwarded-Proto is not believed: behind a proxy that ends TLS, every page would "
+        "lead back to itself."
+    )
+    return [Warning(told, hint="Say how many proxies stand before the web process.", id="doorstep.W002")]

@@ -230,6 +230,20 @@ _declare(
 )
 _declare("VOID_WINDOW_S", "int", "900", "s", "A staff device may void its own redemption this long.")
 _declare("VOID_WINDOW_MANAGER_S", "int", "604800", "s", "A store manager may void a redemption this long.")
+_declare(
+    "STAFF_IDLE_SIGN_OUT_S",
+    "int",
+    "14400",
+    "s",
+    "Whoever signed in at a till and has taken nothing for this long is signed out.",
+)
+_declare(
+    "GUESSES_PER_MINUTE",
+    "int",
+    "60",
+    "codes",
+    "Unknown codes all tills may show; beyond, those that showed one in the last minute must wait.",
+)
 _declare("STAFF_ENROLMENT_LIFE_S", "int", "600", "s", "Life of the one-time token in an enrolment QR.")
 _declare("IDEMPOTENCY_LIFE_S", "int", "86400", "s", "How long an answer is kept for a repeated Idempotency-Key.")
 _declare(
@@ -244,7 +258,7 @@ _declare(
     "int",
     "0",
     "proxies",
-    "Proxies before the web process that add to `X-Forwarded-For`; so many entries are believed, from the right.",
+    "Proxies before the web process that add to `X-Forwarded-For`; so many entries are believed, from the right. With 0, `X-Forwarded-Proto` is not believed either.",
 )
 _declare(
     "FIX_REQUESTS_PER_DEVICE_PER_MINUTE",

@@ -127,6 +127,35 @@ def test_the_deployment_check_fails_on_known_secrets(settings: Any) -> None:
         call_command("check", "--deploy", "--tag", "security")
 
 
+@pytest.mark.parametrize(("proxies", "is_warned"), [(0, True), (1, False)])
+def test_the_deployment_check_asks_for_the_proxies(settings: Any, capfd: Any, proxies: int, is_warned: bool) -> None:
+    settings.DEBUG = False
+    settings.TRUSTED_PROXIES = proxies
+    for name, value in STRONG.items():
+        setattr(settings, name, value)
+
+    call_command("check", "--deploy", "--tag", "security")
+
+    assert ("doorstep.W002" in capfd.readouterr().err) is is_warned
+
+
+_ASK_SECURE = """
+import django
+django.setup()
+from django.test import RequestFactory
+print(RequestFactory().get("/", headers={"X-Forwarded-Proto": "https"}).is_secure())
+"""
+
+
+@pytest.mark.parametrize(("proxies", "is_secure"), [("0", "False"), ("1", "True")])
+def test_only_a_known_proxy_says_that_a_request_came_by_https(proxies: str, is_secure: str) -> None:
+    environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "promotions.settings", "TRUSTED_PROXIES": proxies}
+
+    told = subprocess.run([sys.executable, "-c", _ASK_SECURE], env=environ, capture_output=True, text=True, check=True)
+
+    assert told.stdout.strip() == is_secure
+
+
 @pytest.mark.django_db
 def test_a_migrated_database_is_no_fault() -> None:
     assert find_migration_faults() == []
