@@ -1,8 +1,9 @@
 """Proofs of presence, reservations, units, caps at the till, staff members, scans without network."""
 
+import uuid
+
 import django.core.validators
 import django.db.models.deletion
-import uuid
 from django.conf import settings
 from django.db import migrations, models
 
