@@ -32,7 +32,8 @@ _UPPER_BOUND_M = {
     DistanceBucket.WITHIN_5000_M: 5_000,
 }
 
-# A calm walk of 4.8 km/h, and streets a third longer than the straight line.
+# 80 m a minute is what Japanese property notices must reckon with, and adults at ease walk 76 to 88 (Bohannon 1997).
+# A way by street is about 1.3 times the straight line (Ballou, Rahardja, Sakai 2002: 1.2 to 1.5 in most countries).
 WALKING_M_PER_MIN = 80.0
 STREET_DETOUR = 1.3
 

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 
 from promotions.logic.distance import DistanceBucket, bucket_distance, walking_minutes
 from promotions.logic.schedule import Opening, Schedule, next_opening, open_window
-from promotions.models import Budget, Campaign, Redemption, Unlock
+from promotions.models import Budget, Campaign, Redemption, Reservation, Unlock
 from promotions.services.facts import read_schedule
 
 # Farther than anybody goes for an offer; what lies beyond is shown only when it is already unlocked.
@@ -60,6 +61,7 @@ class Offer:
     store: StoreHint
     current: Opening | None
     following: Opening | None
+    reserved_until: datetime | None
 
     @property
     def state(self) -> str:
@@ -75,7 +77,7 @@ def list_offers(*, device_id: UUID, position: Position | None, limit: int, now: 
     The holdout plays no part: it is the message that is withheld, never the offer.
     """
     unlocks = _load_unlocks(device_id)
-    campaigns = _load_campaigns(unlocks, now)
+    campaigns = _load_campaigns(device_id, unlocks, now)
     hints = find_nearest_stores([campaign.pk for campaign in campaigns], position)
     offers = [
         _describe(campaign, unlocks.get(campaign.pk), hints[campaign.pk], now)
@@ -96,7 +98,7 @@ def _load_unlocks(device_id: UUID) -> Mapping[int, Unlock]:
     return {unlock.campaign_id: unlock for unlock in unlocks}
 
 
-def _load_campaigns(unlocks: Iterable[int], now: datetime) -> Sequence[Campaign]:
+def _load_campaigns(device_id: UUID, unlocks: Iterable[int], now: datetime) -> Sequence[Campaign]:
     # A day of slack to both sides: which day it is depends on the store's zone, judged afterwards.
     on = now.date()
     rows = Campaign.objects.filter(
@@ -105,7 +107,13 @@ def _load_campaigns(unlocks: Iterable[int], now: datetime) -> Sequence[Campaign]
         ends_on__gte=on - _ONE_DAY,
     )
     free = Budget.objects.filter(campaign=OuterRef("pk"), scope=Budget.Scope.UNLOCK, store=None, used__lt=F("cap"))
-    return list(rows.annotate(has_room=Exists(free)).select_related("brand").prefetch_related("windows").order_by("pk"))
+    turns = Reservation.objects.filter(campaign=OuterRef("pk"))
+    ended, mine = turns.filter(expires_at__lte=now), turns.filter(device_id=device_id)
+    rows = rows.annotate(
+        has_room=Exists(free) | Exists(ended) | Exists(mine),
+        reserved_until=Subquery(mine.filter(expires_at__gt=now).values("expires_at")[:1]),
+    )
+    return list(rows.select_related("brand").prefetch_related("windows").order_by("pk"))
 
 
 _NEAREST_SQL = """
@@ -119,7 +127,7 @@ ORDER BY cs.campaign_id, distance_m, s.id
 
 def find_nearest_stores(campaign_ids: Sequence[int], position: Position | None) -> Mapping[int, StoreHint]:
     """The nearest active store of each campaign; without a position some store. One query."""
-    where = {
+    where: dict[str, Any] = {
         "longitude": position.longitude_deg if position else None,
         "latitude": position.latitude_deg if position else None,
         "campaigns": list(campaign_ids),
@@ -127,6 +135,28 @@ def find_nearest_stores(campaign_ids: Sequence[int], position: Position | None) 
     with connection.cursor() as cursor:
         cursor.execute(_NEAREST_SQL, where)
         return {row[0]: StoreHint(*row[1:]) for row in cursor.fetchall()}
+
+
+_NEARBY_SQL = """
+SELECT s.uuid, s.name, s.timezone, s.latitude_deg, s.longitude_deg,
+    ST_DistanceSphere(s.location, ST_SetSRID(ST_MakePoint(%(longitude)s, %(latitude)s), 4326)) AS distance_m
+FROM promotions_campaign_stores cs JOIN geofence_store s ON s.id = cs.store_id
+WHERE cs.campaign_id = (SELECT id FROM promotions_campaign WHERE uuid = %(campaign)s) AND s.is_active
+ORDER BY distance_m, s.id LIMIT %(limit)s
+"""
+
+
+def find_stores_nearby(*, campaign_uuid: UUID, position: Position, limit: int) -> Sequence[StoreHint]:
+    """A campaign's active stores, nearest first: where a refused phone may go instead. One query."""
+    where: dict[str, Any] = {
+        "longitude": position.longitude_deg,
+        "latitude": position.latitude_deg,
+        "campaign": str(campaign_uuid),
+        "limit": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_NEARBY_SQL, where)
+        return [StoreHint(*row) for row in cursor.fetchall()]
 
 
 def _describe(campaign: Campaign, unlock: Unlock | None, store: StoreHint, now: datetime) -> Offer:
@@ -139,6 +169,7 @@ def _describe(campaign: Campaign, unlock: Unlock | None, store: StoreHint, now: 
         store=store,
         current=open_window(schedule, now, zone),
         following=next_opening(schedule, now, zone),
+        reserved_until=campaign.reserved_until,  # type: ignore[attr-defined]
     )
 
 

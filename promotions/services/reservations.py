@@ -46,7 +46,7 @@ def reserve_turn(
     if campaign is None:
         raise DomainError("not_found")
     limit_waits()
-    held = _hold_device(device.pk)
+    held = hold_device(device.pk)
     if Purpose.GEO_MATCH not in held.consents:
         raise DomainError("consent_required", purpose=str(Purpose.GEO_MATCH))
     if Unlock.objects.filter(campaign=campaign, device=held).exists():
@@ -91,10 +91,9 @@ def has_turn(*, device_id: UUID, campaign: Campaign, now: datetime) -> bool:
 def take_turn(*, device_id: UUID, campaign_id: int, now: datetime) -> bool:
     """The unit for an unlock: the device's own reservation's, a free one, or that of one that has ended.
 
-    Asked in the unlock's transaction, after its row. Holds the device's row first: a reservation of the same device
-    that is just being made would otherwise cost it a second unit.
+    Asked in the unlock's transaction, after its row. The caller holds the device (`hold_device`): a reservation that it
+    is just making would otherwise cost it a second unit.
     """
-    _hold_device(device_id)
     # Ended or not: as long as the row is there, nobody else has its unit.
     return _delete_own(campaign_id, device_id) or _take_free_or_ended(campaign_id, now)
 
@@ -116,7 +115,8 @@ def drop_ended_turns(*, now: datetime) -> None:
                 return_unit(campaign_id=campaign_id, scope=_UNLOCK)
 
 
-def _hold_device(device_id: UUID) -> Device:
+def hold_device(device_id: UUID) -> Device:
+    """The device, locked: its requests are judged one after the other. Errors: `token_revoked` when it is forgotten."""
     device = Device.objects.select_for_update(no_key=True).filter(pk=device_id).first()
     if device is None:
         # Forgotten while it asked.

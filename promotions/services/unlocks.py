@@ -32,7 +32,7 @@ from promotions.models.devices import Purpose
 from promotions.services.budgets import limit_waits
 from promotions.services.facts import read_schedule
 from promotions.services.offers import StoreHint, campaign_end
-from promotions.services.reservations import has_turn, take_turn
+from promotions.services.reservations import has_turn, hold_device, take_turn
 
 _SUPPORTED_KINDS = frozenset({Campaign.Kind.COUPON, Campaign.Kind.INSTANT_WIN})
 # Two coupons with one code are a matter of 2^-50 each; more than a few in a row is a broken secret.
@@ -300,6 +300,7 @@ def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:
     try:
         with transaction.atomic():
             limit_waits()
+            hold_device(grounds.device_id)
             unlock = Unlock.objects.create(
                 id=uuid4(),
                 campaign=campaign,

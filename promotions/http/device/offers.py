@@ -1,5 +1,6 @@
 """What the app can show: campaigns near or for the device."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rest_framework import serializers
@@ -78,6 +79,7 @@ class OfferAnswer(serializers.Serializer[Any]):
     unlock_id = serializers.UUIDField(allow_null=True)
     outcome = serializers.ChoiceField(choices=Unlock.Outcome.choices, allow_null=True)
     is_sold_out = serializers.BooleanField()
+    reserved_until = serializers.DateTimeField(allow_null=True, help_text="Until then this device's turn is kept.")
     unlock_level = serializers.IntegerField(help_text="How sure presence must be, 0 to 4.")
     starts_on = serializers.DateField()
     ends_on = serializers.DateField()
@@ -122,6 +124,7 @@ def _tell(offer: Offer) -> dict[str, Any]:
         "unlock_id": offer.unlock.pk if offer.unlock else None,
         "outcome": offer.unlock.outcome if offer.unlock else None,
         "is_sold_out": offer.is_sold_out,
+        "reserved_until": offer.reserved_until,
         "unlock_level": campaign.unlock_level,
         "starts_on": campaign.starts_on,
         "ends_on": campaign.ends_on,
@@ -136,6 +139,12 @@ def _tell(offer: Offer) -> dict[str, Any]:
 
 def _tell_opening(opening: Any) -> dict[str, Any] | None:
     return {"starts_at": opening.starts_at, "ends_at": opening.ends_at} if opening else None
+
+
+def tell_stores(stores: Iterable[StoreHint]) -> list[dict[str, Any]]:
+    """Stores to choose from, each with its way as a step and in minutes."""
+    told = ("id", "name", "latitude", "longitude", "distance_bucket", "walking_minutes")
+    return [{name: value for name, value in tell_store(store).items() if name in told} for store in stores]
 
 
 def tell_store(store: StoreHint) -> dict[str, Any]:

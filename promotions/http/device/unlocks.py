@@ -18,7 +18,7 @@ from geofence.models import Store
 from promotions import limits, metrics, shedding, stream
 from promotions.errors import DomainError
 from promotions.http.auth import DeviceAuthentication, asking_device
-from promotions.http.device.offers import tell_store
+from promotions.http.device.offers import tell_store, tell_stores
 from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.outcomes import counted
 from promotions.http.pagination import Keyset, PageQuery
@@ -34,6 +34,7 @@ from promotions.http.serializers import (
 from promotions.http.views import ApiView
 from promotions.logic import codes
 from promotions.models import Coupon, Unlock
+from promotions.services.offers import Position, StoreHint, find_stores_nearby
 from promotions.services.unlocks import UnlockFix, UnlockRefused, read_code, read_qr_token, unlock_offer, wallet
 
 REFUSALS = (
@@ -54,6 +55,8 @@ REFUSALS = (
     "kind_not_supported",
 )
 _MAX_PROOF_CHARS = 512
+# Places a refused phone is told to choose from.
+_MAX_STORES = 3
 _MAX_ACCURACY_M = 1_000_000
 _MAX_SPEED_MPS = 10_000
 _QR_SCALE = 8
@@ -168,8 +171,18 @@ class UnlockView(ApiView):
         except UnlockRefused as refused:
             store = refused.nearest_store
             refused.fields["nearest_store"] = tell_store(store) if store else None
+            refused.fields["nearest_stores"] = tell_stores(_choose_stores(campaign_id, store, given.get("fix")))
             raise
         return Response(tell_unlock(unlock), status=201 if is_new else 200)
+
+
+def _choose_stores(campaign_id: UUID, nearest: StoreHint | None, fix: Mapping[str, Any] | None) -> list[StoreHint]:
+    """The nearest store as it was judged, and others that are near; none where no position was looked at."""
+    if nearest is None or fix is None:
+        return []
+    position = Position(fix["latitude"], fix["longitude"])
+    nearby = find_stores_nearby(campaign_uuid=campaign_id, position=position, limit=_MAX_STORES)
+    return [nearest, *(store for store in nearby if store.uuid != nearest.uuid)][:_MAX_STORES]
 
 
 class UnlocksView(ApiView):
