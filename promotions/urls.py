@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 from promotions.admin.search import search
 from promotions.http import docs, health, pages, problems
+from promotions.http.staff import kiosk
 
 handler400 = "promotions.http.problems.bad_request"
 handler404 = "promotions.http.problems.not_found"
@@ -29,4 +30,8 @@ urlpatterns = [
     path("staff/", pages.staff_page, name="staff-page"),
     path("staff/manifest.webmanifest", pages.staff_manifest, name="staff-manifest"),
     path("staff/sw.js", pages.staff_worker, name="staff-worker"),
+    path("kiosk", RedirectView.as_view(pattern_name="kiosk-page")),
+    path("kiosk/", kiosk.kiosk_page, name="kiosk-page"),
+    path("kiosk/manifest.webmanifest", kiosk.kiosk_manifest, name="kiosk-manifest"),
+    path("kiosk/sw.js", kiosk.kiosk_worker, name="kiosk-worker"),
 ]

@@ -17,19 +17,19 @@ from promotions import clock
 from promotions.admin.base import ScopedRelatedFilter, TenantAdmin
 from promotions.admin.secrets import show_secret
 from promotions.models import StaffDevice, StaffEnrolment
-from promotions.services.staff import create_enrolment
+from promotions.services.staff import create_enrolment, create_kiosk_enrolment
 
 
 @admin.register(StaffDevice)
 class StaffDeviceAdmin(TenantAdmin):
-    """Phones and tablets that may take coupons in one store."""
+    """Phones and tablets of one store: tills that take coupons, kiosks that show the store's code."""
 
-    list_display = ["label", "store", "is_manager", "enrolled", "last_seen", "is_live"]
-    list_filter = ["is_manager", ("store", ScopedRelatedFilter), ("revoked_at", admin.EmptyFieldListFilter)]
+    list_display = ["label", "store", "profile", "is_manager", "enrolled", "last_seen", "is_live"]
+    list_filter = ["profile", "is_manager", ("store", ScopedRelatedFilter), ("revoked_at", admin.EmptyFieldListFilter)]
     list_select_related = ["store"]
     search_fields = ["label", "store__name"]
-    fields = ["label", "is_manager", "store", "enrolled", "last_seen", "revoked_at"]
-    readonly_fields = ["store", "enrolled", "last_seen", "revoked_at"]
+    fields = ["label", "profile", "is_manager", "store", "enrolled", "last_seen", "revoked_at"]
+    readonly_fields = ["profile", "store", "enrolled", "last_seen", "revoked_at"]
     actions = ["revoke"]
     actions_list = ["enrol"]
 
@@ -70,13 +70,13 @@ class StaffDeviceAdmin(TenantAdmin):
 class StaffEnrolmentAdmin(TenantAdmin):
     """Enrolments: a new one shows its QR once."""
 
-    list_display = ["label", "store", "is_manager", "created", "expires", "used"]
-    list_filter = [("store", ScopedRelatedFilter), "is_manager"]
+    list_display = ["label", "store", "profile", "is_manager", "created", "expires", "used"]
+    list_filter = [("store", ScopedRelatedFilter), "profile", "is_manager"]
     list_select_related = ["store"]
     search_fields = ["label", "store__name"]
     autocomplete_fields = ["store"]
-    add_fieldsets = [(None, {"fields": ["store", "label", "is_manager"]})]
-    fields = ["store", "label", "is_manager", "created", "expires", "used", "created_by"]
+    add_fieldsets = [(None, {"fields": ["store", "label", "profile", "is_manager"]})]
+    fields = ["store", "label", "profile", "is_manager", "created", "expires", "used", "created_by"]
     readonly_fields = ["created", "expires", "used", "created_by"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -105,9 +105,13 @@ class StaffEnrolmentAdmin(TenantAdmin):
         """Made by the service; the token is kept for the page that shows it."""
         now = clock.now()
         assert isinstance(request.user, User)  # the admin lets nobody else in
-        request._new_secret = create_enrolment(  # type: ignore[attr-defined]
-            store=obj.store, label=obj.label, is_manager=obj.is_manager, user=request.user, now=now
-        )
+        if obj.profile == StaffDevice.Profile.KIOSK:
+            token = create_kiosk_enrolment(store=obj.store, label=obj.label, user=request.user, now=now)
+        else:
+            token = create_enrolment(
+                store=obj.store, label=obj.label, is_manager=obj.is_manager, user=request.user, now=now
+            )
+        request._new_secret = token  # type: ignore[attr-defined]
         made = StaffEnrolment.objects.filter(store=obj.store, created_by=request.user, created_at=now).latest("pk")
         obj.pk, obj.expires_at = made.pk, made.expires_at
 
@@ -117,13 +121,16 @@ class StaffEnrolmentAdmin(TenantAdmin):
         """The QR, on this page only."""
         base = settings.PUBLIC_BASE_URL.rstrip("/") or f"{request.scheme}://{request.get_host()}"
         # Behind the #, the token is never sent to a server or written to its log.
-        address = f"{base}/staff/#enrol={request._new_secret}"  # type: ignore[attr-defined]
+        is_kiosk = obj.profile == StaffDevice.Profile.KIOSK
+        page = "kiosk" if is_kiosk else "staff"
+        address = f"{base}/{page}/#enrol={request._new_secret}"  # type: ignore[attr-defined]
         return show_secret(
             request,
             page=self,
             title=f"Enrol “{obj.label}” at {obj.store}",
             secret=address,
-            advice=f"Scan this with the phone or tablet that will stand at the till. "
+            advice=f"Scan this with the {'screen' if is_kiosk else 'phone or tablet'} that will stand at the "
+            f"{'counter' if is_kiosk else 'till'}. "
             f"It works once, until {at_store(obj.expires_at, obj.store)}, and is not shown again.",
             qr_of=address,
         )

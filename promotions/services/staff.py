@@ -28,17 +28,27 @@ def _digest(token: str) -> bytes:
 def create_enrolment(
     *, store: Store, label: str, is_manager: bool, user: User | None, now: datetime, life: timedelta | None = None
 ) -> str:
-    """A fresh one-time token for one store. Shown once: only its digest is kept. `life` None: as in the settings."""
+    """A fresh one-time token for a till of one store. Shown once: only its digest is kept.
+
+    `life` None: as in the settings.
+    """
+    return _keep_enrolment(StaffEnrolment(store=store, label=label, is_manager=is_manager, created_by=user), now, life)
+
+
+def create_kiosk_enrolment(
+    *, store: Store, label: str, user: User | None, now: datetime, life: timedelta | None = None
+) -> str:
+    """The same for a kiosk, which shows the store's code and can do nothing else."""
+    kiosk = StaffEnrolment(store=store, label=label, profile=StaffDevice.Profile.KIOSK, created_by=user)
+    return _keep_enrolment(kiosk, now, life)
+
+
+def _keep_enrolment(enrolment: StaffEnrolment, now: datetime, life: timedelta | None) -> str:
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    StaffEnrolment.objects.create(
-        store=store,
-        label=label,
-        is_manager=is_manager,
-        token_digest=_digest(token),
-        created_by=user,
-        created_at=now,
-        expires_at=now + (life or timedelta(seconds=settings.STAFF_ENROLMENT_LIFE_S)),
-    )
+    enrolment.token_digest = _digest(token)
+    enrolment.created_at = now
+    enrolment.expires_at = now + (life or timedelta(seconds=settings.STAFF_ENROLMENT_LIFE_S))
+    enrolment.save(force_insert=True)
     return token
 
 
@@ -58,6 +68,7 @@ def enrol_device(*, token: str, label: str = "", now: datetime) -> tuple[StaffDe
         device = StaffDevice.objects.create(
             store=enrolment.store,
             label=label or enrolment.label,
+            profile=enrolment.profile,
             is_manager=enrolment.is_manager,
             token_digest=_digest(access_token),
             enrolled_at=now,
@@ -72,7 +83,8 @@ def recognise_device(*, access_token: str, now: datetime) -> StaffDevice:
     """The staff device of an access token. Errors: `token_malformed`, `token_revoked`."""
     if len(access_token) > _MAX_TOKEN_CHARS:
         raise DomainError("token_malformed")
-    device = StaffDevice.objects.select_related("store").filter(token_digest=_digest(access_token)).first()
+    devices = StaffDevice.objects.select_related("store", "staff_member")
+    device = devices.filter(token_digest=_digest(access_token)).first()
     if device is None:
         raise DomainError("token_malformed")
     if device.revoked_at is not None and device.revoked_at <= now:

@@ -38,7 +38,7 @@ def secret_of(page: str, before: str) -> str:
 def test_the_qr_enrols_a_device_of_the_chosen_store(client: Client, store: Store, settings: Any) -> None:
     settings.PUBLIC_BASE_URL = "https://shop.example/"
 
-    answer = client.post(reverse(ENROL), {"store": store.pk, "label": "Till 1", "is_manager": "on"})
+    answer = client.post(reverse(ENROL), {"store": store.pk, "label": "Till 1", "profile": "till", "is_manager": "on"})
 
     page = answer.content.decode()
     assert (answer.status_code, answer["Referrer-Policy"]) == (200, "no-referrer")
@@ -49,14 +49,24 @@ def test_the_qr_enrols_a_device_of_the_chosen_store(client: Client, store: Store
     assert (device.store, device.label, device.is_manager) == (store, "Till 1", True)
 
 
+def test_the_qr_of_a_kiosk_leads_to_its_page_and_never_makes_a_manager(client: Client, store: Store) -> None:
+    answer = client.post(
+        reverse(ENROL), {"store": store.pk, "label": "Counter", "profile": "kiosk", "is_manager": "on"}
+    )
+
+    token = secret_of(answer.content.decode(), 'value="http://testserver/kiosk/#enrol=')
+    device, _ = enrol_device(token=token, now=NOW)
+    assert (device.store, device.profile, device.is_manager) == (store, "kiosk", False)
+
+
 def test_without_a_public_address_the_request_s_own_is_used(client: Client, store: Store) -> None:
-    page = client.post(reverse(ENROL), {"store": store.pk, "label": "Till"}).content.decode()
+    page = client.post(reverse(ENROL), {"store": store.pk, "label": "Till", "profile": "till"}).content.decode()
 
     assert 'value="http://testserver/staff/#enrol=' in page
 
 
 def test_the_token_lives_ten_minutes_and_is_not_shown_again(client: Client, store: Store) -> None:
-    page = client.post(reverse(ENROL), {"store": store.pk, "label": "Till"}).content.decode()
+    page = client.post(reverse(ENROL), {"store": store.pk, "label": "Till", "profile": "till"}).content.decode()
 
     token = secret_of(page, "/staff/#enrol=")
     enrolment = StaffEnrolment.objects.get()
@@ -68,7 +78,7 @@ def test_the_token_lives_ten_minutes_and_is_not_shown_again(client: Client, stor
 
 
 def test_a_foreign_store_gets_no_device(client: Client) -> None:
-    client.post(reverse(ENROL), {"store": factories.store().pk, "label": "Till"})
+    client.post(reverse(ENROL), {"store": factories.store().pk, "label": "Till", "profile": "till"})
 
     assert not StaffEnrolment.objects.exists()
 

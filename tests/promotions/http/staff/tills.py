@@ -12,7 +12,7 @@ from django.test import Client
 from geofence.models import Store
 from promotions.logic import codes
 from promotions.models import Campaign, Coupon, StaffDevice, Unlock
-from promotions.services.staff import create_enrolment, enrol_device
+from promotions.services.staff import create_enrolment, create_kiosk_enrolment, enrol_device
 from tests import factories
 from tests.factories import NOW
 
@@ -82,6 +82,13 @@ class Till:
 def till(store: Store, *, label: str = "till 1", is_manager: bool = False) -> Till:
     """A staff device enrolled at `NOW`."""
     token = create_enrolment(store=store, label=label, is_manager=is_manager, user=None, now=NOW)
+    row, access_token = enrol_device(token=token, now=NOW)
+    return Till(row, access_token)
+
+
+def kiosk(store: Store) -> Till:
+    """A kiosk enrolled at `NOW`."""
+    token = create_kiosk_enrolment(store=store, label="counter", user=None, now=NOW)
     row, access_token = enrol_device(token=token, now=NOW)
     return Till(row, access_token)
 

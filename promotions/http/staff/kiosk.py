@@ -1,0 +1,143 @@
+"""The kiosk: the page with the store's rotating code, and the codes it shows, ten minutes ahead."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import segno
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.templatetags.static import static
+from django.utils.functional import Promise
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from promotions.errors import DomainError
+from promotions.http.pages import strict_page
+from promotions.http.schema import operation
+from promotions.http.staff.auth import StaffAuthentication, staff_device
+from promotions.http.staff.serializers import StaffStore
+from promotions.http.views import ApiView
+from promotions.logic.store_codes import STEP_S, STEPS_AHEAD
+from promotions.models import StaffDevice
+from promotions.services.store_codes import draw_store_codes
+
+# What the script says; the template's words stand there.
+STRINGS: Mapping[str, Promise] = {
+    "enrol_refused": _("This enrolment is unknown, used or too old. Ask your manager for a new one."),
+    "device_off": _("This device was switched off. Ask your manager to set it up again."),
+    "is_till": _("This device was set up as a till. Ask your manager for the enrolment of a kiosk."),
+    "no_answer": _("The server does not answer. Try again."),
+    "offline": _("No connection · codes for {minutes} min"),
+}
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+# A hundred kiosks with forty codes each: a picture costs milliseconds, and each is asked for again every minute.
+_PICTURES = 4096
+
+
+class QrPicture(serializers.Serializer[Any]):
+    """The code as a square of modules, to be drawn black on white with a margin of four."""
+
+    modules = serializers.IntegerField(help_text="Modules along one side, without margin.")
+    bits = serializers.CharField(help_text="Base64: one bit a module, row by row from the top left, 1 is black.")
+
+
+class StoreCodeAnswer(serializers.Serializer[Any]):
+    """What the store shows during one step."""
+
+    step = serializers.IntegerField(help_text="Seconds since 1970 divided by `step_s`.")
+    proof = serializers.CharField(help_text="The text in the QR: `proof` of an unlock.")
+    qr = QrPicture()
+
+
+class StoreCodesAnswer(serializers.Serializer[Any]):
+    """The codes of the next ten minutes, the current one first."""
+
+    server_time = serializers.DateTimeField(help_text="Rotate by this clock, not by the kiosk's own.")
+    step_s = serializers.IntegerField()
+    store = StaffStore()
+    codes = StoreCodeAnswer(many=True)
+    page_version = serializers.CharField(help_text="Of the kiosk page: another one than its own, and it reloads.")
+
+
+class StoreCodesView(ApiView):
+    """`/v1/staff/store-codes`"""
+
+    authentication_classes = [StaffAuthentication]
+
+    @operation(
+        summary="The store's codes, for its kiosk", answers={200: StoreCodesAnswer}, problems=("profile_forbidden",)
+    )
+    def get(self, request: Request) -> Response:
+        """The current step's code and those of the next ten minutes. Kiosks only: a till has no use for them."""
+        device = staff_device(request)
+        if device.profile != StaffDevice.Profile.KIOSK:
+            raise DomainError("profile_forbidden", "A till does not show the store's code.")
+        store = device.store
+        codes = draw_store_codes(store=store, now=self.now, count=STEPS_AHEAD)
+        body = {
+            "server_time": self.now,
+            "step_s": STEP_S,
+            "store": {"id": store.uuid, "name": store.name, "timezone": store.timezone},
+            "codes": [{"step": code.step, "proof": code.proof, "qr": _draw(code.proof)} for code in codes],
+            "page_version": page_version(),
+        }
+        return Response(StoreCodesAnswer(body).data, headers={"Cache-Control": "no-store"})
+
+
+@lru_cache(maxsize=_PICTURES)
+def _draw(proof: str) -> Mapping[str, Any]:
+    rows = segno.make_qr(proof, error="m").matrix
+    bits = "".join(str(module) for row in rows for module in row)
+    packed = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    return {"modules": len(rows), "bits": base64.b64encode(packed).decode("ascii")}
+
+
+@lru_cache(maxsize=1)
+def page_version() -> str:
+    """Of everything the page is made of, so that a kiosk nobody touches takes a new release by itself."""
+    files = [*_PACKAGE.glob("static/kiosk/*"), *_PACKAGE.glob("templates/kiosk/*"), Path(__file__)]
+    made_of = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files))
+    return hashlib.sha256(made_of).hexdigest()[:12]
+
+
+@strict_page
+def kiosk_page(request: HttpRequest) -> HttpResponse:
+    """`/kiosk/`: the store's code, full screen."""
+    words = {name: str(text) for name, text in STRINGS.items()}
+    context = {"strings": words, "language": get_language(), "version": page_version()}
+    return render(request, "kiosk/index.html", context)
+
+
+@strict_page
+def kiosk_manifest(request: HttpRequest) -> HttpResponse:
+    """`/kiosk/manifest.webmanifest`: installed, the page fills the screen without a browser around it."""
+    manifest = {
+        "id": "/kiosk/",
+        "name": gettext("Doorstep kiosk"),
+        "short_name": gettext("Kiosk"),
+        "start_url": "/kiosk/",
+        "scope": "/kiosk/",
+        "display": "fullscreen",
+        "background_color": "#14342b",
+        "theme_color": "#14342b",
+        "icons": [
+            {"src": static("staff/icon.svg"), "sizes": "any", "type": "image/svg+xml"},
+            {"src": static("staff/icon-192.png"), "sizes": "192x192", "type": "image/png"},
+            {"src": static("staff/icon-512.png"), "sizes": "512x512", "type": "image/png"},
+        ],
+    }
+    return JsonResponse(manifest, content_type="application/manifest+json")
+
+
+@strict_page
+def kiosk_worker(request: HttpRequest) -> HttpResponse:
+    """`/kiosk/sw.js`: keeps the page, so that a kiosk restarted without network shows the codes it still has."""
+    return render(request, "kiosk/sw.js", {"version": page_version()}, content_type="text/javascript")
