@@ -252,6 +252,8 @@ class LastFix(models.Model):
     received_at = models.DateTimeField()
     cell_latitude_deg = models.FloatField(null=True)
     cell_longitude_deg = models.FloatField(null=True)
+    # When it was there: a fix too vague to place the phone moves `fix_time` and leaves the cell as it is.
+    cell_at = models.DateTimeField(null=True)
     # A keyed hash of all digits of the place, and how many fixes in a row repeated it: real receivers waver.
     point_digest = models.BigIntegerField(null=True)
     repeats = models.PositiveSmallIntegerField(default=0, db_default=0)

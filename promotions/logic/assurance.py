@@ -1,6 +1,7 @@
 """How sure the server is that the phone is at the store: levels from stored evidence, and what is missing for the next.
 
-Evidence only ever withholds a level; it never punishes. Nothing is skipped: what is not known is missing.
+Evidence only ever withholds a level; it never punishes. Nothing is skipped: what is not known is missing. Comparisons
+are written so that NaN fails them.
 """
 
 import math
@@ -25,30 +26,55 @@ class Thresholds:
     """The numbers of the levels; a campaign for drive-ins may allow 15 m/s.
 
     Accuracy on Android is a 68 % radius, so a fix of 50 m lies outside its own disc one time in three: hence a share of
-    the disc, and two fixes. Device verdicts are read at 30 s of fix age and in-store proofs at 60 s, when they come.
+    the disc, and two fixes. Those without a word of their own are the table of levels in the design's study of trust,
+    which is ours: nobody publishes such numbers.
     """
 
     max_fix_age_s: float = 120.0
     # A phone's clock may run ahead a little; what is further ahead is no fix of now.
     max_clock_ahead_s: float = 60.0
     max_accuracy_m: float = 100.0
+    # Phones asked for an approximate location give a circle of 1 to 20 km on purpose: no better fix will come.
+    reduced_accuracy_m: float = 1_000.0
     min_share_inside: float = 0.5
     sustained_s: float = 60.0
     max_silence_s: float = 600.0
     sustained_accuracy_m: float = 50.0
+    # A walk; a campaign for drive-ins may allow 15 m/s.
     max_speed_mps: float = 3.0
+    # A receiver wavers in the last digits with every fix. A phone's cache may give one place out twice, and a phone on
+    # a table that sees the same networks may do so for a while; the fourth time in a row says nothing new.
+    frozen_repeats: int = 3
+    # Wi-Fi may place a few phones on the very point of one access point; more than these in a day are one hand.
+    max_devices_on_point: int = 5
 
 
 DEFAULT_THRESHOLDS = Thresholds()
 
 
+class StoreProof(StrEnum):
+    """What the device showed of the store beside its position."""
+
+    NONE = "none"
+    # The rotating code on the counter, of now and not used before.
+    CODE = "code"
+    CODE_WRONG = "code_wrong"
+    CODE_OLD = "code_old"
+    CODE_USED = "code_used"
+    # An enrolled staff device of the store scanned the customer's phone: two people face to face.
+    STAFF_SCAN = "staff_scan"
+
+
 @dataclass(frozen=True, slots=True)
 class FixEvidence:
-    """The fix in hand, measured against one fence.
+    """The fix in hand, measured against one fence and held against the device's earlier fixes.
 
     `accuracy_m`: as judged, so a phone that did not say has the 100 m of the unknown, not None or 0.
-    `distance_m`: to the fence's edge, 0 inside. `share_inside`: of the accuracy disc. `fence_radius_m`: of the circle,
-    or of the circle with the polygon's area. `jump_hold_s`: seconds for which an impossible jump still counts.
+    `distance_m`: to the fence's edge, 0 inside. `depth_m`: from the edge inwards, 0 when outside or not known.
+    `share_inside`: of the accuracy disc. `fence_radius_m`: of the circle, or of the circle with the polygon's area.
+    `jump_hold_s`: seconds for which an impossible jump still counts. `has_flown`: the way from the fix before is one of
+    an aircraft. `repeats`: how many fixes in a row before this one had its very digits. `devices_on_point`: how many
+    devices asked from its very digits within a day, this one among them.
     """
 
     fix_time: datetime
@@ -60,6 +86,10 @@ class FixEvidence:
     is_mock: bool = False
     is_reduced_accuracy: bool = False
     jump_hold_s: float = 0.0
+    depth_m: float = 0.0
+    has_flown: bool = False
+    repeats: int = 0
+    devices_on_point: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +97,14 @@ class StayEvidence:
     """The unbroken run of inside fixes before the one in hand, as presence remembers it.
 
     `moved_m`: metres between the run's first fix and the one in hand, where known; otherwise the fence is the bound.
+    `fixes`: how many the run has, 0 when that is not known.
     """
 
     inside_since_at: datetime
     last_inside_at: datetime
     best_accuracy_m: float
     moved_m: float | None = None
+    fixes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +113,7 @@ class Evidence:
 
     fix: FixEvidence | None
     stay: StayEvidence | None = None
+    proof: StoreProof = StoreProof.NONE
 
 
 class MissingCode(StrEnum):
@@ -99,15 +132,21 @@ class MissingCode(StrEnum):
     STAY_INTERRUPTED = "stay_interrupted"
     STAY_ACCURACY_TOO_LOW = "stay_accuracy_too_low"
     MOVED_TOO_FAST = "moved_too_fast"
+    JUST_FLOWN = "just_flown"
+    FROZEN_LOCATION = "frozen_location"
+    CROWDED_POINT = "crowded_point"
     NO_DEVICE_VERDICT = "no_device_verdict"
     NO_STORE_PROOF = "no_store_proof"
+    STORE_CODE_WRONG = "store_code_wrong"
+    STORE_CODE_OLD = "store_code_old"
+    STORE_CODE_USED = "store_code_used"
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
     """One missing piece and the level it bars; `amounts` by unit (`seconds`, `metres`), rounded up.
 
-    Metres to the store are for our own rows; an answer to a phone tells them as a bucket.
+    Metres are exact and for us; an answer to a phone has them from `tell_amounts`, in steps.
     """
 
     code: MissingCode
@@ -133,104 +172,227 @@ class Assurance:
         return tuple(piece for piece in self.missing if piece.level <= minimum and piece.level in wanted)
 
 
-def _seconds(amount: float) -> dict[str, int]:
-    return {"seconds": math.ceil(amount)}
-
-
-def _metres(amount: float) -> dict[str, int]:
-    return {"metres": math.ceil(amount)}
-
-
 def _missing_for_plausible(fix: FixEvidence | None, limits: Thresholds) -> list[Missing]:
     """Level 1: fresh, precise enough for the fence, honest, and in it or half in it."""
     if fix is None:
         return [Missing(MissingCode.NO_LOCATION, Level.PLAUSIBLE)]
     age_s = (fix.received_at - fix.fix_time).total_seconds()
-    accuracy_limit_m = min(limits.max_accuracy_m, fix.fence_radius_m)
-    # Written so that NaN fails: a comparison with it is false.
+    accuracy_limit_m = min(fix.fence_radius_m, limits.max_accuracy_m)
+    is_reduced = fix.is_reduced_accuracy or limits.reduced_accuracy_m <= fix.accuracy_m < math.inf
     is_precise = fix.accuracy_m <= accuracy_limit_m
-    is_inside = fix.distance_m <= 0 or fix.share_inside >= limits.min_share_inside
+    is_located = not math.isnan(fix.distance_m + fix.share_inside)
+    is_inside = is_located and (fix.distance_m <= 0 or fix.share_inside >= limits.min_share_inside)
     found = [
         (age_s > limits.max_fix_age_s, MissingCode.FIX_TOO_OLD, _seconds(age_s - limits.max_fix_age_s)),
         (-age_s > limits.max_clock_ahead_s, MissingCode.FIX_IN_FUTURE, _seconds(-age_s - limits.max_clock_ahead_s)),
         (fix.is_mock, MissingCode.MOCK_LOCATION, {}),
-        (fix.is_reduced_accuracy, MissingCode.REDUCED_ACCURACY, {}),
-        (not is_precise, MissingCode.ACCURACY_TOO_LOW, _excess(fix.accuracy_m, accuracy_limit_m)),
-        (fix.jump_hold_s > 0, MissingCode.JUMPED, _seconds(fix.jump_hold_s)),
-        (not is_inside, MissingCode.NOT_AT_STORE, _excess(fix.distance_m, 0)),
+        (is_reduced, MissingCode.REDUCED_ACCURACY, {}),
+        (
+            not is_precise and not is_reduced,
+            MissingCode.ACCURACY_TOO_LOW,
+            _metres(fix.accuracy_m - accuracy_limit_m),
+        ),
+        (not fix.jump_hold_s <= 0, MissingCode.JUMPED, _seconds(fix.jump_hold_s)),
+        (not is_inside, MissingCode.NOT_AT_STORE, _metres(fix.distance_m)),
     ]
     return [Missing(code, Level.PLAUSIBLE, amounts) for applies, code, amounts in found if applies]
 
 
-def _excess(measured_m: float, limit_m: float) -> dict[str, int]:
-    """Metres above a limit; none told when the measure is no number."""
-    return _metres(measured_m - limit_m) if math.isfinite(measured_m) else {}
+def _seconds(amount: float) -> dict[str, int]:
+    return {"seconds": math.ceil(amount)} if math.isfinite(amount) else {}
 
 
-def _missing_for_sustained(fix: FixEvidence | None, stay: StayEvidence | None, limits: Thresholds) -> list[Missing]:
-    """Level 2: inside for a minute without a long silence, well located once, and at a walk."""
+def _metres(amount: float) -> dict[str, int]:
+    """None told when the measure is no number."""
+    return {"metres": math.ceil(amount)} if math.isfinite(amount) else {}
+
+
+def _missing_for_sustained(evidence: Evidence, limits: Thresholds) -> list[Missing]:
+    """Level 2: inside for a minute without a long silence, well located once, at a walk, and alive."""
+    fix, stay = evidence.fix, evidence.stay
     if fix is None or stay is None:
-        return [Missing(MissingCode.NO_SECOND_FIX, Level.SUSTAINED)]
+        found = [(True, MissingCode.NO_SECOND_FIX, _seconds(limits.sustained_s))]
+    else:
+        found = _find_stay_faults(fix, stay, limits)
+    if fix is not None:
+        found += [
+            (fix.has_flown, MissingCode.JUST_FLOWN, {}),
+            (_is_frozen(fix, stay, limits), MissingCode.FROZEN_LOCATION, {}),
+            (fix.devices_on_point > limits.max_devices_on_point, MissingCode.CROWDED_POINT, {}),
+        ]
+    return [Missing(code, Level.SUSTAINED, amounts) for applies, code, amounts in found if applies]
+
+
+def _find_stay_faults(
+    fix: FixEvidence, stay: StayEvidence, limits: Thresholds
+) -> list[tuple[bool, MissingCode, dict[str, int]]]:
     stayed_s = (fix.fix_time - stay.inside_since_at).total_seconds()
-    silent_s = (fix.fix_time - stay.last_inside_at).total_seconds()
+    silence_s = (fix.fix_time - stay.last_inside_at).total_seconds() - limits.max_silence_s
     best_m = min(stay.best_accuracy_m, fix.accuracy_m)
-    # Two points of a circle are at most its diameter apart.
-    moved_m = 2 * fix.fence_radius_m if stay.moved_m is None else stay.moved_m
-    walk_s = moved_m / limits.max_speed_mps
-    silence_s = silent_s - limits.max_silence_s
-    found = [
+    walk_s = _bound_way_m(fix, stay) / limits.max_speed_mps
+    return [
         (stayed_s < limits.sustained_s, MissingCode.STAY_TOO_SHORT, _seconds(limits.sustained_s - stayed_s)),
         (silence_s > 0, MissingCode.STAY_INTERRUPTED, _seconds(silence_s)),
         (
             not best_m <= limits.sustained_accuracy_m,
             MissingCode.STAY_ACCURACY_TOO_LOW,
-            _excess(best_m, limits.sustained_accuracy_m),
+            _metres(best_m - limits.sustained_accuracy_m),
         ),
-        (stayed_s < walk_s, MissingCode.MOVED_TOO_FAST, _seconds(walk_s - stayed_s)),
+        (not stayed_s >= walk_s, MissingCode.MOVED_TOO_FAST, _seconds(walk_s - stayed_s)),
     ]
-    return [Missing(code, Level.SUSTAINED, amounts) for applies, code, amounts in found if applies]
+
+
+def _is_frozen(fix: FixEvidence, stay: StayEvidence | None, limits: Thresholds) -> bool:
+    """A stay of one place only, to the digit, is no stay; nor does the same place again and again prolong one."""
+    if fix.repeats >= limits.frozen_repeats:
+        return True
+    if stay is None or not stay.fixes or not fix.repeats:
+        return False
+    # The fix in hand may be the stay's last one itself.
+    fixes = stay.fixes + (fix.fix_time > stay.last_inside_at)
+    return fix.repeats + 1 >= fixes
+
+
+def _bound_way_m(fix: FixEvidence, stay: StayEvidence) -> float:
+    """How far apart the stay's first fix and the one in hand may be: where it began is not kept, so at most a radius
+    from the middle of the fence, and the one in hand as far as it is from there."""
+    if stay.moved_m is not None:
+        return stay.moved_m
+    return 2 * fix.fence_radius_m - min(fix.depth_m, fix.fence_radius_m)
+
+
+_PROOF_FAULTS = {
+    StoreProof.NONE: MissingCode.NO_STORE_PROOF,
+    StoreProof.CODE_WRONG: MissingCode.STORE_CODE_WRONG,
+    StoreProof.CODE_OLD: MissingCode.STORE_CODE_OLD,
+    StoreProof.CODE_USED: MissingCode.STORE_CODE_USED,
+}
 
 
 def assess(evidence: Evidence, limits: Thresholds = DEFAULT_THRESHOLDS) -> Assurance:
     """The level the evidence carries and every missing piece, nearest level first.
 
-    Levels 3 and 4 ask for a device verdict and an in-store proof; neither is part of the evidence yet, so both are
-    always missing. They keep their place here so that a campaign which asks for them refuses with the true reason.
+    Level 3 asks for a device verdict, which is no part of the evidence yet, so it is always missing. It keeps its place
+    here so that a campaign which asks for it refuses with the true reason.
     """
     plausible = _missing_for_plausible(evidence.fix, limits)
-    sustained = _missing_for_sustained(evidence.fix, evidence.stay, limits)
-    level = Level.CLAIMED
-    if not plausible:
+    sustained = _missing_for_sustained(evidence, limits)
+    proof = _PROOF_FAULTS.get(evidence.proof)
+    if evidence.proof is StoreProof.STAFF_SCAN:
+        level = Level.CO_PRESENT
+    elif plausible:
+        level = Level.CLAIMED
+    elif proof is None:
+        level = Level.CO_PRESENT
+    else:
         level = Level.PLAUSIBLE if sustained else Level.SUSTAINED
-    return Assurance(
-        level,
-        (
-            *plausible,
-            *sustained,
-            Missing(MissingCode.NO_DEVICE_VERDICT, Level.ATTESTED),
-            Missing(MissingCode.NO_STORE_PROOF, Level.CO_PRESENT),
+    above = [Missing(MissingCode.NO_DEVICE_VERDICT, Level.ATTESTED)]
+    if proof is not None:
+        above.append(Missing(proof, Level.CO_PRESENT))
+    return Assurance(level, (*plausible, *sustained, *above))
+
+
+# An upper bound, and the step metres below it are told in: fine where people look for a door, coarse where they walk.
+_METRE_STEPS = ((200, 10), (1_000, 50), (math.inf, 100))
+
+
+def tell_amounts(piece: Missing) -> dict[str, int]:
+    """A piece's amounts as a phone may hear them: seconds as they are, metres rounded up to 10, 50 or 100."""
+    told = dict(piece.amounts)
+    if "metres" in told:
+        metres = max(told["metres"], 1)
+        step = next(step for bound, step in _METRE_STEPS if metres <= bound)
+        told["metres"] = math.ceil(metres / step) * step
+    return told
+
+
+# By language: the sentence with its amount, and without one. `{metres}` comes with its unit.
+_SENTENCES: Mapping[str, Mapping[MissingCode, tuple[str, str]]] = {
+    "en": {
+        MissingCode.NO_LOCATION: ("", "Allow the app to use your location"),
+        MissingCode.FIX_TOO_OLD: ("", "Your location is out of date: wait until it has been found again"),
+        MissingCode.FIX_IN_FUTURE: ("", "Set your phone's clock"),
+        MissingCode.ACCURACY_TOO_LOW: ("", "Your location is too vague: wait a moment, by a window or the door"),
+        MissingCode.REDUCED_ACCURACY: ("", "Turn on precise location"),
+        MissingCode.MOCK_LOCATION: ("", "Turn off the app that sets your location"),
+        MissingCode.JUMPED: (
+            "Your location has just jumped: wait {seconds}",
+            "Your location has just jumped: wait a while",
         ),
+        MissingCode.NOT_AT_STORE: ("Come {metres} closer", "Come to the store"),
+        MissingCode.NO_SECOND_FIX: ("Stay in the store for {seconds}", "Stay in the store for a minute"),
+        MissingCode.STAY_TOO_SHORT: ("Wait {seconds} more", "Wait a little more"),
+        MissingCode.STAY_INTERRUPTED: ("", "Keep the app open in the store for a minute"),
+        MissingCode.STAY_ACCURACY_TOO_LOW: ("", "Your location is too vague: wait a moment, by a window or the door"),
+        MissingCode.MOVED_TOO_FAST: ("Wait {seconds} more", "Wait a little more"),
+        MissingCode.JUST_FLOWN: ("", "Stay in the store for a minute"),
+        MissingCode.FROZEN_LOCATION: ("", "Your location does not change at all: walk a few steps"),
+        MissingCode.CROWDED_POINT: ("", "Many phones give this very point: walk a few steps"),
+        MissingCode.NO_DEVICE_VERDICT: ("", "This offer needs a check of the phone that is not available yet"),
+        MissingCode.NO_STORE_PROOF: ("", "Ask for the code on the counter"),
+        MissingCode.STORE_CODE_WRONG: ("", "This is not this store's code: scan the one on the counter"),
+        MissingCode.STORE_CODE_OLD: ("", "This code is over: scan the one that is on the counter now"),
+        MissingCode.STORE_CODE_USED: ("", "You have used this code: wait for the next one on the counter"),
+    },
+    "fr": {
+        MissingCode.NO_LOCATION: ("", "Autorisez l’application à utiliser votre position"),
+        MissingCode.FIX_TOO_OLD: ("", "Votre position est périmée : attendez qu’elle soit retrouvée"),
+        MissingCode.FIX_IN_FUTURE: ("", "Réglez l’heure de votre téléphone"),
+        MissingCode.ACCURACY_TOO_LOW: ("", "Votre position est trop vague : patientez près d’une vitre ou de l’entrée"),
+        MissingCode.REDUCED_ACCURACY: ("", "Activez la position exacte"),
+        MissingCode.MOCK_LOCATION: ("", "Désactivez l’application qui fixe votre position"),
+        MissingCode.JUMPED: (
+            "Votre position vient de faire un bond : attendez {seconds}",
+            "Votre position vient de faire un bond : attendez un peu",
+        ),
+        MissingCode.NOT_AT_STORE: ("Approchez-vous de {metres}", "Venez au magasin"),
+        MissingCode.NO_SECOND_FIX: ("Restez {seconds} dans le magasin", "Restez une minute dans le magasin"),
+        MissingCode.STAY_TOO_SHORT: ("Attendez encore {seconds}", "Attendez encore un peu"),
+        MissingCode.STAY_INTERRUPTED: ("", "Gardez l’application ouverte une minute dans le magasin"),
+        MissingCode.STAY_ACCURACY_TOO_LOW: (
+            "",
+            "Votre position est trop vague : patientez près d’une vitre ou de l’entrée",
+        ),
+        MissingCode.MOVED_TOO_FAST: ("Attendez encore {seconds}", "Attendez encore un peu"),
+        MissingCode.JUST_FLOWN: ("", "Restez une minute dans le magasin"),
+        MissingCode.FROZEN_LOCATION: ("", "Votre position ne bouge pas du tout : faites quelques pas"),
+        MissingCode.CROWDED_POINT: ("", "Beaucoup de téléphones donnent ce même point : faites quelques pas"),
+        MissingCode.NO_DEVICE_VERDICT: (
+            "",
+            "Cette offre demande un contrôle du téléphone qui n’est pas encore disponible",
+        ),
+        MissingCode.NO_STORE_PROOF: ("", "Demandez le code affiché au comptoir"),
+        MissingCode.STORE_CODE_WRONG: ("", "Ce n’est pas le code de ce magasin : scannez celui du comptoir"),
+        MissingCode.STORE_CODE_OLD: ("", "Ce code est passé : scannez celui qui est affiché au comptoir"),
+        MissingCode.STORE_CODE_USED: ("", "Vous avez déjà utilisé ce code : attendez le suivant au comptoir"),
+    },
+}
+LANGUAGES = frozenset(_SENTENCES)
+
+
+def describe_missing(piece: Missing, language: str) -> str:
+    """What to do about a piece, in a sentence for a person; in English unless the language is one of `LANGUAGES`.
+
+    Sample: `Missing(NOT_AT_STORE, 1, {"metres": 113})`, "en" → "Come 120 m closer"
+    """
+    with_amount, without = _SENTENCES.get(language, _SENTENCES["en"])[piece.code]
+    amounts = tell_amounts(piece)
+    if not with_amount or not amounts:
+        return without
+    return with_amount.format(
+        metres=_say_metres(amounts.get("metres", 0), language), seconds=_say_seconds(amounts.get("seconds", 0))
     )
 
 
-# A train runs at up to 89 m/s, an airliner at up to 280 m/s and never on a short way.
-TRAIN_MPS = 90.0
-AIRCRAFT_MPS = 280.0
-AIRCRAFT_MIN_DISTANCE_M = 100_000.0
-# A hold lasts as long as the way would take at 250 km/h, at most two hours.
-HOLD_SPEED_MPS = 250.0 / 3.6
-MAX_HOLD_S = 7_200.0
+def _say_metres(metres: int, language: str) -> str:
+    if metres < 1_000:
+        return f"{metres} m"
+    kilometres = f"{metres / 1_000:.1f}".removesuffix(".0") if metres < 10_000 else str(math.ceil(metres / 1_000))
+    return (kilometres.replace(".", ",") if language == "fr" else kilometres) + " km"
 
 
-def jump_hold_s(distance_m: float, accuracies_m: tuple[float, float], elapsed_s: float) -> float:
-    """Seconds for which two fixes of one device cannot both be believed; 0 when a person can have made the way.
-
-    Units:   metres, seconds
-    Sample:  50 km in 60 s at 10 m accuracy → 833 m/s → 720 s; 300 km in 20 min → 250 m/s, an aircraft → 0
-    """
-    travelled_m = max(0.0, distance_m - sum(accuracies_m))
-    speed_mps = travelled_m / max(elapsed_s, 1.0)
-    may_fly = speed_mps <= AIRCRAFT_MPS and distance_m >= AIRCRAFT_MIN_DISTANCE_M
-    if speed_mps <= TRAIN_MPS or may_fly:
-        return 0.0
-    return min(MAX_HOLD_S, distance_m / HOLD_SPEED_MPS)
+def _say_seconds(seconds: int) -> str:
+    if seconds < 2 * 60:
+        return f"{seconds} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes <= 2 * 60 else f"{math.ceil(minutes / 60)} h"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geofence.logic.jumps import jump_hold_s
 from promotions.logic.assurance import (
     Assurance,
     Evidence,
@@ -19,7 +20,6 @@ from promotions.logic.assurance import (
     StayEvidence,
     Thresholds,
     assess,
-    jump_hold_s,
 )
 
 NOW = datetime(2026, 9, 1, 10, 30, tzinfo=UTC)
@@ -62,7 +62,7 @@ def test_a_fresh_fix_inside_alone_is_level_one() -> None:
     assurance = assess(Evidence(FIX))
 
     assert assurance.level is Level.PLAUSIBLE
-    assert pieces(assurance, Level.SUSTAINED) == [("no_second_fix", {})]
+    assert pieces(assurance, Level.SUSTAINED) == [("no_second_fix", {"seconds": 60})]
 
 
 def test_no_location_is_level_zero_and_says_so() -> None:
@@ -70,7 +70,7 @@ def test_no_location_is_level_zero_and_says_so() -> None:
 
     assert assurance.level is Level.CLAIMED
     assert pieces(assurance, Level.PLAUSIBLE) == [("no_location", {})]
-    assert pieces(assurance, Level.SUSTAINED) == [("no_second_fix", {})]
+    assert pieces(assurance, Level.SUSTAINED) == [("no_second_fix", {"seconds": 60})]
 
 
 @pytest.mark.parametrize(

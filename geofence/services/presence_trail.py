@@ -1,0 +1,103 @@
+"""What a device's earlier fixes say of the one in hand: whether it can have come from there, and whether it repeats.
+
+Coordinates are reckoned with and forgotten; what stays is the cell, a keyed digest of the point, and a hold.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from hmac import digest as hmac_digest
+from uuid import UUID
+
+from django.conf import settings
+
+from geofence.logic.containment import read_accuracy_m
+from geofence.logic.geodesy import Point, measure_distance_m
+from geofence.logic.jumps import (
+    AIRCRAFT_MPS,
+    CELL_HALF_DIAGONAL_M,
+    MIN_ELAPSED_S,
+    WITNESS_ACCURACY_M,
+    is_flight,
+    is_witness,
+    jump_hold_s,
+)
+from geofence.logic.points import digest_point
+from geofence.models import LastFix
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What a device's last fix left: seconds of a jump's hold still to go, and how often the last point came again."""
+
+    jump_hold_s: float = 0.0
+    repeats: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedFix:
+    """A fix held against its device's earlier ones; `repeats` of its own point, before it."""
+
+    point_digest: int
+    jump_hold_s: float = 0.0
+    has_flown: bool = False
+    repeats: int = 0
+
+
+@lru_cache(maxsize=1)
+def point_key() -> bytes:
+    """The key of point digests: 128 bits from the deployment's secret. A new secret makes old digests match nothing."""
+    return hmac_digest(settings.CODE_SECRET.encode(), b"point-digest", sha256)[:16]
+
+
+def follow_fix(
+    *, device_id: UUID, point: Point, accuracy_m: float | None, fix_time: datetime, now: datetime
+) -> FollowedFix:
+    """Hold a fix against what is stored of its device. One query; writes nothing.
+
+    A jump bars the fix for as long as the way takes by the fastest means, and by train where that is longer.
+    """
+    digest = digest_point(point_key(), point.latitude_deg, point.longitude_deg)
+    last = LastFix.objects.filter(device_id=device_id).first()
+    if last is None:
+        return FollowedFix(digest)
+    repeats = 0
+    if last.point_digest == digest:
+        # The same fix again is the same fix.
+        repeats = last.repeats + (fix_time > last.fix_time)
+    held_s = _left_s(last.jump_hold_until, now)
+    way = _find_way(last, point, read_accuracy_m(accuracy_m), fix_time)
+    if way is None:
+        return FollowedFix(digest, held_s, repeats=repeats)
+    distance_m, _, elapsed_s = way
+    if jump_hold_s(*way) > 0:
+        # Until the way could have been made: then the same fix passes, as one of a train or an aircraft.
+        needed_s = max(jump_hold_s(*way), distance_m / AIRCRAFT_MPS)
+        held_s = max(held_s, needed_s - elapsed_s, MIN_ELAPSED_S)
+    return FollowedFix(digest, held_s, is_flight(*way), repeats)
+
+
+def read_trail(*, device_id: UUID, now: datetime) -> Trail:
+    """The trail as the device's last fix left it. One query."""
+    last = LastFix.objects.filter(device_id=device_id).first()
+    if last is None:
+        return Trail()
+    return Trail(_left_s(last.jump_hold_until, now), last.repeats)
+
+
+def _left_s(until: datetime | None, now: datetime) -> float:
+    return 0.0 if until is None else max(0.0, (until - now).total_seconds())
+
+
+def _find_way(
+    last: LastFix, point: Point, accuracy_m: float, fix_time: datetime
+) -> tuple[float, tuple[float, float], float] | None:
+    """From the last cell to the fix: how far, how vague both ends are, and in what time; None when nothing is known."""
+    if last.cell_latitude_deg is None or last.cell_longitude_deg is None or last.cell_at is None:
+        return None
+    if not is_witness(accuracy_m):
+        return None
+    distance_m = measure_distance_m(Point(last.cell_latitude_deg, last.cell_longitude_deg), point)
+    elapsed_s = abs((fix_time - last.cell_at).total_seconds())
+    return distance_m, (CELL_HALF_DIAGONAL_M + WITNESS_ACCURACY_M, accuracy_m), elapsed_s

@@ -1,0 +1,240 @@
+"""The evidence of a device being at a store, gathered from what is stored, and the level it carries."""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Max
+
+from geofence.logic.geodesy import Point
+from geofence.logic.matching import FenceRole
+from geofence.models import Store
+from geofence.services.fences import FixJudgement, current_snapshot, judge_fix
+from geofence.services.presence import presence_evidence
+from geofence.services.presence_trail import follow_fix, read_trail
+from promotions.errors import DomainError
+from promotions.logic.assurance import (
+    DEFAULT_THRESHOLDS,
+    Assurance,
+    Evidence,
+    FixEvidence,
+    Level,
+    StayEvidence,
+    StoreProof,
+    Thresholds,
+    assess,
+)
+from promotions.logic.store_codes import StoreCodeFault
+from promotions.models import Campaign, StoreCodeUse, Unlock
+from promotions.models.devices import Purpose
+from promotions.services.store_codes import StoreCodeOutcome, check_store_code
+
+# A device's points are remembered for a day: a ring that works longer comes back tomorrow.
+SIGHTING_HOURS = 24
+# What was seen of a phone this long ago still says where it is when its coupon is scanned.
+KNOWN_FOR_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class GivenFix:
+    """The position a device asks with. Judged, not kept."""
+
+    latitude_deg: float
+    longitude_deg: float
+    accuracy_m: float | None
+    fix_time: datetime
+    is_mock: bool = False
+    is_reduced_accuracy: bool = False
+
+
+def read_thresholds(campaign: Campaign | None = None) -> Thresholds:
+    """The numbers of the levels as the operator and, where it may, the campaign set them."""
+    walk = Thresholds(max_fix_age_s=float(settings.UNLOCK_FIX_MAX_AGE_S))
+    return walk if campaign is None else replace(walk, max_speed_mps=campaign.max_speed_mps)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A device says it is at a store: with this fix, as the fences judge it, and with what it shows of the store."""
+
+    device_id: UUID
+    store_id: int
+    fix: GivenFix
+    judgement: FixJudgement
+    proof: StoreProof = StoreProof.NONE
+
+
+def assess_presence(
+    *,
+    device_id: UUID,
+    store_id: int,
+    fix: GivenFix | None,
+    now: datetime,
+    proof: StoreProof = StoreProof.NONE,
+    limits: Thresholds | None = None,
+) -> Assurance:
+    """How sure it is that the device is at the store now, and what is missing for more.
+
+    `proof`: what the device showed of the store, from `read_proof` or `name_proof`. Asking with a fix leaves a point sighting
+    for a day. Nothing here takes a store code. Errors: `busy` when the fences change underneath.
+    """
+    if fix is None:
+        return assess(Evidence(None, proof=proof), limits or read_thresholds())
+    judgement = judge_fix(
+        latitude_deg=fix.latitude_deg,
+        longitude_deg=fix.longitude_deg,
+        accuracy_m=fix.accuracy_m,
+        store_ids=[store_id],
+    )
+    return assess_claim(Claim(device_id, store_id, fix, judgement, proof), limits=limits, now=now)
+
+
+def assess_claim(claim: Claim, *, limits: Thresholds | None = None, now: datetime) -> Assurance:
+    """`assess_presence` for a fix that the fences have judged already. Four statements."""
+    evidence = Evidence(_weigh_fix(claim, now), _read_stay(claim.device_id, claim.store_id), claim.proof)
+    return assess(evidence, limits or read_thresholds())
+
+
+def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresholds | None = None) -> Level:
+    """How sure we are without asking the phone: by what the last ten minutes left. Five queries; writes nothing.
+
+    The stay at the store as presence has it, a store code taken there, or an unlock granted there; a jump bars them
+    all. An enrolled staff scan is level 4 by itself and needs none of this.
+    """
+    trail = read_trail(device_id=device_id, now=now)
+    if trail.jump_hold_s > 0:
+        return Level.CLAIMED
+    stay = _read_stay(device_id, store_id)
+    since = now - timedelta(seconds=KNOWN_FOR_S)
+    recent = Unlock.objects.filter(device_id=device_id, store_id=store_id, granted_at__gte=since)
+    unlocked = Level(recent.aggregate(level=Max("level"))["level"] or 0)
+    if stay is None:
+        return unlocked
+    used = StoreCodeUse.objects.filter(device_id=device_id, store_id=store_id, used_at__gte=since)
+    # The stay as it stood at its last fix, as though the phone sent that fix again.
+    fix = FixEvidence(
+        fix_time=stay.last_inside_at,
+        received_at=now,
+        accuracy_m=stay.best_accuracy_m,
+        distance_m=0.0,
+        share_inside=1.0,
+        fence_radius_m=_read_smallest_radius_m(store_id),
+        repeats=trail.repeats,
+    )
+    evidence = Evidence(fix, stay, StoreProof.CODE if used.exists() else StoreProof.NONE)
+    return max(unlocked, assess(evidence, replace(limits or read_thresholds(), max_fix_age_s=KNOWN_FOR_S)).level)
+
+
+def read_proof(*, store_id: int, text: str | None, now: datetime) -> StoreProof:
+    """What a shown text is worth, before it is taken: a code that is good now may turn out to be used."""
+    if text is None:
+        return StoreProof.NONE
+    store_uuid = Store.objects.values_list("uuid", flat=True).get(pk=store_id)
+    found = check_store_code(store_uuid=store_uuid, proof=text, now=now)
+    return name_proof(StoreCodeOutcome(found.value) if isinstance(found, StoreCodeFault) else StoreCodeOutcome.TAKEN)
+
+
+def name_proof(outcome: StoreCodeOutcome) -> StoreProof:
+    """A store code's fate as evidence. One that is not on the counter yet was read out of the kiosk: not the code."""
+    return _PROOF_OF[outcome]
+
+
+_PROOF_OF = {
+    StoreCodeOutcome.TAKEN: StoreProof.CODE,
+    StoreCodeOutcome.WRONG: StoreProof.CODE_WRONG,
+    StoreCodeOutcome.EARLY: StoreProof.CODE_WRONG,
+    StoreCodeOutcome.OLD: StoreProof.CODE_OLD,
+    StoreCodeOutcome.USED: StoreProof.CODE_USED,
+}
+
+
+def _weigh_fix(claim: Claim, now: datetime) -> FixEvidence:
+    fix, judged = claim.fix, claim.judgement
+    trail = follow_fix(
+        device_id=claim.device_id,
+        point=Point(fix.latitude_deg, fix.longitude_deg),
+        accuracy_m=fix.accuracy_m,
+        fix_time=fix.fix_time,
+        now=now,
+    )
+    # A store without a fence is nowhere.
+    outside_m = math.inf if judged.outside_m is None else judged.outside_m
+    return FixEvidence(
+        fix_time=fix.fix_time,
+        received_at=now,
+        accuracy_m=judged.accuracy_m,
+        distance_m=max(0.0, outside_m),
+        depth_m=max(0.0, -outside_m),
+        share_inside=judged.inside_share,
+        fence_radius_m=math.inf if judged.geofence_id is None else _read_radius_m(judged.geofence_id),
+        is_mock=fix.is_mock,
+        is_reduced_accuracy=fix.is_reduced_accuracy,
+        jump_hold_s=trail.jump_hold_s,
+        has_flown=trail.has_flown,
+        repeats=trail.repeats,
+        devices_on_point=_sight_point(claim.device_id, trail.point_digest, now),
+    )
+
+
+def _read_radius_m(geofence_id: int) -> float:
+    snapshot = current_snapshot()
+    row = snapshot.index_by_id.get(geofence_id)
+    if row is None:
+        # The fence was taken away between two looks; the next request sees the new set.
+        raise DomainError("busy")
+    return float(snapshot.columns.radius_m[row])
+
+
+def _read_smallest_radius_m(store_id: int) -> float:
+    """Of the store's own fences: which of them a stay belongs to is not kept apart."""
+    columns = current_snapshot().columns
+    radius_m = columns.radius_m[(columns.store_id == store_id) & (columns.role == FenceRole.STORE)]
+    return float(radius_m.min(initial=math.inf))
+
+
+def _read_stay(device_id: UUID, store_id: int) -> StayEvidence | None:
+    known = presence_evidence(device_id=device_id, store_id=store_id)
+    if known.inside_since_at is None or known.last_inside_at is None or known.best_accuracy_m is None:
+        return None
+    return StayEvidence(known.inside_since_at, known.last_inside_at, known.best_accuracy_m, fixes=known.inside_fixes)
+
+
+def _sight_point(device_id: UUID, point_digest: int, now: datetime) -> int:
+    """Note that the device asked from this point, and count who did within a day, it included. One statement.
+
+    Noted of those only who agree to checks against cheating; a device that is being erased leaves nothing.
+    """
+    since = now - timedelta(hours=SIGHTING_HOURS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SIGHT_SQL,
+            {
+                "device": device_id,
+                "point": point_digest,
+                "now": now,
+                "since": since,
+                "purpose": Purpose.FRAUD_CHECKS.value,
+                "enough": DEFAULT_THRESHOLDS.max_devices_on_point,
+            },
+        )
+        others: int = cursor.fetchone()[0]
+    return others + 1
+
+
+# The lock on the device makes an erasure wait, or makes this find no device any more.
+_SIGHT_SQL = """
+WITH asking AS (
+    SELECT id FROM promotions_device WHERE id = %(device)s AND consents @> ARRAY[%(purpose)s]::varchar[] FOR KEY SHARE
+), noted AS (
+    INSERT INTO promotions_pointsighting AS p (device_id, point_digest, seen_at)
+    SELECT id, %(point)s, %(now)s FROM asking
+    ON CONFLICT (point_digest, device_id) DO UPDATE SET seen_at = greatest(p.seen_at, excluded.seen_at)
+)
+SELECT count(*) FROM (
+    SELECT FROM promotions_pointsighting
+    WHERE point_digest = %(point)s AND device_id <> %(device)s AND seen_at > %(since)s LIMIT %(enough)s
+) others
+"""
