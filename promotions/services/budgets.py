@@ -128,19 +128,13 @@ def _judge_cap(name: str, cap: int, used: int, found: str) -> Iterator[Fault]:
         yield Fault(f"/{name}", "below_used", f"{found} already; the cap cannot be lower.")
 
 
-_HOLD_SQL = """
-SELECT unlock_cap, redeem_cap, store_redeem_cap FROM promotions_campaign WHERE id = %s FOR KEY SHARE
-"""
-
-
 def _hold(campaign_id: int) -> Caps:
     """The caps as they stay until the transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute(_HOLD_SQL, [campaign_id])
-        row = cursor.fetchone()
-    if row is None:
-        raise Campaign.DoesNotExist
-    return Caps(*row)
+        cursor.execute("SELECT FROM promotions_campaign WHERE id = %s FOR KEY SHARE", [campaign_id])
+    # Read apart: that lock gives the row as it was before a change it has waited for.
+    caps = Campaign.objects.values_list("unlock_cap", "redeem_cap", "store_redeem_cap").get(pk=campaign_id)
+    return Caps(*caps)
 
 
 def _slots(campaign_id: int, scope: str, store_id: int | None) -> QuerySet[Budget]:

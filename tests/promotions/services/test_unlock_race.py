@@ -1,8 +1,5 @@
 """Many requests at once, each on a connection of its own: the constraint and the conditional update hold."""
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,13 +7,12 @@ from django.db import IntegrityError, connection
 from django.db.models import F
 
 from geofence.models import Store
-from geofence.services.fences import forget_snapshot
-from promotions.errors import DomainError
 from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusal, Unlock, WinningMoment
 from promotions.services import budgets, reservations
 from promotions.services.unlocks import UnlockFix, unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
+from tests.promotions.services.crowds import crowd
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,32 +22,6 @@ FIX = UnlockFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, NOW)
 @pytest.fixture
 def store() -> Store:
     return factories.store()
-
-
-Call = Callable[[int], Any]
-
-
-def crowd(count: int, call: Call, *, threads: int = 32) -> list[Any]:
-    """Make a call many times, on threads that start together; what each came to, a problem as its code."""
-    gate = threading.Barrier(min(count, threads))
-    forget_snapshot()
-
-    def work(first: int) -> list[Any]:
-        try:
-            connection.ensure_connection()
-            gate.wait(timeout=20)
-            return [attempt(number) for number in range(first, count, threads)]
-        finally:
-            connection.close()
-
-    def attempt(number: int) -> Any:
-        try:
-            return call(number)
-        except DomainError as error:
-            return error.code
-
-    with ThreadPoolExecutor(threads) as pool:
-        return [result for results in pool.map(work, range(min(count, threads))) for result in results]
 
 
 def ask(campaign: Campaign, device: Device) -> tuple[Unlock, bool]:

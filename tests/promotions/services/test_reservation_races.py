@@ -1,0 +1,279 @@
+"""Turns kept, used, given up and taken over by many at once: every unit of a cap is given exactly once."""
+
+import time
+from datetime import datetime, timedelta
+from types import ModuleType
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+
+from geofence.models import Store
+from promotions.models import Budget, Campaign, Device, Reservation, Unlock
+from promotions.services import budgets, erasure, reservations, unlocks
+from promotions.services.budgets import fit_caps, read_caps
+from promotions.services.reservations import release_turn, reserve_turn
+from promotions.services.unlocks import UnlockFix, unlock_offer
+from tests import factories
+from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
+from tests.promotions.services.crowds import crowd
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LATER = NOW + timedelta(hours=1)
+SIDES = 2
+
+
+@pytest.fixture
+def store() -> Store:
+    return factories.store()
+
+
+def capped(store: Store, cap: int, *, slots: int = 1, used: int = 0) -> Campaign:
+    campaign = factories.campaign(store, unlock_cap=cap, is_flash=slots > 1)
+    for slot in range(slots):
+        Budget.objects.create(campaign=campaign, slot=slot, cap=cap // slots + (slot < cap % slots), used=used)
+    return campaign
+
+
+def phones(count: int) -> list[Device]:
+    made = [Device(platform="android", consents=["geo_match"], registered_at=NOW) for _ in range(count)]
+    return Device.objects.bulk_create(made)
+
+
+def reserve(campaign: Campaign, device: Device, *, now: datetime = NOW) -> bool:
+    return reserve_turn(device=device, campaign_uuid=campaign.uuid, store_uuid=None, now=now)[1]
+
+
+def unlock(campaign: Campaign, device: Device, *, now: datetime = NOW) -> bool:
+    fix = UnlockFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, now)
+    return unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=fix, now=now)[1]
+
+
+def keep(campaign: Campaign, devices: list[Device]) -> None:
+    Reservation.objects.bulk_create(
+        Reservation(campaign=campaign, device=device, reserved_at=NOW, expires_at=NOW + timedelta(minutes=45))
+        for device in devices
+    )
+
+
+def given(campaign: Campaign) -> int:
+    return Unlock.objects.filter(campaign=campaign).count() + Reservation.objects.filter(campaign=campaign).count()
+
+
+def used(campaign: Campaign) -> int:
+    return sum(Budget.objects.filter(campaign=campaign).values_list("used", flat=True))
+
+
+def test_400_devices_reserving_and_unlocking_share_a_cap_of_100(store: Store) -> None:
+    campaign, devices = capped(store, 100), phones(400)
+
+    results = crowd(400, lambda number: (reserve if number % SIDES else unlock)(campaign, devices[number]))
+
+    assert (results.count(True), results.count("sold_out")) == (100, 300)
+    assert given(campaign) == used(campaign) == 100
+    assert Reservation.objects.exists()
+
+
+def test_reading_before_writing_the_counter_oversells_turns_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign, devices = capped(store, 20), phones(100)
+
+    def take_carelessly(slot: int) -> bool:
+        budget = Budget.objects.get(pk=slot)
+        Budget.objects.filter(pk=slot).update(used=min(budget.used + 1, budget.cap))
+        return budget.used < budget.cap
+
+    monkeypatch.setattr(budgets, "_take_from", take_carelessly)
+    crowd(100, lambda number: (reserve if number % SIDES else unlock)(campaign, devices[number]))
+
+    assert given(campaign) > 20
+
+
+def ask_for_ended_turns(store: Store) -> Campaign:
+    """30 turns have ended; their devices and 90 others want the offer at once."""
+    campaign, devices = capped(store, 30, used=30), phones(120)
+    keep(campaign, devices[:30])
+    crowd(120, lambda number: unlock(campaign, devices[number], now=LATER))
+    return campaign
+
+
+def test_ended_turns_are_taken_over_once_each(store: Store) -> None:
+    campaign = ask_for_ended_turns(store)
+
+    assert Unlock.objects.count() == used(campaign) == 30
+    assert not Reservation.objects.exists()
+
+
+def test_a_takeover_that_looks_before_it_deletes_gives_one_turn_to_many(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_carelessly(campaign_id: int, now: datetime) -> bool:
+        ended = Reservation.objects.filter(campaign_id=campaign_id, expires_at__lte=now).order_by("expires_at").first()
+        if ended is not None:
+            Reservation.objects.filter(pk=ended.pk).delete()
+        return ended is not None
+
+    monkeypatch.setattr(reservations, "_take_over", take_carelessly)
+    ask_for_ended_turns(store)
+
+    assert Unlock.objects.count() > 30
+
+
+def unlock_as_the_turn_ends(store: Store, rounds: int) -> list[Campaign]:
+    """In each campaign the last turn has just ended: its device unlocks while another asks."""
+    campaigns, devices = [capped(store, 1, used=1) for _ in range(rounds)], phones(2 * rounds)
+    for number, campaign in enumerate(campaigns):
+        keep(campaign, [devices[SIDES * number]])
+    # Both sides of a round come at the same time, on two threads.
+    crowd(SIDES * rounds, lambda number: unlock(campaigns[number // SIDES], devices[number], now=LATER), threads=2)
+    return campaigns
+
+
+def test_a_turn_that_ends_while_its_device_unlocks_is_one_unit(store: Store) -> None:
+    campaigns = unlock_as_the_turn_ends(store, 20)
+
+    assert [Unlock.objects.filter(campaign=campaign).count() for campaign in campaigns] == [1] * 20
+    assert {used(campaign) for campaign in campaigns} == {1}
+
+
+def test_an_owner_that_only_looks_for_its_turn_shares_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def delete_carelessly(campaign_id: int, device_id: UUID) -> bool:
+        mine = Reservation.objects.filter(campaign_id=campaign_id, device_id=device_id)
+        is_there = mine.exists()
+        mine.delete()
+        return is_there
+
+    monkeypatch.setattr(reservations, "_delete_own", delete_carelessly)
+    campaigns = unlock_as_the_turn_ends(store, 60)
+
+    assert max(Unlock.objects.filter(campaign=campaign).count() for campaign in campaigns) == SIDES
+
+
+def slow_down(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
+    """Let a step linger after it is done, so that others come in between."""
+    step = getattr(module, name)
+
+    def linger(*given: Any) -> Any:
+        result = step(*given)
+        time.sleep(0.03)
+        return result
+
+    monkeypatch.setattr(module, name, linger)
+
+
+def reserve_and_unlock_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
+    """One device asks for both at the same time; units used and given, over some devices."""
+    slow_down(monkeypatch, reservations, "_write")
+    rounds = 10
+    campaigns, devices = [capped(store, 5) for _ in range(rounds)], phones(rounds)
+    crowd(
+        SIDES * rounds,
+        lambda number: (reserve if number % SIDES else unlock)(campaigns[number // SIDES], devices[number // SIDES]),
+        threads=2,
+    )
+    return {(used(campaign), given(campaign)) for campaign in campaigns}
+
+
+def test_a_device_that_reserves_and_unlocks_at_once_costs_one_unit(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reserve_and_unlock_at_once(store, monkeypatch) == {(1, 1)}
+
+
+def test_without_holding_the_device_it_costs_two(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (reservations, unlocks):
+        monkeypatch.setattr(module, "hold_device", lambda device_id: Device.objects.get(pk=device_id))
+
+    assert (2, 2) in reserve_and_unlock_at_once(store, monkeypatch)
+
+
+def test_a_device_asking_32_times_at_once_keeps_one_turn(store: Store) -> None:
+    campaign, (ada,) = capped(store, 5), phones(1)
+
+    results = crowd(32, lambda _number: reserve(campaign, ada))
+
+    assert sorted(results) == [False] * 31 + [True]
+    assert given(campaign) == used(campaign) == 1
+
+
+def test_a_device_keeps_no_more_turns_than_it_may_however_it_asks(store: Store) -> None:
+    campaigns, (ada,) = [capped(store, 5) for _ in range(16)], phones(1)
+
+    results = crowd(16, lambda number: reserve(campaigns[number], ada))
+
+    assert (results.count(True), results.count("too_many_reservations")) == (3, 13)
+    assert Reservation.objects.count() == sum(map(used, campaigns)) == 3
+
+
+def test_turns_given_up_and_asked_for_leave_the_counter_right(store: Store) -> None:
+    campaign, devices = capped(store, 20), phones(40)
+
+    def come_and_go(number: int) -> None:
+        device = devices[number % 40]
+        if number % 3:
+            reserve(campaign, device)
+        else:
+            release_turn(device_id=device.pk, campaign_uuid=campaign.uuid)
+
+    crowd(200, come_and_go)
+
+    assert given(campaign) == used(campaign) <= 20
+
+
+def test_erased_devices_leave_no_unit_behind(store: Store) -> None:
+    campaign, devices = capped(store, 20), phones(20)
+
+    def reserve_or_erase(number: int) -> None:
+        if number < 20:
+            reserve(campaign, devices[number])
+        else:
+            erasure.forget_device(devices[number - 20].pk, now=NOW)
+
+    crowd(40, reserve_or_erase, threads=8)
+
+    assert (given(campaign), used(campaign), Device.objects.count()) == (0, 0, 0)
+
+
+def set_a_cap_in_the_rush(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """A cap is set while 80 devices unlock a campaign that had none; what is counted and what was given."""
+    slow_down(monkeypatch, budgets, "_count_given")
+    campaign, devices = factories.campaign(store), phones(80)
+
+    def ask(number: int) -> None:
+        if number == 20:
+            with transaction.atomic():
+                Campaign.objects.filter(pk=campaign.pk).update(unlock_cap=1000)
+                fit_caps(campaign_id=campaign.pk)
+        unlock(campaign, devices[number])
+
+    crowd(80, ask, threads=8)
+    return used(campaign), given(campaign)
+
+
+def test_a_cap_set_in_the_rush_counts_everybody(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set_a_cap_in_the_rush(store, monkeypatch) == (80, 80)
+
+
+def test_without_holding_the_campaign_some_are_not_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "_hold", lambda campaign_id: read_caps(Campaign.objects.get(pk=campaign_id)))
+    monkeypatch.setattr(budgets, "hold_alone", lambda campaign_id: Campaign.objects.get(pk=campaign_id))
+
+    counted, granted = set_a_cap_in_the_rush(store, monkeypatch)
+
+    assert counted < granted == 80
+
+
+def test_a_cap_lowered_in_the_rush_holds(store: Store) -> None:
+    campaign, devices = capped(store, 1000, slots=16), phones(80)
+
+    def ask(number: int) -> bool:
+        if number == 10:
+            with transaction.atomic():
+                Campaign.objects.filter(pk=campaign.pk).update(unlock_cap=50)
+                fit_caps(campaign_id=campaign.pk)
+        return unlock(campaign, devices[number])
+
+    results = crowd(80, ask, threads=16)
+
+    assert results.count(True) == Unlock.objects.count() == used(campaign) == 50
