@@ -72,9 +72,11 @@ def issue_coupons(shop: Shop, campaign: "Campaign", *, count: int, now: datetime
     from django.conf import settings
 
     from geofence.models import Store
-    from promotions.logic import codes
+    from promotions import clock
+    from promotions.logic import codes, coupon_tokens
     from promotions.models import Coupon, Unlock
-    from promotions.services.unlocks import read_code, read_qr_token
+    from promotions.services.coupon_tokens import draw_token
+    from promotions.services.unlocks import read_code
 
     secret, store = settings.CODE_SECRET.encode(), Store.objects.get()
     unlocks, coupons = [], []
@@ -97,12 +99,13 @@ def issue_coupons(shop: Shop, campaign: "Campaign", *, count: int, now: datetime
         )
         coupon.generation = codes.choose_generation(secret, coupon.pk, 0)
         coupon.code_digest = codes.digest(secret, read_code(coupon))
-        coupon.token_digest = codes.digest(secret, read_qr_token(coupon))
         unlocks.append(unlock)
         coupons.append(coupon)
     Unlock.objects.bulk_create(unlocks)
     Coupon.objects.bulk_create(coupons)
-    return [read_qr_token(coupon) for coupon in coupons]
+    # As phones draw whose clocks are a little ahead: taken from now on for as long as a text ever is.
+    shown_at = clock.now() + coupon_tokens.MAX_STEPS_EARLY * timedelta(seconds=coupon_tokens.STEP_S)
+    return [draw_token(coupon=coupon, now=shown_at).text for coupon in coupons]
 
 
 def enrol_tills(*, count: int, now: datetime) -> list[str]:

@@ -9,7 +9,6 @@ All eleven weights a^10..a^0 differ and none is zero, so every single wrong char
 characters, neighbours or not, breaks the equation. Crockford's own check symbols `*~$=U` are poor to type and hear.
 """
 
-import base64
 import hashlib
 import hmac
 import re
@@ -23,7 +22,6 @@ PAYLOAD_LENGTH = 10
 CODE_LENGTH = PAYLOAD_LENGTH + 1
 GROUPS = (4, 4, 3)
 MIN_SECRET_BYTES = 16
-QR_TOKEN_BYTES = 16
 # Longer than any honest typing of eleven characters with separators; bounds the work on hostile input.
 MAX_TYPED_LENGTH = 64
 
@@ -129,16 +127,10 @@ def choose_generation(secret: bytes, coupon_id: UUID, first: int = 0) -> int:
     return generation
 
 
-def derive_qr_token(secret: bytes, coupon_id: UUID) -> str:
-    """The 128-bit token in the coupon's QR code, 22 URL-safe characters."""
-    token = _keyed_hash(secret, b"qr", coupon_id.bytes)[:QR_TOKEN_BYTES]
-    return base64.urlsafe_b64encode(token).rstrip(b"=").decode("ascii")
-
-
 def digest(pepper: bytes, text: str) -> bytes:
-    """What the look-up columns hold: 32 bytes from which, without the pepper, no code can be searched.
+    """What the look-up column holds: 32 bytes from which, without the pepper, no code can be searched.
 
-    Pass a code through `normalise` first; a QR token goes in as it is.
+    Pass a code through `normalise` first.
     """
     # A lone surrogate out of a JSON escape is no valid UTF-8, yet it is only an unknown code.
     return _keyed_hash(pepper, b"digest", text.encode("utf-8", "surrogatepass"))

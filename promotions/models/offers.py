@@ -82,7 +82,7 @@ class Unlock(models.Model):
 class Coupon(models.Model):
     """A right to one benefit, on the terms of the day it was issued.
 
-    The code and the QR token are derived from the id and a secret; only their digests are stored, to be looked up.
+    Its code is derived from the id and a secret, and looked up by its digest. Its QR text is signed and names the id.
 
     pii: pseudonymous, through its unlock; 13 months; deleted by erasure.
     """
@@ -92,7 +92,6 @@ class Coupon(models.Model):
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="coupons")
     generation = models.PositiveSmallIntegerField(default=0)
     code_digest = models.BinaryField(max_length=32)
-    token_digest = models.BinaryField(max_length=32)
     benefit = models.CharField(max_length=80)
     terms = models.TextField(blank=True)
     units = models.PositiveSmallIntegerField(default=1, help_text="How often it is taken.")
@@ -108,7 +107,6 @@ class Coupon(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["code_digest"], name="promotions_coupon_code"),
-            models.UniqueConstraint(fields=["token_digest"], name="promotions_coupon_token"),
             models.CheckConstraint(
                 condition=models.Q(valid_until__gt=models.F("valid_from")), name="promotions_coupon_validity"
             ),

@@ -20,6 +20,7 @@ from geofence.services.presence import confirm_visit
 from promotions.errors import DomainError
 from promotions.logic import codes
 from promotions.models import Coupon, Redemption, Refusal, StaffDevice, Void
+from promotions.services import coupon_tokens
 
 # A till that waits longer than this answers `busy`, and the page sends the same nonce again.
 LOCK_TIMEOUT_S = 3
@@ -44,20 +45,26 @@ class Scan:
     token: str = ""
     amount: Decimal | None = None
 
-    def lookup(self) -> tuple[str, bytes]:
-        """The column to search and the digest to find. Errors: `code_malformed`."""
-        pepper = settings.CODE_SECRET.encode()
-        if self.token:
-            return "token_digest", codes.digest(pepper, self.token)
+    def find_coupon(self, now: datetime) -> Coupon | None:
+        """The coupon shown. Errors: `code_malformed`, `screenshot`."""
+        shown = coupon_tokens.identify_token(self.token) if self.token else None
+        if self.token and shown is None:
+            return None
+        wanted: Mapping[str, Any] = {"pk": shown.claims.coupon_id} if shown else {"code_digest": self._typed()}
+        coupon = Coupon.objects.select_related("campaign", "unlock").filter(**wanted).first()
+        if coupon is not None and shown is not None:
+            coupon_tokens.require_fresh(shown, now)
+        return coupon
+
+    def _typed(self) -> bytes:
         fault = codes.check(self.code)
         if fault is not None:
             raise _code_malformed(fault)
-        return "code_digest", codes.digest(pepper, codes.normalise(self.code))
+        return codes.digest(settings.CODE_SECRET.encode(), codes.normalise(self.code))
 
     def fingerprint(self) -> bytes:
         """Equal for repeats of one scan. A dry run is the same scan: it asks whether the benefit is due."""
-        column, digest = self.lookup()
-        said = [column, digest.hex(), str(self.amount), self.scanned_at.isoformat(), self.source]
+        said = [self.token or self._typed().hex(), str(self.amount), self.scanned_at.isoformat(), self.source]
         return hashlib.sha256(json.dumps(said).encode()).digest()
 
 
@@ -142,8 +149,7 @@ def _replay(staff_device: StaffDevice, scan: Scan, fingerprint: bytes) -> Taken 
 
 def _decide(staff_device: StaffDevice, scan: Scan, is_dry_run: bool, now: datetime) -> Taken | _Refused:
     _require_budget(staff_device, now)
-    column, digest = scan.lookup()
-    coupon = Coupon.objects.select_related("campaign", "unlock").filter(**{column: digest}).first()
+    coupon = scan.find_coupon(now)
     if coupon is None:
         return _Refused(DomainError("code_unknown"), None)
     for _ in range(_ATTEMPTS):

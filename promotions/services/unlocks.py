@@ -137,11 +137,6 @@ def read_code(coupon: Coupon) -> str:
     return codes.derive_code(_secret(), coupon.pk, coupon.generation)
 
 
-def read_qr_token(coupon: Coupon) -> str:
-    """The token in the coupon's QR, derived anew each time."""
-    return codes.derive_qr_token(_secret(), coupon.pk)
-
-
 def _secret() -> bytes:
     return settings.CODE_SECRET.encode()
 
@@ -379,7 +374,6 @@ def _issue_coupon(unlock: Unlock, grounds: _Grounds, benefit: str, now: datetime
         valid_from=now,
         valid_until=min(last_moment, end) if end else last_moment,
     )
-    coupon.token_digest = codes.digest(_secret(), read_qr_token(coupon))
     for _attempt in range(_MAX_COLLISIONS):
         coupon.generation = codes.choose_generation(_secret(), coupon.pk, coupon.generation + 1)
         coupon.code_digest = codes.digest(_secret(), read_code(coupon))

@@ -347,7 +347,9 @@ class Phone:
         coupon = unlock.get("coupon")
         if not coupon or stay.shop is None:
             return
-        shop, shown = stay.shop, CouponInHand(coupon["code"], coupon.get("qr_token") or "")
+        rotation = coupon["rotation"]
+        shown = CouponInHand(coupon["code"], rotation["signed"], rotation["key"], rotation["step_s"])
+        shop = stay.shop
 
         async def show() -> None:
             self.tills.show(shop, shown)

@@ -1,5 +1,7 @@
 """What all simulated people share: the city, the clock, the wire, and the notes taken along the way."""
 
+import base64
+import hmac
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,6 +10,9 @@ from promotions.simulation.city import City
 from promotions.simulation.client import Wire
 from promotions.simulation.population import Day
 from promotions.simulation.warp import DayClock
+
+# What is left of the HMAC in a coupon's QR.
+_MAC_BYTES = 10
 
 
 @dataclass(slots=True)
@@ -36,7 +41,19 @@ class CouponInHand:
     """What a customer shows at the till."""
 
     code: str
-    qr_token: str
+    signed: str
+    rotation_key: str
+    step_s: int
+
+    def draw_qr(self, epoch_s: float) -> str:
+        """The text in the QR at this second, drawn as an app draws it without network."""
+        step = str(int(epoch_s // self.step_s))
+        mac = hmac.digest(_read_base64(self.rotation_key), step.encode("ascii"), "sha256")[:_MAC_BYTES]
+        return f"D1.{self.signed}.{step}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode('ascii')}"
+
+
+def _read_base64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 @dataclass(frozen=True, slots=True)

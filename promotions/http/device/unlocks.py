@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from geofence.models import Store
-from promotions import limits, metrics, shedding, stream
+from promotions import clock, limits, metrics, shedding, stream
 from promotions.errors import DomainError
 from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.device.offers import tell_store, tell_stores
@@ -33,9 +33,10 @@ from promotions.http.serializers import (
 )
 from promotions.http.views import ApiView
 from promotions.logic import codes
-from promotions.models import Coupon, Unlock
+from promotions.models import Campaign, Coupon, Unlock
+from promotions.services.coupon_tokens import draw_token
 from promotions.services.offers import Position, StoreHint, find_stores_nearby
-from promotions.services.unlocks import UnlockFix, UnlockRefused, read_code, read_qr_token, unlock_offer, wallet
+from promotions.services.unlocks import UnlockFix, UnlockRefused, read_code, unlock_offer, wallet
 
 REFUSALS = (
     "rate_limited",
@@ -100,13 +101,26 @@ class StoreAnswer(serializers.Serializer[Any]):
     name = serializers.CharField()
 
 
+class RotationAnswer(serializers.Serializer[Any]):
+    """To draw `D1.<signed>.<step>.<mac>`: the step is seconds since 1970 divided by `step_s`, in decimal.
+
+    The mac is HMAC-SHA-256 of the step's text by `key`: its first 10 bytes, in base64url without padding.
+    """
+
+    key = serializers.CharField(help_text="16 bytes, base64url without padding. It stays on the phone.")
+    step_s = serializers.IntegerField()
+    signed = serializers.CharField()
+
+
 class CouponAnswer(serializers.Serializer[Any]):
-    """The right to one benefit. Show `code` and the QR of `qr_token` to the staff."""
+    """The right to a benefit. Show `code` and the QR of `qr_token` to the staff, and draw the QR anew each step."""
 
     code = serializers.CharField(help_text="Ten characters and a check character.")
     code_display = serializers.CharField(help_text="The code in groups, as it is printed and read out.")
-    qr_token = serializers.CharField()
-    qr_path = serializers.CharField(help_text="Where the QR is to be had as SVG.")
+    qr_token = serializers.CharField(help_text="The text of the QR in this step.")
+    qr_valid_until = serializers.DateTimeField(help_text="From then on a till takes `qr_token` for a screenshot.")
+    rotation = RotationAnswer(help_text="With it the app draws the QR of each step without network.")
+    qr_path = serializers.CharField(help_text="Where the QR of this step is to be had as SVG.")
     benefit = serializers.CharField()
     terms = serializers.CharField(allow_blank=True)
     valid_from = serializers.DateTimeField()
@@ -136,9 +150,9 @@ class UnlocksPage(serializers.Serializer[Any]):
 
 
 def _retell_coupon(told: Mapping[str, Any], asked_at: datetime) -> dict[str, Any]:
-    """The coupon of an answer given before: its code and token are derived anew, its state is that of now."""
+    """The coupon of an answer given before: its code and token are derived anew, its state and QR are those of now."""
     unlock = Unlock.objects.select_related("campaign__brand", "store", "coupon").get(pk=told["unlock_id"])
-    return {"coupon": tell_unlock(unlock)["coupon"]}
+    return {"coupon": tell_unlock(unlock, clock.now())["coupon"]}
 
 
 class UnlockView(ApiView):
@@ -173,7 +187,7 @@ class UnlockView(ApiView):
             refused.fields["nearest_store"] = tell_store(store) if store else None
             refused.fields["nearest_stores"] = tell_stores(_choose_stores(campaign_id, store, given.get("fix")))
             raise
-        return Response(tell_unlock(unlock), status=201 if is_new else 200)
+        return Response(tell_unlock(unlock, self.now), status=201 if is_new else 200)
 
 
 def _choose_stores(campaign_id: UUID, nearest: StoreHint | None, fix: Mapping[str, Any] | None) -> list[StoreHint]:
@@ -196,7 +210,7 @@ class UnlocksView(ApiView):
         """Everything the device has unlocked, newest first."""
         keyset = Keyset(scope=f"unlocks:{asking_device(request).pk}", instant_field="granted_at")
         page, following = keyset.page(wallet(asking_device(request).pk), self.query)
-        return Response({"unlocks": [tell_unlock(unlock) for unlock in page], "next": following})
+        return Response({"unlocks": [tell_unlock(unlock, self.now) for unlock in page], "next": following})
 
 
 class OneUnlockView(ApiView):
@@ -207,7 +221,7 @@ class OneUnlockView(ApiView):
     @operation(summary="One unlock", answers={200: UnlockAnswer})
     def get(self, request: Request, unlock_id: UUID) -> Response:
         """One unlock of this device."""
-        return Response(tell_unlock(_find(request, unlock_id)))
+        return Response(tell_unlock(_find(request, unlock_id), self.now))
 
 
 class AnyType(BaseContentNegotiation):
@@ -235,7 +249,8 @@ class QrView(ApiView):
         if coupon is None:
             raise DomainError("not_found")
         image = io.BytesIO()
-        segno.make_qr(read_qr_token(coupon), error="m").save(image, kind="svg", scale=_QR_SCALE, border=4)
+        text = draw_token(coupon=coupon, now=self.now).text
+        segno.make_qr(text, error="m").save(image, kind="svg", scale=_QR_SCALE, border=4)
         headers = {"Cache-Control": "private, no-store", "Content-Security-Policy": "default-src 'none'"}
         return HttpResponse(image.getvalue(), content_type="image/svg+xml", headers=headers)
 
@@ -264,7 +279,7 @@ def _coupon_of(unlock: Unlock) -> Coupon | None:
     return getattr(unlock, "coupon", None)
 
 
-def tell_unlock(unlock: Unlock) -> dict[str, Any]:
+def tell_unlock(unlock: Unlock, now: datetime) -> dict[str, Any]:
     """An unlock as every answer tells it."""
     coupon, store = _coupon_of(unlock), unlock.store
     return {
@@ -276,7 +291,7 @@ def tell_unlock(unlock: Unlock) -> dict[str, Any]:
         "level": unlock.level,
         "granted_at": unlock.granted_at,
         "store": _tell_store(store),
-        "coupon": _tell_coupon(coupon) if coupon else None,
+        "coupon": _tell_coupon(coupon, unlock.campaign, now) if coupon else None,
     }
 
 
@@ -284,13 +299,17 @@ def _tell_store(store: Store) -> dict[str, Any]:
     return {"id": store.uuid, "name": store.name}
 
 
-def _tell_coupon(coupon: Coupon) -> dict[str, Any]:
-    code = read_code(coupon)
+def _tell_coupon(coupon: Coupon, campaign: Campaign, now: datetime) -> dict[str, Any]:
+    # Known already: the wallet would ask for it once per coupon.
+    coupon.campaign = campaign
+    code, drawn = read_code(coupon), draw_token(coupon=coupon, now=now)
     live = [redemption for redemption in coupon.redemptions.all() if redemption.is_live]
     return {
         "code": code,
         "code_display": codes.display(code),
-        "qr_token": read_qr_token(coupon),
+        "qr_token": drawn.text,
+        "qr_valid_until": drawn.fresh_until,
+        "rotation": {"key": drawn.rotation_key, "step_s": drawn.step_s, "signed": drawn.signed},
         "qr_path": f"/v1/unlocks/{coupon.unlock_id}/qr.svg",
         "benefit": coupon.benefit,
         "terms": coupon.terms,

@@ -31,6 +31,7 @@ REFUSALS = (
     "already_voided",
     "rate_limited",
     "code_unknown",
+    "screenshot",
     "already_redeemed",
     "coupon_expired",
     "not_yet_valid",

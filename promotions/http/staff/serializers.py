@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from promotions.http.serializers import AmountField, FlagField, IdField, InstantField, StrictSerializer, TextField
 from promotions.logic.codes import MAX_TYPED_LENGTH
+from promotions.logic.coupon_tokens import MAX_TEXT_CHARS as MAX_TOKEN_CHARS
 from promotions.models import Redemption, Void
 
 
@@ -49,7 +50,9 @@ class RedemptionRequest(StrictSerializer):
     """One scan. `nonce` names it: send the same body again when no answer came."""
 
     code = TextField(max_length=MAX_TYPED_LENGTH, required=False, help_text="As typed, with or without dashes.")
-    token = TextField(max_length=64, required=False, trim_whitespace=False, help_text="As read from the QR.")
+    token = TextField(
+        max_length=MAX_TOKEN_CHARS, required=False, trim_whitespace=False, help_text="As read from the QR."
+    )
     nonce = IdField()
     scanned_at = InstantField(help_text="The staff device's clock.")
     amount = AmountField(required=False, help_text="What the customer pays, in the store's currency.")

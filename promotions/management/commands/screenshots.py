@@ -206,7 +206,7 @@ async def _visit(scene: Scene, wire: Wire, tills: Mapping[int, str], number: int
     if number % 8 < 6:
         return
     await post(unlock(Campaign.Kind.INSTANT_WIN), {"fix": fix()})
-    scan = {"token": coupon["qr_token"], "nonce": str(uuid4()), "scanned_at": fix()["fix_time"]}
+    scan = {"code": coupon["code"], "nonce": str(uuid4()), "scanned_at": fix()["fix_time"]}
     await wire.ask("POST", "/v1/staff/redemptions", token=tills[index], body=scan)
 
 

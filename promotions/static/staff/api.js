@@ -46,7 +46,7 @@ export async function redeem(token, scan) {
 // A QR holds a token, bare or at the end of an address; a typed or dictated code is sent as it is.
 export function readScan(text) {
   const last = text.trim().split(/[/#?=&]/).pop();
-  return /^[A-Za-z0-9_-]{22}$/.test(last) ? { token: last, source: "camera" } : { code: text.trim(), source: "typed" };
+  return /^D1(\.[A-Za-z0-9_-]+){3}$/.test(last) ? { token: last, source: "camera" } : { code: text.trim(), source: "typed" };
 }
 
 export function makeNonce() {

@@ -108,7 +108,6 @@ def coupon(campaign: Campaign, store: Store) -> Coupon:
         unlock=unlock(campaign, store),
         campaign=campaign,
         code_digest=secrets.token_bytes(32),
-        token_digest=secrets.token_bytes(32),
         benefit="1 free coffee",
         store_ids=[store.pk],
         valid_from=NOW,

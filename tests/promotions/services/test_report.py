@@ -246,7 +246,6 @@ def test_a_redemption_taken_back_does_not_count(campaign: Campaign, shop: Store)
             unlock=unlock,
             campaign=campaign,
             code_digest=bytes([number]) * 32,
-            token_digest=bytes([number + 10]) * 32,
             benefit="1 free coffee",
             store_ids=[shop.pk],
             valid_from=NOW,

@@ -1,12 +1,14 @@
 """The wallet: pages, one unlock, its QR; nobody else's."""
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from promotions.models import Campaign, Unlock
+from promotions.simulation.world import CouponInHand
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
@@ -133,6 +135,37 @@ def test_the_qr_says_the_token(ada_client: DeviceClient, campaign: Campaign) -> 
 
     drawn = ada_client.get(granted["coupon"]["qr_path"]).content.decode()
     assert path.split(' d="')[1].split('"')[0] in drawn
+
+
+def test_the_qr_of_a_later_step_is_another_one(
+    ada_client: DeviceClient, campaign: Campaign, set_clock: Callable[[datetime], None]
+) -> None:
+    granted = ask(ada_client, campaign, key="unlock-1").json()["coupon"]
+    image = ada_client.get(granted["qr_path"]).content
+
+    set_clock(NOW + timedelta(seconds=15))
+    later = ada_client.get("/v1/unlocks").json()["unlocks"][0]["coupon"]
+    repeated = ask(ada_client, campaign, key="unlock-1").json()["coupon"]
+
+    assert later["qr_token"] != granted["qr_token"]
+    assert later["rotation"] == granted["rotation"]
+    assert ada_client.get(granted["qr_path"]).content != image
+    # An answer given before is told again with the QR of now: the old one would soon be taken for a screenshot.
+    assert repeated == later
+    assert granted["qr_valid_until"] == "2026-09-22T10:30:45Z"
+    assert later["qr_valid_until"] == "2026-09-22T10:31:00Z"
+
+
+def test_the_app_can_draw_the_next_qr_itself(
+    ada_client: DeviceClient, campaign: Campaign, set_clock: Callable[[datetime], None]
+) -> None:
+    rotation = ask(ada_client, campaign).json()["coupon"]["rotation"]
+    later = NOW + timedelta(seconds=15)
+
+    shown = CouponInHand("", rotation["signed"], rotation["key"], rotation["step_s"]).draw_qr(later.timestamp())
+
+    set_clock(later)
+    assert ada_client.get("/v1/unlocks").json()["unlocks"][0]["coupon"]["qr_token"] == shown
 
 
 @pytest.mark.parametrize("suffix", ["", "/qr.svg"])

@@ -3,7 +3,7 @@
 import secrets
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +12,7 @@ from django.test import Client
 from geofence.models import Store
 from promotions.logic import codes
 from promotions.models import Campaign, Coupon, StaffDevice, Unlock
+from promotions.services.coupon_tokens import draw_token
 from promotions.services.staff import create_enrolment, create_kiosk_enrolment, enrol_device
 from tests import factories
 from tests.factories import NOW
@@ -39,20 +40,25 @@ def coupon(campaign: Campaign, **given: Any) -> Printed:
     )
     pepper, coupon_id = settings.CODE_SECRET.encode(), uuid.uuid4()
     generation = codes.choose_generation(pepper, coupon_id)
-    code, token = codes.derive_code(pepper, coupon_id, generation), codes.derive_qr_token(pepper, coupon_id)
+    code = codes.derive_code(pepper, coupon_id, generation)
     values: dict[str, Any] = {
         "unlock": unlock,
         "campaign": campaign,
         "generation": generation,
         "code_digest": codes.digest(pepper, code),
-        "token_digest": codes.digest(pepper, token),
         "benefit": campaign.benefit,
         "store_ids": [store.pk for store in stores],
         "valid_from": NOW - timedelta(hours=1),
         "valid_until": NOW + timedelta(hours=23),
         **given,
     }
-    return Printed(Coupon.objects.create(id=coupon_id, **values), code, token)
+    row = Coupon.objects.create(id=coupon_id, **values)
+    return Printed(row, code, token_of(row))
+
+
+def token_of(coupon: Coupon, now: datetime = NOW) -> str:
+    """What the QR says at `now`."""
+    return draw_token(coupon=coupon, now=now).text
 
 
 @dataclass(frozen=True, slots=True)
