@@ -242,7 +242,7 @@ class Presence(models.Model):
 
 
 class LastFix(models.Model):
-    """When a device was last heard of, and in which cell of about one kilometre.
+    """When a device was last heard of, in which cell of about one kilometre, and whether its fixes can be believed.
 
     pii: coarse location; 24 hours; dropped by age and by `forget_device`.
     """

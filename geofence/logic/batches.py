@@ -32,10 +32,14 @@ class OrderedFixes:
 
 @dataclass(frozen=True, slots=True)
 class FixBatch:
-    """The kept fixes, by device and then by time; device d owns rows `first[d]` to `last[d]`."""
+    """The kept fixes, by device and then by time; device d owns rows `first[d]` to `last[d]`.
+
+    `device_place`: which of the ordered devices each of `devices` is; those without a kept fix are left out.
+    """
 
     fixes: FixArray
     devices: DeviceColumns
+    device_place: IntArray
     device_of: IntArray
     first: IntArray
     last: IntArray
@@ -105,6 +109,7 @@ def keep_fixes(ordered: OrderedFixes, used_ms: IntArray) -> tuple[FixBatch, IntA
     batch = FixBatch(
         ordered.fixes if is_kept.all() else ordered.fixes[kept],
         ordered.devices.take(device_of[first]),
+        device_of[first],
         np.cumsum(is_new_device) - 1,
         first,
         last,

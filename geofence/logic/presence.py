@@ -78,7 +78,8 @@ class PresenceTransition:
     """One step the machine tells.
 
     `at` is when it happened: for `enter` the first inside fix, for `dwell` the fix that made it, for `exit` when the
-    phone left (`departed`) or was last seen inside (`gap`, `fence_removed`). `entered_at` names the visit.
+    phone left (`departed`) or was last seen inside (`gap`, `fence_removed`). `entered_at` names the visit. `enter` and
+    `dwell` tell the run of inside fixes they rest on: since when, how many, and how well the best one was located.
     """
 
     kind: TransitionKind
@@ -86,6 +87,9 @@ class PresenceTransition:
     entered_at: float
     last_inside_at: float
     reason: ExitReason | None = None
+    inside_since_at: float | None = None
+    inside_fixes: int = 0
+    best_accuracy_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,12 +300,17 @@ class PresenceMachine:
         elif self.state is Phase.OUTSIDE and proven and not self.barred:
             self.state = Phase.INSIDE
             self.entered_at = since
-            told.append(PresenceTransition(TransitionKind.ENTER, since, since, fix.fix_at))
+            told.append(self._tell_run(TransitionKind.ENTER, since, since, fix.fix_at))
         if self.state is Phase.INSIDE and fix.fix_at - since >= self._rules.dwell_s:
             self.state = Phase.DWELLING
             self.dwelled_at = fix.fix_at
             assert self.entered_at is not None
-            told.append(PresenceTransition(TransitionKind.DWELL, fix.fix_at, self.entered_at, fix.fix_at))
+            told.append(self._tell_run(TransitionKind.DWELL, fix.fix_at, self.entered_at, fix.fix_at))
+
+    def _tell_run(self, kind: TransitionKind, at: float, entered_at: float, fix_at: float) -> PresenceTransition:
+        return PresenceTransition(
+            kind, at, entered_at, fix_at, None, self.inside_since_at, self.inside_fixes, self.best_accuracy_m
+        )
 
     def _close(self, at: float, reason: ExitReason, told: list[PresenceTransition]) -> None:
         assert self.entered_at is not None

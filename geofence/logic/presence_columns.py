@@ -319,6 +319,9 @@ class _Head:
     def _tell(self, kind: int, chosen: BoolArray, at: FloatArray, reason: int = 0) -> None:
         s = self.s
         for place in np.flatnonzero(chosen).tolist():
+            run: tuple[float, int, float] | tuple[()] = ()
+            if kind != _EXIT:
+                run = (float(s.inside_since_at[place]), int(s.inside_fixes[place]), float(s.best_accuracy_m[place]))
             self.told.append(
                 (
                     place,
@@ -328,6 +331,7 @@ class _Head:
                         float(s.entered_at[place]),
                         float(s.last_inside_at[place]),
                         REASONS[reason],
+                        *run,
                     ),
                 )
             )

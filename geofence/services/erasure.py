@@ -34,7 +34,16 @@ _VISIT_FIELDS = (
     "exited_at",
     "exit_reason",
 )
-_LAST_FIX_FIELDS = ("fix_time", "received_at", "cell_latitude_deg", "cell_longitude_deg")
+_LAST_FIX_FIELDS = (
+    "fix_time",
+    "received_at",
+    "cell_latitude_deg",
+    "cell_longitude_deg",
+    "cell_at",
+    "point_digest",
+    "repeats",
+    "jump_hold_until",
+)
 
 
 @transaction.atomic

@@ -33,6 +33,7 @@ from geofence.logic.presence_columns import (
     Told,
     advance_columns,
 )
+from geofence.logic.trails import FollowedTrails, Trails, follow_trails
 from geofence.models import Geofence, Visit
 from geofence.services.presence_rows import (
     KnownPresences,
@@ -41,7 +42,7 @@ from geofence.services.presence_rows import (
     PresenceRows,
     VisitRow,
     forget_presences,
-    load_last_times,
+    load_last_fixes,
     load_presences,
     load_removed_fences,
     move_presences,
@@ -49,6 +50,7 @@ from geofence.services.presence_rows import (
     write_last_fixes,
     write_visits,
 )
+from geofence.services.presence_trail import point_key
 
 __all__ = [
     "DropReason",
@@ -72,6 +74,7 @@ class Transition:
 
     `at` is when it happened in the stay (see `PresenceTransition`); `fix_time` and `received_at` are those of the
     fix that proved it, and are what lateness is judged by. `visit_id` is None at approach rings: they have no visits.
+    `jump_hold_s` and `repeats` are the device's trail at that fix; of an exit, the last three are None and 0.
     """
 
     device_id: UUID
@@ -89,6 +92,11 @@ class Transition:
     accuracy_m: float
     request_id: int
     flags: int
+    jump_hold_s: float
+    repeats: int
+    inside_since_at: datetime | None
+    inside_fixes: int
+    best_accuracy_m: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +173,9 @@ def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdv
     `fixes`, and a second run after `record_presence` drops them all.
     """
     ordered = order_fixes(fixes)
-    used_ms = load_last_times(ordered.devices)
+    used_ms, trails = load_last_fixes(ordered.devices)
     batch, kept_index, dropped = keep_fixes(ordered, used_ms)
+    followed = follow_trails(trails.take(batch.device_place), batch, point_key())
     known = load_presences(batch.devices)
     fence = snapshot.find_rows(known.geofence_id)
     is_here = fence >= 0
@@ -176,7 +185,7 @@ def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdv
     is_kept = ~pairs.after.is_forgettable
     is_forgotten = pairs.is_stored & ~is_kept
     return PresenceAdvance(
-        transitions=_list_transitions(batch.fixes, told),
+        transitions=_list_transitions(batch, followed, told),
         kept_index=kept_index,
         dropped=dropped,
         opened=_list_rows(batch, snapshot, pairs, is_kept & ~pairs.is_stored),
@@ -186,7 +195,7 @@ def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdv
             np.append(pairs.geofence_id[is_forgotten], removed.geofence_id),
         ),
         visits=tuple(visit for pair in told for visit in _list_visits(pair)),
-        last_fixes=_list_last_fixes(batch),
+        last_fixes=_list_last_fixes(batch, followed.trails),
     )
 
 
@@ -318,7 +327,7 @@ def _close_removed(batch: FixBatch, removed: KnownPresences) -> Iterator[_Pair]:
         )
 
 
-def _list_transitions(fixes: FixArray, pairs: Iterable[_Pair]) -> tuple[Transition, ...]:
+def _list_transitions(batch: FixBatch, followed: FollowedTrails, pairs: Iterable[_Pair]) -> tuple[Transition, ...]:
     """All that was told, by device and fix, exits before enters."""
     told = [
         (row, _KIND_ORDER[step.kind], pair.geofence_id, pair, seen, step)
@@ -328,7 +337,8 @@ def _list_transitions(fixes: FixArray, pairs: Iterable[_Pair]) -> tuple[Transiti
     told.sort(key=lambda entry: entry[:3])
     transitions = []
     for row, _, _, pair, seen, step in told:
-        fix = fixes[row]
+        fix = batch.fixes[row]
+        since_at = step.inside_since_at
         transitions.append(
             Transition(
                 device_id=pair.device_id,
@@ -346,6 +356,11 @@ def _list_transitions(fixes: FixArray, pairs: Iterable[_Pair]) -> tuple[Transiti
                 accuracy_m=seen.accuracy_m,
                 request_id=int(fix["request_id"]),
                 flags=int(fix["flags"]),
+                jump_hold_s=followed.read_hold_s(batch, row),
+                repeats=int(followed.repeats[row]),
+                inside_since_at=None if since_at is None else _read_instant(since_at),
+                inside_fixes=step.inside_fixes,
+                best_accuracy_m=step.best_accuracy_m,
             )
         )
     return tuple(transitions)
@@ -400,15 +415,9 @@ def _read_instant(epoch_s: float) -> datetime:
     return datetime.fromtimestamp(epoch_s, tz=UTC)
 
 
-def _list_last_fixes(batch: FixBatch) -> LastFixColumns:
+def _list_last_fixes(batch: FixBatch, trails: Trails) -> LastFixColumns:
     last = batch.fixes[batch.last - 1]
-    return LastFixColumns(
-        batch.devices,
-        last["fix_time_ms"],
-        last["received_at_ms"],
-        last["latitude_deg"],
-        last["longitude_deg"],
-    )
+    return LastFixColumns(batch.devices, last["fix_time_ms"], last["received_at_ms"], trails)
 
 
 _ROLE_NAMES = {int(FenceRole.STORE): "store", int(FenceRole.APPROACH): "approach"}

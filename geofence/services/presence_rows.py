@@ -9,9 +9,9 @@ import numpy as np
 from django.db import connection
 
 from geofence.logic.fixes import DeviceColumns
-from geofence.logic.geodesy import FloatArray, snap_to_cells
 from geofence.logic.matching import IntArray
 from geofence.logic.presence_columns import BoolArray, PresenceColumns
+from geofence.logic.trails import Trails
 from geofence.services.columns import (
     PackedColumn,
     execute_columns,
@@ -69,13 +69,12 @@ class VisitRow:
 
 @dataclass(frozen=True, slots=True)
 class LastFixColumns:
-    """The last used fix of every device of the batch, as columns."""
+    """The last used fix of every device of the batch, and its trail up to there, as columns."""
 
     devices: DeviceColumns
     fix_time_ms: IntArray
     received_at_ms: IntArray
-    latitude_deg: FloatArray
-    longitude_deg: FloatArray
+    trails: Trails
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +99,19 @@ class RemovedFence:
     version: int
 
 
-def load_last_times(devices: DeviceColumns) -> IntArray:
-    """Milliseconds of the last used fix of each device; the beginning of time when there is none."""
+def load_last_fixes(devices: DeviceColumns) -> tuple[IntArray, Trails]:
+    """Milliseconds of each device's last used fix, the beginning of time when there is none, and its trail."""
     used_ms = np.full(len(devices), np.iinfo(np.int64).min, dtype=np.int64)
-    places, instants = fetch_columns(_LAST_TIMES_SQL, [pack_devices(devices)])
-    used_ms[places - 1] = read_instants_ms(instants)
-    return used_ms
+    trails = Trails.start(len(devices))
+    places, fix_time, latitude_deg, longitude_deg, cell_at, point_digest, repeats, hold_until = fetch_columns(
+        _LAST_FIXES_SQL, [pack_devices(devices)]
+    )
+    rows = places - 1
+    used_ms[rows] = read_instants_ms(fix_time)
+    trails.cell_latitude_deg[rows], trails.cell_longitude_deg[rows] = latitude_deg, longitude_deg
+    trails.cell_at[rows], trails.hold_until_at[rows] = read_instants(cell_at), read_instants(hold_until)
+    trails.point_digest[rows], trails.repeats[rows] = point_digest, repeats
+    return used_ms, trails
 
 
 def load_presences(devices: DeviceColumns) -> KnownPresences:
@@ -165,19 +171,24 @@ def write_visits(visits: Sequence[VisitRow]) -> None:
 
 
 def write_last_fixes(last: LastFixColumns) -> None:
-    """Keep when each device was last heard of, and its cell."""
-    if len(last.devices):
-        cell_latitude_deg, cell_longitude_deg = snap_to_cells(last.latitude_deg, last.longitude_deg)
-        execute_columns(
-            _LAST_FIX_SQL,
-            [
-                pack_devices(last.devices),
-                pack_instants_ms(last.fix_time_ms),
-                pack_instants_ms(last.received_at_ms),
-                pack_values(cell_latitude_deg),
-                pack_values(cell_longitude_deg),
-            ],
-        )
+    """Keep when each device was last heard of, its cell, and what its trail came to."""
+    if not len(last.devices):
+        return
+    trails = last.trails
+    execute_columns(
+        _LAST_FIX_SQL,
+        [
+            pack_devices(last.devices),
+            pack_instants_ms(last.fix_time_ms),
+            pack_instants_ms(last.received_at_ms),
+            pack_nullable(trails.cell_latitude_deg),
+            pack_nullable(trails.cell_longitude_deg),
+            pack_instants(trails.cell_at),
+            pack_values(trails.point_digest),
+            pack_values(trails.repeats.astype(np.int16)),
+            pack_instants(trails.hold_until_at),
+        ],
+    )
 
 
 def _pack_states(rows: PresenceRows) -> list[PackedColumn]:
@@ -206,8 +217,10 @@ def _list_visit_values(visit: VisitRow) -> tuple[object, ...]:
     return tuple(getattr(visit, name) for name in VisitRow.__slots__)
 
 
-_LAST_TIMES_SQL = """
-SELECT array_agg(k.place), array_agg(l.fix_time)
+_LAST_FIXES_SQL = """
+SELECT array_agg(k.place), array_agg(l.fix_time), array_agg(coalesce(l.cell_latitude_deg, 'NaN')),
+       array_agg(coalesce(l.cell_longitude_deg, 'NaN')), array_agg(coalesce(l.cell_at, '-infinity')),
+       array_agg(coalesce(l.point_digest, 0)), array_agg(l.repeats), array_agg(coalesce(l.jump_hold_until, '-infinity'))
 FROM unnest((SELECT %s::uuid[])) WITH ORDINALITY AS k(device_id, place)
 JOIN geofence_lastfix l ON l.device_id = k.device_id
 """
@@ -298,13 +311,28 @@ ON CONFLICT (id) DO UPDATE SET
     exited_at = coalesce(v.exited_at, excluded.exited_at)
 """
 
+_LAST_FIX_COLUMNS = (
+    "device_id uuid",
+    "fix_time timestamptz",
+    "received_at timestamptz",
+    "cell_latitude_deg float8",
+    "cell_longitude_deg float8",
+    "cell_at timestamptz",
+    "point_digest bigint",
+    "repeats int2",
+    "jump_hold_until timestamptz",
+)
+
+# A hold is never cut short. `greatest` and `coalesce` leave what is not known as it stands.
 _LAST_FIX_SQL = f"""
-INSERT INTO geofence_lastfix AS l (device_id, fix_time, received_at, cell_latitude_deg, cell_longitude_deg)
-SELECT * FROM {
-    spread("device_id uuid", "fix_time timestamptz", "received_at timestamptz", "latitude float8", "longitude float8")
-}
+INSERT INTO geofence_lastfix AS l ({", ".join(column.split()[0] for column in _LAST_FIX_COLUMNS)})
+SELECT * FROM {spread(*_LAST_FIX_COLUMNS)}
 ON CONFLICT (device_id) DO UPDATE SET
     fix_time = excluded.fix_time, received_at = excluded.received_at,
-    cell_latitude_deg = excluded.cell_latitude_deg, cell_longitude_deg = excluded.cell_longitude_deg
+    cell_latitude_deg = coalesce(excluded.cell_latitude_deg, l.cell_latitude_deg),
+    cell_longitude_deg = coalesce(excluded.cell_longitude_deg, l.cell_longitude_deg),
+    cell_at = coalesce(excluded.cell_at, l.cell_at),
+    point_digest = excluded.point_digest, repeats = excluded.repeats,
+    jump_hold_until = greatest(l.jump_hold_until, excluded.jump_hold_until)
 WHERE excluded.fix_time >= l.fix_time
 """

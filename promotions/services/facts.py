@@ -19,7 +19,7 @@ from geofence.logic.presence import TransitionKind
 from geofence.services.presence import Transition
 from notifications.logic.policy import parse_quiet_hours
 from notifications.services import reachable_devices
-from promotions.logic.assurance import Evidence, FixEvidence, Level, assess
+from promotions.logic.assurance import Evidence, FixEvidence, StayEvidence, assess
 from promotions.logic.eligibility import CampaignFacts, DeviceFacts, Facts, Rules, StoreFacts, TransitionFacts
 from promotions.logic.hours import parse_hours
 from promotions.logic.schedule import Schedule, TimeWindow, weekdays_from_mask
@@ -72,21 +72,36 @@ def read_transitions(transitions: Sequence[Transition], snapshot: FenceSnapshot)
 
 
 def _level(transition: Transition, radius_m: float) -> int:
-    """How sure we are, from the fix that made the transition. A dwell is three minutes inside: sustained by itself."""
+    """How sure we are at the fix that made the transition, by the same rules as at an unlock.
+
+    A dwell is three minutes inside without a break, which nobody drives through: how far it led is not asked.
+    """
     fix = FixEvidence(
         fix_time=transition.fix_time,
         received_at=transition.received_at,
         accuracy_m=transition.accuracy_m,
         distance_m=max(0.0, transition.outside_m),
+        depth_m=max(0.0, -transition.outside_m),
         share_inside=transition.inside_share,
         fence_radius_m=radius_m,
         is_mock=bool(transition.flags & FixFlag.MOCK),
         is_reduced_accuracy=bool(transition.flags & FixFlag.REDUCED_ACCURACY),
+        jump_hold_s=transition.jump_hold_s,
+        repeats=transition.repeats,
     )
-    level = assess(Evidence(fix=fix)).level
-    if transition.kind is TransitionKind.DWELL and level >= Level.PLAUSIBLE:
-        return Level.SUSTAINED
-    return level
+    return assess(Evidence(fix, _read_stay(transition))).level
+
+
+def _read_stay(transition: Transition) -> StayEvidence | None:
+    if transition.inside_since_at is None or transition.best_accuracy_m is None:
+        return None
+    return StayEvidence(
+        inside_since_at=transition.inside_since_at,
+        last_inside_at=transition.fix_time,
+        best_accuracy_m=transition.best_accuracy_m,
+        moved_m=0.0 if transition.kind is TransitionKind.DWELL else None,
+        fixes=transition.inside_fixes,
+    )
 
 
 @lru_cache(maxsize=1)

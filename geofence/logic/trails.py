@@ -1,0 +1,206 @@
+"""Each device's trail through a batch: impossible jumps and points that repeat to the digit. Pure.
+
+Columns only: every fix of every phone comes through here, and of thousands hardly one is worth a word. The test beside
+it walks the fixes one by one and must come to the same. Measured on one core, 20,000 fixes of 6,000 phones: 5 ms, of
+which the digests of each phone's first and last point take half.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from geofence.logic.batches import FixBatch
+from geofence.logic.containment import read_accuracies_m
+from geofence.logic.geodesy import EARTH_RADIUS_M, FloatArray, measure_distances_m, snap_to_cells
+from geofence.logic.jumps import (
+    CELL_HALF_DIAGONAL_M,
+    MIN_ELAPSED_S,
+    TRAIN_MPS,
+    WITNESS_ACCURACY_M,
+    is_witness,
+    measure_holds_s,
+)
+from geofence.logic.points import digest_points
+from geofence.logic.presence_columns import BoolArray, IntArray
+
+_METRES_PER_DEG = np.radians(EARTH_RADIUS_M)
+# What a column of small integers holds.
+_MAX_REPEATS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trails:
+    """What is kept of each device; NaN is unknown or none. `repeats` is of the point that `point_digest` stands for.
+
+    pii: coarse location, as long as the row it is stored in.
+    """
+
+    cell_latitude_deg: FloatArray
+    cell_longitude_deg: FloatArray
+    cell_at: FloatArray
+    point_digest: IntArray
+    repeats: IntArray
+    hold_until_at: FloatArray
+
+    @classmethod
+    def start(cls, count: int) -> "Trails":
+        """Devices never heard of. No point has the digest 0, or as good as none."""
+        unknown = [np.full(count, np.nan) for _ in range(4)]
+        zeros = [np.zeros(count, dtype=np.int64) for _ in range(2)]
+        return cls(unknown[0], unknown[1], unknown[2], zeros[0], zeros[1], unknown[3])
+
+    def take(self, rows: IntArray) -> "Trails":
+        """Some of them."""
+        return Trails(
+            self.cell_latitude_deg[rows],
+            self.cell_longitude_deg[rows],
+            self.cell_at[rows],
+            self.point_digest[rows],
+            self.repeats[rows],
+            self.hold_until_at[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedTrails:
+    """The trails before and after a batch. `repeats`: of each fix, how often its point had come just before.
+
+    `jump_rows`: which fixes were impossible, in order; `jump_until_at`: until when each bars its device.
+    """
+
+    before: Trails
+    trails: Trails
+    repeats: IntArray
+    jump_rows: IntArray
+    jump_until_at: FloatArray
+
+    def read_hold_s(self, batch: FixBatch, row: int) -> float:
+        """Seconds for which, at one fix of the batch, a jump up to there bars its device; 0 for none."""
+        device = int(batch.device_of[row])
+        begin, end = np.searchsorted(self.jump_rows, [batch.first[device], row + 1]).tolist()
+        until_at = np.append(self.jump_until_at[begin:end], self.before.hold_until_at[device])
+        left_s = np.nan_to_num(until_at - batch.fixes["fix_time_ms"][row] / 1000.0, nan=0.0)
+        return max(0.0, float(left_s.max()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixes:
+    """The columns of a batch that a trail is made of, each in one piece."""
+
+    latitude_deg: FloatArray
+    longitude_deg: FloatArray
+    fix_at: FloatArray
+    accuracy_m: FloatArray
+
+
+def follow_trails(known: Trails, batch: FixBatch, key: bytes) -> FollowedTrails:
+    """Carry each device's trail through its fixes, in order of time.
+
+    1. A fix is held against the one before it of the same device, vague fixes left out; the first of a batch, and for
+       good measure every one, against the cell stored before. Too fast for anything that travels: the device is barred
+       from that fix on, for as long as the way should have taken.
+    2. A point equal to the last one, to the digit, counts as a repeat; any other begins anew.
+    3. The cell is that of the last fix that is not vague.
+
+    Shapes:  known (d,), batch of n fixes of d devices → trails (d,), repeats (n,), jumps (at most 2 n,)
+    Units:   degrees WGS 84, epoch seconds
+    Errors:  none
+    Source:  `logic.jumps`, `logic.points`
+    """
+    fixes = _Fixes(
+        np.ascontiguousarray(batch.fixes["latitude_deg"]),
+        np.ascontiguousarray(batch.fixes["longitude_deg"]),
+        batch.fixes["fix_time_ms"] / 1000.0,
+        read_accuracies_m(batch.fixes["accuracy_m"]),
+    )
+    witness = np.flatnonzero(is_witness(fixes.accuracy_m))
+    jump_rows, jump_until_at = _find_jumps(known, batch, fixes, witness)
+    hold_until_at = known.hold_until_at.copy()
+    np.fmax.at(hold_until_at, batch.device_of[jump_rows], jump_until_at)
+    digest, repeats = _count_repeats(known, batch, fixes, key)
+    return FollowedTrails(
+        known,
+        Trails(*_move_cells(known, batch, fixes, witness), digest, repeats[batch.last - 1], hold_until_at),
+        repeats,
+        jump_rows,
+        jump_until_at,
+    )
+
+
+def _find_jumps(known: Trails, batch: FixBatch, fixes: _Fixes, witness: IntArray) -> tuple[IntArray, FloatArray]:
+    device = batch.device_of[witness]
+    follows = np.flatnonzero(device[1:] == device[:-1])
+    before, after = witness[follows], witness[follows + 1]
+    held = np.flatnonzero(~np.isnan(known.cell_at[device]))
+    from_cell, cell = witness[held], device[held]
+    cell_allowance_m = CELL_HALF_DIAGONAL_M + WITNESS_ACCURACY_M
+    rows = np.append(after, from_cell)
+    latitude_deg = np.append(fixes.latitude_deg[before], known.cell_latitude_deg[cell])
+    longitude_deg = np.append(fixes.longitude_deg[before], known.cell_longitude_deg[cell])
+    elapsed_s = fixes.fix_at[rows] - np.append(fixes.fix_at[before], known.cell_at[cell])
+    allowance_m = np.append(fixes.accuracy_m[before], np.full(len(cell), cell_allowance_m)) + fixes.accuracy_m[rows]
+    # Degrees of longitude are taken as long as at the equator, so this is never less than the way: cheap, and enough
+    # to let nearly all go.
+    north_m = (fixes.latitude_deg[rows] - latitude_deg) * _METRES_PER_DEG
+    east_m = (fixes.longitude_deg[rows] - longitude_deg) * _METRES_PER_DEG
+    reach_m = TRAIN_MPS * np.maximum(elapsed_s, MIN_ELAPSED_S) + allowance_m
+    fast = np.flatnonzero(~(north_m * north_m + east_m * east_m <= reach_m * reach_m))
+    if not len(fast):
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    rows = rows[fast]
+    distance_m = measure_distances_m(
+        latitude_deg[fast], longitude_deg[fast], fixes.latitude_deg[rows], fixes.longitude_deg[rows]
+    )
+    hold_s = measure_holds_s(distance_m, allowance_m[fast], elapsed_s[fast])
+    jumped = np.flatnonzero(hold_s > 0)
+    jumped = jumped[np.argsort(rows[jumped], kind="stable")]
+    return rows[jumped], fixes.fix_at[rows[jumped]] + hold_s[jumped]
+
+
+def _count_repeats(known: Trails, batch: FixBatch, fixes: _Fixes, key: bytes) -> tuple[IntArray, IntArray]:
+    """The digest of each device's last point, and how often each fix's point had come just before."""
+    count, first, last = len(batch.fixes), batch.first, batch.last - 1
+    many = np.flatnonzero(last > first)
+    hashed = np.append(first, last[many])
+    digests = digest_points(key, fixes.latitude_deg[hashed], fixes.longitude_deg[hashed])
+    first_digest, last_digest = digests[: len(first)], digests[: len(first)].copy()
+    last_digest[many] = digests[len(first) :]
+    is_new = _starts_new_point(fixes, first, count)
+    row = np.arange(count)
+    begun = np.maximum.accumulate(np.where(is_new, row, 0))
+    repeats = row - begun
+    goes_on = (first_digest == known.point_digest) & (known.point_digest != 0)
+    if goes_on.any():
+        # Only the run that a device's batch begins with is one with what was stored.
+        continues = goes_on[batch.device_of] & (begun == first[batch.device_of])
+        repeats[continues] += known.repeats[batch.device_of[continues]] + 1
+    return last_digest, np.minimum(repeats, _MAX_REPEATS)
+
+
+def _starts_new_point(fixes: _Fixes, first: IntArray, count: int) -> BoolArray:
+    is_new = np.ones(count, dtype=np.bool_)
+    np.not_equal(fixes.latitude_deg[1:], fixes.latitude_deg[:-1], out=is_new[1:])
+    is_new[1:] |= fixes.longitude_deg[1:] != fixes.longitude_deg[:-1]
+    is_new[first] = True
+    return is_new
+
+
+def _move_cells(
+    known: Trails, batch: FixBatch, fixes: _Fixes, witness: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    device = batch.device_of[witness]
+    latest = witness[np.append(device[1:] != device[:-1], True)[: len(device)]]
+    seen = batch.device_of[latest]
+    cell_latitude_deg, cell_longitude_deg = snap_to_cells(fixes.latitude_deg[latest], fixes.longitude_deg[latest])
+    if len(seen) == len(batch.devices):
+        return cell_latitude_deg, cell_longitude_deg, fixes.fix_at[latest]
+    columns = []
+    for before, now in (
+        (known.cell_latitude_deg, cell_latitude_deg),
+        (known.cell_longitude_deg, cell_longitude_deg),
+        (known.cell_at, fixes.fix_at[latest]),
+    ):
+        column = before.copy()
+        column[seen] = now
+        columns.append(column)
+    return columns[0], columns[1], columns[2]
