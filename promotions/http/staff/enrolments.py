@@ -17,6 +17,7 @@ from promotions.http.staff.auth import StaffAuthentication, staff_device
 from promotions.http.staff.serializers import EnrolmentAnswer, EnrolmentRequest, StaffMe
 from promotions.http.views import ApiView
 from promotions.services.staff import enrol_device
+from promotions.services.staff_members import find_member, has_members
 
 
 class EnrolmentsView(ApiView):
@@ -48,14 +49,17 @@ class StaffMeView(ApiView):
 
     @operation(summary="The staff device itself", answers={200: StaffMe})
     def get(self, request: Request) -> Response:
-        """The staff device that asks, and its store."""
+        """The staff device that asks, its store, and who is signed in at it."""
         device = staff_device(request)
         body = {
             "staff_device_id": device.pk,
             "label": device.label,
+            "profile": device.profile,
             "is_manager": device.is_manager,
             "enrolled_at": device.enrolled_at,
             "store": _store(device.store),
+            "has_members": has_members(store_id=device.store_id),
+            "staff_member": find_member(device=device, now=self.now),
         }
         return Response(StaffMe(body).data)
 

@@ -1,5 +1,6 @@
 """Taking coupons at the till and taking that back. A scan's nonce does what an `Idempotency-Key` does elsewhere."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,20 +23,30 @@ from promotions.http.staff.serializers import (
 )
 from promotions.http.views import ApiView
 from promotions.models import Redemption, StaffDevice
-from promotions.services.redemptions import Scan, Taken, redeem_coupon, void_redemption, voidable_until
+from promotions.services.redemptions import Taken, redeem_coupon
+from promotions.services.scans import Scan
+from promotions.services.staff_members import find_member, require_till
+from promotions.services.voids import void_redemption, voidable_until
 
 RECENT = 20
 REFUSALS = (
+    "training_code",
     "code_malformed",
+    "profile_forbidden",
     "nonce_mismatch",
     "already_voided",
+    "pin_required",
     "rate_limited",
+    "scanned_at_implausible",
     "code_unknown",
-    "screenshot",
     "already_redeemed",
     "coupon_expired",
     "not_yet_valid",
     "wrong_store",
+    "screenshot",
+    "presence_required",
+    "needs_amount",
+    "redeem_cap_reached",
 )
 
 
@@ -70,19 +81,28 @@ class RedemptionsView(ApiView):
             code=given.get("code", ""),
             token=given.get("token", ""),
             amount=given.get("amount"),
+            is_vouched=given["vouch"],
         )
         taken = redeem_coupon(staff_device=device, scan=scan, is_dry_run=is_dry_run, now=self.now)
-        body = _answer(device, taken, is_dry_run)
+        body = _answer(Voidance(device, self.now), taken, is_dry_run)
         return Response(RedemptionAnswer(body).data, status=200 if taken.is_replay or is_dry_run else 201)
 
-    @operation(summary="The last redemptions", answers={200: RedemptionPage}, operation_id="staff_redemptions_list")
+    @operation(
+        summary="The last redemptions",
+        answers={200: RedemptionPage},
+        problems=("profile_forbidden",),
+        operation_id="staff_redemptions_list",
+    )
     def get(self, request: Request) -> Response:
         """The last redemptions of this staff device, newest first."""
         device = staff_device(request)
-        rows = Redemption.objects.filter(staff_device=device).select_related("coupon", "void")
+        require_till(device)
+        voidance = Voidance(device, self.now)
+        rows = Redemption.objects.filter(staff_device=device).select_related("coupon", "staff_member", "void")
         keyset = Keyset(scope=f"redemptions:{device.pk}", instant_field="redeemed_at")
         page, following = keyset.page(rows, self.query)
-        return Response(RedemptionPage({"redemptions": [_recent(device, row) for row in page], "next": following}).data)
+        body = {"redemptions": [_recent(voidance, row) for row in page], "next": following}
+        return Response(RedemptionPage(body).data)
 
 
 class VoidView(ApiView):
@@ -94,11 +114,11 @@ class VoidView(ApiView):
         summary="Take a redemption back",
         body=VoidRequest,
         answers={201: VoidAnswer},
-        problems=("forbidden", "already_voided", "void_too_late"),
+        problems=("profile_forbidden", "pin_required", "forbidden", "already_voided", "void_too_late"),
     )
     @idempotent
     def post(self, request: Request, redemption_id: UUID) -> Response:
-        """Take a redemption back: the device that made it for 15 minutes, a manager's device for 7 days."""
+        """Take a redemption back: the device that made it for 15 minutes, a manager or its device for 7 days."""
         given = read_body(VoidRequest, request)
         void = void_redemption(
             staff_device=staff_device(request),
@@ -116,7 +136,20 @@ class VoidView(ApiView):
         return Response(VoidAnswer(body).data, status=201)
 
 
-def _answer(device: StaffDevice, taken: Taken, is_dry_run: bool) -> dict[str, Any]:
+class Voidance:
+    """Until when whoever stands at a device now may take a redemption back."""
+
+    def __init__(self, device: StaffDevice, now: datetime) -> None:
+        self._device = device
+        member = find_member(device=device, now=now)
+        self._is_manager = device.is_manager or (member is not None and member.is_manager)
+
+    def until(self, redemption: Redemption) -> datetime:
+        """The last instant of it."""
+        return voidable_until(staff_device=self._device, redemption=redemption, is_manager=self._is_manager)
+
+
+def _answer(voidance: Voidance, taken: Taken, is_dry_run: bool) -> dict[str, Any]:
     coupon, redemption = taken.coupon, taken.redemption
     return {
         "id": redemption.pk if redemption else None,
@@ -125,18 +158,24 @@ def _answer(device: StaffDevice, taken: Taken, is_dry_run: bool) -> dict[str, An
         "campaign": {"id": coupon.campaign.uuid, "name": coupon.campaign.name},
         "valid_until": coupon.valid_until,
         "redeemed_at": redemption.redeemed_at if redemption else None,
-        "voidable_until": voidable_until(staff_device=device, redemption=redemption) if redemption else None,
+        "voidable_until": voidance.until(redemption) if redemption else None,
+        "unit": taken.unit,
+        "units": coupon.units,
+        "units_left": taken.units_left,
         "replay": taken.is_replay,
         "dry_run": is_dry_run,
     }
 
 
-def _recent(device: StaffDevice, redemption: Redemption) -> dict[str, Any]:
+def _recent(voidance: Voidance, redemption: Redemption) -> dict[str, Any]:
     return {
         "id": redemption.pk,
         "benefit": redemption.coupon.benefit,
+        "unit": redemption.unit,
+        "units": redemption.coupon.units,
         "amount": redemption.amount,
+        "initials": redemption.staff_member.initials if redemption.staff_member else None,
         "redeemed_at": redemption.redeemed_at,
-        "voidable_until": voidable_until(staff_device=device, redemption=redemption),
+        "voidable_until": voidance.until(redemption),
         "voided_at": None if redemption.is_live else redemption.void.voided_at,
     }

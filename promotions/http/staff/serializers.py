@@ -7,7 +7,8 @@ from rest_framework import serializers
 from promotions.http.serializers import AmountField, FlagField, IdField, InstantField, StrictSerializer, TextField
 from promotions.logic.codes import MAX_TYPED_LENGTH
 from promotions.logic.coupon_tokens import MAX_TEXT_CHARS as MAX_TOKEN_CHARS
-from promotions.models import Redemption, Void
+from promotions.models import Redemption, StaffDevice, Void
+from promotions.services.staff_members import PIN_DIGITS
 
 
 class EnrolmentRequest(StrictSerializer):
@@ -36,14 +37,38 @@ class EnrolmentAnswer(serializers.Serializer[Any]):
     store = StaffStore()
 
 
+class SignedIn(serializers.Serializer[Any]):
+    """Who stands at the till."""
+
+    id = serializers.UUIDField()
+    initials = serializers.CharField()
+    is_manager = serializers.BooleanField()
+
+
 class StaffMe(serializers.Serializer[Any]):
     """The staff device itself."""
 
     staff_device_id = serializers.UUIDField()
     label = serializers.CharField()  # type: ignore[assignment]
-    is_manager = serializers.BooleanField()
+    profile = serializers.ChoiceField(choices=StaffDevice.Profile.choices)
+    is_manager = serializers.BooleanField(help_text="Of the device, whoever stands at it.")
     enrolled_at = serializers.DateTimeField()
     store = StaffStore()
+    has_members = serializers.BooleanField(help_text="The store knows its staff: sign in before the first scan.")
+    staff_member = SignedIn(allow_null=True)
+
+
+class SessionRequest(StrictSerializer):
+    """Who signs in, in place of whoever stood there."""
+
+    initials = TextField(max_length=8, help_text="In capitals or not.")
+    pin = TextField(trim_whitespace=False, min_length=PIN_DIGITS, max_length=PIN_DIGITS, help_text="Six digits.")
+
+
+class SessionAnswer(serializers.Serializer[Any]):
+    """Signed in, until signed out or idle for hours."""
+
+    staff_member = SignedIn()
 
 
 class RedemptionRequest(StrictSerializer):
@@ -56,8 +81,9 @@ class RedemptionRequest(StrictSerializer):
     nonce = IdField()
     scanned_at = InstantField(help_text="The staff device's clock.")
     amount = AmountField(required=False, help_text="What the customer pays, in the store's currency.")
+    vouch = FlagField(default=False, help_text="Staff answer for the customer's presence, after `presence_required`.")
     source = serializers.ChoiceField(  # type: ignore[assignment]
-        choices=Redemption.Source.choices, required=False
+        choices=[Redemption.Source.CAMERA, Redemption.Source.TYPED], required=False
     )
     dry_run = FlagField(default=False, help_text="Only ask whether the benefit is due.")
 
@@ -85,6 +111,9 @@ class RedemptionAnswer(serializers.Serializer[Any]):
     valid_until = serializers.DateTimeField()
     redeemed_at = serializers.DateTimeField(allow_null=True)
     voidable_until = serializers.DateTimeField(allow_null=True)
+    unit = serializers.IntegerField(help_text="Which of the coupon's units this is, from 1 on.")
+    units = serializers.IntegerField(help_text="How many the coupon is good for.")
+    units_left = serializers.IntegerField(help_text="How many are left now.")
     replay = serializers.BooleanField(help_text="This nonce was answered before.")
     dry_run = serializers.BooleanField()
 
@@ -94,7 +123,10 @@ class RecentRedemption(serializers.Serializer[Any]):
 
     id = serializers.UUIDField()
     benefit = serializers.CharField()
+    unit = serializers.IntegerField()
+    units = serializers.IntegerField()
     amount = serializers.DecimalField(max_digits=7, decimal_places=2, allow_null=True)
+    initials = serializers.CharField(allow_null=True, help_text="Who was signed in.")
     redeemed_at = serializers.DateTimeField()
     voidable_until = serializers.DateTimeField()
     voided_at = serializers.DateTimeField(allow_null=True)

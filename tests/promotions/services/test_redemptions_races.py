@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import datetime
 
 import pytest
 from django.db import connection
@@ -13,7 +14,10 @@ from django.db import connection
 from promotions.errors import DomainError
 from promotions.models import Redemption, Refusal, StaffDevice, Void
 from promotions.services import redemptions
-from promotions.services.redemptions import Scan, redeem_coupon, void_redemption
+from promotions.services.redemptions import redeem_coupon
+from promotions.services.scans import Scan
+from promotions.services.staff_members import Till
+from promotions.services.voids import void_redemption
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills
@@ -67,6 +71,11 @@ def meet_before(monkeypatch: pytest.MonkeyPatch, name: str, parties: int) -> Non
         return step(*args)
 
     monkeypatch.setattr(redemptions, name, wait_then_go)
+
+
+def stand_unlocked(device: StaffDevice, now: datetime) -> Till:
+    """A till without its row locked."""
+    return Till(device=device, member=None, has_members=False)
 
 
 @contextmanager
@@ -131,7 +140,7 @@ def test_without_the_index_the_same_coupon_is_given_twice(monkeypatch: pytest.Mo
 def test_without_the_device_lock_the_nonce_index_still_writes_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     store = factories.store()
     gate, coupon, nonce = tills.till(store).row, tills.coupon(factories.campaign(store)), uuid.uuid4()
-    monkeypatch.setattr(redemptions, "_lock_device", lambda device: None)
+    monkeypatch.setattr(redemptions, "_lock_till", stand_unlocked)
     meet_before(monkeypatch, "_insert", parties=2)
 
     answers = together([lambda: redeem(gate, coupon, nonce)] * 2)
@@ -160,7 +169,7 @@ def test_without_the_device_lock_guesses_in_parallel_exceed_the_budget(monkeypat
     device = tills.till(factories.store()).row
     for _ in range(9):
         redeem(device, tills.unknown_code())
-    monkeypatch.setattr(redemptions, "_lock_device", lambda device: None)
+    monkeypatch.setattr(redemptions, "_lock_till", stand_unlocked)
     meet_before(monkeypatch, "_record_refusal", parties=6)
 
     answers = together([lambda: redeem(device, tills.unknown_code())] * 6)

@@ -127,9 +127,12 @@ def test_a_staff_device_knows_its_store(till: Till) -> None:
     assert response.json() == {
         "staff_device_id": str(till.row.pk),
         "label": "till 1",
+        "profile": "till",
         "is_manager": False,
         "enrolled_at": "2026-09-22T10:30:00Z",
         "store": {"id": str(till.row.store.uuid), "name": "République", "timezone": "Europe/Paris"},
+        "has_members": False,
+        "staff_member": None,
     }
 
 
@@ -165,13 +168,13 @@ def test_the_device_is_seen_once_a_minute(
     till: Till, set_clock: SetClock, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     set_clock(NOW + timedelta(seconds=59))
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         till.get("me")
     till.row.refresh_from_db()
     assert till.row.last_seen_at == NOW
 
     set_clock(NOW + timedelta(seconds=60))
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         till.get("me")
 
     till.row.refresh_from_db()

@@ -12,6 +12,7 @@ from pytest_django import Settings
 from geofence.models import Store
 from promotions.logic import codes
 from promotions.models import Campaign, Redemption, Refusal, StaffDevice
+from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills
 from tests.promotions.http.staff.tills import Printed, Till, problem_of
@@ -32,6 +33,9 @@ def test_a_typed_code_is_redeemed(till: Till, coupon: Printed, campaign: Campaig
         "valid_until": "2026-09-23T09:30:00Z",
         "redeemed_at": "2026-09-22T10:30:00Z",
         "voidable_until": "2026-09-22T10:45:00Z",
+        "unit": 1,
+        "units": 1,
+        "units_left": 0,
         "replay": False,
         "dry_run": False,
     }
@@ -48,7 +52,7 @@ def test_a_scanned_token_is_redeemed(till: Till, coupon: Printed) -> None:
 
 
 def test_the_same_nonce_is_answered_again_and_written_once(till: Till, coupon: Printed, set_clock: SetClock) -> None:
-    scan = {"code": coupon.code, "nonce": str(uuid.uuid4())}
+    scan = {"code": coupon.code, "nonce": str(uuid.uuid4()), "scanned_at": NOW.isoformat()}
     first = till.scan(**scan)
     # Long after the coupon itself has expired: the repeat is looked up before the rules.
     set_clock(NOW + timedelta(days=3))
@@ -124,8 +128,10 @@ def test_a_second_scan_elsewhere_names_the_other_store_only(till: Till, mallory:
     assert str(till.row.pk) not in str(body)
 
 
-def test_a_coupon_of_other_stores_is_sent_there(mallory: Till, coupon: Printed) -> None:
-    response = mallory.scan(code=coupon.code)
+def test_a_coupon_of_the_partners_other_stores_is_sent_there(store: Store, coupon: Printed) -> None:
+    sibling = factories.store(name="Bastille", partner=store.partner, longitude_deg=2.3692, latitude_deg=48.8532)
+
+    response = tills.till(sibling).scan(code=coupon.code)
 
     assert problem_of(response) == (422, "wrong_store")
     assert response.json()["valid_stores"] == [{"name": "République", "distance_m": pytest.approx(1644, abs=5)}]
@@ -295,7 +301,10 @@ def test_the_last_scans_come_newest_first_in_pages(
     assert first["redemptions"][0] == {
         "id": ids[2],
         "benefit": "1 free coffee",
+        "unit": 1,
+        "units": 1,
         "amount": "4.20",
+        "initials": None,
         "redeemed_at": "2026-09-22T10:32:00Z",
         "voidable_until": "2026-09-22T10:47:00Z",
         "voided_at": None,

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.test import Client
 
 from geofence.models import Store
+from promotions import clock
 from promotions.logic import codes
 from promotions.models import Campaign, Coupon, StaffDevice, Unlock
 from promotions.services.coupon_tokens import draw_token
@@ -78,7 +79,8 @@ class Till:
 
     def scan(self, **given: Any) -> Any:
         """Answer of one scan with a nonce of its own."""
-        return self.post("redemptions", {"nonce": str(uuid.uuid4()), "scanned_at": NOW.isoformat(), **given})
+        body = {"nonce": str(uuid.uuid4()), "scanned_at": clock.now().isoformat(), **given}
+        return self.post("redemptions", body)
 
     @property
     def _headers(self) -> dict[str, str]:

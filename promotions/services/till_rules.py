@@ -1,0 +1,114 @@
+"""What may stand between a coupon and its benefit at a till. Reads only; the rows that decide a race come later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.gis.db.models.functions import Distance
+
+from geofence.models import Store
+from promotions.errors import DomainError
+from promotions.models import Budget, Coupon, Redemption, StaffDevice
+from promotions.services.budgets import has_unit
+from promotions.services.scans import MAX_SCAN_AHEAD, Shown, corrected_at, scanned_at_implausible
+from promotions.services.staff_members import Till
+
+# Stores named to a customer who stands in the wrong one.
+STORES_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Which of a coupon's units are taken, and who took one last."""
+
+    of: int
+    taken: frozenset[int]
+    latest: Redemption | None
+
+    @property
+    def lowest_free(self) -> int | None:
+        """The unit the next scan takes; None when all are gone. One that was taken back comes first again."""
+        return next((unit for unit in range(1, self.of + 1) if unit not in self.taken), None)
+
+    @property
+    def left(self) -> int:
+        """How many can still be taken."""
+        return max(0, self.of - len(self.taken))
+
+
+def read_units(coupon: Coupon) -> Units:
+    """The coupon's live redemptions, as units. One query."""
+    live = list(
+        Redemption.objects.select_related("store").filter(coupon=coupon, is_live=True).order_by("redeemed_at", "unit")
+    )
+    return Units(max(1, coupon.units), frozenset(each.unit for each in live), live[-1] if live else None)
+
+
+def find_obstacle(*, till: Till, shown: Shown, units: Units, now: datetime) -> DomainError | None:
+    """The first rule that stands in the way. A campaign that is paused or over still honours its coupons.
+
+    There is no hour at which a valid coupon is not taken: a campaign's windows are for unlocking it.
+    """
+    device, coupon = till.device, shown.coupon
+    if units.lowest_free is None and units.latest is not None:
+        return already_redeemed(device, units.latest)
+    if now >= coupon.valid_until:
+        return DomainError("coupon_expired", valid_until=coupon.valid_until)
+    if now < coupon.valid_from:
+        return DomainError("not_yet_valid", valid_from=coupon.valid_from)
+    if device.store_id not in coupon.store_ids:
+        return DomainError("wrong_store", valid_stores=_nearest_stores(device.store, coupon))
+    if corrected_at(shown.scan, staff_device=device) < coupon.valid_from - MAX_SCAN_AHEAD:
+        return scanned_at_implausible(now)
+    if shown.is_screenshot:
+        return DomainError("screenshot")
+    return None
+
+
+def find_lack(*, shown: Shown, level: int) -> DomainError | None:
+    """What the customer or the staff can still give: the phone's presence, at the level known, or the amount."""
+    if level < shown.coupon.redeem_level and not is_vouched(shown=shown, level=level):
+        return DomainError("presence_required", may_vouch=shown.coupon.allows_vouching)
+    if shown.coupon.asks_amount and shown.scan.amount is None:
+        return DomainError("needs_amount")
+    return None
+
+
+def is_vouched(*, shown: Shown, level: int) -> bool:
+    """Whether the coupon is taken on the staff's word: it was given, it is allowed, and nothing better is known."""
+    return level < shown.coupon.redeem_level and shown.scan.is_vouched and shown.coupon.allows_vouching
+
+
+def find_full_cap(*, coupon: Coupon, store_id: int) -> DomainError | None:
+    """A cap that seems used up, for those who only ask; whoever takes learns it from the caps' own rows."""
+    if not has_unit(campaign=coupon.campaign, scope=Budget.Scope.REDEEM, store_id=store_id):
+        return cap_reached("store")
+    if not has_unit(campaign=coupon.campaign, scope=Budget.Scope.REDEEM):
+        return cap_reached("campaign")
+    return None
+
+
+def cap_reached(scope: str) -> DomainError:
+    """The refusal when a campaign's or a store's uses are used up."""
+    return DomainError("redeem_cap_reached", scope=scope)
+
+
+def already_redeemed(device: StaffDevice, taken: Redemption) -> DomainError:
+    """The refusal when no unit is left: when the last one was taken, and where."""
+    fields: Mapping[str, Any] = {
+        "redeemed_at": taken.redeemed_at,
+        "same_store": taken.store_id == device.store_id,
+        "same_device": taken.staff_device_id == device.pk,
+        "store": {"name": taken.store.name},
+    }
+    return DomainError("already_redeemed", **fields)
+
+
+def _nearest_stores(store: Store, coupon: Coupon) -> list[dict[str, Any]]:
+    stores = (
+        Store.objects.filter(pk__in=coupon.store_ids, is_active=True)
+        .annotate(distance=Distance("location", store.location))
+        .order_by("distance")[:STORES_NAMED]
+    )
+    return [{"name": near.name, "distance_m": round(near.distance.m)} for near in stores]
