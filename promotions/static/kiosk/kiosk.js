@@ -126,7 +126,9 @@ function show() {
   $("kiosk").hidden = false;
   const code = codes.current();
   $("store").textContent = codes.store;
-  $("qr").hidden = $("how").hidden = !code;
+  // A picture is no HTML element: it has the attribute, not the property.
+  $("qr").toggleAttribute("hidden", !code);
+  $("how").hidden = !code;
   $("gone").hidden = Boolean(code) || !isOffline;
   tellConnection(code);
   if (!code) return;

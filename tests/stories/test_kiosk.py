@@ -1,0 +1,217 @@
+"""The screen on the counter, in a real browser: it rotates, outlives the network for ten minutes, and mends itself."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import pytest
+import segno
+from playwright.sync_api import Browser, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from geofence.models import Store
+from promotions.http.staff import kiosk
+from promotions.models import StaffDevice
+from promotions.services.staff import create_enrolment, create_kiosk_enrolment
+from promotions.services.store_codes import draw_store_codes
+from tests import factories
+from tests.factories import NOW
+from tests.stories.browsing import open_browser, open_page
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+GONE = "No connection: ask the staff"
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+# A phone, upright and lying, a tablet, a big screen.
+SIZES = [(320, 568), (568, 320), (768, 1024), (1920, 1080)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def store(now: datetime) -> Store:
+    return factories.store(radius_m=None)
+
+
+@contextmanager
+def open_kiosk(browser: Browser, *, width: int = 768, height: int = 1024, locale: str = "en-GB") -> Iterator[Page]:
+    with open_page(browser, width=width, height=height, locale=locale) as page:
+        # It runs until it is stopped, and cannot be stopped in its past.
+        page.clock.install(time=NOW - MINUTE)
+        page.clock.pause_at(NOW)
+        yield page
+
+
+@pytest.fixture
+def screen(browser: Browser) -> Iterator[Page]:
+    with open_kiosk(browser) as page:
+        yield page
+
+
+def enrol(page: Page, live_server: LiveServer, store: Store) -> None:
+    token = create_kiosk_enrolment(store=store, label="counter", user=None, now=NOW)
+    page.goto(f"{live_server.url}/kiosk/#enrol={token}")
+    expect(page.locator("#store")).to_have_text("République")
+    assert token not in page.url
+
+
+def pass_time(page: Page, seconds: float) -> None:
+    page.clock.run_for(int(seconds * 1000))
+
+
+def expect_code(page: Page, store: Store, now: datetime) -> None:
+    """What is on screen is, module by module, the QR of the store's code of that moment, with its margin."""
+    proof = draw_store_codes(store=store, now=now, count=1)[0].proof
+    rows = segno.make_qr(proof, error="m").matrix
+    bars = [
+        f"M{start + 4} {y + 4}h{end - start}v1h-{end - start}z"
+        for y, row in enumerate(rows)
+        for start, end in (run.span() for run in re.finditer(b"\x01+", bytes(row)))
+    ]
+    expect(page.locator("#qr")).to_be_visible()
+    expect(page.locator("#qr path")).to_have_attribute("d", "".join(bars))
+    expect(page.locator("#qr")).to_have_attribute("viewBox", f"0 0 {len(rows) + 8} {len(rows) + 8}")
+
+
+def test_an_enrolled_screen_shows_the_code_and_rotates_twice(
+    screen: Page, live_server: LiveServer, store: Store
+) -> None:
+    enrol(screen, live_server, store)
+    expect_code(screen, store, NOW)
+    expect(screen.locator("#ring text")).to_have_text("15")
+    assert StaffDevice.objects.get().profile == "kiosk"
+
+    pass_time(screen, 14.7)
+    expect_code(screen, store, NOW)
+    pass_time(screen, 0.5)
+    expect_code(screen, store, NOW + 15 * SECOND)
+    pass_time(screen, 15)
+
+    expect_code(screen, store, NOW + 30 * SECOND)
+
+
+def test_without_network_it_goes_on_for_ten_minutes_then_says_so_and_comes_back(
+    screen: Page, live_server: LiveServer, store: Store, set_clock: Callable[[datetime], None]
+) -> None:
+    enrol(screen, live_server, store)
+    screen.context.set_offline(True)
+
+    screen.clock.fast_forward(61_000)
+    expect(screen.locator("#connection")).to_have_text("No connection · codes for 9 min")
+    expect_code(screen, store, NOW + 61 * SECOND)
+    screen.clock.fast_forward(538_000)
+    expect_code(screen, store, NOW + 599 * SECOND)
+    pass_time(screen, 1.2)
+    expect(screen.locator("#gone")).to_have_text(GONE)
+    expect(screen.locator("#qr")).to_be_hidden()
+
+    set_clock(NOW + 11 * MINUTE)
+    screen.context.set_offline(False)
+    pass_time(screen, 5.5)
+    expect_code(screen, store, NOW + 11 * MINUTE)
+    expect(screen.locator("#gone")).to_be_hidden()
+
+
+def test_restarted_without_network_it_shows_what_it_still_has(
+    screen: Page, live_server: LiveServer, store: Store
+) -> None:
+    enrol(screen, live_server, store)
+    screen.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    screen.reload()
+    expect_code(screen, store, NOW)
+    screen.context.set_offline(True)
+    screen.clock.fast_forward(120_000)
+
+    screen.reload()
+
+    expect_code(screen, store, NOW + 2 * MINUTE)
+
+
+@pytest.mark.parametrize("shift", [timedelta(hours=3), -timedelta(hours=3)])
+def test_a_wrong_clock_changes_nothing(
+    screen: Page, live_server: LiveServer, store: Store, shift: timedelta, set_clock: Callable[[datetime], None]
+) -> None:
+    enrol(screen, live_server, store)
+
+    screen.clock.set_system_time(NOW + shift)
+    set_clock(NOW + 20 * SECOND)
+    pass_time(screen, 0.3)
+
+    expect_code(screen, store, NOW + 20 * SECOND)
+
+
+def test_after_a_sleep_without_network_it_knows_how_long_it_slept(
+    screen: Page, live_server: LiveServer, store: Store
+) -> None:
+    enrol(screen, live_server, store)
+    screen.context.set_offline(True)
+
+    # The wall clock has gone on, the other one stood still.
+    screen.clock.set_system_time(NOW + 4 * MINUTE)
+    pass_time(screen, 0.3)
+
+    expect_code(screen, store, NOW + 4 * MINUTE)
+
+
+def test_switched_off_it_shows_nothing_and_keeps_nothing(screen: Page, live_server: LiveServer, store: Store) -> None:
+    enrol(screen, live_server, store)
+    StaffDevice.objects.update(revoked_at=NOW)
+
+    pass_time(screen, 61)
+
+    expect(screen.locator("#enrol-fault")).to_have_text(str(kiosk.STRINGS["device_off"]))
+    expect(screen.locator("#kiosk")).to_be_hidden()
+    assert screen.locator("#qr path").get_attribute("d") is None
+    assert screen.evaluate("localStorage.length") == 0
+
+
+def test_a_used_enrolment_and_that_of_a_till_are_explained(screen: Page, live_server: LiveServer, store: Store) -> None:
+    screen.goto(f"{live_server.url}/kiosk/#enrol=used")
+    expect(screen.locator("#enrol-fault")).to_have_text(str(kiosk.STRINGS["enrol_refused"]))
+
+    till = create_enrolment(store=store, label="till 1", is_manager=False, user=None, now=NOW)
+    screen.locator("#enrol-token").fill(f"{live_server.url}/staff/#enrol={till}")
+    screen.get_by_role("button", name="Set up").click()
+    expect(screen.locator("#enrol-fault")).to_have_text(str(kiosk.STRINGS["is_till"]))
+
+    token = create_kiosk_enrolment(store=store, label="counter", user=None, now=NOW)
+    screen.locator("#enrol-token").fill(token)
+    screen.get_by_role("button", name="Set up").click()
+    expect_code(screen, store, NOW)
+
+
+def test_a_new_release_is_taken_without_anybody(
+    screen: Page, live_server: LiveServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(screen, live_server, store)
+    monkeypatch.setattr(kiosk, "page_version", lambda: "next")
+
+    pass_time(screen, 61)
+
+    expect(screen.locator("body")).to_have_attribute("data-version", "next")
+    expect(screen.locator("#qr")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_code_is_big_and_whole_on_every_screen(
+    browser: Browser, live_server: LiveServer, store: Store, width: int, height: int
+) -> None:
+    with open_kiosk(browser, width=width, height=height) as page:
+        enrol(page, live_server, store)
+        page.context.set_offline(True)
+        page.clock.fast_forward(61_000)
+        expect(page.locator("#connection")).not_to_be_empty()
+
+        box = page.locator("#qr").bounding_box()
+        assert box is not None
+        assert min(width, height) * 0.6 <= box["width"] == pytest.approx(box["height"])
+        for part in ("#store", "#qr", "#how", "#connection", "#full"):
+            expect(page.locator(part)).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.documentElement.scrollHeight") <= height
