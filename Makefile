@@ -6,6 +6,8 @@ MANAGE := $(PYTHON_OF_VENV) manage.py
 SERVICES := $(LOCAL) services
 SECRET := $(PYTHON_OF_VENV) -c 'import secrets; print(secrets.token_urlsafe(50))'
 
+SKIPPED := .venv benchmarks node_modules tests var
+
 ARGS ?=
 PORT ?= 8000
 # Not from the environment: some shells export HOST as the machine's name.
@@ -13,7 +15,7 @@ HOST := 127.0.0.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test run check bench faults screenshots openapi setup setup-browser setup-bench lint types contracts \
+.PHONY: help demo test run check bench faults screenshots messages openapi setup setup-browser setup-bench lint types contracts \
 	migrations openapi-check deploy-check docs docs-check
 
 help: ## List the commands
@@ -40,6 +42,10 @@ faults: setup ## Kill and freeze processes and prove that nothing is lost
 screenshots: setup-browser ## Take the pictures in docs/img from the running product
 	@$(SERVICES) --name screenshots -- $(MANAGE) screenshots $(ARGS)
 
+messages: setup ## Collect the words to translate into promotions/locale and compile them (needs gettext)
+	@DEBUG=1 $(MANAGE) makemessages --locale fr --no-location --no-obsolete --no-wrap $(SKIPPED:%=--ignore '%/*')
+	@DEBUG=1 $(MANAGE) compilemessages --locale fr $(SKIPPED:%=--ignore '%/*')
+
 openapi: setup ## Write docs/openapi.yaml from the code
 	@DEBUG=1 $(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
@@ -47,7 +53,7 @@ setup: ## Install what is missing and prepare .venv
 	@$(LOCAL) setup
 
 setup-browser:
-	@$(LOCAL) setup --with-chromium
+	@$(LOCAL) setup --with-chromium --with-npm
 
 setup-bench:
 	@$(LOCAL) setup --with-wrk

@@ -210,6 +210,11 @@ LOCALE_PATHS = [BASE_DIR / "promotions" / "locale"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
+# The till's QR decoder: one script and one binary out of the package that the set-up installs with npm, if it can.
+_DECODER = BASE_DIR / "node_modules" / "zxing-wasm" / "dist"
+STATICFILES_DIRS = [
+    ("decoder", str(folder)) for folder in (_DECODER / "iife" / "reader", _DECODER / "reader") if folder.is_dir()
+]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 

@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.templatetags.static import static
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 from django.views.decorators.http import require_safe
 
 from geofence.models import Geofence, Store
-from promotions.http.staff.strings import strings_for
+from promotions.http.staff.strings import strings_for_scripts
 
 Page = Callable[[HttpRequest], HttpResponse]
+TILL_FILES = Path(__file__).resolve().parents[1] / "static" / "staff"
+# The QR decoder that the set-up fetches with npm, as the static files find it.
+DECODER = {"script": "decoder/index.js", "wasm": "decoder/zxing_reader.wasm"}
 
 # Our own scripts and styles from our own files, nothing inline, nothing from elsewhere.
 POLICY = "; ".join(
@@ -38,7 +43,7 @@ def strict_page(page: Page) -> Page:
     @wraps(page)
     def answer(request: HttpRequest) -> HttpResponse:
         response = page(request)
-        response["Content-Security-Policy"] = POLICY
+        response.setdefault("Content-Security-Policy", POLICY)
         response["Permissions-Policy"] = "camera=(self), geolocation=(), microphone=()"
         # The pages change with a release; scripts and styles are named below them.
         response["Cache-Control"] = "no-cache"
@@ -50,18 +55,38 @@ def strict_page(page: Page) -> Page:
 @strict_page
 def staff_page(request: HttpRequest) -> HttpResponse:
     """`/staff/`: the till."""
-    language = get_language()
-    return render(request, "staff/index.html", {"t": strings_for(language), "language": language})
+    language = get_language() or settings.LANGUAGE_CODE
+    other, other_name = next((code, name) for code, name in settings.LANGUAGES if code != language)
+    about = {
+        "language": language,
+        "other_language": other,
+        "other_language_name": other_name,
+        "strings": strings_for_scripts(),
+        "decoder": _decoder_addresses(),
+    }
+    response = render(request, "staff/index.html", about)
+    if about["decoder"]:
+        # The decoder is WebAssembly, which is compiled in the page; this permits that and no `eval`.
+        response["Content-Security-Policy"] = POLICY.replace(
+            "script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'"
+        )
+    return response
+
+
+def _decoder_addresses() -> dict[str, str]:
+    """Where the QR decoder is served; nothing where the set-up found no npm. A new set-up is a new start."""
+    if not all(finders.find(path) for path in DECODER.values()):
+        return {}
+    return {name: static(path) for name, path in DECODER.items()}
 
 
 @strict_page
 def staff_manifest(request: HttpRequest) -> HttpResponse:
     """`/staff/manifest.webmanifest`: what makes the till installable."""
-    t = strings_for(get_language())
     manifest = {
         "id": "/staff/",
-        "name": t["app_name"],
-        "short_name": t["app_short_name"],
+        "name": gettext("Doorstep till"),
+        "short_name": gettext("Till"),
         "start_url": "/staff/",
         "scope": "/staff/",
         "display": "standalone",
@@ -86,7 +111,9 @@ def staff_manifest(request: HttpRequest) -> HttpResponse:
 @strict_page
 def staff_worker(request: HttpRequest) -> HttpResponse:
     """`/staff/sw.js`: below `/staff/`, because a service worker rules only the addresses below its own."""
-    return render(request, "staff/sw.js", content_type="text/javascript")
+    shell = sorted(file.name for file in TILL_FILES.iterdir() if file.suffix in {".css", ".js", ".svg"})
+    files = [static(f"staff/{name}") for name in shell] + list(_decoder_addresses().values())
+    return render(request, "staff/sw.js", {"files": files}, content_type="text/javascript")
 
 
 @strict_page

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from promotions.local import foreground, packages, serve, virtualenv
+from promotions.local import decoder, foreground, packages, serve, virtualenv
 from promotions.local.console import say
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     setup = commands.add_parser("setup", help="install what is missing and prepare .venv")
     setup.add_argument("--with-chromium", action="store_true", help="also a browser, for tests and screenshots")
+    setup.add_argument("--with-npm", action="store_true", help="also npm, so that the till's QR decoder is there")
     setup.add_argument("--with-wrk", action="store_true", help="also a load generator, for benchmarks")
     setup.set_defaults(run=_setup)
     services = commands.add_parser("services", help="run a command with a private PostgreSQL and Redis")
@@ -55,8 +56,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _setup(options: argparse.Namespace) -> int:
     with held(ROOT / "var" / "set-up.lock", what="the set-up", wait=True):
-        packages.install_missing(with_chromium=options.with_chromium, with_wrk=options.with_wrk, environment=os.environ)
+        packages.install_missing(
+            with_chromium=options.with_chromium,
+            with_wrk=options.with_wrk,
+            with_npm=options.with_npm,
+            environment=os.environ,
+        )
         virtualenv.prepare(ROOT)
+        decoder.prepare(ROOT, is_needed=options.with_npm)
         if options.with_chromium:
             packages.install_own_browser(virtualenv.python_of(ROOT))
     return 0

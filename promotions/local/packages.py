@@ -56,7 +56,9 @@ def install_own_browser(python: Path) -> None:
         _run([str(python), "-m", "playwright", "install", "--with-deps", "chromium"])
 
 
-def find_missing(*, with_chromium: bool, with_wrk: bool = False, environment: Mapping[str, str]) -> list[Missing]:
+def find_missing(
+    *, with_chromium: bool, with_wrk: bool = False, with_npm: bool = False, environment: Mapping[str, str]
+) -> list[Missing]:
     """What must still be installed. A server whose address is in the environment is not needed here."""
     missing = []
     if find_spec("ensurepip") is None or find_spec("venv") is None:
@@ -73,12 +75,20 @@ def find_missing(*, with_chromium: bool, with_wrk: bool = False, environment: Ma
         missing.append(Missing("a font for Chromium", "fonts-dejavu-core"))
     if with_wrk and shutil.which("wrk") is None:
         missing.append(Missing("wrk, the load generator", "wrk"))
+    if with_npm and shutil.which("npm") is None:
+        missing.append(Missing("npm", "npm"))
     return missing
 
 
-def install_missing(*, with_chromium: bool, with_wrk: bool = False, environment: Mapping[str, str]) -> None:
+def install_missing(
+    *, with_chromium: bool, with_wrk: bool = False, with_npm: bool = False, environment: Mapping[str, str]
+) -> None:
     """Install what is missing, or say what to install. Nothing missing: nothing asked, nothing run."""
-    missing = find_missing(with_chromium=with_chromium, with_wrk=with_wrk, environment=environment)
+
+    def look() -> list[Missing]:
+        return find_missing(with_chromium=with_chromium, with_wrk=with_wrk, with_npm=with_npm, environment=environment)
+
+    missing = look()
     if not missing:
         return
     names = ", ".join(one.what for one in missing)
@@ -89,8 +99,7 @@ def install_missing(*, with_chromium: bool, with_wrk: bool = False, environment:
     packages = [one.package or _postgis_package() for one in missing]
     held = " ".join(one.starts for one in missing if one.starts)
     _run([*as_root, "sh", str(INSTALL_SCRIPT), held, *packages])
-    still = find_missing(with_chromium=with_chromium, with_wrk=with_wrk, environment=environment)
-    if still:
+    if still := look():
         raise LocalError(f"Still missing after the installation: {', '.join(one.what for one in still)}. See {LOG}.")
 
 

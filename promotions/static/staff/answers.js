@@ -1,4 +1,5 @@
-// From the server's answer to what the screen says: { kind, word, main, detail, mendable }. Pure: no page, no network.
+// From an answer, the server's or this device's own, to what the screen says:
+// { kind, word, main, units, detail, mendable, mayVouch, mayRetry }. Pure: no page, no network.
 
 export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
@@ -21,27 +22,66 @@ export function tellTime(instant, { language, timezone }) {
   return new Intl.DateTimeFormat(language, format).format(new Date(instant));
 }
 
+export function tellAge(milliseconds, { strings }) {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds < 60) return fill(strings.age_seconds, { count: seconds });
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return fill(strings.age_minutes, { count: minutes });
+  return fill(strings.age_hours, { count: Math.round(minutes / 60) });
+}
+
+export function tellAmount(amount, { language }) {
+  return new Intl.NumberFormat(language, { minimumFractionDigits: 2 }).format(amount);
+}
+
 export function describe({ status, body }, context) {
   const { strings } = context;
   if (status === 201) {
-    const detail = fill(strings.give_detail, { offer: body.offer_title });
-    return { kind: "give", word: strings.give, main: body.benefit, detail };
+    return { kind: "give", word: strings.give, main: body.benefit, units: tellUnits(body, context), detail: "" };
   }
   if (status === 200) {
     const when = tellTime(body.redeemed_at, context);
     const detail = fill(strings.again_detail, { when, benefit: body.offer_title });
-    return { kind: "again", word: strings.again, main: body.benefit, detail };
+    return { kind: "again", word: strings.again, main: body.benefit, units: tellUnits(body, context), detail };
   }
-  if (status >= 500) return notKnown(strings);
-  if (body.code === "already_redeemed") {
-    return { kind: "used", word: strings.used, main: usedWhere(body, context), detail: "" };
-  }
-  const mendable = body.code === "code_malformed" || body.code === "code_unknown";
-  return { kind: "no", word: strings.refused, main: reason(body, context), detail: "", mendable };
+  if (status >= 500 || status === 429) return retried(status, body, strings);
+  return refused(body, context);
 }
 
-export function notKnown(strings) {
-  return { kind: "unsure", word: strings.unsure, main: strings.no_answer, detail: "" };
+// "2 of 3", and only where a coupon has more than one.
+function tellUnits({ unit, units }, { strings }) {
+  return units > 1 ? fill(strings.units, { unit, units }) : "";
+}
+
+export function notKnown(strings, sentence = strings.no_answer) {
+  return { kind: "unsure", word: strings.unsure, main: sentence, mayRetry: true };
+}
+
+function retried(status, body, strings) {
+  if (status !== 429) return notKnown(strings);
+  return { kind: "no", word: strings.refused, main: fill(strings.rate_limited, { seconds: body.retry_after_s }) };
+}
+
+function refused(body, context) {
+  const { strings } = context;
+  switch (body.code) {
+    case "already_redeemed":
+      return { kind: "used", word: strings.used, main: usedWhere(body, context) };
+    case "presence_required": {
+      const main = body.may_vouch ? strings.presence_vouch : strings.presence_required;
+      return { kind: "presence", word: strings.presence, main, mayVouch: Boolean(body.may_vouch) };
+    }
+    case "screenshot":
+      return { kind: "reopen", word: strings.reopen, main: strings.screenshot };
+    case "profile_forbidden":
+      return { kind: "device", word: strings.device, main: strings.profile_forbidden };
+    case "scanned_at_implausible":
+      return { kind: "device", word: strings.device, main: strings.clock_wrong };
+    default: {
+      const mendable = body.code === "code_malformed" || body.code === "code_unknown";
+      return { kind: "no", word: strings.refused, main: reason(body, context), mendable };
+    }
+  }
 }
 
 function usedWhere(body, context) {
@@ -59,15 +99,20 @@ function reason(body, context) {
       return fill(strings.coupon_expired, { when: tellWhen(body.valid_until, context) });
     case "not_yet_valid":
       return fill(strings.not_yet_valid, { when: tellWhen(body.valid_from, context) });
+    case "outside_hours": {
+      const next = body.next_opening_at;
+      return next ? fill(strings.outside_hours, { when: tellWhen(next, context) }) : strings.outside_hours_plain;
+    }
     case "wrong_store":
       return fill(strings.wrong_store, { stores: body.valid_stores.map((store) => nameStore(store, context)).join(", ") });
-    case "rate_limited":
-      return fill(strings.rate_limited, { seconds: body.retry_after_s });
+    case "redeem_cap_reached":
+      return body.scope === "store" ? strings.redeem_cap_store : strings.redeem_cap_campaign;
     case "code_unknown":
     case "already_voided":
+    case "training_code":
       return strings[body.code];
     default:
-      return fill(strings.unexpected, { detail: body.detail });
+      return fill(strings.unexpected, { detail: body.detail ?? body.title });
   }
 }
 
@@ -85,6 +130,46 @@ function nameStore({ name, distance_m }, { language }) {
   return `${name} (${new Intl.NumberFormat(language, format).format(isNear ? distance_m : distance_m / 1000)})`;
 }
 
-export function tellAmount(amount, { language }) {
-  return new Intl.NumberFormat(language, { minimumFractionDigits: 2 }).format(amount);
+// What this device decided without network, as `offline.js` returns it.
+export function describeLocal(verdict, context) {
+  const { strings } = context;
+  switch (verdict.outcome) {
+    case "later": {
+      const { offer, unit } = verdict;
+      const units = tellUnits({ unit, units: offer.units }, context);
+      return { kind: "later", word: strings.later, main: offer.benefit, units, detail: strings.later_detail };
+    }
+    case "used":
+      return { kind: "used", word: strings.used, main: fill(strings.used_waiting, { when: tellWhen(verdict.at, context) }) };
+    case "screenshot":
+      return { kind: "reopen", word: strings.reopen, main: strings.screenshot };
+    case "expired":
+      return { kind: "no", word: strings.refused, main: fill(strings.coupon_expired, { when: tellWhen(verdict.at, context) }) };
+    case "not_yet_valid":
+      return { kind: "no", word: strings.refused, main: fill(strings.not_yet_valid, { when: tellWhen(verdict.at, context) }) };
+    case "revoked":
+      return { kind: "no", word: strings.refused, main: strings.revoked };
+    case "forged":
+      return { kind: "no", word: strings.refused, main: strings.code_unknown };
+    case "allowance_spent":
+    case "keys_too_old":
+    case "no_local_check":
+    case "typed_offline":
+      return notKnown(strings, strings[verdict.outcome]);
+    default:
+      return notKnown(strings, strings.not_without_network);
+  }
+}
+
+// What came of a scan that was sent in late and not accepted; one line for staff.
+export function describeNotice({ benefit, scanned_at, outcome, reason: why, taken_before }, context) {
+  const { strings } = context;
+  const values = { benefit, when: tellWhen(scanned_at, context), reason: why?.replaceAll("_", " ") };
+  if (outcome === "conflict" && taken_before) {
+    const before = tellWhen(taken_before.redeemed_at, context);
+    const store = taken_before.store?.name ?? taken_before.store;
+    return fill(strings.conflict, { ...values, before, store });
+  }
+  if (outcome === "conflict") return fill(strings.conflict_plain, values);
+  return fill(outcome === "unreadable" ? strings.unreadable : strings.out_of_policy, values);
 }

@@ -1,7 +1,9 @@
 // Calls of the till's API. An answer that never came is an outcome of its own: nobody knows what the server did.
 
-const TIMEOUT_MS = 4000;
-const PAUSES_MS = [400, 1200];
+const TIMEOUT_MS = 3000;
+const PAUSE_MS = 300;
+// Below this a failure is a network that is plainly not there, and a second try costs nobody any time.
+const QUICK_MS = 1000;
 
 export class NoAnswer extends Error {}
 
@@ -9,9 +11,8 @@ async function call(method, path, { token, body } = {}) {
   const headers = { Accept: "application/json" };
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
-  let response;
   try {
-    response = await fetch(`/v1/staff/${path}`, {
+    const response = await fetch(`/v1/staff/${path}`, {
       method,
       headers,
       body: body && JSON.stringify(body),
@@ -19,7 +20,7 @@ async function call(method, path, { token, body } = {}) {
       credentials: "omit",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    return { status: response.status, body: await response.json() };
+    return { status: response.status, body: response.status === 204 ? null : await response.json() };
   } catch (error) {
     throw new NoAnswer(`${method} ${path}`, { cause: error });
   }
@@ -27,26 +28,32 @@ async function call(method, path, { token, body } = {}) {
 
 export const enrol = (token) => call("POST", "enrolments", { body: { token } });
 export const me = (token) => call("GET", "me", { token });
-export const recent = (token) => call("GET", "redemptions", { token });
+export const signIn = (token, initials, pin) => call("POST", "sessions", { token, body: { initials, pin } });
+export const signOut = (token) => call("DELETE", "sessions", { token });
+export const recent = (token, cursor) =>
+  call("GET", cursor ? `redemptions?cursor=${encodeURIComponent(cursor)}` : "redemptions", { token });
 export const takeBack = (token, id, reason) => call("POST", `redemptions/${id}/void`, { token, body: { reason } });
+export const sync = (token) => call("POST", "sync", { token, body: { device_time: new Date().toISOString() } });
+export const sendScans = (token, scans) => call("POST", "scans", { token, body: { scans } });
 
 // The same nonce goes out every time, so a scan the server took without our knowing is answered as a repeat.
 export async function redeem(token, scan) {
-  for (const pause of [...PAUSES_MS, null]) {
-    try {
-      const answer = await call("POST", "redemptions", { token, body: scan });
-      if (answer.status < 500 || pause === null) return answer;
-    } catch (error) {
-      if (!(error instanceof NoAnswer) || pause === null) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, pause));
+  const startedAt = performance.now();
+  const answer = await call("POST", "redemptions", { token, body: scan }).catch((error) => error);
+  const failed = answer instanceof NoAnswer || answer.status >= 500;
+  if (failed && performance.now() - startedAt < QUICK_MS) {
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    return call("POST", "redemptions", { token, body: scan });
   }
+  if (answer instanceof Error) throw answer;
+  return answer;
 }
 
-// A QR holds a token, bare or at the end of an address; a typed or dictated code is sent as it is.
+// A QR holds a signed token, bare or at the end of an address; everything else is a typed code, sent as it is.
 export function readScan(text) {
   const last = text.trim().split(/[/#?=&]/).pop();
-  return /^D1(\.[A-Za-z0-9_-]+){3}$/.test(last) ? { token: last, source: "camera" } : { code: text.trim(), source: "typed" };
+  const isToken = /^D1\.[\w-]+\.\d+\.[\w-]+$/.test(last);
+  return isToken ? { token: last, source: "camera" } : { code: text.trim(), source: "typed" };
 }
 
 export function makeNonce() {

@@ -1,20 +1,20 @@
-// Reading QR codes with the browser's own detector. Where there is none the page says so, and the code is typed.
+// The camera and its pictures. It says what it sees; `gate.js` decides what is a new scan.
 
-const LOOK_EVERY_MS = 150;
-// A code still in view after its answer was closed must not fire again.
-const SAME_CODE_PAUSE_MS = 3000;
+import { findDetector } from "./detector.js";
+import { Gate } from "./gate.js";
 
-export function canScan() {
-  return "BarcodeDetector" in window && Boolean(navigator.mediaDevices?.getUserMedia);
-}
+const LOOK_EVERY_MS = 120;
+
+export const hasCameraAccess = () => Boolean(navigator.mediaDevices?.getUserMedia);
 
 export class Camera {
   #video;
   #onText;
   #stream = null;
+  #detector = null;
   #timer = 0;
-  #last = { text: "", seenAt: 0 };
-  #paused = false;
+  #gate = new Gate();
+  #isPaused = false;
 
   constructor(video, onText) {
     this.#video = video;
@@ -25,37 +25,48 @@ export class Camera {
     return this.#stream !== null;
   }
 
+  // Throws what getUserMedia throws; false where nothing can read a QR.
   async open() {
-    const detector = new window.BarcodeDetector({ formats: ["qr_code"] });
-    this.#stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
+    this.#detector ??= await findDetector();
+    if (!this.#detector) return false;
+    const video = { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } };
+    this.#stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
     this.#video.srcObject = this.#stream;
     await this.#video.play();
-    this.#timer = setInterval(() => this.#look(detector), LOOK_EVERY_MS);
+    this.#gate = new Gate();
+    this.#plan();
+    return true;
   }
 
   close() {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#stream?.getTracks().forEach((track) => track.stop());
     this.#stream = null;
     this.#video.srcObject = null;
   }
 
   pause() {
-    this.#paused = true;
+    this.#isPaused = true;
   }
 
   resume() {
-    this.#paused = false;
-    this.#last.seenAt = Date.now();
+    if (this.#isPaused) this.#gate.rearm(performance.now());
+    this.#isPaused = false;
   }
 
-  async #look(detector) {
-    if (this.#paused || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
-    const [found] = await detector.detect(this.#video).catch(() => []);
-    if (!found || this.#paused) return;
-    const now = Date.now();
-    const isSame = found.rawValue === this.#last.text && now - this.#last.seenAt < SAME_CODE_PAUSE_MS;
-    this.#last = { text: found.rawValue, seenAt: now };
-    if (!isSame) this.#onText(found.rawValue);
+  // One look after the other: a slow phone looks less often, and never at two pictures at once.
+  #plan() {
+    this.#timer = setTimeout(async () => {
+      await this.#look();
+      if (this.isOpen) this.#plan();
+    }, LOOK_EVERY_MS);
+  }
+
+  async #look() {
+    if (this.#isPaused || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    const text = await this.#detector.read(this.#video).catch(() => null);
+    if (this.#isPaused || !this.isOpen) return;
+    if (text === null) this.#gate.look(performance.now());
+    else if (this.#gate.lets(text, performance.now())) this.#onText(text);
   }
 }

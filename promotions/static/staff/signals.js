@@ -1,7 +1,29 @@
 // What hand and ear are told beside the screen: one pattern of buzzes and one of tones per kind of answer.
 
-const BUZZES_MS = { give: [80], again: [80, 60, 80], used: [200, 100, 200], no: [400], unsure: [60, 60, 60, 60, 60] };
-const TONES_HZ = { give: [880, 1175], again: [880, 880], used: [523, 440], no: [220, 196], unsure: [330] };
+const BUZZES_MS = {
+  give: [80],
+  again: [80, 60, 80],
+  later: [80, 60, 160],
+  ask: [60, 60, 60],
+  used: [200, 100, 200],
+  no: [400],
+  presence: [120, 80, 120, 80, 120],
+  reopen: [120, 80, 240],
+  unsure: [60, 60, 60, 60, 60],
+  device: [240, 120, 60],
+};
+const TONES_HZ = {
+  give: [880, 1175],
+  again: [880, 880],
+  later: [880, 1175, 880],
+  ask: [659, 784],
+  used: [523, 440],
+  no: [220, 196],
+  presence: [523, 523, 659],
+  reopen: [659, 523, 659],
+  unsure: [330],
+  device: [330, 262],
+};
 const TONE_S = 0.14;
 
 let audio = null;

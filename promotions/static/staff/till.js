@@ -1,251 +1,397 @@
-// The till page: who this device is, one scan at a time, one answer for it, and the last scans with their undo.
+// The till page: one scan at a time and one answer for it, from the server or, without network, from this device.
 
-import { describe, fill, notKnown, tellAmount, tellTime, tellWhen } from "./answers.js";
-import { enrol, makeNonce, me, NoAnswer, readScan, recent, redeem, takeBack } from "./api.js";
-import { Camera, canScan } from "./camera.js";
+import { describe, describeLocal } from "./answers.js";
+import { enrol, makeNonce, readScan, redeem } from "./api.js";
+import { Camera, hasCameraAccess } from "./camera.js";
+import { Wedge } from "./gate.js";
+import { isLocked, lockUntilSignedIn, refreshDevice, wireLock } from "./lock.js";
+import { decide, readToken } from "./offline.js";
+import { $, ask, context, isConnected, keepDevice, setConnected, strings, theDevice } from "./page.js";
+import { whenConnectionChanges, whenDeviceChanges } from "./page.js";
+import { forgetRecent, showRecent, showWaiting, wireRecent } from "./recent.js";
 import { allowSound, signal } from "./signals.js";
+import * as store from "./store.js";
+import { practise } from "./training.js";
+import { announceConnection, closeNotices, heldSync, loadSync, sendQueue, showNotices, showQueue, syncNow } from "./waiting.js";
 
-const KEPT_AS = "doorstep.till";
 const LOOK_AGAIN_MS = 60_000;
+const PROBE_MS = 5000;
+// A hand scanner's second Enter, or a finger already on its way, must not close an answer nobody has read.
+const ANSWER_STANDS_MS = 400;
 
-const $ = (id) => document.getElementById(id);
-const strings = JSON.parse($("strings").textContent);
-const language = document.documentElement.lang;
-
-let device = JSON.parse(localStorage.getItem(KEPT_AS) ?? "null");
 let pending = null;
-let undoing = null;
+let isTraining = false;
+let shownAt = 0;
+let refreshing = null;
 
 const camera = new Camera($("video"), (text) => scan(text));
-const context = () => ({ strings, language, timezone: device.store.timezone, now: new Date() });
+const wedge = new Wedge((text) => {
+  if ($("answer").open) closeAnswer();
+  $("scan-form").reset();
+  scan(text);
+});
 
-// Who this device is
-
-function keepDevice(value) {
-  device = value;
-  if (value) localStorage.setItem(KEPT_AS, JSON.stringify(value));
-  else localStorage.removeItem(KEPT_AS);
-  showPage();
-}
+// Which part of the page shows
 
 function showPage() {
-  $("enrol").hidden = device !== null;
-  $("till").hidden = device === null;
+  const device = theDevice();
+  const part = !device ? "enrol" : device.profile === "kiosk" ? "kiosk" : isLocked() ? "lock" : "till";
+  const isNew = $(part).hidden;
+  for (const id of ["enrol", "kiosk", "lock", "till"]) $(id).hidden = id !== part;
   $("store").textContent = device?.store.name ?? strings.app_name;
-  $("label").textContent = device?.label ?? "";
+  $("label").textContent = [device?.label, part === "till" && device.member?.initials].filter(Boolean).join(" · ");
+  $("lock-button").hidden = !device?.hasMembers;
+  if (part !== "till") closeCamera();
+  if (part === "lock" && isNew) $($("initials").value ? "pin" : "initials").focus();
 }
 
 async function enrolWith(token) {
   $("enrol-fault").textContent = "";
   const answer = await ask(() => enrol(token));
-  if (answer?.status === 201) {
-    keepDevice({ token: answer.body.access_token, store: answer.body.store, label: "" });
-    await refresh();
-  } else {
+  if (answer?.status !== 201) {
     $("enrol-fault").textContent = answer ? strings.enrol_refused : strings.no_answer;
+    return;
   }
+  await store.forgetAll().catch(() => {});
+  keepDevice({ token: answer.body.access_token, store: answer.body.store, label: "" });
+  // Without this the browser may throw away what waits to be sent when its disk is full.
+  navigator.storage?.persist?.();
+  await refresh();
 }
 
-function switchOff() {
-  camera.close();
-  keepDevice(null);
-  $("enrol-fault").textContent = strings.device_off;
-}
-
-// Talking to the server: null when no answer came
-
-async function ask(send) {
-  try {
-    const answer = await send();
-    showConnection(true);
-    if (answer.status === 401) switchOff();
-    return answer;
-  } catch (error) {
-    if (!(error instanceof NoAnswer)) throw error;
-    showConnection(false);
-    return null;
+function deviceChanged(device) {
+  if (!device) {
+    $("enrol-fault").textContent = strings.device_off;
+    forgetRecent();
+    setTraining(false);
   }
+  showPage();
 }
 
-function showConnection(isUp) {
+function refresh() {
+  refreshing ??= refreshAll().finally(() => (refreshing = null));
+  return refreshing;
+}
+
+async function refreshAll() {
+  if (!theDevice()) return;
+  await refreshDevice();
+  if (!theDevice() || theDevice().profile === "kiosk" || !isConnected()) return;
+  await syncNow();
+  await sendQueue();
+  await showRecent();
+}
+
+// The connection
+
+async function connectionChanged(isUp) {
   $("connection").dataset.state = isUp ? "online" : "offline";
   $("connection").textContent = isUp ? strings.online : strings.offline;
+  await announceConnection();
+  if (isUp) await refresh();
+  else setTimeout(probe, PROBE_MS);
 }
 
-async function refresh() {
-  if (!device) return;
-  const answer = await ask(() => me(device.token));
-  if (answer?.status === 200) keepDevice({ ...device, store: answer.body.store, label: answer.body.label });
-  await showRecent();
+// Back by itself: nobody has to switch anything.
+async function probe() {
+  if (isConnected() || !theDevice()) return;
+  await refreshDevice();
+  if (!isConnected()) setTimeout(probe, PROBE_MS);
 }
 
 // Scanning
 
-function readAmount() {
-  const text = $("amount").value.trim().replace(",", ".");
-  if (text === "") return {};
-  return /^\d{1,5}(\.\d{1,2})?$/.test(text) ? { amount: text } : null;
+function scan(text) {
+  if (pending || text.trim() === "" || $("till").hidden || $("answer").open || $("ask").open) return;
+  pending = { ...readScan(text), nonce: makeNonce(), scanned_at: new Date().toISOString() };
+  if (isTraining) answer(train(text.trim()));
+  else sendPending();
 }
 
-function scan(text) {
-  if (pending || text.trim() === "") return;
-  const amount = readAmount();
-  $("scan-fault").textContent = amount ? "" : strings.amount_wrong;
-  if (!amount) return;
-  pending = { ...readScan(text), ...amount, nonce: makeNonce(), scanned_at: new Date().toISOString() };
-  sendPending();
+function answer(outcome) {
+  if (outcome.code === "needs_amount") askAmount(outcome.benefit);
+  else show(outcome);
 }
 
 async function sendPending() {
   camera.pause();
-  $("scan-form").setAttribute("aria-busy", "true");
-  document.querySelector("#scan-form .main").textContent = strings.checking;
-  const answer = await ask(() => redeem(device.token, pending));
-  $("scan-form").removeAttribute("aria-busy");
-  document.querySelector("#scan-form .main").textContent = strings.submit;
-  if (device) showAnswer(answer ? describe(answer, context()) : notKnown(strings));
-  else pending = null;
+  setBusy(true);
+  const outcome = await findOutcome(pending);
+  setBusy(false);
+  if ($("answer").open && (outcome.code || !theDevice())) $("answer").close();
+  if (!theDevice()) pending = null;
+  else if (outcome.code === "pin_required") lockUntilSignedIn(sendPending);
+  else answer(outcome);
 }
 
-function showAnswer({ kind, word, main, detail, mendable = false }) {
+function setBusy(isBusy) {
+  $("scan-form").setAttribute("aria-busy", isBusy);
+  document.querySelector("#scan-form .main").textContent = isBusy ? strings.checking : strings.submit;
+}
+
+// Once the connection is known to be away, a QR is decided here at once; what cannot be is still tried.
+async function findOutcome(scanned) {
+  const early = isConnected() ? null : await decideHere(scanned);
+  if (early && !early.mayRetry) return early;
+  const answer = await ask(() => redeem(theDevice().token, scanned));
+  const isAway = !answer || (answer.status === 503 && answer.body.code !== "busy");
+  if (isAway) return early ?? (await decideHere(scanned));
+  await rememberTaken(scanned, answer);
+  const { code, benefit } = answer.body;
+  if (code === "pin_required" || code === "needs_amount") return { code, benefit };
+  return describe(answer, context());
+}
+
+async function rememberTaken(scanned, { status, body }) {
+  const read = scanned.token && readToken(scanned.token);
+  if (!read || (status !== 201 && status !== 200)) return;
+  const taken = { coupon: read.coupon, units_left: body.units_left ?? 0, at: body.redeemed_at, redemption: body.id };
+  await store.rememberTaken(taken).catch(() => {});
+}
+
+// Without network. A scan counts as given only once it stands in the queue on the disk.
+async function decideHere(scanned) {
+  const about = context();
+  if (!scanned.token) return describeLocal({ outcome: "typed_offline" }, about);
+  try {
+    const queue = await store.queued();
+    const coupon = readToken(scanned.token)?.coupon;
+    const taken = coupon && (await store.takenOf(coupon));
+    const verdict = await decide(scanned.token, { sync: heldSync(), queue, taken, now: Date.now() });
+    if (verdict.outcome !== "later") return describeLocal(verdict, about);
+    const { benefit, value, asks_amount } = verdict.offer;
+    if (asks_amount && !scanned.amount) return { code: "needs_amount", benefit };
+    const { token, nonce, scanned_at, amount } = scanned;
+    await store.enqueue({ token, nonce, scanned_at, amount, coupon, benefit, value });
+    return describeLocal(verdict, about);
+  } catch {
+    return describeLocal({ outcome: "unknown" }, about);
+  }
+}
+
+function show({ kind, word, main, units = "", detail = "", mendable = false, mayVouch = false, mayRetry = false }) {
+  camera.pause();
   $("answer").dataset.kind = kind;
   $("answer").dataset.mendable = mendable;
   $("answer-word").textContent = word;
   $("answer-main").textContent = main;
+  $("answer-main").classList.toggle("sentence", !["give", "again", "later"].includes(kind));
+  $("answer-units").textContent = units;
   $("answer-detail").textContent = detail;
-  $("answer-retry").hidden = kind !== "unsure";
+  $("answer-training").hidden = !isTraining;
+  $("answer-vouch").hidden = !mayVouch;
+  $("answer-retry").hidden = !mayRetry || isTraining;
   if (!$("answer").open) $("answer").showModal();
-  $(kind === "unsure" ? "answer-retry" : "answer-next").focus();
+  shownAt = performance.now();
+  $(!$("answer-retry").hidden ? "answer-retry" : "answer-next").focus();
   signal(kind);
 }
 
 function closeAnswer() {
+  $("answer").close();
   pending = null;
   if ($("answer").dataset.mendable === "false") $("scan-form").reset();
   camera.resume();
-  showRecent();
+  if (isConnected()) showRecent();
+  else showWaiting();
+}
+
+function vouch() {
+  if (isTraining) return show(describe(practise("new", context()), context()));
+  pending = { ...pending, vouch: true };
+  return sendPending();
+}
+
+// The amount, where the campaign asks: the same scan again, with it
+
+function askAmount(benefit = "") {
+  $("ask-benefit").textContent = benefit;
+  $("ask-fault").textContent = "";
+  $("amount").value = "";
+  if ($("answer").open) $("answer").close();
+  camera.pause();
+  $("ask").showModal();
+  $("amount").focus();
+  signal("ask");
+}
+
+function pressKey(key) {
+  const field = $("amount");
+  const text = field.value.replace(",", ".");
+  if (key === "back") field.value = field.value.slice(0, -1);
+  else if (/^\d{0,5}(\.\d{0,2})?$/.test(text + key)) field.value += key === "." ? $("keypad").dataset.separator : key;
+  field.focus();
+}
+
+function confirmAmount() {
+  const text = $("amount").value.trim().replace(",", ".");
+  const isAmount = /^\d{1,5}(\.\d{1,2})?$/.test(text);
+  $("ask-fault").textContent = isAmount ? "" : strings.amount_wrong;
+  if (!isAmount) return;
+  $("ask").close();
+  if (isTraining) show(describe(practise("new", context()), context()));
+  else {
+    pending = { ...pending, amount: text };
+    sendPending();
+  }
+}
+
+function cancelAmount() {
+  $("ask").close();
+  pending = null;
+  camera.resume();
+}
+
+// Training: practice codes, no server, nothing counted
+
+function setTraining(isOn) {
+  isTraining = isOn;
+  $("training-banner").hidden = !isOn;
+  $("practice").hidden = !isOn;
+  $("training-button").setAttribute("aria-pressed", isOn);
+  $("training-label").textContent = isOn ? strings.training_stop : strings.training_start;
+  const codes = (heldSync()?.training ?? []).map(({ code }) => practiceButton(code));
+  $("practice-codes").replaceChildren(...codes);
+  if (isOn) window.scrollTo(0, 0);
+}
+
+function practiceButton(code) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet";
+  button.textContent = code;
+  button.addEventListener("click", () => scan(code));
+  return button;
+}
+
+function train(text) {
+  const plain = text.toUpperCase();
+  const found = heldSync()?.training.find(({ code }) => code.toUpperCase() === plain);
+  if (found?.outcome === "needs_amount") return { code: "needs_amount", benefit: strings.training_benefit };
+  if (found?.outcome === "accepted_offline") {
+    const offer = { benefit: strings.training_benefit, units: 1 };
+    return describeLocal({ outcome: "later", offer, unit: 1 }, context());
+  }
+  if (found) return describe(practise(found.outcome, context()), context());
+  const main = pending.token || !plain.startsWith("TRAIN") ? strings.training_real : strings.training_unknown;
+  return { kind: "no", word: strings.training_word, main };
 }
 
 // Camera
 
+function closeCamera() {
+  camera.close();
+  showCamera();
+}
+
 async function switchCamera() {
-  if (camera.isOpen) {
+  if (camera.isOpen) return closeCamera();
+  $("camera-note").hidden = true;
+  try {
+    if (!(await camera.open())) noteCamera(strings.camera_missing);
+  } catch (error) {
     camera.close();
-  } else {
-    $("camera-note").hidden = true;
-    try {
-      await camera.open();
-    } catch {
-      camera.close();
-      $("camera-note").textContent = strings.camera_denied;
-      $("camera-note").hidden = false;
-    }
+    noteCamera(error.name === "NotAllowedError" ? strings.camera_denied : strings.camera_broken);
   }
+  return showCamera();
+}
+
+function showCamera() {
   $("viewfinder").hidden = !camera.isOpen;
   $("camera-label").textContent = camera.isOpen ? strings.camera_stop : strings.camera_start;
 }
 
+function noteCamera(text) {
+  $("camera-note").textContent = text;
+  $("camera-note").hidden = false;
+}
+
 function offerCamera() {
-  $("camera-button").hidden = !canScan();
-  $("camera-note").hidden = canScan();
-  $("camera-note").textContent = strings.camera_missing;
-}
-
-// The last scans
-
-async function showRecent() {
-  if (!device) return;
-  const answer = await ask(() => recent(device.token));
-  if (answer?.status !== 200) return;
-  const rows = answer.body.redemptions;
-  $("recent-none").hidden = rows.length > 0;
-  $("recent").replaceChildren(...rows.map(recentRow));
-}
-
-function recentRow(row) {
-  const item = document.createElement("li");
-  const when = document.createElement("time");
-  when.dateTime = row.redeemed_at;
-  when.textContent = tellWhen(row.redeemed_at, context());
-  const what = document.createElement("span");
-  what.textContent = row.amount ? `${row.benefit} · ${tellAmount(row.amount, context())}` : row.benefit;
-  item.append(when, what);
-  if (row.voided_at) {
-    const mark = document.createElement("em");
-    mark.textContent = `${strings.undone} ${tellTime(row.voided_at, context())}`;
-    item.append(mark);
-  } else if (Date.parse(row.voidable_until) > Date.now()) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "quiet";
-    button.textContent = strings.undo;
-    button.setAttribute("aria-label", fill(strings.undo_title, row));
-    button.addEventListener("click", () => askUndo(row));
-    item.append(button);
-  }
-  return item;
-}
-
-function askUndo(row) {
-  undoing = row;
-  $("undo-title").textContent = fill(strings.undo_title, row);
-  $("recent-fault").textContent = "";
-  $("undo").showModal();
-}
-
-async function undo(reason) {
-  $("undo").close();
-  const answer = await ask(() => takeBack(device.token, undoing.id, reason));
-  const isDone = answer?.status === 201 || answer?.body.code === "already_voided";
-  if (!isDone && device) {
-    const isLate = answer?.body.code === "void_too_late";
-    $("recent-fault").textContent = isLate ? strings.void_too_late : strings.undo_failed;
-  }
-  await showRecent();
+  const canScan = hasCameraAccess() && ("BarcodeDetector" in window || Boolean(document.body.dataset.decoder));
+  $("camera-button").hidden = !canScan;
+  if (!canScan) noteCamera(strings.camera_missing);
 }
 
 // Wiring
 
-$("scan-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  scan($("code").value);
-});
-$("enrol-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  enrolWith($("enrol-token").value.trim());
-});
-$("undo-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  undo(event.submitter.value);
-});
-$("undo-cancel").addEventListener("click", () => $("undo").close());
-$("answer-next").addEventListener("click", () => $("answer").close());
-$("answer-retry").addEventListener("click", sendPending);
-$("answer").addEventListener("close", closeAnswer);
-$("camera-button").addEventListener("click", switchCamera);
-$("language").addEventListener("click", () => {
-  document.cookie = `django_language=${$("language").lang}; path=/; max-age=31536000; SameSite=Lax`;
-  location.reload();
-});
-document.addEventListener("pointerdown", allowSound, { once: true });
-document.addEventListener("keydown", allowSound, { once: true });
-window.addEventListener("online", refresh);
-window.addEventListener("offline", () => showConnection(false));
-window.addEventListener("hashchange", start);
-setInterval(() => document.hidden || refresh(), LOOK_AGAIN_MS);
-navigator.serviceWorker?.register(document.body.dataset.worker, { scope: "/staff/" }).catch(() => {});
+function wireScan() {
+  $("scan-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    scan($("code").value);
+  });
+  const next = (event) => {
+    event.preventDefault();
+    if (performance.now() - shownAt > ANSWER_STANDS_MS) closeAnswer();
+  };
+  $("answer-next").addEventListener("click", next);
+  $("answer").addEventListener("cancel", next);
+  $("answer-retry").addEventListener("click", sendPending);
+  $("answer-vouch").addEventListener("click", vouch);
+  $("camera-button").addEventListener("click", switchCamera);
+  // Before any field gets the key, so that an Enter that ends a reading submits nothing a second time.
+  const listen = (event) => {
+    if (wedge.key(event.key, performance.now())) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  };
+  document.addEventListener("keydown", listen, { capture: true });
+  document.addEventListener("visibilitychange", () => document.hidden && closeCamera());
+}
 
-function start() {
+function wireAmount() {
+  $("ask-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    confirmAmount();
+  });
+  $("ask").addEventListener("cancel", cancelAmount);
+  $("ask-cancel").addEventListener("click", cancelAmount);
+  $("keypad").addEventListener("click", (event) => {
+    const key = event.target.closest("button")?.dataset.key;
+    if (key) pressKey(key);
+  });
+}
+
+function wirePage() {
+  $("enrol-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    enrolWith($("enrol-token").value.trim());
+  });
+  $("notices-close").addEventListener("click", closeNotices);
+  $("training-button").addEventListener("click", () => setTraining(!isTraining));
+  $("language").addEventListener("click", () => {
+    document.cookie = `django_language=${$("language").lang}; path=/; max-age=31536000; SameSite=Lax`;
+    location.reload();
+  });
+  document.addEventListener("pointerdown", allowSound, { once: true });
+  document.addEventListener("keydown", allowSound, { once: true });
+  window.addEventListener("online", refresh);
+  window.addEventListener("offline", () => setConnected(false));
+  window.addEventListener("hashchange", start);
+  whenDeviceChanges(deviceChanged);
+  whenConnectionChanges(connectionChanged);
+  setInterval(() => document.hidden || (isConnected() ? refresh() : showQueue()), LOOK_AGAIN_MS);
+  navigator.serviceWorker?.register(document.body.dataset.worker, { scope: "/staff/" }).catch(() => {});
+}
+
+async function start() {
   const token = new URLSearchParams(location.hash.slice(1)).get("enrol");
+  // The token is good once; it must not stay in the address or the history.
+  if (token) history.replaceState(null, "", location.pathname);
   showPage();
   offerCamera();
-  if (token) {
-    // The token is good once; it must not stay in the address or the history.
-    history.replaceState(null, "", location.pathname);
-    enrolWith(token);
-  } else {
-    refresh();
+  await loadSync();
+  if (token) await enrolWith(token);
+  else if (theDevice()) {
+    await showWaiting();
+    await showNotices();
+    await refresh();
   }
 }
 
+wireScan();
+wireAmount();
+wirePage();
+wireRecent();
+wireLock();
 start();

@@ -1,15 +1,11 @@
-{% load static %}// The till's shell, so that the page opens without a connection. Calls of the API are never kept.
+// The till's shell, so that the page opens without a connection. Calls of the API are never kept.
 const SHELL = "doorstep-till";
+// A network that says nothing for this long is none.
+const PATIENCE_MS = 2500;
 const FILES = [
   "{% url 'staff-page' %}",
-  "{% url 'staff-manifest' %}",
-  "{% static 'staff/till.css' %}",
-  "{% static 'staff/till.js' %}",
-  "{% static 'staff/answers.js' %}",
-  "{% static 'staff/api.js' %}",
-  "{% static 'staff/camera.js' %}",
-  "{% static 'staff/signals.js' %}",
-  "{% static 'staff/icon.svg' %}",
+  "{% url 'staff-manifest' %}",{% for file in files %}
+  "{{ file|escapejs }}",{% endfor %}
 ];
 const PATHS = new Set(FILES.map((file) => new URL(file, location.origin).pathname));
 
@@ -27,8 +23,12 @@ self.addEventListener("fetch", (event) => {
 
 async function networkFirst(request) {
   const cache = await caches.open(SHELL);
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), PATIENCE_MS);
   try {
-    const response = await fetch(request);
+    const response = await fetch(request, { signal: patience.signal });
+    // It answers; how long a large file takes is another matter.
+    clearTimeout(timer);
     if (response.ok) await cache.put(request, response.clone());
     return response;
   } catch (error) {

@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from geofence.models import Store
+from promotions.http import pages
 from tests import factories
 
 PAGES = ["/staff/", "/staff/manifest.webmanifest", "/staff/sw.js"]
@@ -21,7 +22,7 @@ def test_a_page_lets_no_foreign_code_in(path: str) -> None:
     assert response.status_code == 200
     policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
-    assert not re.search(r"unsafe|https?:|\*", policy)
+    assert not re.search(r"'unsafe|https?:|\*", policy)
     assert "camera=(self)" in response.headers["Permissions-Policy"]
 
 
@@ -63,9 +64,23 @@ def test_the_worker_keeps_every_file_the_page_needs() -> None:
     worker = Client().get("/staff/sw.js")
 
     assert worker.headers["Content-Type"].startswith("text/javascript")
-    kept = set(re.findall(r'"/static/staff/([\w.-]+)"', worker.content.decode()))
+    kept = set(re.findall(r'"/static/([\w./-]+)"', worker.content.decode()))
     folder = Path(str(finders.find("staff/till.js"))).parent
-    assert kept == {file.name for file in folder.iterdir() if file.suffix in {".js", ".css", ".svg"}}
+    shell = {f"staff/{file.name}" for file in folder.iterdir() if file.suffix in {".js", ".css", ".svg"}}
+    assert kept == shell | {"decoder/index.js", "decoder/zxing_reader.wasm"}
+
+
+def test_webassembly_is_permitted_only_where_the_decoder_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_decoder = Client().get("/staff/")
+    worker = Client().get("/staff/sw.js")
+    monkeypatch.setattr(pages, "DECODER", {"script": "decoder/none.js"})
+    without = Client().get("/staff/")
+
+    assert "script-src 'self' 'wasm-unsafe-eval';" in with_decoder.headers["Content-Security-Policy"]
+    assert 'data-decoder="/static/decoder/index.js"' in with_decoder.content.decode()
+    for response in (worker, without):
+        assert "script-src 'self';" in response.headers["Content-Security-Policy"]
+    assert 'data-decoder=""' in without.content.decode()
 
 
 def test_there_is_no_sandbox_outside_development(settings: Settings) -> None:

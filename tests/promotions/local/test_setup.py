@@ -48,6 +48,16 @@ def test_the_load_generator_is_missed_only_by_benchmarks(monkeypatch: pytest.Mon
     assert [one.package for one in with_wrk] == ["wrk"]
 
 
+def test_npm_is_missed_only_by_those_who_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+
+    plain = packages.find_missing(with_chromium=False, environment=GIVEN)
+    with_npm = packages.find_missing(with_chromium=False, with_npm=True, environment=GIVEN)
+
+    assert [one.package for one in plain] == []
+    assert [one.package for one in with_npm] == ["npm"]
+
+
 @pytest.mark.usefixtures("bare_machine")
 def test_servers_that_are_given_are_not_missed() -> None:
     missing = packages.find_missing(with_chromium=False, environment=GIVEN)

@@ -1,0 +1,106 @@
+// The scans that wait to be sent: how many, how old, sending them, and saying plainly what came of them.
+
+import { sendScans, sync } from "./api.js";
+import { describeNotice, fill, tellAge } from "./answers.js";
+import { canVerify } from "./offline.js";
+import { $, announce, ask, context, isConnected, strings, theDevice } from "./page.js";
+import * as store from "./store.js";
+
+const BATCH = 100;
+const TAKEN_KEPT_MS = 48 * 3600 * 1000;
+
+let lastSync = null;
+
+export const heldSync = () => lastSync;
+
+export async function loadSync() {
+  lastSync = (await store.keptSync().catch(() => null)) ?? null;
+}
+
+// Keys, offers and allowance for the time without network.
+export async function syncNow() {
+  const startedAt = Date.now();
+  const answer = await ask(() => sync(theDevice().token));
+  if (answer?.status !== 200) return;
+  const middle = (startedAt + Date.now()) / 2;
+  lastSync = { ...answer.body, ahead_ms: middle - Date.parse(answer.body.server_time), synced_at: Date.now() };
+  await store.keepSync(lastSync).catch(() => {});
+  await store.forgetTakenBefore(Date.now() - TAKEN_KEPT_MS).catch(() => {});
+}
+
+export async function showQueue() {
+  const scans = await store.queued().catch(() => []);
+  const age = scans.length ? tellAge(Date.now() - Date.parse(scans[0].scanned_at), context()) : "";
+  $("queue").textContent = scans.length ? fill(strings.waiting, { count: scans.length, age }) : strings.nothing_waits;
+  $("queue").dataset.waiting = scans.length;
+  return scans;
+}
+
+// One page of this till sends at a time, oldest first. A scan leaves the queue only with the server's word on it.
+export async function sendQueue() {
+  if (!navigator.locks) return sendAll();
+  return navigator.locks.request("doorstep-till-queue", { ifAvailable: true }, (lock) => (lock ? sendAll() : undefined));
+}
+
+async function sendAll() {
+  let sent = 0;
+  for (;;) {
+    const scans = (await store.queued().catch(() => [])).slice(0, BATCH);
+    if (scans.length === 0 || !theDevice()) break;
+    const settled = await sendSome(scans);
+    if (settled === 0) break;
+    sent += settled;
+  }
+  await showQueue();
+  await showNotices();
+  if (sent > 0 && $("notices").hidden) announce(fill(strings.sent, { count: sent }));
+  return sent;
+}
+
+// How many of them the server settled.
+async function sendSome(scans) {
+  const bodies = scans.map(({ token, nonce, scanned_at, amount }) => ({ token, nonce, scanned_at, ...(amount && { amount }) }));
+  const answer = await ask(() => sendScans(theDevice().token, bodies));
+  if (answer?.status === 200) return settle(scans, answer.body.scans);
+  const isUnreadable = answer?.status === 400 || answer?.status === 422;
+  if (!isUnreadable) return 0;
+  // One scan the server cannot read must not hold up the others for ever.
+  if (scans.length === 1) return settle(scans, [{ nonce: scans[0].nonce, outcome: "unreadable" }]);
+  let settled = 0;
+  for (const scan of scans) settled += await sendSome([scan]);
+  return settled;
+}
+
+async function settle(scans, verdicts) {
+  const byNonce = new Map(verdicts.map((verdict) => [verdict.nonce, verdict]));
+  const settled = scans.filter(({ nonce }) => byNonce.has(nonce));
+  const bad = settled
+    .map((scan) => ({ benefit: scan.benefit, scanned_at: scan.scanned_at, ...byNonce.get(scan.nonce) }))
+    .filter(({ outcome }) => outcome !== "accepted" && outcome !== "replay");
+  await store.addNotices(bad);
+  await store.dequeue(settled);
+  return settled.length;
+}
+
+export async function showNotices() {
+  const notices = theDevice() ? await store.notices().catch(() => []) : [];
+  const lines = notices.map((notice) => {
+    const line = document.createElement("li");
+    line.textContent = describeNotice(notice, context());
+    return line;
+  });
+  $("notices-list").replaceChildren(...lines);
+  $("notices").hidden = lines.length === 0;
+}
+
+export async function closeNotices() {
+  await store.clearNotices();
+  await showNotices();
+}
+
+// What staff are told when the connection goes: what this till can still do.
+export async function announceConnection() {
+  if (isConnected()) return announce(strings.back_online);
+  if (!(await canVerify())) return announce(strings.no_local_check, { stays: true });
+  return announce(lastSync?.offers.length ? strings.went_offline : strings.went_offline_blind, { stays: true });
+}

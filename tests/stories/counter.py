@@ -1,0 +1,120 @@
+"""A shop's counter in the running product: a store, a campaign, coupons with their QR, and the till page before it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from playwright.sync_api import Page, expect
+
+from geofence.models import Store
+from promotions.logic import codes
+from promotions.models import Campaign, Coupon, StaffDevice, Unlock
+from promotions.services.coupon_tokens import draw_token
+from promotions.services.staff import create_enrolment
+from tests import factories
+from tests.stories.conftest import Web
+
+HOUR = timedelta(hours=1)
+
+
+def now() -> datetime:
+    """The running product's clock is the real one."""
+    return datetime.now(tz=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A coupon and what its owner's phone shows."""
+
+    row: Coupon
+    code: str
+
+    @property
+    def qr(self) -> str:
+        """The QR's text of this moment."""
+        return draw_token(coupon=self.row, now=now()).text
+
+    def old_qr(self, *, seconds_ago: float) -> str:
+        """The QR's text of a moment ago: a screenshot."""
+        return draw_token(coupon=self.row, now=now() - timedelta(seconds=seconds_ago)).text
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A store of its own with a campaign of its own, so that tests need not clean up after one another."""
+
+    web: Web
+    store: Store
+    campaign: Campaign
+
+    def coupon(self, **given: Any) -> Shown:
+        """A coupon on the campaign's terms, issued just now."""
+        unlock = Unlock.objects.create(
+            campaign=self.campaign,
+            device=factories.device(),
+            store=self.store,
+            outcome=Unlock.Outcome.COUPON,
+            level=1,
+            granted_at=now(),
+        )
+        pepper, coupon_id = settings.CODE_SECRET.encode(), uuid4()
+        generation = codes.choose_generation(pepper, coupon_id)
+        code = codes.derive_code(pepper, coupon_id, generation)
+        campaign = self.campaign
+        values: dict[str, Any] = {
+            "unlock": unlock,
+            "campaign": campaign,
+            "generation": generation,
+            "code_digest": codes.digest(pepper, code),
+            "benefit": campaign.benefit,
+            "units": campaign.units,
+            "value": campaign.value,
+            "asks_amount": campaign.asks_amount,
+            "redeem_level": campaign.redeem_level,
+            "allows_vouching": campaign.allows_vouching,
+            "allows_offline": campaign.allows_offline,
+            "store_ids": [self.store.pk],
+            "valid_from": now() - HOUR,
+            "valid_until": now() + 3 * HOUR,
+            **given,
+        }
+        return Shown(Coupon.objects.create(id=coupon_id, **values), code)
+
+    def enrol(self, page: Page, *, label: str = "Till 1") -> StaffDevice:
+        """Open the link of a fresh enrolment QR, as the phone's own camera does."""
+        token = create_enrolment(store=self.store, label=label, is_manager=False, user=None, now=now())
+        page.goto(f"{self.web.base_url}/staff/#enrol={token}")
+        expect(page.locator("#label")).to_contain_text(label)
+        expect(page.locator("#store")).to_have_text(self.store.name)
+        assert token not in page.url
+        return StaffDevice.objects.get(store=self.store, label=label)
+
+
+def set_up_counter(web: Web, *, store: str = "République", **campaign: Any) -> Counter:
+    """A store with a campaign that runs today."""
+    row = factories.store(name=store)
+    today = now().date()
+    values: dict[str, Any] = {"starts_on": today - timedelta(days=1), "ends_on": today + timedelta(days=7), **campaign}
+    return Counter(web, row, factories.campaign(row, **values))
+
+
+def type_code(page: Page, code: str) -> None:
+    """As a person does, with Enter at the end."""
+    page.locator("#code").fill(code)
+    page.locator("#code").press("Enter")
+
+
+def expect_answer(page: Page, kind: str, word: str, main: Any) -> None:
+    """The one answer on the whole screen."""
+    expect(page.locator("#answer")).to_have_attribute("data-kind", kind)
+    expect(page.locator("#answer-word")).to_have_text(word)
+    expect(page.locator("#answer-main")).to_have_text(main)
+
+
+def next_customer(page: Page) -> None:
+    """Close the answer. It stands for a moment, so that nobody closes one unread."""
+    page.wait_for_timeout(420)
+    page.locator("#answer-next").click()
+    expect(page.locator("#answer")).to_be_hidden()
