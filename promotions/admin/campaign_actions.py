@@ -47,7 +47,7 @@ class CampaignActions:
         permissions=["open"],
         dialog={
             "title": "Open this campaign?",
-            "description": "From its first day on, phones are told and can unlock. Kind, holdout, cap and prizes stay "
+            "description": "From its first day on, phones are told and can unlock. Kind, holdout and prizes stay "
             "as they are from now on.",
             "form_class": None,
             "form_submit_text": "Open it",

@@ -7,9 +7,11 @@ from unfold.widgets import UnfoldAdminSingleTimeWidget, UnfoldAdminTextareaWidge
 
 from notifications.logic.rendering import Template, find_template_faults
 from promotions.models import Campaign, TimeWindow
+from promotions.services.budgets import find_cap_faults, hold_alone
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 EVERY_DAY = 127
+CAPS = ("unlock_cap", "redeem_cap", "store_redeem_cap")
 
 
 class WeekdaysWidget(forms.CheckboxSelectMultiple):
@@ -80,7 +82,21 @@ class CampaignForm(forms.ModelForm[Campaign]):
         if given.get("is_flash") and not given.get("unlock_cap") and "unlock_cap" not in self.errors:
             self.add_error("unlock_cap", "Many phones at once share a cap, so one is needed.")
         self._clean_message(given)
+        self._clean_caps(given)
         return given
+
+    def _clean_caps(self, given: dict[str, Any]) -> None:
+        """Of an opened campaign: not below what is used, and nobody uses more until this is saved."""
+        caps = {name: given[name] for name in CAPS if name in given}
+        if not caps or self.instance.state not in {Campaign.State.LIVE, Campaign.State.PAUSED}:
+            return
+        campaign = hold_alone(self.instance.pk)
+        for name, cap in caps.items():
+            setattr(campaign, name, cap)
+        for fault in find_cap_faults(campaign):
+            name = fault.pointer.removeprefix("/")
+            if name in self.fields and name not in self.errors:
+                self.add_error(name, fault.detail)
 
     def _clean_message(self, given: dict[str, Any]) -> None:
         title, body = given.get("message_title", ""), given.get("message_body", "")

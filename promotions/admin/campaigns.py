@@ -22,14 +22,14 @@ from promotions.admin.campaign_actions import CampaignActions
 from promotions.admin.campaign_form import CampaignForm, TimeWindowForm
 from promotions.logic.power import describe_proof
 from promotions.models import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
+from promotions.services.budgets import fit_caps
+from promotions.services.refusals import ArrivalCount, count_arrivals
 
 State, Kind = Campaign.State, Campaign.Kind
 
 STATE_COLOURS = {State.DRAFT: "info", State.LIVE: "success", State.PAUSED: "warning", State.ENDED: "default"}
 # Changed after the opening, these would mix the arms or contradict what was counted out then.
 FROZEN_WHEN_OPENED = ("brand", "kind", "holdout_percent", "is_flash")
-# Counted out anew whenever the campaign is opened, so it is changed while it is paused.
-FROZEN_WHILE_LIVE = ("unlock_cap",)
 ASSUMED_PHONES_PER_WEEK = 1000
 # Fewer devices than this are not told to a brand.
 SMALLEST_CELL = 10
@@ -80,7 +80,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
     search_fields = ["name", "offer_title", "brand__name"]
     date_hierarchy = "starts_on"
     autocomplete_fields = ["stores"]
-    readonly_fields = ["uuid", "state_shown", "message_preview", "proof", "opened_at", "seed_commitment"]
+    readonly_fields = ["uuid", "state_shown", "message_preview", "proof", "arrivals", "opened_at", "seed_commitment"]
     warn_unsaved_form = True
     fieldsets = [
         (
@@ -108,7 +108,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
                 ],
             },
         ),
-        ("Limits", {"classes": ["tab"], "fields": [("unlock_cap", "is_flash")]}),
+        ("Limits", {"classes": ["tab"], "fields": [("unlock_cap", "is_flash"), ("redeem_cap", "store_redeem_cap")]}),
         ("Proof", {"classes": ["tab"], "fields": ["holdout_percent", "proof"]}),
         (
             "Assurance",
@@ -119,6 +119,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
                 "2 stayed a while · 3 attested by its platform · 4 seen by the store.",
             },
         ),
+        ("Arrivals", {"classes": ["tab"], "fields": ["arrivals"]}),
         ("Records", {"classes": ["tab"], "fields": ["uuid", "opened_at", "seed_commitment"]}),
     ]
 
@@ -133,8 +134,6 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
         """What is frozen by the opening, and what has ended altogether."""
         frozen: tuple[str, ...] = () if _is_draft(obj) else FROZEN_WHEN_OPENED
-        if obj is not None and obj.state == State.LIVE:
-            frozen = (*frozen, *FROZEN_WHILE_LIVE)
         return [*super().get_readonly_fields(request, obj), *frozen]
 
     def get_inlines(self, request: HttpRequest, obj: Campaign | None) -> list[type[TabularInline]]:
@@ -178,6 +177,12 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
         elif obj.state in {State.LIVE, State.PAUSED}:
             messages.info(request, "The campaign is open: this holds at once. Coupons already out keep their terms.")
         super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: ModelForm[Campaign], formsets: Any, change: bool) -> None:
+        """Caps of an opened campaign hold at once, and for stores that join it too."""
+        super().save_related(request, form, formsets, change)
+        if form.instance.state in {State.LIVE, State.PAUSED}:
+            fit_caps(campaign_id=form.instance.pk)
 
     def get_urls(self) -> list[URLPattern]:
         """Adds what the holdout field asks for."""
@@ -239,6 +244,13 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
             },
         )
 
+    @display(description="refused, then came")
+    def arrivals(self, campaign: Campaign) -> SafeString:
+        counts = count_arrivals(campaign_id=campaign.pk, now=clock.now()) if campaign.opened_at else ()
+        return render_to_string(
+            "admin/promotions/arrivals.html", {"lines": [_tell_arrivals(count) for count in counts]}
+        )
+
 
 @admin.register(TimeWindow)
 class TimeWindowAdmin(TenantAdmin):
@@ -286,11 +298,11 @@ class PrizeLotAdmin(TenantAdmin):
 class BudgetAdmin(FactAdmin):
     """How much of each campaign's cap is used."""
 
-    list_display = ["campaign", "slot", "used", "cap"]
-    list_filter = [("campaign", ScopedRelatedFilter)]
-    list_select_related = ["campaign"]
-    search_fields = ["campaign__name"]
-    fields = ["campaign", "slot", "used", "cap"]
+    list_display = ["campaign", "scope", "store", "slot", "used", "cap"]
+    list_filter = ["scope", ("campaign", ScopedRelatedFilter)]
+    list_select_related = ["campaign", "store"]
+    search_fields = ["campaign__name", "store__name"]
+    fields = ["campaign", "scope", "store", "slot", "used", "cap"]
 
 
 @admin.register(WinningMoment)
@@ -315,6 +327,22 @@ def _is_draft(campaign: Campaign | None) -> bool:
 
 def _is_over(campaign: Campaign | None) -> bool:
     return campaign is not None and campaign.state == State.ENDED
+
+
+def _tell_arrivals(count: ArrivalCount) -> dict[str, str]:
+    """One line of the table, its small counts not told."""
+    minutes = int(count.within.total_seconds()) // 60
+    low, high = count.share.low, count.share.high
+    return {
+        "within": f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours",
+        "refused": _tell_cell(count.refused),
+        "arrived": _tell_cell(count.arrived),
+        "share": f"{low:.0%} to {high:.0%}" if count.arrived >= SMALLEST_CELL else "–",
+    }
+
+
+def _tell_cell(count: int) -> str:
+    return f"{count:,}" if count >= SMALLEST_CELL else f"fewer than {SMALLEST_CELL}"
 
 
 def _count_phones(campaign: Campaign, today: date) -> int:

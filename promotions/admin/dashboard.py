@@ -92,7 +92,7 @@ def _list_rows(tenancy: Tenancy, running: QuerySet[Campaign]) -> list[CampaignRo
     refusals = _count(Refusal.objects.filter(mine, stage=Refusal.Stage.UNLOCK), "campaign_id")
     redeemed = Redemption.objects.filter(coupon__campaign_id__in=ids, is_live=True)
     redemptions = _count(redeemed, "coupon__campaign_id")
-    slots = Budget.objects.filter(mine).order_by().values("campaign_id")
+    slots = Budget.objects.filter(mine, scope=Budget.Scope.UNLOCK).order_by().values("campaign_id")
     sums = slots.annotate(used=Sum("used"), cap=Sum("cap"))
     budgets = {row["campaign_id"]: (row["used"], row["cap"]) for row in sums}
     rows = []

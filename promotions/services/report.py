@@ -4,20 +4,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection
 from django.db.models import Count
 
 from notifications.models import Message
-from promotions.logic.lift import ArmCounts, Interval, Lift, estimate_lift, wilson_interval
+from promotions.logic.lift import ArmCounts, Lift, estimate_lift
 from promotions.models import Campaign, Opportunity, Redemption, Refusal, Unlock
+from promotions.services.refusals import ArrivalCount, count_arrivals
 
-# How long after the message, or the refusal, a visit still counts for it.
+# How long after the message a visit still counts for it.
 WINDOWS = (timedelta(minutes=30), timedelta(hours=2), timedelta(hours=24))
 # The one window the verdict is about; the others are there to look at.
 VERDICT_WINDOW = timedelta(hours=2)
-NOT_AT_STORE = "not_at_store"
 NOBODY = ArmCounts(0, 0)
 
 
@@ -31,16 +30,6 @@ class WindowCount:
     within: timedelta
     treated: ArmCounts
     control: ArmCounts
-
-
-@dataclass(frozen=True, slots=True)
-class ArrivalCount:
-    """Devices refused because they were elsewhere, and those that came within a span. Descriptive: proves no cause."""
-
-    within: timedelta
-    refused: int
-    arrived: int
-    share: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +57,7 @@ class Funnel:
         return sum(self.refused_for.values())
 
     def arrivals_within(self, within: timedelta) -> ArrivalCount:
-        """The arrivals after a refusal in one of `WINDOWS`."""
+        """The arrivals after a refusal in one of `ARRIVAL_WINDOWS`."""
         return next(each for each in self.arrivals if each.within == within)
 
 
@@ -89,7 +78,7 @@ def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
         suppressed_for=suppressed_for,
         visits=visits,
         refused_for=_count_refusals(campaign),
-        arrivals=_count_arrivals(campaign, now),
+        arrivals=count_arrivals(campaign_id=campaign.pk, now=now),
         unlocks=Unlock.objects.filter(campaign=campaign).count(),
         redemptions=Redemption.objects.filter(coupon__campaign=campaign, is_live=True).count(),
         lift=estimate_lift(
@@ -158,43 +147,4 @@ def _count_visits(campaign: Campaign, now: datetime) -> Sequence[WindowCount]:
             within, found.get((within, "treated"), ArmCounts(0, 0)), found.get((within, "control"), ArmCounts(0, 0))
         )
         for within in WINDOWS
-    ]
-
-
-# Who stood in the store already and was refused for a bad fix did not come because of it.
-_ARRIVALS_SQL = """
-WITH target AS (SELECT store_id FROM promotions_campaign_stores WHERE campaign_id = %(campaign)s),
-first AS (
-    SELECT DISTINCT ON (device_id) device_id, refused_at
-    FROM promotions_refusal
-    WHERE campaign_id = %(campaign)s AND stage = 'unlock' AND reason = %(reason)s AND device_id IS NOT NULL
-    ORDER BY device_id, refused_at, id
-),
-outside AS (
-    SELECT * FROM first WHERE NOT EXISTS (
-        SELECT FROM geofence_visit visit JOIN target USING (store_id)
-        WHERE visit.device_id = first.device_id AND visit.entered_at <= first.refused_at
-            AND (visit.exited_at IS NULL OR visit.exited_at > first.refused_at)
-    )
-)
-SELECT win.within, count(*), count(*) FILTER (WHERE EXISTS (
-    SELECT FROM geofence_visit visit JOIN target USING (store_id)
-    WHERE visit.device_id = outside.device_id AND visit.confirmed_at IS NOT NULL
-        AND visit.entered_at > outside.refused_at AND visit.entered_at <= outside.refused_at + win.within
-))
-FROM outside CROSS JOIN unnest(%(windows)s::interval[]) AS win(within)
-WHERE outside.refused_at + win.within <= %(now)s
-GROUP BY win.within
-"""
-
-
-def _count_arrivals(campaign: Campaign, now: datetime) -> Sequence[ArrivalCount]:
-    """Per window, who was told to come to the store and did."""
-    values: dict[str, Any] = {"campaign": campaign.pk, "reason": NOT_AT_STORE, "windows": list(WINDOWS), "now": now}
-    with connection.cursor() as cursor:
-        cursor.execute(_ARRIVALS_SQL, values)
-        found = {within: (refused, arrived) for within, refused, arrived in cursor.fetchall()}
-    counts = [(within, *found.get(within, (0, 0))) for within in WINDOWS]
-    return [
-        ArrivalCount(within, refused, arrived, wilson_interval(arrived, refused)) for within, refused, arrived in counts
     ]

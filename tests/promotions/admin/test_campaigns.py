@@ -1,6 +1,8 @@
 """A campaign in the admin: set up on one page, checked, opened by the service, frozen where it has to be."""
 
-from datetime import time
+import re
+import uuid
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +11,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from geofence.models import Store
-from promotions.models import Brand, Campaign, PrizeLot
+from geofence.models import Store, Visit
+from promotions.models import Brand, Budget, Campaign, PrizeLot, Refusal
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows
@@ -339,3 +341,50 @@ def test_the_preview_knows_the_placeholders(client: Client, draft: Campaign) -> 
     content = client.get(page(draft)).content.decode()
 
     assert 'data-placeholders="store,brand,offer,until"' in content
+
+
+def test_caps_of_a_live_campaign_hold_at_once(client: Client, draft: Campaign, store: Store) -> None:
+    press(client, draft, "open_now")
+    late = factories.store(name="Late")
+
+    stores = [store.pk, late.pk]
+    client.post(page(draft), fields(draft.brand, store, unlock_cap=9, store_redeem_cap=4, stores=stores))
+
+    assert set(Budget.objects.values_list("scope", "store__name", "cap")) == {
+        ("unlock", None, 9),
+        ("redeem", store.name, 4),
+        ("redeem", "Late", 4),
+    }
+
+
+def test_a_cap_is_not_lowered_below_what_is_used(client: Client, draft: Campaign, store: Store) -> None:
+    Campaign.objects.filter(pk=draft.pk).update(unlock_cap=5)
+    press(client, draft, "open_now")
+    Budget.objects.update(used=3)
+
+    answer = client.post(page(draft), fields(draft.brand, store, unlock_cap=2, redeem_cap=0))
+
+    assert faults(answer) == {"unlock_cap", "redeem_cap"}
+    assert list(Budget.objects.values_list("cap", "used")) == [(5, 3)]
+
+
+def test_the_page_counts_who_came_after_a_refusal_in_large_cells_only(client: Client, draft: Campaign) -> None:
+    press(client, draft, "open_now")
+    fence = draft.stores.get().geofences.get()
+    for number in range(24):
+        device_id = uuid.uuid4()
+        refused_at = NOW - timedelta(days=2)
+        Refusal.objects.create(
+            stage="unlock", reason="not_at_store", campaign=draft, device_id=device_id, refused_at=refused_at
+        )
+        came_at = refused_at + timedelta(minutes=10 if number < 9 else 300)
+        if number < 12:
+            Visit.objects.create(
+                id=uuid.uuid4(), device_id=device_id, geofence=fence, store=fence.store, geofence_version=1,
+                entered_at=came_at, last_inside_at=came_at, confirmed_at=came_at,
+            )  # fmt: skip
+
+    text = " ".join(re.sub("<[^>]+>", " ", client.get(page(draft)).content.decode()).split())
+
+    assert "30 minutes 24 fewer than 10 –" in text
+    assert "24 hours 24 12 31% to 69%" in text
