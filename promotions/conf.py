@@ -244,6 +244,27 @@ _declare(
     "codes",
     "Unknown codes all tills may show; beyond, those that showed one in the last minute must wait.",
 )
+_declare(
+    "OFFLINE_COUPONS_PER_TILL",
+    "int",
+    "20",
+    "coupons",
+    "Coupons a till may take without network within twelve hours; 0: none.",
+)
+_declare(
+    "OFFLINE_VALUE_PER_TILL",
+    "int",
+    "100",
+    "store's currency",
+    "What these coupons may be worth together. A brand's worst loss is this times the tills that take its coupons.",
+)
+_declare(
+    "OFFLINE_MAX_COUPON_VALUE",
+    "int",
+    "20",
+    "store's currency",
+    "A coupon of which one use is worth more is never taken without network; nor is one of unknown value.",
+)
 _declare("STAFF_ENROLMENT_LIFE_S", "int", "600", "s", "Life of the one-time token in an enrolment QR.")
 _declare("IDEMPOTENCY_LIFE_S", "int", "86400", "s", "How long an answer is kept for a repeated Idempotency-Key.")
 _declare(

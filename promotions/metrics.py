@@ -69,6 +69,12 @@ REDEEM_SECONDS = Histogram(
     "doorstep_redeem_seconds", "Seconds a redemption takes to judge.", buckets=_REQUEST_BUCKETS_S
 )
 
+OFFLINE_SCAN = Counter(
+    "doorstep_offline_scan",
+    "Scans that tills made without network and sent in later, by outcome and reason.",
+    ["outcome", "reason"],
+)
+
 LIMITED = Counter(
     "doorstep_limited",
     "Requests refused by a rate limit, by limit and by who counted: all processes together, or this one alone.",

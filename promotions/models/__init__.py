@@ -5,7 +5,15 @@ from promotions.models.devices import Consent, Device
 from promotions.models.offers import Coupon, Opportunity, Refusal, Reservation, Unlock
 from promotions.models.operations import DeadLetter, IdempotencyRecord, ShardCursor
 from promotions.models.proofs import PointSighting, SpentPresenceToken, StoreCodeUse
-from promotions.models.redemptions import OfflineScan, Redemption, StaffDevice, StaffEnrolment, StaffMember, Void
+from promotions.models.redemptions import (
+    OfflineScan,
+    Redemption,
+    StaffDevice,
+    StaffEnrolment,
+    StaffMember,
+    Void,
+    WithdrawnCoupon,
+)
 from promotions.models.tenants import Brand, BrandToken, Membership
 
 __all__ = [
@@ -36,4 +44,5 @@ __all__ = [
     "Unlock",
     "Void",
     "WinningMoment",
+    "WithdrawnCoupon",
 ]

@@ -112,6 +112,14 @@ class Coupon(models.Model):
             ),
             models.CheckConstraint(condition=models.Q(units__gte=1), name="promotions_coupon_units"),
         ]
+        indexes = [
+            # What tills may meet without network: live coupons of a campaign that allows it.
+            models.Index(
+                fields=["campaign", "valid_until"],
+                condition=models.Q(allows_offline=True),
+                name="promotions_coupon_offline",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.benefit

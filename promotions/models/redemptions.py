@@ -64,7 +64,7 @@ class StaffDevice(models.Model):
     )
     signed_in_at = models.DateTimeField(null=True, editable=False)
     # How far its clock was ahead of ours when it last asked for its keys.
-    clock_ahead_ms = models.IntegerField(null=True, editable=False)
+    clock_ahead_ms = models.BigIntegerField(null=True, editable=False)
     synced_at = models.DateTimeField(null=True, editable=False)
     token_digest = models.BinaryField(max_length=32, unique=True, editable=False)
     enrolled_at = models.DateTimeField(editable=False)
@@ -232,8 +232,8 @@ class OfflineScan(models.Model):
             models.UniqueConstraint(fields=["staff_device", "nonce"], name="promotions_offline_scan_nonce"),
         ]
         indexes = [
-            # A till's allowance: what it sent in lately.
-            models.Index(fields=["staff_device", "-scanned_at"], name="promotions_offline_scan_recent"),
+            # A till's allowance: what it gave within the hours before.
+            models.Index(fields=["staff_device", "-corrected_at"], name="promotions_offline_scan_recent"),
             # The desk: what nobody has decided.
             models.Index(
                 fields=["received_at"],
@@ -244,3 +244,24 @@ class OfflineScan(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} at {self.scanned_at:%Y-%m-%d %H:%M}"
+
+
+class WithdrawnCoupon(models.Model):
+    """A coupon that was erased while tills without network might still take it: they are told its id until it ends.
+
+    pii: none (a random number that leads to nobody any more); until the coupon would have ended.
+    """
+
+    coupon_id = models.UUIDField(primary_key=True)
+    campaign = models.ForeignKey("promotions.Campaign", on_delete=models.CASCADE, related_name="+")
+    store_ids = models.JSONField(help_text="Stores whose tills are told.")
+    valid_until = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            # What tills are told, and what retention drops.
+            models.Index(fields=["valid_until"], name="promotions_withdrawn_until"),
+        ]
+
+    def __str__(self) -> str:
+        return f"until {self.valid_until:%Y-%m-%d %H:%M}"

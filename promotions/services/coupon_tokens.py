@@ -1,5 +1,6 @@
 """The QR text of a coupon: drawn for its phone, read at a till. All follows from `CODE_SECRET` and the coupon."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from django.conf import settings
 from promotions.errors import DomainError
 from promotions.logic import coupon_tokens
 from promotions.logic.coupon_tokens import Claims, OfferTerms, ShownToken
-from promotions.models import Coupon
+from promotions.models import Campaign, Coupon
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,21 @@ def coupon_terms(coupon: Coupon) -> OfferTerms:
         allows_offline=coupon.allows_offline,
         allows_vouching=coupon.allows_vouching,
         store_ids=tuple(coupon.store_ids),
+    )
+
+
+def campaign_terms(campaign: Campaign, *, benefit: str, units: int, store_ids: Iterable[int]) -> OfferTerms:
+    """The terms on which the campaign issues a coupon for this benefit today."""
+    return OfferTerms(
+        campaign_id=campaign.uuid,
+        benefit=benefit,
+        units=units,
+        value=campaign.value,
+        asks_amount=campaign.asks_amount,
+        redeem_level=campaign.redeem_level,
+        allows_offline=campaign.allows_offline,
+        allows_vouching=campaign.allows_vouching,
+        store_ids=tuple(store_ids),
     )
 
 

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
+from geofence.models import Visit
 from geofence.services.presence import confirm_visit
 from promotions.errors import DomainError
 from promotions.models import Budget, Coupon, Redemption, Refusal, StaffDevice
@@ -44,7 +46,9 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refused:
+class Refused:
+    """Not taken, and why."""
+
     error: DomainError
     coupon: Coupon | None
 
@@ -65,14 +69,14 @@ def redeem_coupon(*, staff_device: StaffDevice, scan: Scan, is_dry_run: bool, no
             till = _lock_till(staff_device, now)
             till.require_profile()
             outcome = _replay(till.device, scan, fingerprint) or _decide(till, scan, is_dry_run, now)
-            if isinstance(outcome, _Refused):
+            if isinstance(outcome, Refused):
                 _record_refusal(till.device, outcome, is_dry_run, now)
     except IntegrityError as error:
         if isinstance(error.__cause__, ForeignKeyViolation):
             # Erased between our look and our commit.
             raise DomainError("code_unknown") from error
         raise
-    if isinstance(outcome, _Refused):
+    if isinstance(outcome, Refused):
         raise outcome.error
     return outcome
 
@@ -100,55 +104,59 @@ def _replay(staff_device: StaffDevice, scan: Scan, fingerprint: bytes) -> Taken 
     return Taken(redemption.coupon, redemption, redemption.unit, left, is_replay=True)
 
 
-def _decide(till: Till, scan: Scan, is_dry_run: bool, now: datetime) -> Taken | _Refused:
+def _decide(till: Till, scan: Scan, is_dry_run: bool, now: datetime) -> Taken | Refused:
     till.require_member()
     require_guesses(staff_device=till.device, now=now)
     implausible = find_implausible(scan, staff_device=till.device, now=now)
     if implausible is not None:
-        return _Refused(implausible, None)
+        return Refused(implausible, None)
     shown = scan.find_coupon(staff_device=till.device, now=now)
     if shown is None:
-        return _Refused(DomainError("code_unknown"), None)
+        return Refused(DomainError("code_unknown"), None)
     return _settle(till, shown, is_dry_run, now)
 
 
-def _settle(till: Till, shown: Shown, is_dry_run: bool, now: datetime) -> Taken | _Refused:
+def _settle(till: Till, shown: Shown, is_dry_run: bool, now: datetime) -> Taken | Refused:
     """Every rule in turn, then the unit. In a dry run the caps are only looked at."""
     coupon, store_id = shown.coupon, till.device.store_id
     units = read_units(coupon)
     error = find_obstacle(till=till, shown=shown, units=units, now=now)
     if error is not None:
-        return _Refused(error, coupon)
+        return Refused(error, coupon)
     level = level_known(device_id=coupon.unlock.device_id, store_id=store_id, now=now)
     error = find_lack(shown=shown, level=level)
     if error is None and is_dry_run:
         error = find_full_cap(coupon=coupon, store_id=store_id)
     if error is not None:
-        return _Refused(error, coupon)
+        return Refused(error, coupon)
     if is_dry_run:
         return Taken(coupon, None, units.lowest_free or coupon.units, units.left, is_replay=False)
-    return _take_lowest(_Grounds(till, shown, level), units, now)
+    return take_lowest(Grounds(till, shown, level), units, now)
 
 
 @dataclass(frozen=True, slots=True)
-class _Grounds:
-    """On what a unit is taken."""
+class Grounds:
+    """On what a unit is taken. `is_late`: the till had no network and tells of it afterwards."""
 
     till: Till
     shown: Shown
     level: int
+    is_late: bool = False
 
 
-def _take_lowest(grounds: _Grounds, units: Units, now: datetime) -> Taken | _Refused:
-    """The lowest unit that is free; each time another till was faster, the next one."""
+def take_lowest(grounds: Grounds, units: Units, now: datetime) -> Taken | Refused:
+    """The lowest unit that is free; each time another till was faster, the next one. In the caller's transaction.
+
+    `now` is when the coupon was scanned, by our clock. Refused with `already_redeemed` or `redeem_cap_reached`.
+    """
     coupon = grounds.shown.coupon
     for _ in range(coupon.units + _SPARE_ATTEMPTS):
         if units.lowest_free is None and units.latest is not None:
-            return _Refused(already_redeemed(grounds.till.device, units.latest), coupon)
+            return Refused(already_redeemed(grounds.till.device, units.latest), coupon)
         try:
             redemption = _take(grounds, units.lowest_free or 1, now)
         except _CapReached as reached:
-            return _Refused(cap_reached(reached.scope), coupon)
+            return Refused(cap_reached(reached.scope), coupon)
         if redemption is not None:
             return Taken(coupon, redemption, redemption.unit, units.left - 1, is_replay=False)
         units = read_units(coupon)
@@ -163,7 +171,7 @@ class _CapReached(Exception):
         self.scope = scope
 
 
-def _take(grounds: _Grounds, unit: int, now: datetime) -> Redemption | None:
+def _take(grounds: Grounds, unit: int, now: datetime) -> Redemption | None:
     """The redemption with all that hangs on it, or None when another till took the unit first.
 
     The caps come last: the campaign's row is the one that every till wants.
@@ -173,7 +181,7 @@ def _take(grounds: _Grounds, unit: int, now: datetime) -> Redemption | None:
         redemption = _insert(grounds, unit, now)
         if redemption is None:
             return None
-        confirm_visit(device_id=coupon.unlock.device_id, store_id=store_id, by="scan", at=now)
+        _confirm_visit(grounds, now)
         if not take_unit(campaign_id=coupon.campaign_id, scope=Budget.Scope.REDEEM, store_id=store_id):
             raise _CapReached("store")
         if not take_unit(campaign_id=coupon.campaign_id, scope=Budget.Scope.REDEEM):
@@ -181,7 +189,19 @@ def _take(grounds: _Grounds, unit: int, now: datetime) -> Redemption | None:
     return redemption
 
 
-def _insert(grounds: _Grounds, unit: int, now: datetime) -> Redemption | None:
+def _confirm_visit(grounds: Grounds, now: datetime) -> None:
+    device_id, store_id = grounds.shown.coupon.unlock.device_id, grounds.till.device.store_id
+    if not grounds.is_late:
+        confirm_visit(device_id=device_id, store_id=store_id, by=Visit.ConfirmedBy.SCAN, at=now)
+        return
+    # The visit of that moment, which may be over; one that is open today may have begun since.
+    there = Q(exited_at=None) | Q(exited_at__gte=now)
+    Visit.objects.filter(there, device_id=device_id, store_id=store_id, entered_at__lte=now, confirmed_at=None).update(
+        confirmed_at=now, confirmed_by=Visit.ConfirmedBy.SCAN
+    )
+
+
+def _insert(grounds: Grounds, unit: int, now: datetime) -> Redemption | None:
     """The row, or None when another till was first: the unique index decides, nothing read before it does."""
     till, shown = grounds.till, grounds.shown
     scan = shown.scan
@@ -208,7 +228,7 @@ def _insert(grounds: _Grounds, unit: int, now: datetime) -> Redemption | None:
         raise
 
 
-def _record_refusal(staff_device: StaffDevice, refused: _Refused, is_dry_run: bool, now: datetime) -> None:
+def _record_refusal(staff_device: StaffDevice, refused: Refused, is_dry_run: bool, now: datetime) -> None:
     # A dry run asks without wanting, so it leaves no trace; but a guess is a guess.
     if (is_dry_run and refused.error.code != "code_unknown") or refused.error.code in _UNRECORDED:
         return
