@@ -47,8 +47,9 @@ def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
     """Work what waits in a shard.
 
     Steps: let the next append wake a worker again · take the cursor's row lock, or leave the shard to who has it ·
-    read after the cursor · count the try · run the pipeline · move the cursor · commit · trim behind it and forget
-    the try · again while batches are full. Entries that came meanwhile get another turn, after the other shards'.
+    read after the cursor, or from the beginning when Redis lost the stream · count the try · run the pipeline · move
+    the cursor · commit · trim behind it and forget the try · again while batches are full. Entries that came meanwhile
+    get another turn, after the other shards'.
 
     Each batch is one transaction: a worker killed anywhere leaves cursor and effects as they were, and its lock goes
     with its connection. Errors: `PASSING_ERRORS`, after which the sweeper wakes the shard again.
@@ -70,14 +71,17 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
         cursor = _lease(shard)
         if cursor is None:
             return False
+        is_lost = stream.is_lost(client, shard=shard, last_entry_id=cursor.last_entry_id)
         batch = stream.read_batch(
             client,
             shard=shard,
-            last_entry_id=cursor.last_entry_id,
+            last_entry_id=stream.STREAM_START if is_lost else cursor.last_entry_id,
             max_fixes=settings.PIPELINE_BATCH_FIXES,
         )
         if not batch:
             return False
+        if is_lost and cursor.last_entry_id != stream.STREAM_START:
+            logger.warning("stream lost, read from its beginning", extra={"shard": shard})
         found = len(batch)
         is_full = len(batch.records) + len(batch.poison) >= settings.PIPELINE_BATCH_FIXES
         batch = _choose(client, shard, batch)
@@ -87,6 +91,8 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
             cursor.last_entry_id = batch.read_id(-1)
             cursor.advanced_at = now
             cursor.save(update_fields=["last_entry_id", "advanced_at"])
+    if is_lost:
+        _mark(client, shard)
     drained.entries += len(batch)
     drained.messages += messages
     metrics.count_commit(len(batch), begun_s)
@@ -157,6 +163,14 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime) -> int:
             return 0
     middle = len(batch) // 2
     return _work(shard, batch.part(0, middle), now) + _work(shard, batch.part(middle, len(batch)), now)
+
+
+def _mark(client: "redis.Redis", shard: int) -> None:
+    """A mark that is not set costs nothing but reading from the beginning again, behind which all is trimmed."""
+    try:
+        stream.mark_known(client, shard=shard)
+    except redis.RedisError as error:
+        logger.warning("mark failed", extra={"shard": shard, "error": type(error).__name__})
 
 
 def _end(client: "redis.Redis", shard: int, entry_id: str) -> bool:

@@ -128,6 +128,11 @@ def tries_key(shard: int) -> str:
     return f"{settings.REDIS_PREFIX}:tries:{{{shard}}}"
 
 
+def mark_key(shard: int) -> str:
+    """Present since the shard's cursor was moved along this stream: when Redis loses the one, it loses the other."""
+    return f"{settings.REDIS_PREFIX}:mark:{{{shard}}}"
+
+
 def stream_url() -> str:
     """Where the streams live: at REDIS_URL, beside all else, unless STREAM_URL names another Redis or a cluster."""
     return str(settings.STREAM_URL or settings.REDIS_URL)
@@ -194,6 +199,29 @@ def read_batch(client: "redis.Redis", *, shard: int, last_entry_id: str, max_fix
         fixes = int(held[min(wanted, len(held)) - 1])
         ask = min(_MOST_ENTRIES, 1 + (max_fixes - fixes) * len(entries) // fixes)
     return decode_entries(entries)
+
+
+# Whether the cursor is of another stream than this: the mark is gone, or all there is stands before the cursor, which
+# cannot be where entries are named by time and trimmed from the front.
+_IS_LOST = """
+if redis.call('EXISTS', KEYS[2]) == 0 then return 1 end
+if redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1)[1] then return 0 end
+return math.min(1, redis.call('XLEN', KEYS[1]))
+"""
+
+
+def is_lost(client: "redis.Redis", *, shard: int, last_entry_id: str) -> bool:
+    """Whether Redis lost the stream that the cursor belongs to, wholly or its end, so that all there is has to be read.
+
+    Were its clock set back meanwhile, new entries would stand before the cursor, where nobody looks.
+    """
+    keys = (stream_key(shard), mark_key(shard))
+    return bool(cast(Any, client).execute_command("EVAL", _IS_LOST, 2, *keys, last_entry_id or STREAM_START))
+
+
+def mark_known(client: "redis.Redis", *, shard: int) -> None:
+    """From now on the cursor is of this stream. Call it after the commit that moved the cursor along it."""
+    client.set(mark_key(shard), "1")
 
 
 def decode_entries(entries: Sequence[_RawEntry]) -> StreamBatch:
@@ -316,9 +344,9 @@ def is_upto(entry_id: str, last_id: str) -> bool:
 
 def end_batch(client: "redis.Redis", *, shard: int, entry_id: str) -> int:
     """After the commit: forget the tries and trim behind the cursor; how many entries wait. Repeatable."""
-    pipe = client.pipeline(transaction=False)
+    pipe: Any = client.pipeline(transaction=False)
     pipe.hdel(tries_key(shard), "tries")
-    pipe.xtrim(stream_key(shard), minid=_next_id(entry_id), approximate=False)
+    pipe.execute_command("EVAL", _TRIM, 1, *_trim_arguments(shard, entry_id))
     pipe.xlen(stream_key(shard))
     return int(pipe.execute()[-1])
 
@@ -326,9 +354,23 @@ def end_batch(client: "redis.Redis", *, shard: int, entry_id: str) -> int:
 def trim_behind(client: "redis.Redis", *, shard: int, entry_id: str) -> int:
     """Delete the shard's entries up to and including the committed cursor; how many went.
 
-    Repeatable. Exact, not `~`: coordinates must not outlive their processing.
+    Repeatable. Exact, not `~`: coordinates must not outlive their processing. None goes when the stream was lost: what
+    stands before the cursor then is new.
     """
-    return int(client.xtrim(stream_key(shard), minid=_next_id(entry_id), approximate=False))
+    if not client.exists(mark_key(shard)):
+        return 0
+    return int(cast(Any, client).execute_command("EVAL", _TRIM, 1, *_trim_arguments(shard, entry_id)))
+
+
+# What is behind a cursor was worked only where the cursor's entry, or one after it, is there.
+_TRIM = """
+if not redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1)[1] then return 0 end
+return redis.call('XTRIM', KEYS[1], 'MINID', '=', ARGV[2])
+"""
+
+
+def _trim_arguments(shard: int, entry_id: str) -> tuple[str, str, str]:
+    return stream_key(shard), entry_id or STREAM_START, _next_id(entry_id or STREAM_START)
 
 
 def _next_id(entry_id: str) -> str:
@@ -339,11 +381,6 @@ def _next_id(entry_id: str) -> str:
 def _read_id(entry_id: str) -> tuple[int, int]:
     time_ms, sequence = entry_id.split("-")
     return int(time_ms), int(sequence)
-
-
-def oldest_unprocessed_age_ms(client: "redis.Redis", *, shard: int, last_entry_id: str) -> int | None:
-    """How long the first entry after the cursor has waited, by Redis's own clock; None when nothing waits."""
-    return measure_shards(client, {shard: last_entry_id})[shard].oldest_age_ms
 
 
 def measure_backlog(client: "redis.Redis", cursors: Mapping[int, str]) -> Backlog:
@@ -369,9 +406,13 @@ def measure_shards(client: "redis.Redis", cursors: Mapping[int, str]) -> dict[in
 
 
 # Asked inside Redis, so that an entry of some 300 kB need not travel to tell its age, and by the clock that named it.
+# Where all there is stands before the cursor, the stream was lost and all of it waits.
 _MEASURE = """
 local first = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1)[1]
 local length = redis.call('XLEN', KEYS[1])
+if not first and length > 0 and not redis.call('XRANGE', KEYS[1], ARGV[2], '+', 'COUNT', 1)[1] then
+  first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+end
 if not first then return {length, -1} end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -383,7 +424,8 @@ def ask_shards(pipe: Any, cursors: Mapping[int, str]) -> None:
     """Put the questions of `measure_shards` into a pipeline, of whichever client."""
     for shard, last_entry_id in cursors.items():
         # By name: the pipeline of a cluster has no method for it.
-        pipe.execute_command("EVAL", _MEASURE, 1, stream_key(shard), f"({last_entry_id or STREAM_START}")
+        after = last_entry_id or STREAM_START
+        pipe.execute_command("EVAL", _MEASURE, 1, stream_key(shard), f"({after}", after)
 
 
 def read_shards(cursors: Mapping[int, str], replies: Sequence[Any]) -> dict[int, ShardBacklog]:

@@ -27,9 +27,10 @@ def clock() -> datetime:
 @pytest.fixture(autouse=True)
 def client() -> Iterator["redis.Redis"]:
     client = stream.sync_client()
-    client.delete(stream.stream_key(SHARD), stream.wake_key(SHARD))
+    keys = [stream.stream_key(SHARD), stream.wake_key(SHARD), stream.mark_key(SHARD)]
+    client.delete(*keys)
     yield client
-    client.delete(stream.stream_key(SHARD), stream.wake_key(SHARD))
+    client.delete(*keys)
 
 
 def append(client: "redis.Redis", packed: bytes, *, field: bytes = stream.ENTRY_FIELD) -> str:

@@ -201,6 +201,7 @@ def _decode_one(fields: dict[bytes, bytes]) -> tuple[str | None, bytes]:
 
 def test_trimming_takes_the_processed_and_nothing_else(client: Any) -> None:
     ids = [_append(client, _records()) for _ in range(300)]
+    stream.mark_known(client, shard=SHARD)
 
     trimmed = stream.trim_behind(client, shard=SHARD, entry_id=ids[119])
 
@@ -211,6 +212,7 @@ def test_trimming_takes_the_processed_and_nothing_else(client: Any) -> None:
 
 def test_trimming_everything_keeps_ids_rising(client: Any) -> None:
     last = _append(client, _records())
+    stream.mark_known(client, shard=SHARD)
 
     stream.trim_behind(client, shard=SHARD, entry_id=last)
     later = _append(client, _records())
@@ -224,12 +226,13 @@ def test_the_backlog_is_what_stands_after_the_cursor(client: Any) -> None:
     time.sleep(0.05)
     second = _append(client, _records())
 
-    age_ms = stream.oldest_unprocessed_age_ms(client, shard=SHARD, last_entry_id=stream.STREAM_START)
+    age_ms = stream.measure_shards(client, {SHARD: stream.STREAM_START})[SHARD].oldest_age_ms
     assert age_ms is not None
     assert 50 <= age_ms < 5_000
-    assert stream.oldest_unprocessed_age_ms(client, shard=SHARD, last_entry_id=second) is None
+    assert stream.measure_shards(client, {SHARD: second})[SHARD].oldest_age_ms is None
     assert stream.backlog(client, shard=SHARD, last_entry_id=second) == 0
 
+    stream.mark_known(client, shard=SHARD)
     stream.trim_behind(client, shard=SHARD, entry_id=first)
     measured = stream.measure_backlog(client, {SHARD: first, SHARD + 1: stream.STREAM_START})
     assert measured.entries == 1

@@ -1,0 +1,113 @@
+"""Redis lost its data and its clock went back: what comes then stands before the cursor, and is worked."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+import redis
+
+from geofence.models import LastFix
+from promotions import drain, stream
+from promotions.models import ShardCursor
+from tests import factories
+from tests.factories import NOW
+from tests.fixes import Walk
+
+SHARD = 5
+AHEAD_MS = 3_600_000
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def clock() -> datetime:
+    return NOW
+
+
+@pytest.fixture(autouse=True)
+def client() -> Iterator["redis.Redis"]:
+    client = stream.sync_client()
+    keys = [stream.stream_key(SHARD), stream.wake_key(SHARD), stream.mark_key(SHARD)]
+    client.delete(*keys)
+    yield client
+    client.delete(*keys)
+
+
+def append(client: "redis.Redis", *, entry_id: str = "*") -> tuple[UUID, str]:
+    """A device's first fixes, as the lane appends them."""
+    device = factories.device()
+    fields = {stream.ENTRY_FIELD: Walk(device).stay(minutes=1).tobytes()}
+    return device.pk, client.xadd(stream.stream_key(SHARD), fields, id=entry_id).decode()
+
+
+def advance_far(client: "redis.Redis") -> str:
+    """Work something whose entry was named by a clock an hour ahead; where the cursor stands then."""
+    seconds, micros = client.time()
+    _, entry_id = append(client, entry_id=f"{seconds * 1000 + micros // 1000 + AHEAD_MS}-0")
+    drain.drain_shard(SHARD, read_clock=clock)
+    assert ShardCursor.objects.get(shard=SHARD).last_entry_id == entry_id
+    return entry_id
+
+
+def seen() -> set[UUID]:
+    return set(LastFix.objects.values_list("device_id", flat=True))
+
+
+@pytest.mark.parametrize("is_all_lost", [True, False], ids=["all of it", "the end, by a lagging replica"])
+def test_what_stands_before_the_cursor_is_worked(client: "redis.Redis", is_all_lost: bool) -> None:
+    far = advance_far(client)
+    client.delete(stream.stream_key(SHARD))
+    if is_all_lost:
+        client.delete(stream.mark_key(SHARD))
+    device, entry_id = append(client)
+    assert stream.is_upto(entry_id, far)
+
+    drain.trim_worked()
+    waiting = drain.waiting_shards()
+    drained = drain.drain_shard(SHARD, read_clock=clock)
+
+    assert (waiting, drained.entries) == ([SHARD], 1)
+    assert device in seen()
+    assert ShardCursor.objects.get(shard=SHARD).last_entry_id == entry_id
+    assert client.xlen(stream.stream_key(SHARD)) == 0
+    assert drain.waiting_shards() == []
+
+
+def test_a_clock_that_was_set_right_before_anybody_looked_hides_nothing(client: "redis.Redis") -> None:
+    far = advance_far(client)
+    client.delete(stream.stream_key(SHARD), stream.mark_key(SHARD))
+    early, _ = append(client)
+    late, _ = append(client, entry_id=f"{int(far.split('-')[0]) + 1}-0")
+
+    drain.trim_worked()
+    drained = drain.drain_shard(SHARD, read_clock=clock)
+
+    assert drained.entries == 2
+    assert {early, late} <= seen()
+
+
+def test_after_a_loss_the_cursor_counts_again(client: "redis.Redis") -> None:
+    advance_far(client)
+    client.delete(stream.stream_key(SHARD), stream.mark_key(SHARD))
+    append(client)
+    drain.drain_shard(SHARD, read_clock=clock)
+
+    device, _ = append(client)
+    drained = drain.drain_shard(SHARD, read_clock=clock)
+
+    assert drained.entries == 1
+    assert device in seen()
+
+
+def test_what_a_failed_trim_left_is_not_worked_again(client: "redis.Redis") -> None:
+    _, entry_id = append(client)
+    drain.drain_shard(SHARD, read_clock=clock)
+    # As if it had not been trimmed: the stream's own last id is set back for it.
+    client.delete(stream.stream_key(SHARD))
+    append(client, entry_id=entry_id)
+
+    drained = drain.drain_shard(SHARD, read_clock=clock)
+
+    assert (drained.entries, drain.waiting_shards()) == (0, [])
+    drain.trim_worked()
+    assert client.xlen(stream.stream_key(SHARD)) == 0
