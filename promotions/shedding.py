@@ -36,19 +36,21 @@ class Ages:
         self._by_shard: list[float] = []
         # Whether Redis holds as much as fixes may make it hold.
         self.is_full = False
+        # Whether no fix has to be slowed or refused: the one question that each fix asks.
+        self.is_calm = True
 
     def set(self, ages_s: list[float], *, is_full: bool = False) -> None:
         """What was heard just now, by shard."""
         self._by_shard = ages_s
         self.is_full = is_full
+        self.is_calm = not is_full and self.oldest() <= settings.SLOW_FIXES_AGE_S
 
     def forget(self) -> None:
         """Nothing was heard for too long."""
-        self._by_shard = []
-        self.is_full = False
+        self.set([])
 
     def of_shard(self, shard: int) -> float:
-        """Seconds; the fix lane asks this for every request."""
+        """Seconds."""
         ages_s = self._by_shard
         return ages_s[shard] if shard < len(ages_s) else 0.0
 
@@ -122,6 +124,8 @@ def _is_full(memory: Mapping[str, Any]) -> bool:
 
 def require_room_for_fixes(shard: int) -> int:
     """Seconds after which the phone should report again, 0 for as usual. Errors: `busy`."""
+    if AGES.is_calm:
+        return 0
     if AGES.is_full:
         raise _shed("fixes")
     age_s = AGES.of_shard(shard)

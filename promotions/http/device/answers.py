@@ -49,8 +49,8 @@ class RequestHead:
             self.request_number = _number_of(self.request_id)
         else:
             # Ids tell requests apart and guard nothing: the quick generator is good enough.
-            bits = random.getrandbits(128)
-            self.request_id, self.request_number = f"{bits:032x}", bits >> 64
+            bits = random.randbytes(16)
+            self.request_id, self.request_number = bits.hex(), int.from_bytes(bits[:8], "big")
 
 
 _OURS = re.compile(r"[0-9a-f]{16}")
@@ -75,13 +75,18 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     headers: Sequence[tuple[bytes, bytes]] = ()
 
 
-async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
-    """Send it, with the request's id."""
+def write_answer(send: Send, answer: Answer, request_id: str) -> bool:
+    """Send it at once, with the request's id; False: `send_answer` has to."""
     named = (answer.content_type, len(answer.body), request_id.encode("latin-1"))
     head = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n" % named
     if answer.headers:
         head += write_lines(answer.headers)
-    if write_whole(send, answer.status, head, answer.body):
+    return write_whole(send, answer.status, head, answer.body)
+
+
+async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
+    """Send it, with the request's id."""
+    if write_answer(send, answer, request_id):
         return
     headers = [
         (b"content-type", answer.content_type),
@@ -138,13 +143,8 @@ class BodyWatch:
 
     async def read(self, receive: Receive, head: RequestHead, max_bytes: int) -> bytes:
         """The whole body. Errors: `body_too_large`, `malformed_body` when it trickles in, `busy`, ClientGone."""
-        declared = head.content_length
-        if declared.isdigit() and (len(declared) > 9 or int(declared) > max_bytes):
-            raise _too_large(max_bytes)
-        body = take_whole(receive)
+        body = take_body(receive, head, max_bytes)
         if body is not None:
-            if len(body) > max_bytes:
-                raise _too_large(max_bytes)
             return body
         task = asyncio.current_task(self._loop)
         if task is None:
@@ -192,6 +192,17 @@ class BodyWatch:
                 message = await receive()
         finally:
             self._unread_bytes_left += size
+
+
+def take_body(receive: Receive, head: RequestHead, max_bytes: int) -> bytes | None:
+    """The body if all of it has come; None: wait for it with `BodyWatch.read`. Errors: `body_too_large`."""
+    declared = head.content_length
+    if declared.isdigit() and (len(declared) > 9 or int(declared) > max_bytes):
+        raise _too_large(max_bytes)
+    body = take_whole(receive)
+    if body is not None and len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return body
 
 
 def _too_large(max_bytes: int) -> DomainError:

@@ -6,7 +6,7 @@ Nothing here retries. A request that hears `StreamUnavailable` answers 503 and t
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import redis.asyncio
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from geofence.logic.fixes import FIX_DTYPE
 from promotions import metrics, stream
+from promotions.errors import DomainError
 from promotions.http.device.pipe import AppendPipe, Reply
 
 logger = logging.getLogger(__name__)
@@ -29,12 +30,18 @@ _MAX_ENTRY_BYTES = stream.MAX_ENTRY_RECORDS * FIX_DTYPE.itemsize
 _WAKE_PAUSE_S = 0.2
 
 
-class StreamUnavailable(Exception):
+class StreamUnavailable(DomainError):
     """The append was not acknowledged. It may still have happened: fix identity makes the repeat harmless."""
+
+    def __init__(self, code: str = "unavailable") -> None:
+        super().__init__(code)
 
 
 class StreamOverloaded(StreamUnavailable):
     """Too much waits to be written already."""
+
+    def __init__(self) -> None:
+        super().__init__("busy")
 
 
 @dataclass(slots=True)
@@ -85,13 +92,13 @@ def _fail(entry: _Waiting, error: StreamUnavailable) -> None:
 
 
 class StreamAppender:
-    """Appends to the shards' streams from one event loop. `wake` is told each shard that needs a worker."""
+    """Appends to the shards' streams from one event loop. `wake` is told the shards of each write."""
 
     def __init__(
         self,
         client: "redis.asyncio.Redis",
         *,
-        wake: Callable[[int], None],
+        wake: Callable[[Iterable[int]], None],
         max_pending_bytes: int = MAX_PENDING_BYTES,
         notice: Callable[[], None] = lambda: None,
     ) -> None:
@@ -174,12 +181,11 @@ class StreamAppender:
         commands: list[bytes] = []
         for shard, entries in batch.shards.items():
             commands.extend(self._pipe.append_command(shard, b"".join(entry.payloads)) for entry in entries)
-            commands.append(self._pipe.wake_command(shard))
         return await self._pipe.execute(commands)
 
     def _settle(self, batch: _Batch, replies: list[Reply]) -> None:
         at = iter(replies)
-        for shard, entries in batch.shards.items():
+        for entries in batch.shards.values():
             for entry in entries:
                 reply = next(at)
                 if isinstance(reply, ResponseError):
@@ -191,8 +197,7 @@ class StreamAppender:
                     for request in entry.requests:
                         if not request.done():
                             request.set_result(None)
-            if next(at) == b"OK":
-                self._wake(shard)
+        self._wake(batch.shards)
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
         self._fail_pending()
@@ -223,7 +228,7 @@ class StreamAppender:
 class WakePublisher:
     """Publishes wake-ups from a thread of its own, one per shard at a time, so that the event loop never waits.
 
-    A wake-up that fails is logged and forgotten: the sweeper finds the shard.
+    Not while one is on its way already. One that fails is logged and forgotten: the sweeper finds the shard.
     """
 
     def __init__(self, publish: Callable[[int], None]) -> None:
@@ -235,11 +240,12 @@ class WakePublisher:
         self._thread = threading.Thread(target=self._run, name="wake-publisher", daemon=True)
         self._thread.start()
 
-    def wake(self, shard: int) -> None:
-        """Ask for a worker on this shard."""
+    def wake(self, shards: Iterable[int]) -> None:
+        """Ask for a worker on each of these shards."""
         with self._lock:
-            self._shards.add(shard)
-        self._asked.set()
+            self._shards.update(shards)
+        if not self._asked.is_set():
+            self._asked.set()
 
     def close(self, timeout_s: float = 3.0) -> None:
         """Publish what was asked for, then stop."""
@@ -260,7 +266,8 @@ class WakePublisher:
             shards, self._shards = self._shards, set()
         for shard in sorted(shards):
             try:
-                self._publish(shard)
+                if stream.claim_wake(stream.sync_client(), shard):
+                    self._publish(shard)
             except (OperationalError, RedisError, OSError) as error:
                 logger.warning("wake_not_published", extra={"shard": shard, "reason": type(error).__name__})
 

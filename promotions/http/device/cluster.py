@@ -5,7 +5,7 @@ A node that is away costs its own shards an answer and no other's.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 import redis.asyncio
@@ -24,7 +24,9 @@ LOOK_PAUSE_S = 0.5
 class ClusterAppender:
     """`StreamAppender` for a cluster. Each append that fails makes it look again who holds which shard."""
 
-    def __init__(self, client: "redis.asyncio.RedisCluster", *, url: str, wake: Callable[[int], None]) -> None:
+    def __init__(
+        self, client: "redis.asyncio.RedisCluster", *, url: str, wake: Callable[[Iterable[int]], None]
+    ) -> None:
         self._client, self._url, self._wake = client, url, wake
         self._nodes: dict[str, tuple[redis.asyncio.Redis, StreamAppender]] = {}
         self._by_shard: list[StreamAppender] = []

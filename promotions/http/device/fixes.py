@@ -121,6 +121,7 @@ class PackedFixes(msgspec.Struct, frozen=True, gc=False):
     rejected: list[RejectedFix]
 
 
+_MOCK = int(FixFlag.MOCK)
 _decoder = msgspec.json.Decoder(PostedFixes)
 _encoder = msgspec.json.Encoder()
 
@@ -165,21 +166,23 @@ def pack_posted(fixes: Sequence[PostedFix], arrival: Arrival) -> PackedFixes:
 
 
 def _normalise(fix: PostedFix) -> NormalisedFix:
+    # By place: names cost a tenth of the whole packing.
     return NormalisedFix(
-        latitude_deg=fix.latitude,
-        longitude_deg=fix.longitude,
-        fix_time_ms=round(fix.fix_time.timestamp() * 1000),
+        fix.latitude,
+        fix.longitude,
+        round(fix.fix_time.timestamp() * 1000),
         # None and UNSET are false, and so is 0: a phone that reports a perfect position knows nothing.
-        accuracy_m=fix.horizontal_accuracy_m or UNKNOWN,
-        speed_mps=UNKNOWN if fix.speed_mps is UNSET or fix.speed_mps is None else fix.speed_mps,
-        flags=int(FixFlag.MOCK) if fix.mock is True else 0,
-        fix_id=fix.fix_id or None,
+        fix.horizontal_accuracy_m or UNKNOWN,
+        UNKNOWN if fix.speed_mps is UNSET or fix.speed_mps is None else fix.speed_mps,
+        _MOCK if fix.mock is True else 0,
+        fix.fix_id or None,
     )
 
 
 def pack_fixes(fixes: Sequence[NormalisedFix], arrival: Arrival, indexes: Sequence[int] | None = None) -> PackedFixes:
     """Judge each fix and pack the good ones. `indexes` are their places in the request, if not 0, 1, 2, …"""
     device_hi, device_lo = split_device_id(arrival.device_id)
+    source = int(arrival.source)
     records: list[bytes] = []
     rejected: list[RejectedFix] = []
     for place, fix in enumerate(fixes):
@@ -198,7 +201,7 @@ def pack_fixes(fixes: Sequence[NormalisedFix], arrival: Arrival, indexes: Sequen
                 fix.accuracy_m,
                 fix.speed_mps if fix.speed_mps >= 0 else UNKNOWN,
                 fix.flags,
-                arrival.source,
+                source,
                 _fix_number(fix, device_hi, device_lo),
                 arrival.request_number,
             )

@@ -44,7 +44,10 @@ def write_whole(send: object, status: int, head: bytes, body: bytes) -> bool:
     `head` is whole lines. It must hold `content-length`, and no name or value from outside: nothing is checked.
     """
     cycle = getattr(send, "__self__", None)
-    if type(cycle) is not RequestResponseCycle or not _is_plain(cycle):
+    if type(cycle) is not RequestResponseCycle or (
+        # Only where the standard way would do nothing else: no log line, no slow client, no body left out.
+        cycle.access_log or cycle.flow.write_paused or cycle.response_started or cycle.scope["method"] == "HEAD"
+    ):
         return False
     if cycle.disconnected:
         return True
@@ -58,13 +61,6 @@ def write_whole(send: object, status: int, head: bytes, body: bytes) -> bool:
         cycle.transport.close()
     cycle.on_response()
     return True
-
-
-def _is_plain(cycle: RequestResponseCycle) -> bool:
-    """Whether the standard way would do nothing else: no log line, no waiting for a slow client, no body left out."""
-    return not (
-        cycle.access_log or cycle.flow.write_paused or cycle.response_started or cycle.scope["method"] == "HEAD"
-    )
 
 
 def write_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -219,7 +219,7 @@ def test_nobody_waits_for_ever_while_the_connection_hangs(redis_prefix: str, mon
 
     async def append_in_turn() -> list[bool]:
         client = stream.async_client()
-        writer = StreamAppender(client, wake=lambda shard: None)
+        writer = StreamAppender(client, wake=lambda shards: None)
         refused = []
         with monkeypatch.context() as patch:
             patch.setattr(AppendPipe, "connect", hang)
@@ -237,7 +237,7 @@ def test_nobody_waits_for_ever_while_the_connection_hangs(redis_prefix: str, mon
 def test_more_than_may_wait_is_refused_at_once(redis_prefix: str) -> None:
     async def fill() -> list[object]:
         client = stream.async_client()
-        writer = StreamAppender(client, wake=lambda shard: None, max_pending_bytes=1_000)
+        writer = StreamAppender(client, wake=lambda shards: None, max_pending_bytes=1_000)
         first = writer.append(1, b"x" * 900)
         with pytest.raises(StreamOverloaded):
             writer.append(1, b"x" * 200)
@@ -253,7 +253,7 @@ def test_more_than_may_wait_is_refused_at_once(redis_prefix: str) -> None:
 def test_what_waits_is_written_before_the_appender_stops_and_nothing_after(redis_prefix: str) -> None:
     async def close_at_once() -> bool:
         client = stream.async_client()
-        writer = StreamAppender(client, wake=lambda shard: None)
+        writer = StreamAppender(client, wake=lambda shards: None)
         waiting = writer.append(1, b"x" * 76)
         await writer.close()
         with pytest.raises(StreamUnavailable):

@@ -104,8 +104,8 @@ def test_a_wake_up_that_cannot_be_sent_harms_nothing(lane: LaneDriver, caplog: p
 
     with caplog.at_level(logging.WARNING):
         wakes = WakePublisher(fail_on_even)
-        for shard in (2, 3, 3, 4, 5):
-            wakes.wake(shard)
+        for shards in ([2, 3], [3, 4, 5]):
+            wakes.wake(shards)
         wakes.close()
 
     assert set(sent) == {3, 5}
