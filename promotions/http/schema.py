@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 
 from promotions.http.device.lane_schema import lane_components, lane_paths, lane_security_schemes
 from promotions.http.problems import CATALOGUE, CONTENT_TYPE, FAULTS
+from promotions.logic.assurance import MissingCode
 
 F = TypeVar("F", bound=Callable[..., Any])
 Serializers = Mapping[int | tuple[int, str], Any]
@@ -167,11 +168,13 @@ _NEAREST_STORE: dict[str, Any] = {
 
 _MISSING: dict[str, Any] = {
     "type": "object",
-    "required": ["code", "level"],
+    "required": ["code", "level", "message"],
     "properties": {
-        "code": {"type": "string"},
+        "code": {"enum": sorted(code.value for code in MissingCode)},
         "level": {"type": "integer", "description": "The level this piece bars."},
-        "seconds": {"type": "integer", "description": "How much of it is missing."},
+        "seconds": {"type": "integer", "description": "How long is missing, or to wait."},
+        "metres": {"type": "integer", "description": "How far, or how much too vague, rounded up to 10, 50 or 100."},
+        "message": {"type": "string", "description": "What to do, in the device's language (English or French)."},
     },
     "additionalProperties": False,
 }

@@ -47,7 +47,6 @@ class GivenFix:
     accuracy_m: float | None
     fix_time: datetime
     is_mock: bool = False
-    is_reduced_accuracy: bool = False
 
 
 def read_thresholds(campaign: Campaign | None = None) -> Thresholds:
@@ -78,8 +77,8 @@ def assess_presence(
 ) -> Assurance:
     """How sure it is that the device is at the store now, and what is missing for more.
 
-    `proof`: what the device showed of the store, from `read_proof` or `name_proof`. Asking with a fix leaves a point sighting
-    for a day. Nothing here takes a store code. Errors: `busy` when the fences change underneath.
+    `proof`: what the device showed of the store, from `read_proof` or `name_proof`. Asking with a fix leaves a
+    point sighting for a day. Nothing here takes a store code. Errors: `busy` when the fences change underneath.
     """
     if fix is None:
         return assess(Evidence(None, proof=proof), limits or read_thresholds())
@@ -89,13 +88,14 @@ def assess_presence(
         accuracy_m=fix.accuracy_m,
         store_ids=[store_id],
     )
-    return assess_claim(Claim(device_id, store_id, fix, judgement, proof), limits=limits, now=now)
+    return assess(
+        gather_evidence(Claim(device_id, store_id, fix, judgement, proof), now=now), limits or read_thresholds()
+    )
 
 
-def assess_claim(claim: Claim, *, limits: Thresholds | None = None, now: datetime) -> Assurance:
-    """`assess_presence` for a fix that the fences have judged already. Four statements."""
-    evidence = Evidence(_weigh_fix(claim, now), _read_stay(claim.device_id, claim.store_id), claim.proof)
-    return assess(evidence, limits or read_thresholds())
+def gather_evidence(claim: Claim, *, now: datetime) -> Evidence:
+    """All that speaks for a claim, for `assess`. Three statements; leaves a point sighting. Errors: `busy`."""
+    return Evidence(_weigh_fix(claim, now), _read_stay(claim.device_id, claim.store_id), claim.proof)
 
 
 def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresholds | None = None) -> Level:
@@ -171,7 +171,6 @@ def _weigh_fix(claim: Claim, now: datetime) -> FixEvidence:
         share_inside=judged.inside_share,
         fence_radius_m=math.inf if judged.geofence_id is None else _read_radius_m(judged.geofence_id),
         is_mock=fix.is_mock,
-        is_reduced_accuracy=fix.is_reduced_accuracy,
         jump_hold_s=trail.jump_hold_s,
         has_flown=trail.has_flown,
         repeats=trail.repeats,

@@ -1,7 +1,8 @@
 """The unlock: a device asks at the shop door, and is granted once or refused with a reason that is kept."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,28 +12,30 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from geofence.models import Store, Visit
-from geofence.services.fences import FixJudgement, current_snapshot, judge_fix
-from geofence.services.presence import confirm_visit, presence_evidence
+from geofence.services.fences import FixJudgement, judge_fix
+from geofence.services.presence import confirm_visit
 from promotions.errors import DomainError
 from promotions.logic import codes
 from promotions.logic.assurance import (
     Assurance,
     Evidence,
-    FixEvidence,
     Level,
     Missing,
     MissingCode,
-    StayEvidence,
-    Thresholds,
+    StoreProof,
     assess,
+    describe_missing,
+    tell_amounts,
 )
 from promotions.logic.schedule import closed_reason, next_opening
 from promotions.models import Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
 from promotions.models.devices import Purpose
+from promotions.services.assurance import Claim, GivenFix, gather_evidence, name_proof, read_proof, read_thresholds
 from promotions.services.budgets import limit_waits
 from promotions.services.facts import read_schedule
 from promotions.services.offers import StoreHint, campaign_end
 from promotions.services.reservations import has_turn, hold_device, take_turn
+from promotions.services.store_codes import take_store_code
 
 _SUPPORTED_KINDS = frozenset({Campaign.Kind.COUPON, Campaign.Kind.INSTANT_WIN})
 # Two coupons with one code are a matter of 2^-50 each; more than a few in a row is a broken secret.
@@ -46,18 +49,8 @@ _PROBLEM_OF: Mapping[MissingCode, str] = {
     MissingCode.REDUCED_ACCURACY: "accuracy_too_low",
     MissingCode.ACCURACY_TOO_LOW: "accuracy_too_low",
     MissingCode.NOT_AT_STORE: "not_at_store",
+    MissingCode.NO_LOCATION: "location_missing",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class UnlockFix:
-    """The position an unlock is asked with. Judged, not kept."""
-
-    latitude_deg: float
-    longitude_deg: float
-    accuracy_m: float | None
-    fix_time: datetime
-    is_mock: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +78,37 @@ class UnlockRefused(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Grounds:
-    """On what an unlock is granted."""
+class Asked:
+    """What the phone brings."""
 
-    device_id: UUID
+    fix: GivenFix | None
+    proof: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Grounds:
+    """On what an unlock is granted. `proof`: the store code still to be taken, None when there is none to take."""
+
+    device: Device
     campaign: Campaign
     store_ids: Sequence[int]
     place: Place
-    level: int
+    evidence: Evidence
+    proof: str | None
+
+    @property
+    def device_id(self) -> UUID:
+        return self.device.pk
+
+    @property
+    def level(self) -> int:
+        return int(_weigh(self.campaign, self.evidence).level)
 
 
-def unlock_offer(*, device: Device, campaign_uuid: UUID, fix: UnlockFix | None, now: datetime) -> tuple[Unlock, bool]:
-    """The device's one unlock of the campaign, and whether it is new.
+def unlock_offer(
+    *, device: Device, campaign_uuid: UUID, fix: GivenFix | None, proof: str | None = None, now: datetime
+) -> tuple[Unlock, bool]:
+    """The device's one unlock of the campaign, and whether it is new. `proof`: what the store's counter shows.
 
     Asked again, the same unlock comes back before any rule is looked at. One transaction; the unique constraint on
     (campaign, device) is the guard, so of many requests at once one grants and the others read. Errors: `not_found`;
@@ -110,7 +122,7 @@ def unlock_offer(*, device: Device, campaign_uuid: UUID, fix: UnlockFix | None, 
         existing = find_unlock(device_id=device.pk, campaign_id=campaign.pk)
         if existing is not None:
             return existing, False
-        grounds = _judge(device, campaign, fix, now)
+        grounds = _judge(device, campaign, Asked(fix, proof), now)
         return _grant(grounds, now)
     except UnlockRefused as refused:
         _keep_refusal(device, campaign, refused, now)
@@ -147,23 +159,33 @@ def _require_consent(device: Device) -> None:
         raise UnlockRefused("consent_required", purpose=str(Purpose.GEO_MATCH))
 
 
-def _judge(device: Device, campaign: Campaign, fix: UnlockFix | None, now: datetime) -> _Grounds:
+def _judge(device: Device, campaign: Campaign, asked: Asked, now: datetime) -> _Grounds:
     """Every rule in turn: kind, state, days and hours, then the evidence of the phone being there."""
     store_ids = list(campaign.stores.filter(is_active=True).order_by("pk").values_list("pk", flat=True))
-    place = _find_place(store_ids, fix)
+    place = _find_place(store_ids, asked.fix)
     if campaign.kind not in _SUPPORTED_KINDS:
         raise _refuse("kind_not_supported", place)
     _require_open(campaign, place, now)
-    if fix is None:
-        raise _refuse("location_missing", place, missing=[Missing(MissingCode.NO_LOCATION, Level.PLAUSIBLE)])
-    if place is None or place.judgement is None:
+    if place is None:
         raise _refuse("not_at_store", place)
-    assurance = _assess(device, fix, place, place.judgement, now)
-    _require_level(campaign, place, assurance)
-    return _Grounds(device.pk, campaign, store_ids, place, int(assurance.level))
+    evidence = _gather(device, place, asked, now)
+    _require_level(device, campaign, place, evidence)
+    is_shown = evidence.proof is StoreProof.CODE
+    return _Grounds(device, campaign, store_ids, place, evidence, asked.proof if is_shown else None)
 
 
-def _find_place(store_ids: Sequence[int], fix: UnlockFix | None) -> Place | None:
+def _gather(device: Device, place: Place, asked: Asked, now: datetime) -> Evidence:
+    proof = read_proof(store_id=place.store_id, text=asked.proof, now=now)
+    if asked.fix is None or place.judgement is None:
+        return Evidence(None, proof=proof)
+    return gather_evidence(Claim(device.pk, place.store_id, asked.fix, place.judgement, proof), now=now)
+
+
+def _weigh(campaign: Campaign, evidence: Evidence) -> Assurance:
+    return assess(evidence, read_thresholds(campaign))
+
+
+def _find_place(store_ids: Sequence[int], fix: GivenFix | None) -> Place | None:
     """The store to judge at; without a fix the first one, whose zone then says what time it is."""
     if not store_ids:
         return None
@@ -209,41 +231,17 @@ def _require_open(campaign: Campaign, place: Place | None, now: datetime) -> Non
         raise _refuse(str(reason), place, next_opening_at=following.starts_at if following else None)
 
 
-def _assess(device: Device, fix: UnlockFix, place: Place, judgement: FixJudgement, now: datetime) -> Assurance:
-    if judgement.geofence_id is None or judgement.outside_m is None:
-        raise _refuse("not_at_store", place)
-    snapshot = current_snapshot()
-    row = snapshot.index_by_id.get(judgement.geofence_id)
-    if row is None:
-        # The fence was taken away between two looks; the next request sees the new set.
-        raise DomainError("busy")
-    evidence = FixEvidence(
-        fix_time=fix.fix_time,
-        received_at=now,
-        accuracy_m=judgement.accuracy_m,
-        distance_m=max(0.0, judgement.outside_m),
-        share_inside=judgement.inside_share,
-        fence_radius_m=float(snapshot.columns.radius_m[row]),
-        is_mock=fix.is_mock,
-    )
-    limits = Thresholds(max_fix_age_s=float(settings.UNLOCK_FIX_MAX_AGE_S))
-    return assess(Evidence(evidence, _read_stay(device.pk, place.store_id)), limits)
-
-
-def _read_stay(device_id: UUID, store_id: int) -> StayEvidence | None:
-    known = presence_evidence(device_id=device_id, store_id=store_id)
-    if known.inside_since_at is None or known.last_inside_at is None or known.best_accuracy_m is None:
-        return None
-    return StayEvidence(known.inside_since_at, known.last_inside_at, known.best_accuracy_m)
-
-
-def _require_level(campaign: Campaign, place: Place, assurance: Assurance) -> None:
+def _require_level(device: Device, campaign: Campaign, place: Place, evidence: Evidence) -> None:
     # An unlock is never given on a mere claim, whatever the campaign says.
-    minimum = max(int(Level.PLAUSIBLE), campaign.unlock_level)
-    missing = assurance.missing_for(minimum)
-    if not missing:
-        return
-    raise _refuse(_choose_code(place, missing), place, level=int(assurance.level), missing=missing)
+    assurance = _weigh(campaign, evidence)
+    missing = assurance.missing_for(max(int(Level.PLAUSIBLE), campaign.unlock_level))
+    if missing:
+        told = [_tell_missing(piece, _language(device)) for piece in missing]
+        raise _refuse(_choose_code(place, missing), place, level=int(assurance.level), missing=told)
+
+
+def _language(device: Device) -> str:
+    return re.split("[-_]", device.locale, maxsplit=1)[0].lower()
 
 
 def _choose_code(place: Place, missing: Sequence[Missing]) -> str:
@@ -254,18 +252,17 @@ def _choose_code(place: Place, missing: Sequence[Missing]) -> str:
     return next((problem for code, problem in _PROBLEM_OF.items() if code in found), "level_too_low")
 
 
-def _refuse(
-    code: str, place: Place | None, *, level: int | None = None, missing: Sequence[Missing] = (), **fields: Any
-) -> UnlockRefused:
-    if missing:
-        fields["missing"] = [_tell_missing(piece) for piece in missing]
+def _refuse(code: str, place: Place | None, *, level: int | None = None, **fields: Any) -> UnlockRefused:
     return UnlockRefused(code, place=place, level=level, **fields)
 
 
-def _tell_missing(piece: Missing) -> dict[str, Any]:
-    # Metres would add up to a position; the bucket is told elsewhere.
-    seconds = piece.amounts.get("seconds")
-    return {"code": str(piece.code), "level": int(piece.level), **({} if seconds is None else {"seconds": seconds})}
+def _tell_missing(piece: Missing, language: str) -> dict[str, Any]:
+    return {
+        "code": str(piece.code),
+        "level": int(piece.level),
+        **tell_amounts(piece),
+        "message": describe_missing(piece, language),
+    }
 
 
 def _keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, now: datetime) -> None:
@@ -305,6 +302,8 @@ def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:
                 level=grounds.level,
                 granted_at=now,
             )
+            if grounds.proof is not None:
+                grounds = _take_proof(grounds, grounds.proof, unlock, now)
             benefit = _draw_prize(unlock, now) if _is_play(campaign) else campaign.benefit
             if benefit is not None:
                 _issue_coupon(unlock, grounds, benefit, now)
@@ -329,6 +328,18 @@ def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:
     if granted is None:
         raise DomainError("token_revoked")
     return granted, True
+
+
+def _take_proof(grounds: _Grounds, proof: str, unlock: Unlock, now: datetime) -> _Grounds:
+    """Take the store code the unlock rests on. One that is spent after all counts as what it is: the unlock stands on
+    the rest of the evidence, or not at all."""
+    outcome = take_store_code(device_id=grounds.device_id, store_id=grounds.place.store_id, proof=proof, now=now)
+    if outcome:
+        return grounds
+    left = replace(grounds, evidence=replace(grounds.evidence, proof=name_proof(outcome)))
+    _require_level(left.device, left.campaign, left.place, left.evidence)
+    Unlock.objects.filter(pk=unlock.pk).update(level=left.level)
+    return left
 
 
 def _is_play(campaign: Campaign) -> bool:

@@ -34,9 +34,10 @@ from promotions.http.serializers import (
 from promotions.http.views import ApiView
 from promotions.logic import codes
 from promotions.models import Campaign, Coupon, Unlock
+from promotions.services.assurance import GivenFix
 from promotions.services.coupon_tokens import draw_token
 from promotions.services.offers import Position, StoreHint, find_stores_nearby
-from promotions.services.unlocks import UnlockFix, UnlockRefused, read_code, unlock_offer, wallet
+from promotions.services.unlocks import UnlockRefused, read_code, unlock_offer, wallet
 
 REFUSALS = (
     "rate_limited",
@@ -180,7 +181,11 @@ class UnlockView(ApiView):
         given = read_body(UnlockRequest, request)
         try:
             unlock, is_new = unlock_offer(
-                device=asking_device(request), campaign_uuid=campaign_id, fix=_read_fix(given.get("fix")), now=self.now
+                device=asking_device(request),
+                campaign_uuid=campaign_id,
+                fix=_read_fix(given.get("fix")),
+                proof=given.get("proof"),
+                now=self.now,
             )
         except UnlockRefused as refused:
             store = refused.nearest_store
@@ -262,10 +267,10 @@ def _find(request: Request, unlock_id: UUID) -> Unlock:
     return unlock
 
 
-def _read_fix(given: dict[str, Any] | None) -> UnlockFix | None:
+def _read_fix(given: dict[str, Any] | None) -> GivenFix | None:
     if given is None:
         return None
-    return UnlockFix(
+    return GivenFix(
         latitude_deg=given["latitude"],
         longitude_deg=given["longitude"],
         # A radius of 0 is what phones say that know nothing.

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from promotions.errors import DomainError
 from promotions.models import Consent, Device, Refusal, Unlock
 from promotions.revocations import entries_key
+from promotions.services.assurance import GivenFix
 from promotions.services.devices import (
     ConsentGiven,
     DeviceChange,
@@ -21,7 +22,7 @@ from promotions.services.devices import (
     list_revocations,
 )
 from promotions.services.erasure import forget_device
-from promotions.services.unlocks import UnlockFix, unlock_offer
+from promotions.services.unlocks import unlock_offer
 from promotions.tokens import epoch_ms
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
@@ -127,7 +128,7 @@ def test_sixteen_withdrawals_at_once_write_the_ledger_once(published: Any) -> No
 @pytest.mark.parametrize("accuracy_m", [10.0, 500.0])
 def test_an_unlock_and_an_erasure_at_once_leave_nothing(published: Any, accuracy_m: float) -> None:
     campaign = factories.campaign()
-    fix = UnlockFix(LATITUDE_DEG, LONGITUDE_DEG, accuracy_m, NOW)
+    fix = GivenFix(LATITUDE_DEG, LONGITUDE_DEG, accuracy_m, NOW)
 
     for _ in range(12):
         ada = factories.device()

@@ -12,9 +12,10 @@ from django.db import transaction
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Device, Reservation, Unlock
 from promotions.services import budgets, erasure, reservations, unlocks
+from promotions.services.assurance import GivenFix
 from promotions.services.budgets import fit_caps, read_caps
 from promotions.services.reservations import release_turn, reserve_turn
-from promotions.services.unlocks import UnlockFix, unlock_offer
+from promotions.services.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 from tests.promotions.services.crowds import crowd
@@ -47,7 +48,7 @@ def reserve(campaign: Campaign, device: Device, *, now: datetime = NOW) -> bool:
 
 
 def unlock(campaign: Campaign, device: Device, *, now: datetime = NOW) -> bool:
-    fix = UnlockFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, now)
+    fix = GivenFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, now)
     return unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=fix, now=now)[1]
 
 

@@ -9,14 +9,15 @@ from django.db.models import F
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusal, Unlock, WinningMoment
 from promotions.services import budgets, reservations
-from promotions.services.unlocks import UnlockFix, unlock_offer
+from promotions.services.assurance import GivenFix
+from promotions.services.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 from tests.promotions.services.crowds import crowd
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-FIX = UnlockFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, NOW)
+FIX = GivenFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, NOW)
 
 
 @pytest.fixture

@@ -188,7 +188,9 @@ def test_level_two_asks_for_a_stay(ada: Device, ada_client: DeviceClient, store:
 
     body = assert_refused(ask(ada_client, campaign), "level_too_low", ada)
 
-    assert body["missing"] == [{"code": "no_second_fix", "level": 2}]
+    assert body["missing"] == [
+        {"code": "no_second_fix", "level": 2, "seconds": 60, "message": "Restez 60 s dans le magasin"}
+    ]
     assert Refusal.objects.get().level == 1
 
 
