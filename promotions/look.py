@@ -46,6 +46,7 @@ NAVIGATION = [
         "items": [
             _item(_("Staff devices"), "point_of_sale", "promotions.staffdevice"),
             _item(_("Enrolments"), "qr_code_2", "promotions.staffenrolment"),
+            _item(_("Staff members"), "badge", "promotions.staffmember"),
             _item(_("Redemptions"), "redeem", "promotions.redemption"),
             _item(_("Taken back"), "undo", "promotions.void"),
         ],

@@ -9,5 +9,6 @@ from promotions.admin import (  # noqa: F401
     operations,
     places,
     staff,
+    staff_members,
     till,
 )

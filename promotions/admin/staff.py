@@ -24,12 +24,12 @@ from promotions.services.staff import create_enrolment, create_kiosk_enrolment
 class StaffDeviceAdmin(TenantAdmin):
     """Phones and tablets of one store: tills that take coupons, kiosks that show the store's code."""
 
-    list_display = ["label", "store", "profile", "is_manager", "enrolled", "last_seen", "is_live"]
+    list_display = ["label", "store", "profile", "is_manager", "staff_member", "enrolled", "last_seen", "is_live"]
     list_filter = ["profile", "is_manager", ("store", ScopedRelatedFilter), ("revoked_at", admin.EmptyFieldListFilter)]
-    list_select_related = ["store"]
+    list_select_related = ["store", "staff_member"]
     search_fields = ["label", "store__name"]
-    fields = ["label", "profile", "is_manager", "store", "enrolled", "last_seen", "revoked_at"]
-    readonly_fields = ["profile", "store", "enrolled", "last_seen", "revoked_at"]
+    fields = ["label", "profile", "is_manager", "store", "staff_member", "enrolled", "last_seen", "revoked_at"]
+    readonly_fields = ["profile", "store", "staff_member", "enrolled", "last_seen", "revoked_at"]
     actions = ["revoke"]
     actions_list = ["enrol"]
 

@@ -22,6 +22,7 @@ from promotions.models import (
     Redemption,
     StaffDevice,
     StaffEnrolment,
+    StaffMember,
     TimeWindow,
     Void,
 )
@@ -59,8 +60,11 @@ ROLES: Mapping[str, Mapping[type[Model], tuple[str, ...]]] = {
         GeofenceRevision: _VIEW,
         StaffDevice: ("view", "change"),
         StaffEnrolment: ("view", "add"),
+        # Who leaves is switched off; what they took keeps its initials.
+        StaffMember: _EDIT,
         Redemption: _VIEW,
-        Void: _VIEW,
+        # Adding one is taking a redemption back.
+        Void: ("view", "add"),
     },
 }
 
@@ -100,6 +104,7 @@ _SCOPES: Mapping[type[Model], _Scope] = {
     GeofenceRevision: _Scope(partner_path="geofence__store__partner_id", is_directory=True),
     StaffDevice: _Scope(partner_path="store__partner_id"),
     StaffEnrolment: _Scope(partner_path="store__partner_id"),
+    StaffMember: _Scope(partner_path="store__partner_id"),
     Redemption: _Scope(partner_path="store__partner_id"),
     Void: _Scope(partner_path="redemption__store__partner_id"),
 }

@@ -41,6 +41,7 @@ from promotions.models import (
     ShardCursor,
     StaffDevice,
     StaffEnrolment,
+    StaffMember,
     TimeWindow,
     Unlock,
     Void,
@@ -93,6 +94,12 @@ def staff_device(store: Store, **given: Any) -> StaffDevice:
     """A till."""
     values = {"label": "Till", "token_digest": secrets.token_bytes(32), "enrolled_at": NOW, **given}
     return StaffDevice.objects.create(store=store, **values)
+
+
+def staff_member(store: Store, **given: Any) -> StaffMember:
+    """Somebody with initials of their own."""
+    values = {"initials": f"{next(_numbers) % 10_000:04}", "pin_hash": "!", **given}
+    return StaffMember.objects.create(store=store, **values)
 
 
 def unlock(campaign: Campaign, store: Store) -> Unlock:
@@ -273,6 +280,7 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
     ShardCursor: lambda campaign, store: ShardCursor.objects.create(shard=next(_numbers)),
     StaffDevice: lambda campaign, store: staff_device(store),
     StaffEnrolment: lambda campaign, store: _enrolment(store),
+    StaffMember: lambda campaign, store: staff_member(store),
     Store: lambda campaign, store: store,
     TimeWindow: lambda campaign, store: _window(campaign),
     Unlock: lambda campaign, store: unlock(campaign, store),

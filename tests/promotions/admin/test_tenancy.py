@@ -30,6 +30,7 @@ from promotions.models import (
     ShardCursor,
     StaffDevice,
     StaffEnrolment,
+    StaffMember,
     TimeWindow,
     Unlock,
     Void,
@@ -71,6 +72,7 @@ PARTNER_MANAGERS = {
     GeofenceRevision: False,
     StaffDevice: True,
     StaffEnrolment: False,
+    StaffMember: True,
     Redemption: False,
     Void: False,
 }
