@@ -3,12 +3,16 @@
 import random
 import time
 from collections.abc import Callable
+from contextlib import closing
+from uuid import UUID
 
+from geofence.logic.fixes import split_device_id
 from tests.faults.conftest import times
-from tests.faults.history import History
-from tests.faults.phones import Crowd, make_walkers, register
+from tests.faults.dying_worker import DEADLY_DEVICE
+from tests.faults.history import History, Outcome
+from tests.faults.phones import Crowd, Line, make_walkers, register
 from tests.faults.stage import Stage
-from tests.faults.verdicts import require_clean
+from tests.faults.verdicts import compare, require_clean
 
 
 def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
@@ -28,3 +32,25 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
         crowd.finish()
 
     tell(kills=kills, **require_clean(stage, history))
+
+
+def test_the_checker_finds_what_a_worker_loses_that_moves_the_cursor_before_the_effects(
+    stage: Stage, history: History, tell: Callable[..., None]
+) -> None:
+    walkers = make_walkers(8, steps=1)
+    lost = walkers[3]
+    _, deadly_low = split_device_id(UUID(lost.device_id))
+
+    with stage.worker("tests.faults.broken_worker", **{DEADLY_DEVICE: str(deadly_low)}):
+        for walker in walkers:
+            operation = history.invoke("walk", walker.device_id, [walker.time_ms(0)])
+            with closing(Line(stage.port, [])) as line:
+                fixes = {"fixes": walker.fixes(stage.world.walk, [0])}
+                status, answer = line.ask("POST", "/v1/fixes", fixes, walker.token)
+            assert status == 202, answer
+            history.settle(operation, Outcome.OK, [walker.time_ms(0)])
+        found = compare(stage, history)
+
+    tell(verdict=str(found))
+    assert lost.device_id in {device_id for device_id, _ in found.missing}
+    assert not found.uncalled
