@@ -36,8 +36,8 @@ check: setup lint types contracts migrations openapi-check deploy-check docs-che
 bench: setup-bench ## Measure the fix lane, matching, the pipeline, unlocks and the whole way (ARGS=--quick: a look)
 	@$(SERVICES) --name bench -- $(PYTHON_OF_VENV) -m benchmarks $(ARGS)
 
-faults: setup ## Kill and freeze processes and prove that nothing is lost
-	@$(SERVICES) --name faults -- $(PYTHON_OF_VENV) -m pytest tests/faults $(ARGS)
+faults: setup ## Kill and freeze processes and prove that nothing is lost (minutes; the suite has a short form)
+	@FAULTS=full $(SERVICES) --name faults -- $(PYTHON_OF_VENV) -m pytest tests/faults $(ARGS)
 
 screenshots: setup-browser ## Take the pictures in docs/img from the running product
 	@$(SERVICES) --name screenshots -- $(MANAGE) screenshots $(ARGS)
