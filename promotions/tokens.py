@@ -218,13 +218,6 @@ def issue_ingest_key(*, device_id: UUID, now: datetime) -> str:
     return _KEY_PREFIX + base64.urlsafe_b64encode(body + mac).decode("ascii")
 
 
-def read_ingest_key(key: str | None, *, now: datetime) -> DeviceClaims:
-    """The claims of a genuine, unexpired ingest key. Revocation is judged by the caller."""
-    claims = verify_ingest_key(key)
-    claims.require_live(epoch_ms(now))
-    return claims
-
-
 def verify_ingest_key(key: str | None) -> DeviceClaims:
     """The claims of a genuine ingest key, whatever its age."""
     if not key:

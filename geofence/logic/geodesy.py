@@ -1,4 +1,4 @@
-"""Distances, boxes and cells on the mean-radius sphere. Pure functions of numbers; degrees are WGS 84."""
+"""Distances, planes and cells on the mean-radius sphere. Pure functions of numbers; degrees are WGS 84."""
 
 import math
 from dataclasses import dataclass
@@ -18,24 +18,6 @@ class Point:
 
     latitude_deg: float
     longitude_deg: float
-
-
-@dataclass(frozen=True, slots=True)
-class BoundingBox:
-    """Latitudes and longitudes a circle stays within; `west_deg > east_deg` when it crosses the antimeridian."""
-
-    south_deg: float
-    west_deg: float
-    north_deg: float
-    east_deg: float
-
-    def covers(self, point: Point) -> bool:
-        """Whether the point lies in the box, edges included."""
-        if not self.south_deg <= point.latitude_deg <= self.north_deg:
-            return False
-        if self.west_deg <= self.east_deg:
-            return self.west_deg <= point.longitude_deg <= self.east_deg
-        return point.longitude_deg >= self.west_deg or point.longitude_deg <= self.east_deg
 
 
 def measure_distance_m(one: Point, other: Point) -> float:
@@ -121,32 +103,6 @@ def project_around_each(
     angle = np.arctan2(sine, cosine)
     scale = EARTH_RADIUS_M * np.divide(angle, sine, out=np.ones_like(sine), where=sine > 0)
     return east * scale, north * scale
-
-
-def compute_bounding_box(centre: Point, radius_m: float) -> BoundingBox:
-    """The smallest box of latitudes and longitudes that holds the circle; all longitudes when it holds a pole."""
-    if not radius_m >= 0:
-        message = f"radius_m must be zero or more, not {radius_m}"
-        raise ValueError(message)
-    angle = radius_m / EARTH_RADIUS_M
-    latitude = math.radians(centre.latitude_deg)
-    south, north = latitude - angle, latitude + angle
-    if south <= -math.pi / 2 or north >= math.pi / 2:
-        return BoundingBox(max(-90.0, math.degrees(south)), -180.0, min(90.0, math.degrees(north)), 180.0)
-    reach_deg = math.degrees(math.asin(min(1.0, math.sin(angle) / math.cos(latitude))))
-    return BoundingBox(
-        math.degrees(south),
-        wrap_longitude_deg(centre.longitude_deg - reach_deg),
-        math.degrees(north),
-        wrap_longitude_deg(centre.longitude_deg + reach_deg),
-    )
-
-
-def wrap_longitude_deg(longitude_deg: float) -> float:
-    """The same meridian within -180 (included) and 180 (excluded)."""
-    if -180.0 <= longitude_deg < 180.0:
-        return longitude_deg
-    return (longitude_deg + 180.0) % 360.0 - 180.0
 
 
 def snap_to_cells(latitude_deg: npt.ArrayLike, longitude_deg: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

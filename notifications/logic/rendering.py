@@ -3,18 +3,13 @@
 Each value has a limit in bytes and is clipped to it, so the longest a text can become is known beforehand.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 # The longest a value may become, in bytes of UTF-8.
 PLACEHOLDER_LIMIT_BYTES = {"store": 160, "brand": 120, "offer": 240, "until": 40}
 
-# FCM and APNs both take 4,096 bytes; what a transport adds around title, body and data comes out of the reserve.
-PAYLOAD_LIMIT_BYTES = 4_096
-ENVELOPE_RESERVE_BYTES = 512
 # What the outbox keeps; phones cut a title after some 50 characters and a body after some 180.
 TITLE_LIMIT_CHARACTERS = 120
 BODY_LIMIT_CHARACTERS = 480
@@ -67,17 +62,6 @@ class RenderedMessage:
 def size_bytes(text: str) -> int:
     """The size of a text on the wire."""
     return len(text.encode("utf-8", "surrogatepass"))
-
-
-def payload_bytes(message: RenderedMessage, data: Mapping[str, Any]) -> int:
-    """The size of all that is sent: title, body and data as JSON."""
-    payload = {"title": message.title, "body": message.body, "data": data}
-    return size_bytes(json.dumps(payload, ensure_ascii=False, separators=(",", ":")))
-
-
-def fits_payload(message: RenderedMessage, data: Mapping[str, Any]) -> bool:
-    """Whether the providers take it, their envelope included."""
-    return payload_bytes(message, data) + ENVELOPE_RESERVE_BYTES <= PAYLOAD_LIMIT_BYTES
 
 
 def _text_faults(field: str, text: str, limit_bytes: int) -> Iterator[TemplateFault]:

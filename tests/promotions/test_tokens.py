@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,10 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promotions import tokens
-from promotions.tokens import TokenError, issue_access_token, issue_ingest_key, read_access_token, read_ingest_key
+from promotions.tokens import (
+    DeviceClaims,
+    TokenError,
+    epoch_ms,
+    issue_access_token,
+    issue_ingest_key,
+    read_access_token,
+    verify_ingest_key,
+)
 from tests.factories import NOW
 
 DEVICE = UUID("0b54d0ce-5a3e-4b3f-9a50-1a6a2f1e9c11")
+
+
+def _read_ingest_key(key: str | None, *, now: datetime) -> DeviceClaims:
+    """As the fix lane reads one."""
+    claims = verify_ingest_key(key)
+    claims.require_live(epoch_ms(now))
+    return claims
 
 
 def _refusal(read: Callable[..., Any], credential: str | None, **given: Any) -> str:
@@ -93,12 +108,12 @@ def test_a_token_lives_until_its_last_second(settings: Any) -> None:
     key = issue_ingest_key(device_id=DEVICE, now=NOW)
 
     assert read_access_token(token, now=NOW + timedelta(seconds=59.9)).device_id == DEVICE
-    assert read_ingest_key(key, now=NOW + timedelta(seconds=59.9)).device_id == DEVICE
+    assert _read_ingest_key(key, now=NOW + timedelta(seconds=59.9)).device_id == DEVICE
     assert _refusal(read_access_token, token, now=NOW + timedelta(seconds=60)) == "token_expired"
-    assert _refusal(read_ingest_key, key, now=NOW + timedelta(seconds=60)) == "token_expired"
+    assert _refusal(_read_ingest_key, key, now=NOW + timedelta(seconds=60)) == "token_expired"
 
 
-@pytest.mark.parametrize("read", [read_access_token, read_ingest_key])
+@pytest.mark.parametrize("read", [read_access_token, _read_ingest_key])
 @pytest.mark.parametrize("credential", [None, ""])
 def test_no_credential_is_missing(read: Callable[..., Any], credential: str | None) -> None:
     assert _refusal(read, credential) == "token_missing"
@@ -145,7 +160,7 @@ def test_only_our_algorithm_counts_whatever_the_header_says() -> None:
 
 @given(text=st.text(max_size=300) | st.binary(max_size=300).map(lambda raw: raw.decode("latin-1")))
 def test_no_text_whatever_reads_as_a_credential(text: str) -> None:
-    for read in (read_access_token, read_ingest_key):
+    for read in (read_access_token, _read_ingest_key):
         assert _refusal(read, text) in {"token_missing", "token_malformed"}
 
 
@@ -157,7 +172,7 @@ def test_one_changed_character_spoils_a_credential() -> None:
     token = issue_access_token(device_id=DEVICE, consents=["geo_match"], now=NOW)
     key = issue_ingest_key(device_id=DEVICE, now=NOW)
 
-    for read, genuine in ((read_access_token, token), (read_ingest_key, key)):
+    for read, genuine in ((read_access_token, token), (_read_ingest_key, key)):
         # The last character of a JWT signature carries two spare bits, so it is left out.
         for at in range(len(genuine) - 1):
             other = "A" if genuine[at] != "A" else "B"
@@ -172,18 +187,18 @@ def test_a_rotated_secret_still_reads_and_a_dropped_one_does_not(settings: Any) 
 
     settings.DEVICE_TOKEN_SECRET, settings.DEVICE_TOKEN_SECRET_FALLBACKS = "second", ["first"]
     assert read_access_token(token, now=NOW).device_id == DEVICE
-    assert read_ingest_key(key, now=NOW).device_id == DEVICE
+    assert _read_ingest_key(key, now=NOW).device_id == DEVICE
     assert issue_access_token(device_id=DEVICE, consents=[], now=NOW) != token
 
     settings.DEVICE_TOKEN_SECRET_FALLBACKS = []
     assert _refusal(read_access_token, token) == "token_malformed"
-    assert _refusal(read_ingest_key, key) == "token_malformed"
+    assert _refusal(_read_ingest_key, key) == "token_malformed"
 
 
 def test_an_ingest_key_is_short_plain_and_carries_the_consent() -> None:
     key = issue_ingest_key(device_id=DEVICE, now=NOW)
 
-    claims = read_ingest_key(key, now=NOW)
+    claims = _read_ingest_key(key, now=NOW)
 
     assert len(key) == 47
     assert key.startswith("dk_")
@@ -196,7 +211,7 @@ def test_an_ingest_key_is_short_plain_and_carries_the_consent() -> None:
 def test_every_ingest_key_reads_back(device_id: UUID, age_s: int) -> None:
     issued_at = NOW - timedelta(seconds=age_s % (2 * 365 * 86_400))
 
-    claims = tokens.verify_ingest_key(issue_ingest_key(device_id=device_id, now=issued_at))
+    claims = verify_ingest_key(issue_ingest_key(device_id=device_id, now=issued_at))
 
     assert claims.device_id == device_id
     assert claims.issued_at_ms == issued_at.timestamp() * 1000
@@ -206,5 +221,5 @@ def test_credentials_of_one_kind_do_not_open_the_other_door() -> None:
     token = issue_access_token(device_id=uuid4(), consents=["geo_match"], now=NOW)
     key = issue_ingest_key(device_id=uuid4(), now=NOW)
 
-    assert _refusal(read_ingest_key, token) == "token_malformed"
+    assert _refusal(_read_ingest_key, token) == "token_malformed"
     assert _refusal(read_access_token, key) == "token_malformed"

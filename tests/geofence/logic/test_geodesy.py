@@ -1,4 +1,4 @@
-"""Distances, boxes and cells on the sphere."""
+"""Distances, planes and cells on the sphere."""
 
 import math
 
@@ -9,15 +9,12 @@ from hypothesis import strategies as st
 
 from geofence.logic.geodesy import (
     EARTH_RADIUS_M,
-    BoundingBox,
     Point,
-    compute_bounding_box,
     compute_unit_vectors,
     measure_distance_m,
     measure_distances_m,
     project_around,
     snap_to_cells,
-    wrap_longitude_deg,
 )
 
 POINTS = st.builds(Point, st.floats(-90, 90), st.floats(-180, 180))
@@ -77,42 +74,6 @@ def test_the_projection_points_east_and_north() -> None:
 
     assert (east_m[0], north_m[0]) == pytest.approx((0, 0.001 * DEGREE_M), abs=1e-6)
     assert east_m[1] == pytest.approx(0.002 * DEGREE_M * math.cos(math.radians(48)), rel=1e-6)
-
-
-@given(POINTS, st.floats(0, 50_000), st.floats(0, 2 * math.pi), st.floats(0, 1))
-def test_the_box_holds_every_point_of_the_circle(centre: Point, radius_m: float, bearing: float, share: float) -> None:
-    angle = share * radius_m / EARTH_RADIUS_M
-    latitude = math.radians(centre.latitude_deg)
-    sine = math.sin(latitude) * math.cos(angle) + math.cos(latitude) * math.sin(angle) * math.cos(bearing)
-    reached = math.asin(max(-1.0, min(1.0, sine)))
-    turn = math.atan2(
-        math.sin(bearing) * math.sin(angle) * math.cos(latitude),
-        math.cos(angle) - math.sin(latitude) * math.sin(reached),
-    )
-    reached_deg = math.degrees(reached)
-    longitude_deg = wrap_longitude_deg(centre.longitude_deg + math.degrees(turn))
-
-    box = compute_bounding_box(centre, radius_m + 1)
-
-    assert box.covers(Point(reached_deg, longitude_deg))
-
-
-def test_a_box_wraps_at_the_antimeridian_and_opens_at_a_pole() -> None:
-    wrapped = compute_bounding_box(Point(10, 179.999), 1_000)
-
-    assert wrapped.west_deg > wrapped.east_deg
-    assert wrapped.covers(Point(10, -179.999))
-    assert not wrapped.covers(Point(10, 0))
-    assert not wrapped.covers(Point(11, 179.999))
-    assert compute_bounding_box(Point(89.999, 5), 1_000) == BoundingBox(
-        pytest.approx(89.99, abs=0.001), -180.0, 90.0, 180.0
-    )
-
-
-@pytest.mark.parametrize("radius_m", [-1.0, math.nan])
-def test_a_box_of_nothing_is_refused(radius_m: float) -> None:
-    with pytest.raises(ValueError, match="radius_m"):
-        compute_bounding_box(Point(0, 0), radius_m)
 
 
 @given(st.floats(-90, 90), st.floats(-180, 180))

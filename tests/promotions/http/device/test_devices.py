@@ -11,7 +11,7 @@ from django.test import Client
 from geofence.models import LastFix
 from notifications.models import PushAddress
 from promotions.models import Consent, Device, IdempotencyRecord
-from promotions.tokens import read_access_token, read_ingest_key
+from promotions.tokens import read_access_token, verify_ingest_key
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
@@ -34,7 +34,7 @@ def test_a_registered_device_gets_credentials_that_carry_its_consents(client: Cl
     told = response.json()
     assert response.status_code == 201
     assert read_access_token(told["access_token"], now=NOW).consents == set(ALL)
-    assert str(read_ingest_key(told["ingest_key"], now=NOW).device_id) == told["device_id"]
+    assert str(verify_ingest_key(told["ingest_key"]).device_id) == told["device_id"]
     device = Device.objects.get(pk=told["device_id"])
     assert (device.platform, device.locale, device.app_id) == ("android", "fr-FR", "org.example.app")
     assert device.consents == ALL
@@ -188,7 +188,7 @@ def test_the_same_consents_again_change_nothing(ada: Device, ada_client: DeviceC
 def test_granting_geo_match_gives_an_ingest_key(cy_client: DeviceClient) -> None:
     response = cy_client.send("PATCH", "/v1/devices/me", {"consents": ["geo_match"]})
 
-    assert read_ingest_key(response.json()["ingest_key"], now=NOW).device_id == cy_client.device.pk
+    assert verify_ingest_key(response.json()["ingest_key"]).device_id == cy_client.device.pk
 
 
 def test_the_export_tells_what_all_three_apps_hold(ada: Device, ada_client: DeviceClient) -> None:
