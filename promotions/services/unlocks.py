@@ -86,8 +86,8 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Grounds:
-    """On what an unlock is granted. `proof`: the store code still to be taken, None when there is none to take."""
+class Grounds:
+    """On what an offer is granted. `proof`: the store code still to be taken, None when there is none to take."""
 
     device: Device
     campaign: Campaign
@@ -102,6 +102,7 @@ class _Grounds:
 
     @property
     def level(self) -> int:
+        """How sure it is that the device is there."""
         return int(_weigh(self.campaign, self.evidence).level)
 
 
@@ -118,14 +119,14 @@ def unlock_offer(
     if campaign is None:
         raise DomainError("not_found")
     try:
-        _require_consent(device)
+        require_consent(device)
         existing = find_unlock(device_id=device.pk, campaign_id=campaign.pk)
         if existing is not None:
             return existing, False
-        grounds = _judge(device, campaign, Asked(fix, proof), now)
+        grounds = judge_ask(device, campaign, Asked(fix, proof), now)
         return _grant(grounds, now)
     except UnlockRefused as refused:
-        _keep_refusal(device, campaign, refused, now)
+        keep_refusal(device, campaign, refused, now)
         raise
 
 
@@ -153,14 +154,18 @@ def _secret() -> bytes:
     return settings.CODE_SECRET.encode()
 
 
-def _require_consent(device: Device) -> None:
+def require_consent(device: Device) -> None:
+    """Refuse who has not agreed to be located."""
     # Without the consent nothing of the position is looked at, so the row has no store either.
     if Purpose.GEO_MATCH not in device.consents:
         raise UnlockRefused("consent_required", purpose=str(Purpose.GEO_MATCH))
 
 
-def _judge(device: Device, campaign: Campaign, asked: Asked, now: datetime) -> _Grounds:
-    """Every rule in turn: kind, state, days and hours, then the evidence of the phone being there."""
+def judge_ask(device: Device, campaign: Campaign, asked: Asked, now: datetime) -> Grounds:
+    """Every rule in turn: kind, state, days and hours, then the evidence of the phone being there.
+
+    Takes no store code: see `take_proof`. Errors: a refusal, for the caller to keep.
+    """
     store_ids = list(campaign.stores.filter(is_active=True).order_by("pk").values_list("pk", flat=True))
     place = _find_place(store_ids, asked.fix)
     if campaign.kind not in _SUPPORTED_KINDS:
@@ -171,7 +176,7 @@ def _judge(device: Device, campaign: Campaign, asked: Asked, now: datetime) -> _
     evidence = _gather(device, place, asked, now)
     _require_level(device, campaign, place, evidence)
     is_shown = evidence.proof is StoreProof.CODE
-    return _Grounds(device, campaign, store_ids, place, evidence, asked.proof if is_shown else None)
+    return Grounds(device, campaign, store_ids, place, evidence, asked.proof if is_shown else None)
 
 
 def _gather(device: Device, place: Place, asked: Asked, now: datetime) -> Evidence:
@@ -265,7 +270,8 @@ def _tell_missing(piece: Missing, language: str) -> dict[str, Any]:
     }
 
 
-def _keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, now: datetime) -> None:
+def keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, now: datetime) -> None:
+    """The refusal's row, unless the device is gone. To be called outside the transaction that was refused."""
     nearest = refused.nearest_store
     with transaction.atomic():
         # The row has no key to the device, so an erasure under way is waited for, and nothing is written after it.
@@ -283,7 +289,7 @@ def _keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, no
         )
 
 
-def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:
+def _grant(grounds: Grounds, now: datetime) -> tuple[Unlock, bool]:
     """Unlock, coupon and budget in one transaction, the hot row last; or the unlock of a request that was faster."""
     campaign = grounds.campaign
     if not has_turn(device_id=grounds.device_id, campaign=campaign, now=now):
@@ -302,8 +308,9 @@ def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:
                 level=grounds.level,
                 granted_at=now,
             )
-            if grounds.proof is not None:
-                grounds = _take_proof(grounds, grounds.proof, unlock, now)
+            grounds = take_proof(grounds, now)
+            if grounds.level != unlock.level:
+                Unlock.objects.filter(pk=unlock.pk).update(level=grounds.level)
             benefit = _draw_prize(unlock, now) if _is_play(campaign) else campaign.benefit
             if benefit is not None:
                 _issue_coupon(unlock, grounds, benefit, now)
@@ -330,15 +337,20 @@ def _grant(grounds: _Grounds, now: datetime) -> tuple[Unlock, bool]:
     return granted, True
 
 
-def _take_proof(grounds: _Grounds, proof: str, unlock: Unlock, now: datetime) -> _Grounds:
-    """Take the store code the unlock rests on. One that is spent after all counts as what it is: the unlock stands on
-    the rest of the evidence, or not at all."""
-    outcome = take_store_code(device_id=grounds.device_id, store_id=grounds.place.store_id, proof=proof, now=now)
+def take_proof(grounds: Grounds, now: datetime) -> Grounds:
+    """Take the store code that the grounds rest on, inside the caller's transaction.
+
+    One that is spent after all counts as what it is: what is granted stands on the rest of the evidence, or not at all.
+    """
+    if grounds.proof is None:
+        return grounds
+    outcome = take_store_code(
+        device_id=grounds.device_id, store_id=grounds.place.store_id, proof=grounds.proof, now=now
+    )
     if outcome:
         return grounds
-    left = replace(grounds, evidence=replace(grounds.evidence, proof=name_proof(outcome)))
+    left = replace(grounds, evidence=replace(grounds.evidence, proof=name_proof(outcome)), proof=None)
     _require_level(left.device, left.campaign, left.place, left.evidence)
-    Unlock.objects.filter(pk=unlock.pk).update(level=left.level)
     return left
 
 
@@ -362,7 +374,7 @@ def _draw_prize(unlock: Unlock, now: datetime) -> str | None:
     return moment.lot.name
 
 
-def _issue_coupon(unlock: Unlock, grounds: _Grounds, benefit: str, now: datetime) -> None:
+def _issue_coupon(unlock: Unlock, grounds: Grounds, benefit: str, now: datetime) -> None:
     """The coupon on today's terms. A code that another coupon already has makes way for the next generation."""
     campaign = grounds.campaign
     last_moment = now + timedelta(hours=campaign.redeem_within_h)
