@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -22,13 +23,17 @@ window.addEventListener("unhandledrejection", (event) => breaches.push(String(ev
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
-    """Chromium, for one module: its event loop stays in this thread, where `asyncio.run` would refuse to work."""
+def open_browser(*, video: Path | None = None) -> Iterator[Browser]:
+    """Chromium, for one module: its event loop stays in this thread, where `asyncio.run` would refuse to work.
+
+    `video`: what its camera sees, read anew each time the camera is opened.
+    """
+    arguments = [*ARGUMENTS.split(), *([f"--use-file-for-fake-video-capture={video}"] if video else [])]
     with pytest.MonkeyPatch.context() as patch:
         # That loop is also no reason to fear the ORM here.
         patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
             yield chromium
             chromium.close()
 

@@ -52,6 +52,8 @@ const waitingRow = (scan) => mark(line(scan.scanned_at, scan.benefit, scan.amoun
 
 function recentRow(row) {
   const item = line(row.redeemed_at, row.benefit, row.amount);
+  if (row.initials) item.querySelector("time").append(` · ${row.initials}`);
+  if (row.units > 1) item.querySelector("span").append(` · ${fill(strings.units, row)}`);
   if (row.voided_at) return mark(item, `${strings.undone} ${tellTime(row.voided_at, context())}`);
   if (Date.parse(row.voidable_until) <= Date.now()) return item;
   const button = document.createElement("button");

@@ -16,6 +16,7 @@ import { announceConnection, closeNotices, heldSync, loadSync, sendQueue, showNo
 
 const LOOK_AGAIN_MS = 60_000;
 const PROBE_MS = 5000;
+const CAMERA_KEPT_AS = "doorstep.till.camera";
 // A hand scanner's second Enter, or a finger already on its way, must not close an answer nobody has read.
 const ANSWER_STANDS_MS = 400;
 
@@ -23,6 +24,7 @@ let pending = null;
 let isTraining = false;
 let shownAt = 0;
 let refreshing = null;
+let isOpeningCamera = false;
 
 const camera = new Camera($("video"), (text) => scan(text));
 const wedge = new Wedge((text) => {
@@ -42,6 +44,7 @@ function showPage() {
   $("label").textContent = [device?.label, part === "till" && device.member?.initials].filter(Boolean).join(" · ");
   $("lock-button").hidden = !device?.hasMembers;
   if (part !== "till") closeCamera();
+  else reopenCamera();
   if (part === "lock" && isNew) $($("initials").value ? "pin" : "initials").focus();
 }
 
@@ -284,8 +287,20 @@ function closeCamera() {
   showCamera();
 }
 
-async function switchCamera() {
-  if (camera.isOpen) return closeCamera();
+function switchCamera() {
+  localStorage.setItem(CAMERA_KEPT_AS, camera.isOpen ? "off" : "on");
+  return camera.isOpen ? closeCamera() : openCamera();
+}
+
+// Whoever scans with the camera finds it open again: after a reload, a lock, another app.
+function reopenCamera() {
+  const isWanted = localStorage.getItem(CAMERA_KEPT_AS) === "on";
+  if (isWanted && !camera.isOpen && !$("till").hidden && !document.hidden) openCamera();
+}
+
+async function openCamera() {
+  if (isOpeningCamera) return;
+  isOpeningCamera = true;
   $("camera-note").hidden = true;
   try {
     if (!(await camera.open())) noteCamera(strings.camera_missing);
@@ -293,7 +308,8 @@ async function switchCamera() {
     camera.close();
     noteCamera(error.name === "NotAllowedError" ? strings.camera_denied : strings.camera_broken);
   }
-  return showCamera();
+  isOpeningCamera = false;
+  showCamera();
 }
 
 function showCamera() {
@@ -336,7 +352,7 @@ function wireScan() {
     }
   };
   document.addEventListener("keydown", listen, { capture: true });
-  document.addEventListener("visibilitychange", () => document.hidden && closeCamera());
+  document.addEventListener("visibilitychange", () => (document.hidden ? closeCamera() : reopenCamera()));
 }
 
 function wireAmount() {

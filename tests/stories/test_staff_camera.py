@@ -1,0 +1,99 @@
+"""The till's camera: a QR in the picture is one scan, whoever reads it, and stays one while it lies there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from promotions.models import Redemption
+from tests.stories.browsing import open_browser, open_page
+from tests.stories.conftest import Web
+from tests.stories.counter import Counter, expect_answer, next_customer, set_up_counter
+from tests.stories.videos import write_video
+
+COFFEE = "1 free coffee"
+# A browser with a detector of its own, which sees what the test puts before it.
+OWN_DETECTOR = """
+window.BarcodeDetector = class {
+  static async getSupportedFormats() { return ["qr_code"]; }
+  async detect() { return window.qr ? [{ rawValue: window.qr }] : []; }
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("camera") / "counter.y4m"
+    write_video(path, None)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(video: Path) -> Iterator[Browser]:
+    with open_browser(video=video) as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def counter(web: Web) -> Counter:
+    return set_up_counter(web)
+
+
+@pytest.fixture
+def phone(browser: Browser, counter: Counter) -> Iterator[Page]:
+    with open_page(browser) as page:
+        counter.enrol(page)
+        yield page
+
+
+def switch_camera(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name).click()
+
+
+def test_the_decoder_from_our_own_origin_reads_the_picture(phone: Page, counter: Counter, video: Path) -> None:
+    coupon = counter.coupon()
+    asked: list[str] = []
+    phone.on("request", lambda request: asked.append(request.url))
+    assert phone.evaluate("'BarcodeDetector' in window") is False
+
+    write_video(video, coupon.qr)
+    switch_camera(phone, "Scan the QR")
+
+    expect_answer(phone, "give", "GIVE", COFFEE)
+    write_video(video, None)
+    assert Redemption.objects.get(coupon=coupon.row).source == "camera"
+    decoder = {url for url in asked if "decoder" in url}
+    assert len(decoder) == 2
+    assert all(url.startswith((counter.web.base_url, "blob:")) for url in asked)
+
+
+def test_a_code_that_lies_there_is_scanned_once_and_one_that_left_again(browser: Browser, counter: Counter) -> None:
+    coupon = counter.coupon(units=2)
+    with open_page(browser, scripts=OWN_DETECTOR) as page:
+        counter.enrol(page)
+        page.evaluate("text => { window.qr = text }", coupon.qr)
+        switch_camera(page, "Scan the QR")
+        expect_answer(page, "give", "GIVE", COFFEE)
+        next_customer(page)
+        # Its code has turned meanwhile; it is the same coupon, still in view.
+        page.evaluate("text => { window.qr = text }", coupon.old_qr(seconds_ago=-15))
+        page.wait_for_timeout(1000)
+        expect(page.locator("#answer")).to_be_hidden()
+
+        page.evaluate("window.qr = null")
+        page.wait_for_timeout(900)
+        page.evaluate("text => { window.qr = text }", coupon.qr)
+
+        expect(page.locator("#answer-units")).to_have_text("2 of 2")
+        assert Redemption.objects.filter(coupon=coupon.row).count() == 2
+
+
+def test_where_nothing_reads_a_qr_the_page_says_so(browser: Browser, counter: Counter) -> None:
+    with open_page(browser, scripts="delete window.WebAssembly;") as page:
+        counter.enrol(page)
+        switch_camera(page, "Scan the QR")
+
+        expect(page.locator("#camera-note")).to_have_text(re.compile("cannot read QR codes. Type the code"))
+        expect(page.locator("#viewfinder")).to_be_hidden()
