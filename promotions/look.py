@@ -69,6 +69,7 @@ NAVIGATION = [
             _item(_("Push addresses"), "alternate_email", "notifications.pushaddress"),
             _item(_("Presence"), "my_location", "geofence.presence"),
             _item(_("Last heard of"), "schedule", "geofence.lastfix"),
+            _item(_("Points asked from"), "pin_drop", "promotions.pointsighting"),
         ],
     },
     {

@@ -8,6 +8,7 @@ from promotions.admin import (  # noqa: F401
     offers,
     operations,
     places,
+    proofs,
     staff,
     staff_members,
     till,

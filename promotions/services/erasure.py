@@ -15,13 +15,16 @@ from promotions.models import (
     Coupon,
     Device,
     IdempotencyRecord,
+    OfflineScan,
     Opportunity,
+    PointSighting,
     Redemption,
     Refusal,
     Reservation,
     ShardCursor,
     Unlock,
     Void,
+    WithdrawnCoupon,
 )
 from promotions.services.devices import announce_revocation
 from promotions.services.reservations import give_back_turns
@@ -53,9 +56,17 @@ HOLDINGS: Mapping[type[Model], tuple[Rows, tuple[str, ...]]] = {
         lambda device_id: Redemption.objects.filter(coupon__unlock__device_id=device_id).order_by("redeemed_at", "pk"),
         ("id", "coupon_id", "store__uuid", "amount", "redeemed_at", "is_live"),
     ),
+    OfflineScan: (
+        lambda device_id: OfflineScan.objects.filter(coupon__unlock__device_id=device_id).order_by("scanned_at", "pk"),
+        ("coupon_id", "store__uuid", "amount", "scanned_at", "corrected_at", "received_at", "outcome", "redemption_id"),
+    ),
     Void: (
         lambda device_id: Void.objects.filter(redemption__coupon__unlock__device_id=device_id).order_by("voided_at"),
         ("redemption_id", "reason", "voided_at"),
+    ),
+    PointSighting: (
+        lambda device_id: PointSighting.objects.filter(device_id=device_id).order_by("seen_at", "pk"),
+        ("point_digest", "seen_at"),
     ),
     Reservation: (
         lambda device_id: Reservation.objects.filter(device_id=device_id).order_by("reserved_at", "pk"),
@@ -107,12 +118,27 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
     give_back_turns(device_id=device_id)
     Opportunity.objects.filter(device_id=device_id).delete()
     Refusal.objects.filter(device_id=device_id).delete()
+    _withdraw_coupons(device_id, now)
     with connection.cursor() as cursor:
         # The consent ledger lets itself be deleted by an erasure only.
         cursor.execute("SET LOCAL doorstep.erasure = 'on'")
         Device.objects.filter(pk=device_id).delete()
         cursor.execute("SET LOCAL doorstep.erasure = 'off'")
     announce_revocation(device_id, now, "token_revoked")
+
+
+def _withdraw_coupons(device_id: UUID, now: datetime) -> None:
+    """Leave the bare ids of coupons that a till without network could still take for good, until they end."""
+    live = Coupon.objects.filter(unlock__device_id=device_id, allows_offline=True, valid_until__gt=now)
+    WithdrawnCoupon.objects.bulk_create(
+        [
+            WithdrawnCoupon(coupon_id=pk, campaign_id=campaign_id, store_ids=store_ids, valid_until=valid_until)
+            for pk, campaign_id, store_ids, valid_until in live.values_list(
+                "pk", "campaign_id", "store_ids", "valid_until"
+            )
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def _wait_for_batch(device_id: UUID) -> None:

@@ -6,7 +6,17 @@ from django.conf import settings
 
 from geofence.services import retention as geofence_retention
 from notifications import services as notifications
-from promotions.models import DeadLetter, IdempotencyRecord, Opportunity, Refusal, Unlock
+from promotions.models import (
+    DeadLetter,
+    IdempotencyRecord,
+    OfflineScan,
+    Opportunity,
+    PointSighting,
+    Refusal,
+    Unlock,
+    WithdrawnCoupon,
+)
+from promotions.services.assurance import SIGHTING_HOURS
 from promotions.services.reservations import drop_ended_turns
 
 DEAD_LETTER_DAYS = 1
@@ -21,7 +31,11 @@ def drop_expired(*, now: datetime) -> None:
     old = now - timedelta(days=OFFER_DAYS)
     drop_ended_turns(now=now)
     DeadLetter.objects.filter(buried_at__lt=now - timedelta(days=DEAD_LETTER_DAYS)).delete()
+    PointSighting.objects.filter(seen_at__lt=now - timedelta(hours=SIGHTING_HOURS)).delete()
     IdempotencyRecord.objects.filter(created_at__lt=now - timedelta(seconds=settings.IDEMPOTENCY_LIFE_S)).delete()
     Opportunity.objects.filter(planned_at__lt=old).delete()
     Refusal.objects.filter(refused_at__lt=old).delete()
     Unlock.objects.filter(granted_at__lt=old).delete()
+    # Those without a coupon; the others go with theirs.
+    OfflineScan.objects.filter(received_at__lt=old).delete()
+    WithdrawnCoupon.objects.filter(valid_until__lt=now).delete()

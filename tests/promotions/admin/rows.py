@@ -34,6 +34,7 @@ from promotions.models import (
     IdempotencyRecord,
     Membership,
     Opportunity,
+    PointSighting,
     PrizeLot,
     Redemption,
     Refusal,
@@ -261,6 +262,9 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
     Message: lambda campaign, store: message(),
     Opportunity: lambda campaign, store: opportunity(campaign, store),
     Partner: lambda campaign, store: store.partner,
+    PointSighting: lambda campaign, store: PointSighting.objects.create(
+        device=factories.device(), point_digest=next(_numbers), seen_at=NOW
+    ),
     Presence: lambda campaign, store: Presence.objects.create(
         device_id=uuid.uuid4(), geofence=store.geofences.get(), last_fix_at=NOW
     ),
