@@ -1,0 +1,34 @@
+"""`verify_draw`: whether a published proof of an instant win holds. Needs the file and no database."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from promotions.services.draws import NotProvable, check_proof
+
+
+class Command(BaseCommand):
+    """Recomputes the moments and compares."""
+
+    help = "Recompute an instant win's moments from the proof that `prove_draw` printed, and compare."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Which file, and what was published when the campaign opened."""
+        parser.add_argument("proof", type=Path)
+        parser.add_argument("--commitment", help="as published when the campaign opened, instead of the file's own")
+
+    def handle(self, *args: Any, proof: Path, commitment: str | None, **options: Any) -> None:
+        """Verifies."""
+        try:
+            told = json.loads(proof.read_text(encoding="utf-8"))
+            found = check_proof({**told, "commitment": commitment} if commitment else told)
+        except (OSError, ValueError, TypeError, NotProvable) as error:
+            raise CommandError(f"{proof}: {error}") from error
+        if not found.is_true:
+            concerned = [*found.not_drawn, *found.left_out]
+            names = ", ".join(f"{moment.lot}/{moment.number}" for moment in concerned[:10])
+            raise CommandError(f"It does not hold: {', '.join(found.faults)}{': ' if names else ''}{names}.")
+        self.stdout.write(f"It holds: the committed seed gives exactly these {len(told['moments'])} moments.")
