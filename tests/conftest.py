@@ -1,9 +1,11 @@
 """Fixtures of the whole suite, named after roles: ada consents, cy does not; every answer is checked."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+import hypothesis
 import pytest
 from django.http import HttpResponse
 from django.test import Client
@@ -15,6 +17,29 @@ from promotions.tokens import issue_access_token
 from tests import factories
 from tests.contract.openapi import find_breaches
 from tests.factories import NOW
+
+
+# A machine shared with others tells nothing about a single case's time.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
+
+# Tests that share running processes: each group on one core of those that pytest uses, the longest first.
+_TOGETHER = ("tests/stories/test_demo_day.py", "tests/stories", "tests/faults")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of pytest's processes its own keys in the one Redis; databases pytest-django tells apart itself."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        os.environ["REDIS_PREFIX"] = f"doorstep-{worker}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests belong together, after their order was shuffled."""
+    for item in items:
+        group = next((name for name in _TOGETHER if item.nodeid.startswith(name)), None)
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 class DeviceClient(Client):
