@@ -27,7 +27,7 @@ def clock() -> datetime:
 @pytest.fixture(autouse=True)
 def client() -> Iterator["redis.Redis"]:
     client = stream.sync_client()
-    keys = [stream.stream_key(SHARD), stream.wake_key(SHARD), stream.mark_key(SHARD)]
+    keys = [of(SHARD) for of in (stream.stream_key, stream.wake_key, stream.mark_key, stream.tries_key)]
     client.delete(*keys)
     yield client
     client.delete(*keys)
