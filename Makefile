@@ -25,7 +25,7 @@ demo: setup ## Replay a simulated day of phones through the real product and pri
 	@$(SERVICES) --name demo -- $(MANAGE) demo $(ARGS)
 
 test: setup-browser ## Run the whole test suite (ARGS= goes to pytest)
-	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) -m pytest $(ARGS)
+	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 run: setup ## Serve the demo brand until Ctrl-C (PORT=8000 HOST=127.0.0.1)
 	@$(SERVICES) --name run --keep -- $(PYTHON_OF_VENV) -m promotions.local serve --host "$(HOST)" --port "$(PORT)"
