@@ -1,4 +1,4 @@
-"""Practice codes: each stands for an answer of the till. None passes the check character, so none is ever a coupon's."""
+"""Practice codes: each stands for an answer of the till. None passes the check character: none is ever a coupon's."""
 
 from typing import NamedTuple
 

@@ -102,7 +102,11 @@ def find_implausible(scan: Scan, *, staff_device: StaffDevice, now: datetime) ->
 
 def corrected_at(scan: Scan, *, staff_device: StaffDevice) -> datetime:
     """When the scan was made by our clock, as far as we know by how much the till's is off."""
-    return scan.scanned_at - timedelta(milliseconds=staff_device.clock_ahead_ms or 0)
+    try:
+        return scan.scanned_at - timedelta(milliseconds=staff_device.clock_ahead_ms or 0)
+    except OverflowError:
+        # At the calendar's end it is implausible with and without correction.
+        return scan.scanned_at
 
 
 def scanned_at_implausible(now: datetime) -> DomainError:

@@ -14,6 +14,7 @@ from promotions.models import (
     Consent,
     Coupon,
     Device,
+    OfflineScan,
     Opportunity,
     PointSighting,
     PrizeLot,
@@ -95,6 +96,10 @@ def a_device_with_everything() -> Device:
     redemption = Redemption.objects.create(
         coupon=coupon, staff_device=staff, store=store, nonce=uuid.uuid4(), fingerprint=b"f", source="typed",
         scanned_at=NOW, redeemed_at=NOW,
+    )  # fmt: skip
+    OfflineScan.objects.create(
+        staff_device=staff, store=store, nonce=uuid.uuid4(), fingerprint=b"f", coupon=coupon, scanned_at=NOW,
+        corrected_at=NOW, received_at=NOW, outcome="conflict", reason="already_redeemed", taken_before_by=redemption,
     )  # fmt: skip
     Void.objects.create(redemption=redemption, staff_device=staff, reason="mistake", voided_at=NOW)
     Refusal.objects.create(

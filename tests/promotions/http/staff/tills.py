@@ -57,6 +57,11 @@ def coupon(campaign: Campaign, **given: Any) -> Printed:
     return Printed(row, code, token_of(row))
 
 
+def offline_coupon(campaign: Campaign, **given: Any) -> Printed:
+    """A coupon that a till may take without network, on the campaign's terms."""
+    return coupon(campaign, **{"allows_offline": True, "value": campaign.value, **given})
+
+
 def token_of(coupon: Coupon, now: datetime = NOW) -> str:
     """What the QR says at `now`."""
     return draw_token(coupon=coupon, now=now).text

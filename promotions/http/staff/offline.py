@@ -1,0 +1,265 @@
+"""The time without network: what a till takes along, and what it did meanwhile.
+
+No `Idempotency-Key`: a synchronisation writes what the next one overwrites, and each scan has its nonce.
+"""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from promotions import metrics
+from promotions.http.schema import operation
+from promotions.http.serializers import AmountField, IdField, InstantField, StrictSerializer, TextField, read_body
+from promotions.http.staff.auth import StaffAuthentication, staff_device
+from promotions.http.views import ApiView
+from promotions.logic.coupon_tokens import MAX_TEXT_CHARS, STEP_S
+from promotions.logic.offline import Allowance
+from promotions.logic.training import PRACTICE_CODES
+from promotions.models import Redemption
+from promotions.services.offline_scans import LateScan, Outcome, Verdict, judge_scans
+from promotions.services.till_sync import TillSync, sync_till
+
+MAX_SCANS = 100
+# A scan that cannot be read: it is answered beside the others, and not kept.
+MALFORMED = "malformed"
+# A clock without battery begins in 1970; no till lives to see the other end. Differences of such times can be reckoned.
+FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+class TillTimeField(InstantField):
+    """What a till's clock shows, however wrong."""
+
+    default_error_messages = {"out_of_range": "Give an instant from 1970 to 2099."}
+
+    def to_internal_value(self, value: Any) -> datetime:
+        """The instant in UTC."""
+        instant = super().to_internal_value(value)
+        if not FIRST_TIME <= instant < LAST_TIME:
+            self.fail("out_of_range")
+        return instant
+
+
+class SyncRequest(StrictSerializer):
+    """The till's own time, from which the server learns how far its clock is off."""
+
+    device_time = TillTimeField(help_text="The staff device's clock, now.")
+
+
+class KeyAnswer(serializers.Serializer[Any]):
+    """The Ed25519 key that checks the signatures which name its id."""
+
+    id = serializers.IntegerField(min_value=0, max_value=255)
+    public_key = serializers.CharField(help_text="32 bytes, base64url without padding.")
+
+
+class OfflineOfferAnswer(serializers.Serializer[Any]):
+    """An offer that may be taken without network in this store."""
+
+    digest = serializers.CharField(help_text="Eight bytes, base64url without padding, as in the signed part of a QR.")
+    benefit = serializers.CharField()
+    offer_title = serializers.CharField()
+    units = serializers.IntegerField()
+    value = serializers.DecimalField(max_digits=7, decimal_places=2, help_text="What one use counts in the allowance.")
+    asks_amount = serializers.BooleanField()
+
+
+class AllowanceAnswer(serializers.Serializer[Any]):
+    """What the till may give without network within twelve hours, and what is left of it."""
+
+    coupons = serializers.IntegerField()
+    value = serializers.DecimalField(max_digits=12, decimal_places=2)
+    coupons_left = serializers.IntegerField()
+    value_left = serializers.DecimalField(max_digits=12, decimal_places=2)
+
+
+class PracticeAnswer(serializers.Serializer[Any]):
+    """A code to practise with: never a coupon's."""
+
+    code = serializers.CharField()
+    outcome = serializers.CharField()
+
+
+class SyncAnswer(serializers.Serializer[Any]):
+    """What the till takes along. It replaces what the till had."""
+
+    server_time = serializers.DateTimeField()
+    step_s = serializers.IntegerField(help_text="Length of a QR's step.")
+    keys = KeyAnswer(many=True)
+    offers = OfflineOfferAnswer(many=True)
+    revoked = serializers.ListField(
+        child=serializers.UUIDField(), help_text="Coupons not to be taken although their signature is good."
+    )
+    allowance = AllowanceAnswer()
+    training = PracticeAnswer(many=True)
+
+
+class _Unreadable:
+    """A scan that is none; `nonce` when at least that could be read."""
+
+    def __init__(self, given: Any) -> None:
+        try:
+            self.nonce: UUID | None = IdField().to_internal_value(given["nonce"])
+        except (KeyError, TypeError, serializers.ValidationError):
+            self.nonce = None
+
+
+class _EachForItself(serializers.ListSerializer[Any]):
+    """A list in which a faulty entry stands beside the good ones: it must not hold up the others for ever."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        """The entries; the list itself must be one, not empty and not too long."""
+        if not isinstance(data, list):
+            raise serializers.ValidationError("Give a list of scans.", code="wrong_type")
+        if not 1 <= len(data) <= MAX_SCANS:
+            raise serializers.ValidationError(f"Give 1 to {MAX_SCANS} scans.", code="wrong_length")
+        return [self._read(entry) for entry in data]
+
+    def _read(self, entry: Any) -> Any:
+        try:
+            return self.run_child_validation(entry)
+        except serializers.ValidationError:
+            return _Unreadable(entry)
+
+
+class ScanInput(StrictSerializer):
+    """One scan made without network, as the till kept it."""
+
+    token = TextField(max_length=MAX_TEXT_CHARS, trim_whitespace=False, help_text="As read from the QR.")
+    nonce = IdField()
+    scanned_at = TillTimeField(help_text="The staff device's clock.")
+    amount = AmountField(required=False, help_text="What the customer paid, in the store's currency.")
+
+    class Meta:
+        list_serializer_class = _EachForItself
+
+
+class ScansRequest(StrictSerializer):
+    """The scans that wait, oldest first, at most 100 at a time."""
+
+    scans = ScanInput(many=True, min_length=1, max_length=MAX_SCANS)  # type: ignore[call-arg]
+
+
+class TakenBeforeAnswer(serializers.Serializer[Any]):
+    """Who took the coupon's last unit."""
+
+    redeemed_at = serializers.DateTimeField()
+    store = serializers.DictField(child=serializers.CharField(), help_text="`name`")
+
+
+class VerdictAnswer(serializers.Serializer[Any]):
+    """What became of a scan. `replay`: it had been accepted before."""
+
+    nonce = serializers.UUIDField(allow_null=True, help_text="Null when it could not be read.")
+    outcome = serializers.ChoiceField(choices=[(each.value, each.value) for each in Outcome])
+    reason = serializers.CharField(allow_blank=True, help_text="Why it is a conflict or out of policy.")
+    redemption_id = serializers.UUIDField(allow_null=True)
+    taken_before = TakenBeforeAnswer(allow_null=True)
+
+
+class ScansAnswer(serializers.Serializer[Any]):
+    """A verdict per scan, in the order in which they were sent."""
+
+    scans = VerdictAnswer(many=True)
+
+
+class SyncView(ApiView):
+    """`/v1/staff/sync`"""
+
+    authentication_classes = [StaffAuthentication]
+
+    @operation(
+        summary="What the till takes along",
+        body=SyncRequest,
+        answers={200: SyncAnswer},
+        problems=("profile_forbidden",),
+    )
+    def post(self, request: Request) -> Response:
+        """Keys, offers, coupons not to be taken and the allowance, for the time without network."""
+        given = read_body(SyncRequest, request)
+        sync = sync_till(staff_device=staff_device(request), device_time=given["device_time"], now=self.now)
+        return Response(SyncAnswer(_tell_sync(sync, self.now)).data)
+
+
+class ScansView(ApiView):
+    """`/v1/staff/scans`"""
+
+    authentication_classes = [StaffAuthentication]
+
+    @operation(
+        summary="Scans made without network",
+        body=ScansRequest,
+        answers={200: ScansAnswer},
+        problems=("profile_forbidden",),
+    )
+    def post(self, request: Request) -> Response:
+        """A verdict per scan: none is forced, none holds up another. Sent again, each keeps its verdict."""
+        given = read_body(ScansRequest, request)["scans"]
+        scans = [LateScan(**each) for each in given if isinstance(each, Mapping)]
+        judged = iter(judge_scans(staff_device=staff_device(request), scans=scans, now=self.now))
+        told = [
+            _refuse(each) if isinstance(each, _Unreadable) else _tell(each["nonce"], next(judged)) for each in given
+        ]
+        return Response(ScansAnswer({"scans": told}).data)
+
+
+def _tell_sync(sync: TillSync, now: datetime) -> dict[str, Any]:
+    return {
+        "server_time": now,
+        "step_s": STEP_S,
+        "keys": [{"id": key.id, "public_key": key.public_key} for key in sync.keys],
+        "offers": [
+            {
+                "digest": base64.urlsafe_b64encode(offer.digest).rstrip(b"=").decode("ascii"),
+                "benefit": offer.terms.benefit,
+                "offer_title": offer.title,
+                "units": offer.terms.units,
+                "value": offer.terms.value,
+                "asks_amount": offer.terms.asks_amount,
+            }
+            for offer in sync.offers
+        ],
+        "revoked": sync.withdrawn,
+        "allowance": _tell_allowance(sync.allowance, sync.left),
+        "training": [{"code": each.code, "outcome": each.outcome} for each in PRACTICE_CODES],
+    }
+
+
+def _tell_allowance(whole: Allowance, left: Allowance) -> dict[str, Any]:
+    return {
+        "coupons": whole.coupons,
+        "value": whole.value,
+        "coupons_left": left.coupons,
+        "value_left": left.value,
+    }
+
+
+def _tell(nonce: UUID, verdict: Verdict) -> dict[str, Any]:
+    before = verdict.taken_before
+    return {
+        "nonce": nonce,
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason,
+        "redemption_id": verdict.redemption_id,
+        "taken_before": _tell_before(before) if before else None,
+    }
+
+
+def _tell_before(redemption: Redemption) -> dict[str, Any]:
+    return {"redeemed_at": redemption.redeemed_at, "store": {"name": redemption.store.name}}
+
+
+def _refuse(unreadable: _Unreadable) -> dict[str, Any]:
+    metrics.OFFLINE_SCAN.labels(Outcome.OUT_OF_POLICY.value, MALFORMED).inc()
+    return {
+        "nonce": unreadable.nonce,
+        "outcome": Outcome.OUT_OF_POLICY.value,
+        "reason": MALFORMED,
+        "redemption_id": None,
+        "taken_before": None,
+    }

@@ -1,0 +1,245 @@
+"""Scans that a till made without network, sent in when it is back: each is judged, none is forced. PostgreSQL only.
+
+The till's answer to the customer is past; what is decided here is who pays. The guards are those of every redemption,
+(coupon, unit) and (staff device, nonce), and one row per scan under the same nonce.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import Count, Sum
+from psycopg.errors import ForeignKeyViolation
+
+from promotions import metrics
+from promotions.errors import DomainError
+from promotions.logic.coupon_tokens import ShownToken
+from promotions.logic.offline import (
+    SHIFT,
+    Allowance,
+    Breach,
+    Limits,
+    OfflineScanFacts,
+    find_breach,
+    find_time_breach,
+)
+from promotions.models import Coupon, OfflineScan, Redemption, StaffDevice, StaffMember
+from promotions.services.coupon_tokens import coupon_terms, identify_token
+from promotions.services.redemptions import Grounds, Refused, take_lowest
+from promotions.services.scans import MAX_SCAN_AGE, MAX_SCAN_AHEAD, Scan, Shown, corrected_at
+from promotions.services.staff_members import Till, lock_till, require_till
+from promotions.services.till_rules import read_units
+
+# A coupon erased while it is judged is gone at the second look.
+_ATTEMPTS = 2
+# The same nonce for another scan: the till is at fault, so nothing is written.
+NONCE_MISMATCH = "nonce_mismatch"
+
+
+class Outcome(StrEnum):
+    """What became of a scan; `REPLAY`: it was accepted before."""
+
+    ACCEPTED = "accepted"
+    REPLAY = "replay"
+    CONFLICT = "conflict"
+    OUT_OF_POLICY = "out_of_policy"
+
+
+@dataclass(frozen=True, slots=True)
+class LateScan:
+    """What a till did without network."""
+
+    token: str
+    nonce: UUID
+    scanned_at: datetime
+    amount: Decimal | None = None
+
+    def as_scan(self) -> Scan:
+        """The same for the rules of the till."""
+        return Scan(
+            nonce=self.nonce,
+            scanned_at=self.scanned_at,
+            source=Redemption.Source.OFFLINE,
+            token=self.token,
+            amount=self.amount,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The server's word on one scan. `taken_before`: the redemption that was first, in a conflict over a unit."""
+
+    outcome: Outcome
+    reason: str = ""
+    redemption_id: UUID | None = None
+    taken_before: Redemption | None = None
+
+
+def offline_limits() -> Limits:
+    """What this deployment allows a till without network."""
+    return Limits(
+        allowance=Allowance(settings.OFFLINE_COUPONS_PER_TILL, Decimal(settings.OFFLINE_VALUE_PER_TILL)),
+        max_value=Decimal(settings.OFFLINE_MAX_COUPON_VALUE),
+        max_age=MAX_SCAN_AGE,
+        max_ahead=MAX_SCAN_AHEAD,
+    )
+
+
+def read_given(*, staff_device: StaffDevice, at: datetime) -> Allowance:
+    """What the till gave away without network in the shift before `at`, as far as it has told us."""
+    given = OfflineScan.objects.filter(
+        staff_device=staff_device, corrected_at__gt=at - SHIFT, corrected_at__lte=at
+    ).exclude(outcome=OfflineScan.Outcome.OUT_OF_POLICY)
+    told = given.aggregate(coupons=Count("pk"), value=Sum("value"))
+    return Allowance(told["coupons"], told["value"] or Decimal(0))
+
+
+def judge_scans(*, staff_device: StaffDevice, scans: Sequence[LateScan], now: datetime) -> list[Verdict]:
+    """A verdict per scan. Each is a transaction of its own, in the order in which they were made; repeatable.
+
+    Errors: `profile_forbidden`, `token_revoked`; `busy` when a row was held by somebody else for too long. The other
+    scans are judged all the same, and the same request, repeated, finds them judged.
+    """
+    require_till(staff_device)
+    verdicts: dict[int, Verdict] = {}
+    for place in sorted(range(len(scans)), key=lambda place: scans[place].scanned_at):
+        with suppress(OperationalError):
+            verdicts[place] = _judge_scan(staff_device, scans[place], now)
+    if len(verdicts) < len(scans):
+        raise DomainError("busy", "Some scans met a coupon in use; send all of them again.")
+    return [verdicts[place] for place in range(len(scans))]
+
+
+def _judge_scan(staff_device: StaffDevice, scan: LateScan, now: datetime) -> Verdict:
+    for attempt in range(_ATTEMPTS):
+        try:
+            with transaction.atomic(durable=True):
+                till = lock_till(staff_device=staff_device, now=now)
+                verdict = _recall(till.device, scan) or _judge(till, scan, now)
+        except IntegrityError as error:
+            is_erased = isinstance(error.__cause__, ForeignKeyViolation)
+            if not is_erased or attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        metrics.OFFLINE_SCAN.labels(verdict.outcome.value, verdict.reason).inc()
+        return verdict
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _recall(device: StaffDevice, scan: LateScan) -> Verdict | None:
+    """What was decided under this nonce: here, or online when only the answer was lost."""
+    known = (
+        OfflineScan.objects.select_related("taken_before_by__store")
+        .filter(staff_device=device, nonce=scan.nonce)
+        .first()
+    )
+    if known is not None:
+        is_same = bytes(known.fingerprint) == scan.as_scan().fingerprint()
+        return _tell(known) if is_same else Verdict(Outcome.OUT_OF_POLICY, NONCE_MISMATCH)
+    redemption = Redemption.objects.filter(staff_device=device, nonce=scan.nonce).first()
+    if redemption is None:
+        return None
+    shown = identify_token(scan.token)
+    if shown is None or shown.claims.coupon_id != redemption.coupon_id or redemption.amount != scan.amount:
+        return Verdict(Outcome.OUT_OF_POLICY, NONCE_MISMATCH)
+    return Verdict(Outcome.REPLAY, redemption_id=redemption.pk)
+
+
+def _tell(known: OfflineScan) -> Verdict:
+    if known.outcome == OfflineScan.Outcome.ACCEPTED:
+        return Verdict(Outcome.REPLAY, redemption_id=known.redemption_id)
+    return Verdict(Outcome(known.outcome), known.reason, taken_before=known.taken_before_by)
+
+
+def _judge(till: Till, scan: LateScan, now: datetime) -> Verdict:
+    token = identify_token(scan.token)
+    coupon = _find_coupon(token)
+    record = _begin_record(till, scan, coupon, now)
+    if token is None or coupon is None:
+        breach = find_time_breach(
+            corrected_at=record.corrected_at,
+            received_at=now,
+            enrolled_at=till.device.enrolled_at,
+            limits=offline_limits(),
+        )
+        return _close(record, Outcome.OUT_OF_POLICY, breach or _explain_missing(token))
+    facts = OfflineScanFacts(
+        terms=coupon_terms(coupon),
+        valid_from=coupon.valid_from,
+        valid_until=coupon.valid_until,
+        store_id=till.device.store_id,
+        enrolled_at=till.device.enrolled_at,
+        corrected_at=record.corrected_at,
+        received_at=now,
+        # By the till's own clock, too: without network it may be the only one the phone agrees with.
+        was_fresh=token.is_fresh(record.corrected_at) or token.is_fresh(scan.scanned_at),
+        has_amount=scan.amount is not None,
+        given=read_given(staff_device=till.device, at=record.corrected_at),
+    )
+    breach = find_breach(facts, offline_limits())
+    if breach is not None:
+        return _close(record, Outcome.OUT_OF_POLICY, breach)
+    return _take(till, Shown(scan.as_scan(), coupon, is_screenshot=False), record)
+
+
+def _find_coupon(token: ShownToken | None) -> Coupon | None:
+    if token is None:
+        return None
+    return Coupon.objects.select_related("campaign", "unlock").filter(pk=token.claims.coupon_id).first()
+
+
+def _explain_missing(token: ShownToken | None) -> Breach:
+    return Breach.CODE_UNKNOWN if token is None else Breach.COUPON_GONE
+
+
+def _begin_record(till: Till, scan: LateScan, coupon: Coupon | None, now: datetime) -> OfflineScan:
+    """The row to be, without its outcome. No scan is dated after its arrival by a clock that is a little ahead."""
+    as_scan = scan.as_scan()
+    corrected = corrected_at(as_scan, staff_device=till.device)
+    is_a_little_ahead = now < corrected <= now + MAX_SCAN_AHEAD
+    return OfflineScan(
+        staff_device=till.device,
+        staff_member=_find_member(till.device, corrected),
+        store_id=till.device.store_id,
+        nonce=scan.nonce,
+        fingerprint=as_scan.fingerprint(),
+        coupon=coupon,
+        amount=scan.amount,
+        value=coupon.value if coupon else None,
+        scanned_at=scan.scanned_at,
+        corrected_at=now if is_a_little_ahead else corrected,
+        received_at=now,
+    )
+
+
+def _find_member(device: StaffDevice, at: datetime) -> StaffMember | None:
+    """Who was signed in at that moment, if it is who is signed in still. Idle or not: the till could not tell us."""
+    if device.signed_in_at is None or device.signed_in_at > at + timedelta(milliseconds=1):
+        return None
+    return device.staff_member
+
+
+def _take(till: Till, shown: Shown, record: OfflineScan) -> Verdict:
+    """A unit like any other's, dated when it was scanned; or a conflict with whoever was faster."""
+    late = Till(device=till.device, member=record.staff_member, has_members=till.has_members)
+    grounds = Grounds(late, shown, level=0, is_late=True)
+    taken = take_lowest(grounds, read_units(shown.coupon), record.corrected_at)
+    if not isinstance(taken, Refused):
+        record.redemption = taken.redemption
+        return _close(record, Outcome.ACCEPTED, "")
+    if taken.error.code == "already_redeemed":
+        record.taken_before_by = read_units(shown.coupon).latest
+    return _close(record, Outcome.CONFLICT, taken.error.code)
+
+
+def _close(record: OfflineScan, outcome: Outcome, reason: str) -> Verdict:
+    record.outcome = OfflineScan.Outcome(outcome.value)
+    record.reason = str(reason)
+    record.save(force_insert=True)
+    return Verdict(outcome, record.reason, record.redemption_id, record.taken_before_by)

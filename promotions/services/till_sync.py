@@ -1,0 +1,175 @@
+"""What a till takes along for the time without network: keys, the offers it may take, coupons it must not, its limits.
+
+Bounded by construction: keys by the life of coupons (one per 90 days), offers by the terms on which campaigns of the
+store issue, and coupons by `MAX_WITHDRAWN`. Should a campaign's coupons not fit, its offers are left out: its coupons
+are then taken online only, and nothing that is told is incomplete.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from promotions.logic import coupon_tokens
+from promotions.logic.coupon_tokens import OfferTerms
+from promotions.logic.offline import Allowance, is_for_offline
+from promotions.models import Campaign, Coupon, Redemption, StaffDevice, WithdrawnCoupon
+from promotions.services.coupon_tokens import campaign_terms
+from promotions.services.offline_scans import offline_limits, read_given
+from promotions.services.staff_members import lock_till
+
+# Forty bytes each, so 400 kB at most before compression: what a till on a poor line can still fetch.
+MAX_WITHDRAWN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """What checks the signatures of a period."""
+
+    id: int
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineOffer:
+    """An offer the till may take without network. `campaign_id` is our key, not told."""
+
+    campaign_id: int
+    terms: OfferTerms
+    title: str
+
+    @property
+    def digest(self) -> bytes:
+        """By which the till knows it in a coupon's signed part."""
+        return coupon_tokens.digest_offer(self.terms)
+
+
+@dataclass(frozen=True, slots=True)
+class TillSync:
+    """Everything for the time without network."""
+
+    keys: list[SigningKey]
+    offers: list[OfflineOffer]
+    withdrawn: list[UUID]
+    allowance: Allowance
+    left: Allowance
+
+
+def sync_till(*, staff_device: StaffDevice, device_time: datetime, now: datetime) -> TillSync:
+    """What the till takes along; how far its clock is ahead is kept. Repeatable.
+
+    Errors: `profile_forbidden`, `token_revoked`.
+    """
+    with transaction.atomic(durable=True):
+        till = lock_till(staff_device=staff_device, now=now)
+        till.require_profile()
+        ahead_ms = (device_time - now) // timedelta(milliseconds=1)
+        StaffDevice.objects.filter(pk=till.device.pk).update(clock_ahead_ms=ahead_ms, synced_at=now)
+    store_id = till.device.store_id
+    fitting, left_out = _choose_campaigns(store_id, now)
+    withdrawn = [
+        coupon_id
+        for rows in (_used_up(store_id, now), _erased(store_id, now))
+        for coupon_id in rows.filter(campaign_id__in=fitting).values_list("pk", flat=True)
+    ]
+    allowance = offline_limits().allowance
+    return TillSync(
+        keys=_list_keys(now),
+        offers=[offer for offer in _list_offers(store_id, now) if offer.campaign_id not in left_out],
+        withdrawn=withdrawn,
+        allowance=allowance,
+        left=allowance.less(read_given(staff_device=till.device, at=now)),
+    )
+
+
+def live_offline_coupons(now: datetime) -> QuerySet[Coupon]:
+    """Coupons that a till without network may meet."""
+    return Coupon.objects.filter(allows_offline=True, campaign__allows_offline=True, valid_until__gt=now)
+
+
+def _list_keys(now: datetime) -> list[SigningKey]:
+    """From the oldest live coupon's to the next period's, which may begin while the till is without network."""
+    oldest = live_offline_coupons(now).aggregate(at=Min("valid_from"))["at"] or now
+    secret, first = settings.CODE_SECRET.encode(), coupon_tokens.key_period(min(oldest, now))
+    periods = range(first, coupon_tokens.key_period(now) + 2)
+    return [SigningKey(coupon_tokens.key_id(period), coupon_tokens.public_key(secret, period)) for period in periods]
+
+
+def _list_offers(store_id: int, now: datetime) -> Iterator[OfflineOffer]:
+    """Each once: the terms of coupons that are out, and those on which coupons may be issued while the till is away."""
+    max_value = Decimal(settings.OFFLINE_MAX_COUPON_VALUE)
+    seen = set()
+    for offer in (*_issued_offers(store_id, now), *_coming_offers(store_id)):
+        if offer.digest not in seen and is_for_offline(offer.terms, max_value) is None:
+            seen.add(offer.digest)
+            yield offer
+
+
+def _issued_offers(store_id: int, now: datetime) -> Iterator[OfflineOffer]:
+    coupons = live_offline_coupons(now).filter(store_ids__contains=store_id)
+    frozen = coupons.order_by().values_list(
+        "benefit", "units", "value", "asks_amount", "redeem_level", "allows_vouching", "store_ids", "campaign_id",
+        "campaign__uuid", "campaign__offer_title",
+    )  # fmt: skip
+    for row in frozen.distinct():
+        benefit, units, value, asks_amount, level, allows_vouching, store_ids, campaign_id, campaign_uuid, title = row
+        terms = OfferTerms(
+            campaign_id=campaign_uuid,
+            benefit=benefit,
+            units=units,
+            value=value,
+            asks_amount=asks_amount,
+            redeem_level=level,
+            allows_offline=True,
+            allows_vouching=allows_vouching,
+            store_ids=tuple(store_ids),
+        )
+        yield OfflineOffer(campaign_id, terms, title)
+
+
+def _coming_offers(store_id: int) -> Iterator[OfflineOffer]:
+    live = Campaign.objects.filter(state=Campaign.State.LIVE, allows_offline=True, stores=store_id)
+    for campaign in live.prefetch_related("prize_lots", "stores"):
+        store_ids = [store.pk for store in campaign.stores.all() if store.is_active]
+        is_play = campaign.kind == Campaign.Kind.INSTANT_WIN
+        # A prize is one prize; a coupon may be good for several uses.
+        benefits = (
+            [(lot.name, 1) for lot in campaign.prize_lots.all()] if is_play else [(campaign.benefit, campaign.units)]
+        )
+        for benefit, units in benefits:
+            terms = campaign_terms(campaign, benefit=benefit, units=units, store_ids=store_ids)
+            yield OfflineOffer(campaign.pk, terms, campaign.offer_title)
+
+
+def _used_up(store_id: int, now: datetime) -> QuerySet[Coupon]:
+    live = Redemption.objects.filter(coupon=OuterRef("pk"), is_live=True).order_by()
+    taken = live.values("coupon").annotate(units=Count("pk")).values("units")
+    coupons = live_offline_coupons(now).filter(store_ids__contains=store_id).order_by()
+    return coupons.annotate(taken=Coalesce(Subquery(taken), 0)).filter(taken__gte=F("units"))
+
+
+def _erased(store_id: int, now: datetime) -> QuerySet[WithdrawnCoupon]:
+    return WithdrawnCoupon.objects.filter(
+        campaign__allows_offline=True, store_ids__contains=store_id, valid_until__gt=now
+    )
+
+
+def _choose_campaigns(store_id: int, now: datetime) -> tuple[set[int], set[int]]:
+    """Campaigns whose withdrawn coupons fit, those with the fewest first, and those whose do not: all or nothing."""
+    counts: Counter[int] = Counter()
+    for rows in (_used_up(store_id, now), _erased(store_id, now)):
+        counts.update(dict(rows.values_list("campaign_id").annotate(coupons=Count("pk"))))
+    fitting: set[int] = set()
+    total = 0
+    for campaign_id, count in sorted(counts.items(), key=lambda each: (each[1], each[0])):
+        total += count
+        if total <= MAX_WITHDRAWN:
+            fitting.add(campaign_id)
+    return fitting, set(counts) - fitting
