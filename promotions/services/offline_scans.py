@@ -120,7 +120,7 @@ def _judge_scan(staff_device: StaffDevice, scan: LateScan, now: datetime) -> Ver
     for attempt in range(_ATTEMPTS):
         try:
             with transaction.atomic(durable=True):
-                till = lock_till(staff_device=staff_device, now=now)
+                till = _lock_till(staff_device, now)
                 verdict = _recall(till.device, scan) or _judge(till, scan, now)
         except IntegrityError as error:
             is_erased = isinstance(error.__cause__, ForeignKeyViolation)
@@ -130,6 +130,10 @@ def _judge_scan(staff_device: StaffDevice, scan: LateScan, now: datetime) -> Ver
         metrics.OFFLINE_SCAN.labels(verdict.outcome.value, verdict.reason).inc()
         return verdict
     raise AssertionError("the last attempt returns or raises")
+
+
+def _lock_till(staff_device: StaffDevice, now: datetime) -> Till:
+    return lock_till(staff_device=staff_device, now=now)
 
 
 def _recall(device: StaffDevice, scan: LateScan) -> Verdict | None:
