@@ -80,7 +80,8 @@ class Counter:
             "valid_until": now() + 3 * HOUR,
             **given,
         }
-        return Shown(Coupon.objects.create(id=coupon_id, **values), code)
+        row = Coupon.objects.create(id=coupon_id, **values)
+        return Shown(Coupon.objects.select_related("campaign").get(pk=row.pk), code)
 
     def enrol(self, page: Page, *, label: str = "Till 1") -> StaffDevice:
         """Open the link of a fresh enrolment QR, as the phone's own camera does."""
@@ -88,6 +89,7 @@ class Counter:
         page.goto(f"{self.web.base_url}/staff/#enrol={token}")
         expect(page.locator("#label")).to_contain_text(label)
         expect(page.locator("#store")).to_have_text(self.store.name)
+        expect(page.locator("#recent")).to_have_attribute("aria-busy", "false")
         assert token not in page.url
         return StaffDevice.objects.get(store=self.store, label=label)
 

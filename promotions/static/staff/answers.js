@@ -161,15 +161,29 @@ export function describeLocal(verdict, context) {
   }
 }
 
+const WHY = {
+  code_unknown: "why_unknown",
+  coupon_gone: "why_ended",
+  coupon_expired: "why_ended",
+  not_yet_valid: "why_ended",
+  in_future: "why_clock",
+  before_enrolment: "why_clock",
+  too_old: "why_late",
+  wrong_store: "why_store",
+  not_offline: "why_offline",
+  online_only: "why_offline",
+  screenshot: "why_picture",
+  needs_amount: "why_amount",
+  allowance_spent: "why_allowance",
+};
+
 // What came of a scan that was sent in late and not accepted; one line for staff.
 export function describeNotice({ benefit, scanned_at, outcome, reason: why, taken_before }, context) {
   const { strings } = context;
-  const values = { benefit, when: tellWhen(scanned_at, context), reason: why?.replaceAll("_", " ") };
+  const values = { benefit, when: tellWhen(scanned_at, context), reason: strings[WHY[why]] ?? strings.why_other };
   if (outcome === "conflict" && taken_before) {
     const before = tellWhen(taken_before.redeemed_at, context);
-    const store = taken_before.store?.name ?? taken_before.store;
-    return fill(strings.conflict, { ...values, before, store });
+    return fill(strings.conflict, { ...values, before, store: taken_before.store.name });
   }
-  if (outcome === "conflict") return fill(strings.conflict_plain, values);
-  return fill(outcome === "unreadable" ? strings.unreadable : strings.out_of_policy, values);
+  return fill(outcome === "conflict" ? strings.conflict_plain : strings.out_of_policy, values);
 }

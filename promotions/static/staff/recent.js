@@ -14,10 +14,10 @@ let undoing = null;
 
 export async function showRecent() {
   if (!theDevice()) return;
-  const waiting = await showQueue();
+  $("recent").ariaBusy = true;
   const answer = await ask(() => recent(theDevice().token));
   if (answer?.status === 200) rows = answer.body.redemptions;
-  draw(waiting);
+  draw(await showQueue());
 }
 
 // What just happened, before the server's list confirms it.
@@ -27,6 +27,7 @@ export async function showWaiting() {
 
 function draw(waiting) {
   $("recent-none").hidden = rows.length + waiting.length > 0;
+  $("recent").ariaBusy = false;
   $("recent").replaceChildren(...waiting.toReversed().map(waitingRow), ...rows.map(recentRow));
 }
 

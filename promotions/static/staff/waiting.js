@@ -65,17 +65,17 @@ async function sendSome(scans) {
   const isUnreadable = answer?.status === 400 || answer?.status === 422;
   if (!isUnreadable) return 0;
   // One scan the server cannot read must not hold up the others for ever.
-  if (scans.length === 1) return settle(scans, [{ nonce: scans[0].nonce, outcome: "unreadable" }]);
+  if (scans.length === 1) return settle(scans, [{ outcome: "out_of_policy", reason: "malformed" }]);
   let settled = 0;
   for (const scan of scans) settled += await sendSome([scan]);
   return settled;
 }
 
 async function settle(scans, verdicts) {
-  const byNonce = new Map(verdicts.map((verdict) => [verdict.nonce, verdict]));
-  const settled = scans.filter(({ nonce }) => byNonce.has(nonce));
+  // A verdict per scan, in the order in which they were sent.
+  const settled = scans.slice(0, verdicts.length);
   const bad = settled
-    .map((scan) => ({ benefit: scan.benefit, scanned_at: scan.scanned_at, ...byNonce.get(scan.nonce) }))
+    .map(({ benefit, scanned_at, nonce }, index) => ({ ...verdicts[index], benefit, scanned_at, nonce }))
     .filter(({ outcome }) => outcome !== "accepted" && outcome !== "replay");
   await store.addNotices(bad);
   await store.dequeue(settled);

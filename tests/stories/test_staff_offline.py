@@ -1,0 +1,180 @@
+"""The till without network: it says so, gives within limits what it can check itself, and tells the truth afterwards."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from promotions.models import OfflineScan, Redemption
+from tests.stories.browsing import open_browser, open_page
+from tests.stories.conftest import Web
+from tests.stories.counter import Counter, Shown, expect_answer, next_customer, set_up_counter, type_code
+
+COFFEE = "1 free coffee"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def counter(web: Web) -> Counter:
+    return set_up_counter(web, value="2.50", allows_offline=True, units=2)
+
+
+@pytest.fixture
+def phone(browser: Browser, counter: Counter) -> Iterator[Page]:
+    with open_page(browser) as page:
+        yield page
+
+
+def enrol_and_lose_network(page: Page, counter: Counter) -> None:
+    """The till knows the offers of its store, and then the network goes."""
+    counter.enrol(page)
+    page.context.set_offline(True)
+    expect(page.locator("#connection")).to_have_text("No connection")
+
+
+def find_network(page: Page) -> None:
+    page.context.set_offline(False)
+    expect(page.locator("#connection")).to_have_text("Online")
+
+
+def scan(page: Page, shown: Shown) -> None:
+    """The QR's text as a hand scanner would put it into the field."""
+    type_code(page, shown.qr)
+
+
+def test_coupons_are_given_without_network_and_sent_when_it_is_back(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon()
+    enrol_and_lose_network(phone, counter)
+    expect(phone.locator("#announcement")).to_have_text(re.compile("checked on this device and sent later"))
+    for unit in ("1 of 2", "2 of 2"):
+        scan(phone, coupon)
+        expect_answer(phone, "later", "GIVE", COFFEE)
+        expect(phone.locator("#answer-units")).to_have_text(unit)
+        expect(phone.locator("#answer-detail")).to_have_text("Will be checked later.")
+        next_customer(phone)
+    scan(phone, coupon)
+    expect_answer(phone, "used", "USED", re.compile("It is waiting to be sent"))
+    next_customer(phone)
+    expect(phone.locator("#queue")).to_have_text(re.compile(r"2 waiting, oldest \d+ s"))
+
+    phone.reload()
+    expect(phone.locator("#queue")).to_have_text(re.compile("2 waiting"))
+    expect(phone.locator("#recent em").first).to_have_text("Waiting")
+    assert Redemption.objects.filter(coupon=coupon.row).count() == 0
+    find_network(phone)
+
+    expect(phone.locator("#queue")).to_have_text("Nothing waiting")
+    taken = Redemption.objects.filter(coupon=coupon.row)
+    assert sorted(taken.values_list("unit", "source")) == [(1, "offline"), (2, "offline")]
+    expect(phone.locator("#notices")).to_be_hidden()
+
+
+def test_a_conflict_is_told_plainly_and_stays_until_read(browser: Browser, phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(units=1)
+    enrol_and_lose_network(phone, counter)
+    scan(phone, coupon)
+    expect_answer(phone, "later", "GIVE", COFFEE)
+    next_customer(phone)
+    with open_page(browser) as other:
+        counter.enrol(other, label="Till 2")
+        scan(other, coupon)
+        expect_answer(other, "give", "GIVE", COFFEE)
+
+    find_network(phone)
+    expect(phone.locator("#notices-list li")).to_have_text(
+        re.compile(rf"{COFFEE}, today .*: already used today .*, in République. You could not know.")
+    )
+    phone.reload()
+    phone.get_by_role("button", name="I have read this").click()
+
+    expect(phone.locator("#notices")).to_be_hidden()
+    assert OfflineScan.objects.get(coupon=coupon.row).outcome == "conflict"
+    assert Redemption.objects.filter(coupon=coupon.row).count() == 1
+
+
+def test_what_cannot_be_checked_without_network_is_not_given(phone: Page, counter: Counter) -> None:
+    known, old = counter.coupon(), counter.coupon()
+    online_only = counter.coupon(allows_offline=False)
+    forged = re.sub(r"^D1\.....", "D1.AQAA", known.qr)
+    enrol_and_lose_network(phone, counter)
+
+    for text, kind, main in [
+        (known.code, "unsure", re.compile("A typed code cannot be checked")),
+        (online_only.qr, "unsure", re.compile("This cannot be checked without a connection")),
+        (old.old_qr(seconds_ago=90), "reopen", re.compile("reopen the coupon")),
+        (forged, "unsure", re.compile("This cannot be checked")),
+        (known.qr[:20] + ("A" if known.qr[20] != "A" else "B") + known.qr[21:], "no", re.compile("Not one of ours")),
+    ]:
+        type_code(phone, text)
+        expect(phone.locator("#answer")).to_have_attribute("data-kind", kind)
+        expect(phone.locator("#answer-main")).to_have_text(main)
+        next_customer(phone)
+
+    expect(phone.locator("#queue")).to_have_text("Nothing waiting")
+
+
+def test_a_till_gives_no_more_than_is_left_of_its_allowance(phone: Page, counter: Counter) -> None:
+    cakes = [counter.coupon(value="20.00", benefit="1 cake", units=1) for _ in range(2)]
+
+    def leave_little(route: Route) -> None:
+        told = route.fetch().json()
+        told["allowance"] |= {"value_left": "39.99"}
+        route.fulfill(json=told)
+
+    phone.context.route("**/v1/staff/sync", leave_little)
+    enrol_and_lose_network(phone, counter)
+    scan(phone, cakes[0])
+    expect_answer(phone, "later", "GIVE", "1 cake")
+    next_customer(phone)
+
+    scan(phone, cakes[1])
+
+    expect_answer(phone, "unsure", "NOT YET", re.compile("given all it may without a connection"))
+
+
+def test_a_browser_without_the_signature_says_so(browser: Browser, counter: Counter) -> None:
+    coupon = counter.coupon()
+    no_ed25519 = "crypto.subtle.generateKey = () => Promise.reject(new DOMException('no', 'NotSupportedError'));"
+    with open_page(browser, scripts=no_ed25519) as page:
+        enrol_and_lose_network(page, counter)
+        expect(page.locator("#announcement")).to_have_text(re.compile("cannot check a coupon without a connection"))
+
+        scan(page, coupon)
+
+        expect_answer(page, "unsure", "NOT YET", re.compile("This browser cannot check"))
+
+
+def test_no_answer_is_told_apart_and_tried_again_with_the_same_nonce(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(allows_offline=False)
+    enrol_and_lose_network(phone, counter)
+    type_code(phone, coupon.code)
+    expect_answer(phone, "unsure", "NOT YET", re.compile("typed code"))
+
+    phone.context.set_offline(False)
+    phone.locator("#answer-retry").click()
+
+    expect_answer(phone, "give", "GIVE", COFFEE)
+    expect(phone.locator("#connection")).to_have_text("Online")
+
+
+def test_a_lost_answer_is_repeated_and_written_once(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(units=1)
+    counter.enrol(phone)
+    lost = []
+
+    def lose_first_answer(route: Route) -> None:
+        lost.append(route.fetch().status)
+        route.abort()
+
+    phone.context.route("**/v1/staff/redemptions", lose_first_answer, times=1)
+    type_code(phone, coupon.code)
+
+    expect_answer(phone, "again", "GIVE ONCE", COFFEE)
+    assert lost == [201]
+    assert Redemption.objects.filter(coupon=coupon.row).count() == 1
