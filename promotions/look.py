@@ -70,6 +70,8 @@ NAVIGATION = [
             _item(_("Presence"), "my_location", "geofence.presence"),
             _item(_("Last heard of"), "schedule", "geofence.lastfix"),
             _item(_("Points asked from"), "pin_drop", "promotions.pointsighting"),
+            _item(_("Store codes shown"), "qr_code", "promotions.storecodeuse"),
+            _item(_("Presence tokens spent"), "verified", "promotions.spentpresencetoken"),
         ],
     },
     {

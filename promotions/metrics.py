@@ -62,6 +62,15 @@ STORE_CODE = Counter("doorstep_store_code", "Rotating store codes that phones sh
 STORE_CODE_CROWDED = Counter(
     "doorstep_store_code_crowded", "Codes taken from more devices in one step of one store than the norm."
 )
+PRESENCE_TOKEN = Counter(
+    "doorstep_presence_token", "Presence tokens asked for, by outcome: issued or the problem code.", ["code"]
+)
+PRESENCE_TOKEN_SECONDS = Histogram(
+    "doorstep_presence_token_seconds", "Seconds a presence token takes to judge.", buckets=_REQUEST_BUCKETS_S
+)
+PRESENCE_TOKEN_SPENT = Counter(
+    "doorstep_presence_token_spent", "Presence tokens a brand showed, by outcome: spent or the problem code.", ["code"]
+)
 REDEEM = Counter(
     "doorstep_redeem", "Coupons shown at a till, by outcome: taken, repeated or the problem code.", ["code"]
 )

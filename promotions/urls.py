@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 from promotions.admin.search import search
 from promotions.http import docs, health, pages, problems
+from promotions.http.brand.presence_tokens import KeySetView
 from promotions.http.staff import kiosk
 
 handler400 = "promotions.http.problems.bad_request"
@@ -18,6 +19,7 @@ urlpatterns = [
     path("healthz", health.HealthView.as_view(), name="healthz"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),
     path("metrics", health.metrics_page, name="metrics"),
+    path(".well-known/jwks.json", KeySetView.as_view(), name="jwks"),
     path("problems", docs.problems_page, name="problems"),
     path("v1/openapi.yaml", docs.openapi_yaml, name="openapi"),
     path("v1/docs/", docs.SwaggerView.as_view(), name="swagger"),

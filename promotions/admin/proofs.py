@@ -1,9 +1,41 @@
 """What proofs of presence leave behind, to be looked at."""
 
 from django.contrib import admin
+from unfold.decorators import display
 
+from geofence.admin import at_store
 from promotions.admin.base import FactAdmin
-from promotions.models import PointSighting
+from promotions.models import PointSighting, SpentPresenceToken, StoreCodeUse
+
+
+@admin.register(StoreCodeUse)
+class StoreCodeUseAdmin(FactAdmin):
+    """Which device showed which step of a store's code: many devices on one step are a ring. The operator's alone."""
+
+    list_display = ["used", "store", "step", "device_id"]
+    list_filter = [("store", admin.RelatedOnlyFieldListFilter), ("used_at", admin.DateFieldListFilter)]
+    list_select_related = ["store"]
+    search_fields = ["store__name"]
+    id_search = ("device_id",)
+    ordering = ["-used_at"]
+    fields = ["device_id", "store", "step", "used"]
+
+    @display(description="used", ordering="used_at")
+    def used(self, use: StoreCodeUse) -> str:
+        return at_store(use.used_at, use.store)
+
+
+@admin.register(SpentPresenceToken)
+class SpentPresenceTokenAdmin(FactAdmin):
+    """Presence tokens that their brand has spent; whose they were is not kept."""
+
+    list_display = ["jti", "brand", "spent_at", "expires_at"]
+    list_filter = ["brand", ("spent_at", admin.DateFieldListFilter)]
+    list_select_related = ["brand"]
+    search_fields = ["brand__name"]
+    id_search = ("jti",)
+    ordering = ["-spent_at"]
+    fields = ["jti", "brand", "spent_at", "expires_at"]
 
 
 @admin.register(PointSighting)

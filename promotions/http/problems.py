@@ -82,6 +82,12 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     "too_many_reservations": ProblemKind(
         403, "The device keeps as many turns as it may", "Use or give up one of them first."
     ),
+    # The presence token
+    "presence_token_invalid": ProblemKind(
+        422, "Not a presence token for this brand", "Refuse it: it is forged, cut, or was issued to another brand."
+    ),
+    "presence_token_expired": ProblemKind(422, "The presence token has expired", "Ask the app for a new one."),
+    "token_spent": ProblemKind(409, "The presence token was spent before", "See `spent_at`; refuse it."),
     # The till
     "enrolment_invalid": ProblemKind(
         403, "The enrolment token is unknown, used or expired", "Make a new one in admin."
@@ -167,6 +173,8 @@ def fault_code(code: str | None) -> str:
 
 
 RETRY_AFTER_S = 5
+# Conflicts that no later try would find gone.
+_LASTING = frozenset({"already_redeemed", "token_spent"})
 
 
 def problem_body(
@@ -225,7 +233,7 @@ def _document(request: HttpRequest, error: DomainError) -> tuple[dict[str, Any],
         fields=error.fields,
     )
     status = CATALOGUE[error.code].status
-    headers = problem_headers(status) if error.code != "already_redeemed" else {}
+    headers = problem_headers(status) if error.code not in _LASTING else {}
     if "retry_after_s" in error.fields:
         headers["Retry-After"] = str(error.fields["retry_after_s"])
     return body, status, headers

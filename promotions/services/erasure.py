@@ -22,6 +22,7 @@ from promotions.models import (
     Refusal,
     Reservation,
     ShardCursor,
+    StoreCodeUse,
     Unlock,
     Void,
     WithdrawnCoupon,
@@ -63,6 +64,10 @@ HOLDINGS: Mapping[type[Model], tuple[Rows, tuple[str, ...]]] = {
     Void: (
         lambda device_id: Void.objects.filter(redemption__coupon__unlock__device_id=device_id).order_by("voided_at"),
         ("redemption_id", "reason", "voided_at"),
+    ),
+    StoreCodeUse: (
+        lambda device_id: StoreCodeUse.objects.filter(device_id=device_id).order_by("used_at", "pk"),
+        ("store__uuid", "step", "used_at"),
     ),
     PointSighting: (
         lambda device_id: PointSighting.objects.filter(device_id=device_id).order_by("seen_at", "pk"),

@@ -13,6 +13,8 @@ from promotions.models import (
     Opportunity,
     PointSighting,
     Refusal,
+    SpentPresenceToken,
+    StoreCodeUse,
     Unlock,
     WithdrawnCoupon,
 )
@@ -20,6 +22,9 @@ from promotions.services.assurance import SIGHTING_HOURS
 from promotions.services.reservations import drop_ended_turns
 
 DEAD_LETTER_DAYS = 1
+# A code's use bars a second one for half a minute and speaks for presence for ten; a day shows who passes codes on.
+STORE_CODE_USE_HOURS = 24
+SPENT_TOKEN_HOURS = 24
 # Thirteen months: a campaign can be compared with the one a year before.
 OFFER_DAYS = 396
 
@@ -32,6 +37,9 @@ def drop_expired(*, now: datetime) -> None:
     drop_ended_turns(now=now)
     DeadLetter.objects.filter(buried_at__lt=now - timedelta(days=DEAD_LETTER_DAYS)).delete()
     PointSighting.objects.filter(seen_at__lt=now - timedelta(hours=SIGHTING_HOURS)).delete()
+    StoreCodeUse.objects.filter(used_at__lt=now - timedelta(hours=STORE_CODE_USE_HOURS)).delete()
+    # An expired token is refused whether its row is there or not.
+    SpentPresenceToken.objects.filter(expires_at__lt=now - timedelta(hours=SPENT_TOKEN_HOURS)).delete()
     IdempotencyRecord.objects.filter(created_at__lt=now - timedelta(seconds=settings.IDEMPOTENCY_LIFE_S)).delete()
     Opportunity.objects.filter(planned_at__lt=old).delete()
     Refusal.objects.filter(refused_at__lt=old).delete()

@@ -105,6 +105,11 @@ class Grounds:
         """How sure it is that the device is there."""
         return int(_weigh(self.campaign, self.evidence).level)
 
+    @property
+    def level_without_proof(self) -> int:
+        """How sure it would be by the phone's word alone."""
+        return int(_weigh(self.campaign, replace(self.evidence, proof=StoreProof.NONE)).level)
+
 
 def unlock_offer(
     *, device: Device, campaign_uuid: UUID, fix: GivenFix | None, proof: str | None = None, now: datetime

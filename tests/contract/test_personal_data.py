@@ -22,6 +22,7 @@ from promotions.models import (
     Refusal,
     Reservation,
     StaffDevice,
+    StoreCodeUse,
     Unlock,
     Void,
     WinningMoment,
@@ -106,6 +107,7 @@ def a_device_with_everything() -> Device:
         stage="unlock", reason="not_at_store", device_id=device.pk, campaign=campaign, refused_at=NOW
     )
     Refusal.objects.create(stage="redeem", reason="wrong_store", coupon=coupon, refused_at=NOW)
+    StoreCodeUse.objects.create(device=device, store=store, step=119_338_200, used_at=NOW)
     PointSighting.objects.create(device=device, point_digest=-7, seen_at=NOW)
     Reservation.objects.create(
         campaign=campaign, device=device, store=store, reserved_at=NOW, expires_at=NOW.replace(year=2027)

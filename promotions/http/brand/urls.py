@@ -2,8 +2,10 @@
 
 from django.urls import path
 
+from promotions.http.brand.presence_tokens import SpendView
 from promotions.http.brand.report import CampaignReportView
 
 urlpatterns = [
+    path("presence-tokens/spend", SpendView.as_view(), name="spend-presence-token"),
     path("campaigns/<uuid:campaign_id>/report", CampaignReportView.as_view(), name="campaign-report"),
 ]

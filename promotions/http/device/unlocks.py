@@ -183,16 +183,21 @@ class UnlockView(ApiView):
             unlock, is_new = unlock_offer(
                 device=asking_device(request),
                 campaign_uuid=campaign_id,
-                fix=_read_fix(given.get("fix")),
+                fix=read_fix(given.get("fix")),
                 proof=given.get("proof"),
                 now=self.now,
             )
         except UnlockRefused as refused:
-            store = refused.nearest_store
-            refused.fields["nearest_store"] = tell_store(store) if store else None
-            refused.fields["nearest_stores"] = tell_stores(_choose_stores(campaign_id, store, given.get("fix")))
+            name_stores(refused, campaign_id, given.get("fix"))
             raise
         return Response(tell_unlock(unlock, self.now), status=201 if is_new else 200)
+
+
+def name_stores(refused: UnlockRefused, campaign_id: UUID, fix: Mapping[str, Any] | None) -> None:
+    """Tell a refused phone where to go."""
+    store = refused.nearest_store
+    refused.fields["nearest_store"] = tell_store(store) if store else None
+    refused.fields["nearest_stores"] = tell_stores(_choose_stores(campaign_id, store, fix))
 
 
 def _choose_stores(campaign_id: UUID, nearest: StoreHint | None, fix: Mapping[str, Any] | None) -> list[StoreHint]:
@@ -267,7 +272,8 @@ def _find(request: Request, unlock_id: UUID) -> Unlock:
     return unlock
 
 
-def _read_fix(given: dict[str, Any] | None) -> GivenFix | None:
+def read_fix(given: dict[str, Any] | None) -> GivenFix | None:
+    """The position out of a body."""
     if given is None:
         return None
     return GivenFix(

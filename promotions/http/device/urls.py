@@ -5,6 +5,7 @@ from django.urls import path
 from promotions.http.device.devices import DevicesView, ExportView, MyDeviceView
 from promotions.http.device.geofences import NearbyView
 from promotions.http.device.offers import OffersView
+from promotions.http.device.presence_tokens import PresenceTokenView
 from promotions.http.device.reservations import ReservationView
 from promotions.http.device.unlocks import OneUnlockView, QrView, UnlocksView, UnlockView
 
@@ -16,6 +17,7 @@ urlpatterns = [
     path("offers", OffersView.as_view(), name="offers"),
     path("offers/<uuid:campaign_id>/unlock", UnlockView.as_view(), name="unlock-offer"),
     path("offers/<uuid:campaign_id>/reservation", ReservationView.as_view(), name="reservation"),
+    path("offers/<uuid:campaign_id>/presence-token", PresenceTokenView.as_view(), name="presence-token"),
     path("unlocks", UnlocksView.as_view(), name="unlocks"),
     path("unlocks/<uuid:unlock_id>", OneUnlockView.as_view(), name="unlock"),
     path("unlocks/<uuid:unlock_id>/qr.svg", QrView.as_view(), name="unlock-qr"),

@@ -40,9 +40,11 @@ from promotions.models import (
     Refusal,
     Reservation,
     ShardCursor,
+    SpentPresenceToken,
     StaffDevice,
     StaffEnrolment,
     StaffMember,
+    StoreCodeUse,
     TimeWindow,
     Unlock,
     Void,
@@ -262,6 +264,12 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
     Message: lambda campaign, store: message(),
     Opportunity: lambda campaign, store: opportunity(campaign, store),
     Partner: lambda campaign, store: store.partner,
+    StoreCodeUse: lambda campaign, store: StoreCodeUse.objects.create(
+        device=factories.device(), store=store, step=119_338_200, used_at=NOW
+    ),
+    SpentPresenceToken: lambda campaign, store: SpentPresenceToken.objects.create(
+        jti=uuid.uuid4(), brand=campaign.brand, spent_at=NOW, expires_at=NOW + timedelta(minutes=2)
+    ),
     PointSighting: lambda campaign, store: PointSighting.objects.create(
         device=factories.device(), point_digest=next(_numbers), seen_at=NOW
     ),

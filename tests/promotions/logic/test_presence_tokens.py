@@ -122,8 +122,14 @@ def test_a_verifier_needs_the_published_keys_and_nothing_else() -> None:
 
     key_set = jwt.PyJWKSet.from_dict(published)
     key = key_set[jwt.get_unverified_header(TOKEN)["kid"]]
-    options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
-    claims = jwt.decode(TOKEN, key, algorithms=["EdDSA"], audience=str(BRAND), issuer=ISSUER, options=options)
+    claims = jwt.decode(
+        TOKEN,
+        key,
+        algorithms=["EdDSA"],
+        audience=str(BRAND),
+        issuer=ISSUER,
+        options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
+    )
 
     assert claims["lal"] == 4
     assert all(set(each) == {"kty", "crv", "x", "kid", "use", "alg"} for each in published["keys"])

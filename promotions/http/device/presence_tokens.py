@@ -1,0 +1,67 @@
+"""Asking for a presence token: a signed word to the campaign's brand that the phone is at the store.
+
+No `Idempotency-Key` here: a kept answer would hold the token in the clear. A lost answer costs another token.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from promotions import limits, metrics, shedding, stream
+from promotions.http.auth import DeviceAuthentication, asking_device
+from promotions.http.device.unlocks import REFUSALS, UnlockRequest, name_stores, read_fix
+from promotions.http.outcomes import counted
+from promotions.http.schema import operation
+from promotions.http.serializers import read_body
+from promotions.http.views import ApiView
+from promotions.services.presence_tokens import issue_presence_token
+from promotions.services.unlocks import Asked, UnlockRefused
+
+
+class PresenceTokenRequest(UnlockRequest):
+    """As for an unlock: a fresh fix and, where the campaign asks for it, what the store's counter shows."""
+
+
+class PresenceTokenAnswer(serializers.Serializer[Any]):
+    """For the campaign's brand, once, within two minutes."""
+
+    token = serializers.CharField(help_text="JWS, compact, EdDSA; keys at `/.well-known/jwks.json`.")
+    expires_at = serializers.DateTimeField(help_text="The first instant at which it is no longer good.")
+    level = serializers.IntegerField(help_text="How sure presence is, 0 to 4.")
+
+
+class PresenceTokenView(ApiView):
+    """`/v1/offers/{campaign_id}/presence-token`"""
+
+    authentication_classes = [DeviceAuthentication]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Know the device, then ask whether it may ask: it is counted with unlocks. Errors: `rate_limited`, `busy`."""
+        super().initial(request, *args, **kwargs)
+        device_id = asking_device(request).pk
+        limits.UNLOCKS.require(str(device_id))
+        shedding.require_room_for_unlocks(stream.shard_of(device_id))
+
+    @operation(
+        summary="Ask for a presence token, at the store",
+        body=PresenceTokenRequest,
+        answers={201: PresenceTokenAnswer},
+        problems=tuple(code for code in REFUSALS if code != "sold_out"),
+    )
+    @counted(metrics.PRESENCE_TOKEN, metrics.PRESENCE_TOKEN_SECONDS, {201: "issued"})
+    def post(self, request: Request, campaign_id: UUID) -> Response:
+        """201: issued, on the campaign's level for unlocks. 403: refused as an unlock would be."""
+        given = read_body(PresenceTokenRequest, request)
+        asked = Asked(read_fix(given.get("fix")), given.get("proof"))
+        try:
+            issued = issue_presence_token(
+                device=asking_device(request), campaign_uuid=campaign_id, asked=asked, now=self.now
+            )
+        except UnlockRefused as refused:
+            name_stores(refused, campaign_id, given.get("fix"))
+            raise
+        body = {"token": issued.token, "expires_at": issued.expires_at, "level": issued.level}
+        return Response(PresenceTokenAnswer(body).data, status=201, headers={"Cache-Control": "no-store"})
