@@ -15,6 +15,7 @@ from geofence.logic.geodesy import EARTH_RADIUS_M, FloatArray, measure_distances
 from geofence.logic.jumps import (
     CELL_HALF_DIAGONAL_M,
     MIN_ELAPSED_S,
+    ROAD_MPS,
     TRAIN_MPS,
     WITNESS_ACCURACY_M,
     is_witness,
@@ -91,10 +92,15 @@ class _Fixes:
     longitude_deg: FloatArray
     fix_at: FloatArray
     accuracy_m: FloatArray
+    is_in_store: BoolArray
 
 
-def follow_trails(known: Trails, batch: FixBatch, key: bytes) -> FollowedTrails:
+def follow_trails(
+    known: Trails, batch: FixBatch, key: bytes, *, is_in_store: BoolArray | None = None
+) -> FollowedTrails:
     """Carry each device's trail through its fixes, in order of time.
+
+    `is_in_store`: which fixes lie in a store's fence, for a way that ends there is judged more strictly.
 
     1. A fix is held against the one before it of the same device, vague fixes left out; the first of a batch, and for
        good measure every one, against the cell stored before. Too fast for anything that travels: the device is barred
@@ -102,7 +108,8 @@ def follow_trails(known: Trails, batch: FixBatch, key: bytes) -> FollowedTrails:
     2. A point equal to the last one, to the digit, counts as a repeat; any other begins anew.
     3. The cell is that of the last fix that is not vague.
 
-    Shapes:  known (d,), batch of n fixes of d devices → trails (d,), repeats (n,), jumps (at most 2 n,)
+    Shapes:  known (d,), batch of n fixes of d devices, is_in_store (n,) → trails (d,), repeats (n,),
+             jumps (at most 2 n,)
     Units:   degrees WGS 84, epoch seconds
     Errors:  none
     Source:  `logic.jumps`, `logic.points`
@@ -112,6 +119,7 @@ def follow_trails(known: Trails, batch: FixBatch, key: bytes) -> FollowedTrails:
         np.ascontiguousarray(batch.fixes["longitude_deg"]),
         batch.fixes["fix_time_ms"] / 1000.0,
         read_accuracies_m(batch.fixes["accuracy_m"]),
+        np.zeros(len(batch.fixes), dtype=np.bool_) if is_in_store is None else is_in_store,
     )
     witness = np.flatnonzero(is_witness(fixes.accuracy_m))
     jump_rows, jump_until_at = _find_jumps(known, batch, fixes, witness)
@@ -143,7 +151,8 @@ def _find_jumps(known: Trails, batch: FixBatch, fixes: _Fixes, witness: IntArray
     # to let nearly all go.
     north_m = (fixes.latitude_deg[rows] - latitude_deg) * _METRES_PER_DEG
     east_m = (fixes.longitude_deg[rows] - longitude_deg) * _METRES_PER_DEG
-    reach_m = TRAIN_MPS * np.maximum(elapsed_s, MIN_ELAPSED_S) + allowance_m
+    is_in_store = fixes.is_in_store[rows]
+    reach_m = np.where(is_in_store, ROAD_MPS, TRAIN_MPS) * np.maximum(elapsed_s, MIN_ELAPSED_S) + allowance_m
     fast = np.flatnonzero(~(north_m * north_m + east_m * east_m <= reach_m * reach_m))
     if not len(fast):
         return np.empty(0, dtype=np.int64), np.empty(0)
@@ -151,7 +160,7 @@ def _find_jumps(known: Trails, batch: FixBatch, fixes: _Fixes, witness: IntArray
     distance_m = measure_distances_m(
         latitude_deg[fast], longitude_deg[fast], fixes.latitude_deg[rows], fixes.longitude_deg[rows]
     )
-    hold_s = measure_holds_s(distance_m, allowance_m[fast], elapsed_s[fast])
+    hold_s = measure_holds_s(distance_m, allowance_m[fast], elapsed_s[fast], is_in_store[fast])
     jumped = np.flatnonzero(hold_s > 0)
     jumped = jumped[np.argsort(rows[jumped], kind="stable")]
     return rows[jumped], fixes.fix_at[rows[jumped]] + hold_s[jumped]

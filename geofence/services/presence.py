@@ -175,11 +175,12 @@ def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdv
     ordered = order_fixes(fixes)
     used_ms, trails = load_last_fixes(ordered.devices)
     batch, kept_index, dropped = keep_fixes(ordered, used_ms)
-    followed = follow_trails(trails.take(batch.device_place), batch, point_key())
     known = load_presences(batch.devices)
     fence = snapshot.find_rows(known.geofence_id)
     is_here = fence >= 0
     pairs = _advance_pairs(batch, snapshot, known.take(is_here), fence[is_here])
+    is_in_store = _find_rows_in_stores(batch, snapshot, pairs)
+    followed = follow_trails(trails.take(batch.device_place), batch, point_key(), is_in_store=is_in_store)
     removed = known.take(~is_here)
     told = [*_list_pairs(batch, snapshot, pairs), *_close_removed(batch, removed)]
     is_kept = ~pairs.after.is_forgettable
@@ -254,6 +255,15 @@ def _advance_pairs(batch: FixBatch, snapshot: FenceSnapshot, known: KnownPresenc
     rules = FenceRules.from_fences(columns.radius_m[fence], columns.dwell_s[fence])
     after, told = advance_columns(before, seen, counts, rules)
     return _Pairs(device, columns.geofence_id[fence], fence, before, after, is_stored, told, seen, rows)
+
+
+def _find_rows_in_stores(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs) -> BoolArray:
+    """Which fixes of the batch lie in the fence of a store."""
+    is_store = snapshot.columns.role[pairs.fence] == FenceRole.STORE
+    is_inside = np.repeat(is_store, (batch.last - batch.first)[pairs.device]) & (pairs.seen.outside_m <= 0)
+    found = np.zeros(len(batch.fixes), dtype=np.bool_)
+    found[pairs.rows[is_inside]] = True
+    return found
 
 
 def _see_rows(fixes: FixArray, rows: IntArray, fence_index: IntArray, snapshot: FenceSnapshot) -> ObservationColumns:

@@ -52,11 +52,18 @@ def point_key() -> bytes:
 
 
 def follow_fix(
-    *, device_id: UUID, point: Point, accuracy_m: float | None, fix_time: datetime, now: datetime
+    *,
+    device_id: UUID,
+    point: Point,
+    accuracy_m: float | None,
+    fix_time: datetime,
+    now: datetime,
+    is_in_store: bool = False,
 ) -> FollowedFix:
     """Hold a fix against what is stored of its device. One query; writes nothing.
 
-    A jump bars the fix for as long as the way takes by the fastest means, and by train where that is longer.
+    `is_in_store`: whether it lies in a store's fence, for a way that ends there is judged more strictly. A jump bars
+    the fix for as long as the way takes door to door, and by aircraft where that is longer.
     """
     digest = digest_point(point_key(), point.latitude_deg, point.longitude_deg)
     last = LastFix.objects.filter(device_id=device_id).first()
@@ -71,9 +78,10 @@ def follow_fix(
     if way is None:
         return FollowedFix(digest, held_s, repeats=repeats)
     distance_m, _, elapsed_s = way
-    if jump_hold_s(*way) > 0:
+    hold_s = jump_hold_s(*way, ends_in_store=is_in_store)
+    if hold_s > 0:
         # Until the way could have been made: then the same fix passes, as one of a train or an aircraft.
-        needed_s = max(jump_hold_s(*way), distance_m / AIRCRAFT_MPS)
+        needed_s = max(hold_s, distance_m / AIRCRAFT_MPS)
         held_s = max(held_s, needed_s - elapsed_s, MIN_ELAPSED_S)
     return FollowedFix(digest, held_s, is_flight(*way), repeats)
 

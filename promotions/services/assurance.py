@@ -159,6 +159,7 @@ def _weigh_fix(claim: Claim, now: datetime) -> FixEvidence:
         accuracy_m=fix.accuracy_m,
         fix_time=fix.fix_time,
         now=now,
+        is_in_store=judged.outside_m is not None and judged.outside_m <= 0,
     )
     # A store without a fence is nowhere.
     outside_m = math.inf if judged.outside_m is None else judged.outside_m
