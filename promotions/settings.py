@@ -114,6 +114,9 @@ def _database(url: str) -> dict[str, Any]:
     if parts.scheme not in {"postgis", "postgres", "postgresql"} or not parts.path.strip("/"):
         raise ConfigurationError("DATABASE_URL must read postgis://user:password@host:port/name.")
     pool_size = envint("DATABASE_POOL_SIZE")
+    # The pool tries again at growing intervals; it gives up soon, so that the next request begins anew. Else it would
+    # go on waiting after an outage for up to as long as the outage was.
+    pool = {"min_size": 1, "max_size": pool_size, "timeout": 5, "reconnect_timeout": 2}
     return {
         "ENGINE": "django.contrib.gis.db.backends.postgis",
         "NAME": unquote(parts.path.lstrip("/")),
@@ -124,7 +127,7 @@ def _database(url: str) -> dict[str, Any]:
         # A pool keeps its own connections; a worker or command keeps one per thread.
         "CONN_MAX_AGE": 0 if pool_size else None,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": pool_size, "timeout": 5}} if pool_size else {},
+        "OPTIONS": {"pool": pool} if pool_size else {},
     }
 
 
