@@ -4,6 +4,7 @@ from promotions.admin import (  # noqa: F401
     accounts,
     brands,
     campaigns,
+    conflicts,
     devices,
     offers,
     operations,

@@ -18,6 +18,7 @@ from promotions.models import (
     BrandToken,
     Campaign,
     Membership,
+    OfflineScan,
     PrizeLot,
     Redemption,
     StaffDevice,
@@ -49,6 +50,8 @@ ROLES: Mapping[str, Mapping[type[Model], tuple[str, ...]]] = {
         Campaign: _OWN,
         TimeWindow: _OWN,
         PrizeLot: _OWN,
+        # Changing one is deciding who pays: the brand pays, so the partner only looks.
+        OfflineScan: ("view", "change"),
     },
     BRAND_ANALYST: {**_PLACES, **_CAMPAIGNS, Brand: _VIEW},
     PARTNER_MANAGER: {
@@ -65,6 +68,7 @@ ROLES: Mapping[str, Mapping[type[Model], tuple[str, ...]]] = {
         Redemption: _VIEW,
         # Adding one is taking a redemption back.
         Void: ("view", "add"),
+        OfflineScan: _VIEW,
     },
 }
 
@@ -107,6 +111,7 @@ _SCOPES: Mapping[type[Model], _Scope] = {
     StaffMember: _Scope(partner_path="store__partner_id"),
     Redemption: _Scope(partner_path="store__partner_id"),
     Void: _Scope(partner_path="redemption__store__partner_id"),
+    OfflineScan: _Scope(brand_path="coupon__campaign__brand_id", partner_path="store__partner_id", is_shared=True),
 }
 
 _NOBODY = Q(pk__in=())
@@ -175,6 +180,9 @@ def _owned(model: type[Model], scope: _Scope, tenancy: Tenancy, *, with_shared: 
 
 def _read(row: Any, path: str) -> Any:
     for name in path.split("__"):
+        if row is None:
+            # A scan of a coupon that is none of ours leads to no brand.
+            return None
         row = getattr(row, name)
     return row
 

@@ -33,6 +33,7 @@ from promotions.models import (
     Device,
     IdempotencyRecord,
     Membership,
+    OfflineScan,
     Opportunity,
     PointSighting,
     PrizeLot,
@@ -49,6 +50,7 @@ from promotions.models import (
     Unlock,
     Void,
     WinningMoment,
+    WithdrawnCoupon,
 )
 from promotions.services.tenancy import BRAND_ANALYST, BRAND_MANAGER, PARTNER_MANAGER, ensure_roles
 from tests import factories
@@ -212,6 +214,27 @@ def _enrolment(store: Store) -> StaffEnrolment:
     )
 
 
+def offline_scan(campaign: Campaign, store: Store, **given: Any) -> OfflineScan:
+    """A coupon that a till gave without network while another had taken it."""
+    first = redemption(campaign, store)
+    values: dict[str, Any] = {
+        "staff_device": staff_device(store, label="Away"),
+        "store": store,
+        "nonce": uuid.uuid4(),
+        "fingerprint": _digest(),
+        "coupon": first.coupon,
+        "value": "2.50",
+        "scanned_at": NOW + timedelta(minutes=3),
+        "corrected_at": NOW,
+        "received_at": NOW + timedelta(hours=1),
+        "outcome": "conflict",
+        "reason": "already_redeemed",
+        "taken_before_by": first,
+        **given,
+    }
+    return OfflineScan.objects.create(**values)
+
+
 def _void(campaign: Campaign, store: Store) -> Void:
     taken = redemption(campaign, store)
     return Void.objects.create(redemption=taken, staff_device=taken.staff_device, reason="mistake", voided_at=NOW)
@@ -262,6 +285,7 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
     ),
     Membership: lambda campaign, store: _membership(),
     Message: lambda campaign, store: message(),
+    OfflineScan: lambda campaign, store: offline_scan(campaign, store),
     Opportunity: lambda campaign, store: opportunity(campaign, store),
     Partner: lambda campaign, store: store.partner,
     StoreCodeUse: lambda campaign, store: StoreCodeUse.objects.create(
@@ -298,6 +322,9 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
     Unlock: lambda campaign, store: unlock(campaign, store),
     User: lambda campaign, store: _membership().user,
     Visit: lambda campaign, store: _visit(store),
+    WithdrawnCoupon: lambda campaign, store: WithdrawnCoupon.objects.create(
+        coupon_id=uuid.uuid4(), campaign=campaign, store_ids=[store.pk], valid_until=NOW + timedelta(days=1)
+    ),
     Void: lambda campaign, store: _void(campaign, store),
     WinningMoment: lambda campaign, store: _moment(campaign),
 }

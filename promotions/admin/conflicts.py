@@ -1,0 +1,259 @@
+"""The desk: scans made without network that another till had taken, or that broke a rule. Each is decided once."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+
+from geofence.admin import at_store
+from promotions import clock
+from promotions.admin.base import FactAdmin, ScopedRelatedFilter, tenancy_of
+from promotions.logic.offline import Breach
+from promotions.models import OfflineScan, WithdrawnCoupon
+from promotions.services.conflicts import decide_scan
+from promotions.services.tenancy import is_editable
+
+Outcome, Decision = OfflineScan.Outcome, OfflineScan.Decision
+
+OUTCOME_COLOURS = {Outcome.ACCEPTED: "success", Outcome.CONFLICT: "warning", Outcome.OUT_OF_POLICY: "danger"}
+DECISION_COLOURS = {"to decide": "warning", Decision.HONOURED: "success", Decision.DECLINED: "default", "": "default"}
+
+# What a reason means to somebody who was not there.
+REASONS = {
+    "already_redeemed": "Another till had taken the coupon's last use.",
+    "redeem_cap_reached": "The campaign's or the store's uses were used up by then.",
+    Breach.CODE_UNKNOWN: "The QR is not one of ours, or was altered.",
+    Breach.COUPON_GONE: "The QR is genuine; its customer has had everything deleted since.",
+    Breach.IN_FUTURE: "By the till's clock it was scanned after it arrived here.",
+    Breach.TOO_OLD: "The till sent it in more than three days later.",
+    Breach.BEFORE_ENROLMENT: "By its clock the till scanned it before it was enrolled.",
+    Breach.WRONG_STORE: "The coupon is not taken in this store.",
+    Breach.NOT_YET_VALID: "The coupon did not exist yet at that time.",
+    Breach.COUPON_EXPIRED: "The coupon had expired when it was scanned.",
+    Breach.NOT_OFFLINE: "The campaign does not let tills take it without network.",
+    Breach.ONLINE_ONLY: "It is worth more than a till may give away without network.",
+    Breach.SCREENSHOT: "The QR had been drawn too long before: a picture of it, perhaps.",
+    Breach.NEEDS_AMOUNT: "The till did not say what the customer paid.",
+    Breach.ALLOWANCE_SPENT: "The till had given away all it may within twelve hours.",
+}
+
+
+class StandingFilter(admin.SimpleListFilter):
+    """What waits for a decision, unless something else is asked for."""
+
+    title = "decision"
+    parameter_name = "standing"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
+        """The first one is the default, so it stands for no choice."""
+        return [("decided", "Decided"), ("accepted", "Accepted at once"), ("all", "All")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """The default under its own name."""
+        first, *others = super().choices(changelist)
+        yield {**first, "display": "To decide"}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[OfflineScan]) -> QuerySet[OfflineScan]:
+        """The rows of the choice."""
+        if self.value() == "decided":
+            return queryset.exclude(decision="")
+        if self.value() == "accepted":
+            return queryset.filter(outcome=Outcome.ACCEPTED)
+        if self.value() == "all":
+            return queryset
+        return queryset.exclude(outcome=Outcome.ACCEPTED).filter(decision="")
+
+
+@admin.register(OfflineScan)
+class OfflineScanAdmin(FactAdmin):
+    """Scans without network: a partner sees those of its stores, a brand those of its coupons; the brand decides."""
+
+    list_display = [
+        "received", "store", "staff_device", "benefit", "value", "outcome_label", "why", "decision_label",
+    ]  # fmt: skip
+    list_filter = [
+        StandingFilter, "outcome", ("store", ScopedRelatedFilter), ("coupon__campaign__brand", ScopedRelatedFilter),
+        ("received_at", admin.DateFieldListFilter),
+    ]  # fmt: skip
+    search_fields = ["staff_device__label", "coupon__benefit", "coupon__campaign__name", "reason"]
+    id_search = ("coupon__id", "nonce")
+    ordering = ["-received_at"]
+    fieldsets = [
+        (None, {"fields": ["outcome_label", "why", "decision_label", "decided"]}),
+        ("What was given", {"fields": ["benefit", "campaign", "value", "amount"]}),
+        ("The till without network", {"fields": [("store", "staff_device"), "staff_member"]}),
+        ("When", {"fields": ["scanned", "clock_off", "corrected", "received", "waited"]}),
+        ("Who was first", {"fields": ["first_store", "first_till", "first_at"]}),
+    ]
+    actions_detail = ["honour", "decline"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OfflineScan]:
+        """With what the page tells."""
+        rows: QuerySet[OfflineScan] = super().get_queryset(request)
+        return rows.select_related(
+            "store",
+            "staff_device",
+            "staff_member",
+            "coupon__campaign__brand",
+            "taken_before_by__store",
+            "taken_before_by__staff_device",
+            "decided_by",
+        )
+
+    @display(description="outcome", ordering="outcome", label=OUTCOME_COLOURS)
+    def outcome_label(self, scan: OfflineScan) -> tuple[str, str]:
+        return scan.outcome, scan.get_outcome_display().split(":")[0]
+
+    @display(description="why", ordering="reason")
+    def why(self, scan: OfflineScan) -> str:
+        return REASONS.get(scan.reason, scan.reason) or "—"
+
+    @display(description="decision", ordering="decision", label=DECISION_COLOURS)
+    def decision_label(self, scan: OfflineScan) -> tuple[str, str]:
+        if scan.decision:
+            return scan.decision, scan.decision
+        return ("", "nothing to decide") if scan.outcome == Outcome.ACCEPTED else ("to decide", "to decide")
+
+    @display(description="decided")
+    def decided(self, scan: OfflineScan) -> str:
+        if not scan.decision:
+            return "—"
+        who = scan.decided_by or "somebody who is gone"
+        return f"{at_store(scan.decided_at, scan.store)} by {who}: {scan.get_decision_display()}"
+
+    @display(description="benefit", ordering="coupon__benefit")
+    def benefit(self, scan: OfflineScan) -> str:
+        return scan.coupon.benefit if scan.coupon else "unknown"
+
+    @display(description="campaign")
+    def campaign(self, scan: OfflineScan) -> str:
+        return f"{scan.coupon.campaign} ({scan.coupon.campaign.brand})" if scan.coupon else "unknown"
+
+    @display(description="scanned (till's clock)", ordering="scanned_at")
+    def scanned(self, scan: OfflineScan) -> str:
+        return at_store(scan.scanned_at, scan.store)
+
+    @display(description="till's clock")
+    def clock_off(self, scan: OfflineScan) -> str:
+        ahead = scan.scanned_at - scan.corrected_at
+        if abs(ahead) < timedelta(seconds=1):
+            return "right"
+        return f"{_tell_span(abs(ahead))} {'ahead' if ahead > timedelta() else 'behind'}"
+
+    @display(description="scanned (our clock)", ordering="corrected_at")
+    def corrected(self, scan: OfflineScan) -> str:
+        return at_store(scan.corrected_at, scan.store)
+
+    @display(description="received", ordering="received_at")
+    def received(self, scan: OfflineScan) -> str:
+        return at_store(scan.received_at, scan.store)
+
+    @display(description="sent in after")
+    def waited(self, scan: OfflineScan) -> str:
+        return _tell_span(max(timedelta(), scan.received_at - scan.corrected_at))
+
+    @display(description="store")
+    def first_store(self, scan: OfflineScan) -> str:
+        return str(scan.taken_before_by.store) if scan.taken_before_by else "—"
+
+    @display(description="till")
+    def first_till(self, scan: OfflineScan) -> str:
+        first = scan.taken_before_by
+        if first is None:
+            return "—"
+        # Another partner's tills are its own affair.
+        return str(first.staff_device) if first.store.partner_id == scan.store.partner_id else "of another partner"
+
+    @display(description="taken")
+    def first_at(self, scan: OfflineScan) -> str:
+        first = scan.taken_before_by
+        return at_store(first.redeemed_at, first.store) if first else "—"
+
+    def has_decide_permission(self, request: HttpRequest, object_id: str) -> bool:
+        """What waits for a decision, for those who pay."""
+        if not request.user.has_perm("promotions.change_offlinescan"):
+            return False
+        scan = self.get_object(request, object_id)
+        return (
+            scan is not None
+            and not scan.decision
+            and scan.outcome != Outcome.ACCEPTED
+            and is_editable(row=scan, tenancy=tenancy_of(request))
+        )
+
+    @action(
+        description="Honour",
+        icon="check",
+        variant=ActionVariant.SUCCESS,
+        permissions=["decide"],
+        dialog={
+            "title": "Pay the partner for it?",
+            "description": "The till gave it in good faith. This cannot be decided again.",
+            "form_class": None,
+            "form_submit_text": "Pay for it",
+        },
+    )
+    def honour(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Decides so, unless somebody was faster."""
+        return self._decide(request, object_id, Decision.HONOURED)
+
+    @action(
+        description="Decline",
+        icon="close",
+        variant=ActionVariant.DANGER,
+        permissions=["decide"],
+        dialog={
+            "title": "Leave the loss with the partner?",
+            "description": "The partner is not paid for it. This cannot be decided again.",
+            "form_class": None,
+            "form_submit_text": "Do not pay",
+        },
+    )
+    def decline(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Decides so, unless somebody was faster."""
+        return self._decide(request, object_id, Decision.DECLINED)
+
+    def _decide(self, request: HttpRequest, object_id: str, decision: OfflineScan.Decision) -> HttpResponse:
+        assert isinstance(request.user, User)  # the admin lets nobody else in
+        if decide_scan(scan_id=int(object_id), decision=decision, user=request.user, now=clock.now()):
+            messages.success(request, f"Decided: {decision.label}.")
+        else:
+            messages.error(request, "Somebody has decided it already.")
+        address = reverse("admin:promotions_offlinescan_change", args=[object_id])
+        # htmx follows a redirect without leaving the page, so it is told to go there; a plain form just is redirected.
+        if request.headers.get("HX-Request"):
+            return HttpResponse(headers={"HX-Redirect": address})
+        return redirect(address)
+
+
+@admin.register(WithdrawnCoupon)
+class WithdrawnCouponAdmin(FactAdmin):
+    """Erased coupons that tills without network are told not to take, until they would have ended."""
+
+    list_display = ["coupon_id", "campaign", "valid_until"]
+    list_filter = [("campaign", ScopedRelatedFilter)]
+    list_select_related = ["campaign"]
+    search_fields = ["campaign__name"]
+    id_search = ("coupon_id",)
+    ordering = ["valid_until", "coupon_id"]
+    fields = ["coupon_id", "campaign", "valid_until"]
+
+
+def _tell_span(span: timedelta) -> str:
+    seconds = round(span.total_seconds())
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{round(minutes / 60)} h" if minutes < 48 * 60 else f"{round(minutes / 1440)} days"
