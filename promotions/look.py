@@ -49,7 +49,12 @@ NAVIGATION = [
             _item(_("Staff members"), "badge", "promotions.staffmember"),
             _item(_("Redemptions"), "redeem", "promotions.redemption"),
             _item(_("Taken back"), "undo", "promotions.void"),
-            _item(_("Without network"), "wifi_off", "promotions.offlinescan"),
+            {
+                "title": _("Till signals"),
+                "icon": "flag",
+                "link": reverse_lazy("admin:promotions_redemption_signals"),
+                "permission": _may_view("promotions.redemption"),
+            },
         ],
     },
     {
@@ -86,7 +91,6 @@ NAVIGATION = [
             _item(_("Shard cursors"), "linear_scale", "promotions.shardcursor"),
             _item(_("Kept answers"), "replay", "promotions.idempotencyrecord"),
             _item(_("Budgets"), "savings", "promotions.budget"),
-            _item(_("Erased coupons"), "block", "promotions.withdrawncoupon"),
         ],
     },
 ]

@@ -5,7 +5,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -14,6 +14,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from geofence.admin import at_store
 from promotions import clock
 from promotions.admin.base import FactAdmin, ScopedRelatedFilter, tenancy_of
+from promotions.admin.till_signals import show_signals
 from promotions.errors import DomainError
 from promotions.models import Redemption, Void
 from promotions.services.tenancy import is_editable
@@ -47,6 +48,15 @@ class RedemptionAdmin(FactAdmin):
         "level", "is_vouched", "is_live",
     ]  # fmt: skip
     actions_detail = ["take_back"]
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the page of signals."""
+        view = self.admin_site.admin_view(self.signals_view)
+        return [path("signals/", view, name="promotions_redemption_signals"), *super().get_urls()]
+
+    def signals_view(self, request: HttpRequest) -> HttpResponse:
+        """Which tills and members stand out."""
+        return show_signals(request, page=self)
 
     @display(description="benefit", ordering="coupon__benefit")
     def benefit(self, redemption: Redemption) -> str:

@@ -1,0 +1,95 @@
+"""The page "Till signals": which tills and staff of a partner's stores stand out. Never shown to the till."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from unfold.admin import ModelAdmin
+
+from geofence.models import Store
+from promotions import clock
+from promotions.admin.base import tenancy_of
+from promotions.logic.till_signals import RULES, STANDARD_ERRORS, Signal
+from promotions.services.tenancy import filter_editable
+from promotions.services.till_signals import CLOSING_GRACE, PRESENT_WITHIN, Line, Period, list_signals
+
+# Visits, which say that a customer was there, are kept for 30 days.
+PERIODS_DAYS = (7, 28)
+# More than this is not read; what stands out comes first.
+LINES_SHOWN = 200
+
+HEADINGS = {
+    Signal.VOIDED: "Taken back",
+    Signal.CLOSED: "While closed",
+    Signal.ABSENT: "No phone there",
+    Signal.TYPED: "Typed",
+    Signal.VOUCHED: "Vouched",
+    Signal.GUESSED: "Wrong codes",
+}
+_MINUTE = timedelta(minutes=1)
+MEANINGS = {
+    Signal.VOIDED: "redemptions taken back at this till or by this member",
+    Signal.CLOSED: f"redemptions more than {CLOSING_GRACE // _MINUTE} minutes before opening or after closing",
+    Signal.ABSENT: "redemptions while nothing said that the customer’s phone was in the store within "
+    f"{PRESENT_WITHIN // _MINUTE} minutes",
+    Signal.TYPED: "codes typed, not scanned",
+    Signal.VOUCHED: "redemptions on the staff’s word, where the coupon asked for the phone’s presence",
+    Signal.GUESSED: "codes that are not ours, beside the redemptions; known of tills only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure; `usual_percent` is there when it stands out."""
+
+    count: int
+    percent: int | None
+    usual_percent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line as it is shown."""
+
+    line: Line
+    cells: tuple[Cell, ...]
+
+
+def show_signals(request: HttpRequest, *, page: ModelAdmin) -> HttpResponse:
+    """The page, for whoever may look at redemptions; the stores are the user's own."""
+    if not page.has_view_permission(request):
+        raise PermissionDenied
+    asked = request.GET.get("days", "")
+    days = int(asked) if asked in {str(each) for each in PERIODS_DAYS} else PERIODS_DAYS[-1]
+    now = clock.now()
+    stores = list(filter_editable(rows=Store.objects.order_by("name", "pk"), tenancy=tenancy_of(request)))
+    lines = list_signals(stores=stores, period=Period(now - timedelta(days=days), now))
+    context = {
+        **page.admin_site.each_context(request),
+        "opts": page.opts,
+        "title": "Till signals",
+        "days": days,
+        "periods": PERIODS_DAYS,
+        "headings": list(HEADINGS.values()),
+        "rows": [Row(line, tuple(_list_cells(line))) for line in lines[:LINES_SHOWN]],
+        "hidden": max(0, len(lines) - LINES_SHOWN),
+        "marked": sum(bool(line.marks) for line in lines),
+        "rules": [
+            (HEADINGS[signal], MEANINGS[signal], rule.least, round(100 * rule.margin)) for signal, rule in RULES.items()
+        ],
+        "standard_errors": round(STANDARD_ERRORS),
+    }
+    return TemplateResponse(request, "admin/promotions/till_signals.html", context)
+
+
+def _list_cells(line: Line) -> Iterator[Cell]:
+    for signal in HEADINGS:
+        share, mark = line.figures.share(signal), line.mark_of(signal)
+        yield Cell(
+            count=line.figures.count(signal),
+            percent=None if share is None else round(100 * share),
+            usual_percent=None if mark is None else round(100 * mark.usual),
+        )
