@@ -82,6 +82,10 @@ def measure_holds_s(
     travelled_m = np.maximum(distance_m - accuracy_m, 0.0)
     speed_mps = travelled_m / np.maximum(elapsed_s, MIN_ELAPSED_S)
     may_fly = (speed_mps <= AIRCRAFT_MPS) & (distance_m >= AIRCRAFT_MIN_DISTANCE_M)
-    is_by_road = np.asarray(ends_in_store, dtype=np.bool_) & (distance_m >= ROAD_MIN_DISTANCE_M) & (elapsed_s <= ROAD_MAX_ELAPSED_S)
+    is_by_road = (
+        np.asarray(ends_in_store, dtype=np.bool_)
+        & (distance_m >= ROAD_MIN_DISTANCE_M)
+        & (elapsed_s <= ROAD_MAX_ELAPSED_S)
+    )
     hold_s = np.fmin(distance_m / HOLD_SPEED_MPS, MAX_HOLD_S)
     return np.where((speed_mps <= np.where(is_by_road, ROAD_MPS, TRAIN_MPS)) | may_fly, 0.0, hold_s)

@@ -75,13 +75,15 @@ class FollowedTrails:
     jump_rows: IntArray
     jump_until_at: FloatArray
 
-    def read_hold_s(self, batch: FixBatch, row: int) -> float:
-        """Seconds for which, at one fix of the batch, a jump up to there bars its device; 0 for none."""
-        device = int(batch.device_of[row])
-        begin, end = np.searchsorted(self.jump_rows, [batch.first[device], row + 1]).tolist()
-        until_at = np.append(self.jump_until_at[begin:end], self.before.hold_until_at[device])
-        left_s = np.nan_to_num(until_at - batch.fixes["fix_time_ms"][row] / 1000.0, nan=0.0)
-        return max(0.0, float(left_s.max()))
+    def read_holds_s(self, batch: FixBatch, rows: IntArray) -> FloatArray:
+        """Seconds for which, at each of these fixes of the batch, a jump up to there bars the device; 0 for none."""
+        device = batch.device_of[rows]
+        until_at = self.before.hold_until_at[device]
+        begin = np.searchsorted(self.jump_rows, batch.first[device])
+        end = np.searchsorted(self.jump_rows, rows, side="right")
+        for place in np.flatnonzero(end > begin).tolist():
+            until_at[place] = np.fmax(until_at[place], self.jump_until_at[begin[place] : end[place]].max())
+        return np.fmax(until_at - batch.fixes["fix_time_ms"][rows] / 1000.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

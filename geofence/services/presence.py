@@ -345,8 +345,9 @@ def _list_transitions(batch: FixBatch, followed: FollowedTrails, pairs: Iterable
         for row, seen, step in pair.told
     ]
     told.sort(key=lambda entry: entry[:3])
+    holds_s = followed.read_holds_s(batch, np.array([entry[0] for entry in told], dtype=np.int64)).tolist()
     transitions = []
-    for row, _, _, pair, seen, step in told:
+    for (row, _, _, pair, seen, step), hold_s in zip(told, holds_s, strict=True):
         fix = batch.fixes[row]
         since_at = step.inside_since_at
         transitions.append(
@@ -366,7 +367,7 @@ def _list_transitions(batch: FixBatch, followed: FollowedTrails, pairs: Iterable
                 accuracy_m=seen.accuracy_m,
                 request_id=int(fix["request_id"]),
                 flags=int(fix["flags"]),
-                jump_hold_s=followed.read_hold_s(batch, row),
+                jump_hold_s=hold_s,
                 repeats=int(followed.repeats[row]),
                 inside_since_at=None if since_at is None else _read_instant(since_at),
                 inside_fixes=step.inside_fixes,

@@ -116,7 +116,7 @@ def test_a_phone_that_was_far_away_a_minute_ago_has_jumped(ada: Device, ada_clie
 
 
 def test_a_jump_wears_off(ada: Device, ada_client: DeviceClient, store: Store) -> None:
-    last_fix(ada, km_away=50, seconds_ago=730)
+    last_fix(ada, km_away=50, seconds_ago=3_600)
 
     assert ask(ada_client, factories.campaign(store)).status_code == 201
 
