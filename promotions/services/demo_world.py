@@ -148,6 +148,22 @@ _CAMPAIGNS = (
     ),
 )
 
+# Beside the demo's day: for trying by hand what only the code on the counter opens.
+_COUNTER_CAMPAIGN = DemoCampaign(
+    name="Dessert at the counter",
+    kind=Campaign.Kind.COUPON,
+    trigger=Campaign.Trigger.ENTER,
+    offer_title="A dessert for those at the counter",
+    benefit="1 dessert",
+    terms="One dessert per person. Scan the code on the counter.",
+    # Nobody is told: it is found in the app.
+    message_title="",
+    message_body="",
+    holdout_percent=0,
+    priority=0,
+    unlock_level=4,
+)
+
 OWN_SHOPS = "Bruns own shops"
 
 _LOGINS = (
@@ -197,6 +213,11 @@ def plant_world(*, now: datetime) -> PlantedWorld:
     return PlantedWorld(
         world=world, brand=brand, partner=partners[world.partner_name], stores=stores, campaigns=campaigns
     )
+
+
+def plant_counter_campaign(planted: PlantedWorld, *, now: datetime) -> Campaign:
+    """The campaign that opens at level 4 only, in the first store. Repeatable."""
+    return _plant_campaign(_COUNTER_CAMPAIGN, planted.brand, planted.stores[:1], now)
 
 
 def _plant_store(described: DemoStore, partner: Partner, world: DemoWorld, now: datetime) -> Store:

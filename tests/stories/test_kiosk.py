@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 import pytest
 import segno
 from playwright.sync_api import Browser, Page, expect
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from geofence.models import Store
 from promotions.http.staff import kiosk
-from promotions.models import StaffDevice
+from promotions.models import StaffDevice, StoreCodeUse, Unlock
 from promotions.services.staff import create_enrolment, create_kiosk_enrolment
 from promotions.services.store_codes import draw_store_codes
 from tests import factories
@@ -215,3 +216,40 @@ def test_the_code_is_big_and_whole_on_every_screen(
             expect(page.locator(part)).to_be_in_viewport(ratio=1)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("document.documentElement.scrollHeight") <= height
+
+
+def test_in_french_it_speaks_french(browser: Browser, live_server: LiveServer, store: Store) -> None:
+    with open_kiosk(browser, locale="fr-FR") as page:
+        enrol(page, live_server, store)
+
+        expect(page.locator("html")).to_have_attribute("lang", "fr")
+        expect(page.locator("#how")).to_contain_text("Scannez avec l’application de la campagne")
+        page.context.set_offline(True)
+        page.clock.fast_forward(61_000)
+        expect(page.locator("#connection")).to_have_text("Pas de connexion · codes pour 9 min")
+
+
+def test_what_the_screen_shows_opens_an_offer_at_level_4_once(
+    browser: Browser, live_server: LiveServer, settings: Settings, now: datetime
+) -> None:
+    settings.DEBUG = True
+    store = factories.store()
+    campaign = factories.campaign(store, unlock_level=4)
+
+    with open_page(browser, width=1280, height=800) as phone:
+        counter = phone.context.new_page()
+        for page in (phone, counter):
+            page.clock.set_fixed_time(NOW)
+        enrol(counter, live_server, store)
+        phone.goto(live_server.url)
+        phone.get_by_label("Be at").select_option(label="République")
+        phone.get_by_role("button", name="Unlock here").click()
+        expect(phone.locator(".refusal")).to_contain_text("Ask for the code on the counter")
+
+        phone.get_by_role("button", name="Scan the kiosk").click()
+        expect(phone.locator("#proof")).to_have_value(draw_store_codes(store=store, now=NOW, count=1)[0].proof)
+        phone.get_by_role("button", name="Unlock here").click()
+        expect(phone.locator(".offer.unlocked img")).to_be_visible()
+
+    unlock, use = Unlock.objects.get(), StoreCodeUse.objects.get()
+    assert (unlock.campaign, unlock.level, unlock.device) == (campaign, 4, use.device)

@@ -10,15 +10,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from promotions import clock
 from promotions.errors import ConfigurationError
-from promotions.services.demo_world import PlantedWorld, demo_password, plant_world
-from promotions.services.staff import create_enrolment
+from promotions.services.demo_world import PlantedWorld, demo_password, plant_counter_campaign, plant_world
+from promotions.services.staff import create_enrolment, create_kiosk_enrolment
 
 # Who runs the demo tries the till when it suits, not within the ten minutes of a shop.
 ENROLMENT_LIFE = timedelta(hours=24)
 
 
 class Command(BaseCommand):
-    """Prints addresses and logins, mints a staff enrolment, writes var/run.json."""
+    """Prints addresses and logins, mints enrolments of a till and a kiosk, writes var/run.json."""
 
     help = "Print the running demo's addresses and logins, and write them to var/run.json (development only)."
 
@@ -38,7 +38,14 @@ class Command(BaseCommand):
         token = create_enrolment(
             store=store, label="Demo till", is_manager=True, user=None, now=now, life=ENROLMENT_LIFE
         )
-        facts = _facts(planted, base_url=options["base_url"].rstrip("/"), token=token)
+        facts = {
+            **_facts(planted, base_url=options["base_url"].rstrip("/")),
+            "counter_campaign": str(plant_counter_campaign(planted, now=now).uuid),
+            "staff_enrolment_token": token,
+            "kiosk_enrolment_token": create_kiosk_enrolment(
+                store=store, label="Demo kiosk", user=None, now=now, life=ENROLMENT_LIFE
+            ),
+        }
         output: Path = options["output"]
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -55,9 +62,12 @@ class Command(BaseCommand):
             f"  Phone        {base_url}/",
             f"  Staff page   {base_url}/staff/#enrol={facts['staff_enrolment_token']}",
             "               (works once; makes that browser the till of the store below)",
+            f"  Kiosk        {base_url}/kiosk/#enrol={facts['kiosk_enrolment_token']}",
+            "               (works once; shows the store's code, which “counter” below asks for)",
             "",
             f"  Store        {facts['store']['name']}  {facts['store']['latitude']}, {facts['store']['longitude']}",
             *(f"  {kind:<12} {uuid}" for kind, uuid in facts["campaigns"].items()),
+            f"  counter      {facts['counter_campaign']}",
             "",
             *(f"  {role:<16} {login['username']:<10} {login['password']}" for role, login in facts["logins"].items()),
             "",
@@ -67,7 +77,7 @@ class Command(BaseCommand):
         self.stdout.write("\n".join(lines))
 
 
-def _facts(planted: PlantedWorld, *, base_url: str, token: str) -> dict[str, Any]:
+def _facts(planted: PlantedWorld, *, base_url: str) -> dict[str, Any]:
     store = planted.stores[0]
     return {
         "base_url": base_url,
@@ -78,7 +88,6 @@ def _facts(planted: PlantedWorld, *, base_url: str, token: str) -> dict[str, Any
             "longitude": store.longitude_deg,
         },
         "campaigns": {campaign.kind: str(campaign.uuid) for campaign in planted.campaigns},
-        "staff_enrolment_token": token,
         "logins": {
             login.role: {"username": login.username, "password": demo_password(login.username)}
             for login in planted.world.logins

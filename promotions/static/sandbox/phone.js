@@ -1,5 +1,7 @@
 // A phone to play with: it walks on the map, posts fixes, and shows what the public API answers. Nothing here is special.
 
+import { Codes } from "../kiosk/codes.js";
+
 const STEP_MS = 500;
 const WALK_M = 8;
 const HOME_RANGE_M = 15_000;
@@ -77,14 +79,32 @@ function fixNow() {
 const postFix = () => call("POST", "/v1/fixes", { fixes: [fixNow()] });
 
 async function unlock(campaignId) {
-  const { status, body } = await call("POST", `/v1/offers/${campaignId}/unlock`, { fix: fixNow() });
+  const { status, body } = await call("POST", `/v1/offers/${campaignId}/unlock`, { fix: fixNow(), ...readProof() });
   if (status < 300) refusals.delete(campaignId);
   else refusals.set(campaignId, tellRefusal(body));
   await look();
 }
 
-function tellRefusal({ title, nearest_store: store }) {
-  return store?.distance_m ? `${title}: ${store.name} is ${store.distance_m} m away.` : `${title}.`;
+// An app reads the kiosk's QR with its camera; here the kiosk is another tab of this browser.
+function scanKiosk() {
+  const codes = new Codes();
+  codes.restore();
+  const code = codes.current();
+  $("proof").value = code?.proof ?? "";
+  $("proof").placeholder = code ? "v1.…" : "open the kiosk in this browser";
+}
+
+// Or its text is pasted. It is good for one unlock.
+function readProof() {
+  const proof = $("proof").value.trim();
+  $("proof").value = "";
+  return proof ? { proof } : {};
+}
+
+function tellRefusal({ title, nearest_store: store, missing = [] }) {
+  const advice = missing.map((piece) => piece.message).filter(Boolean);
+  if (store?.distance_m) return `${title}: ${store.name} is ${store.distance_m} m away.`;
+  return advice.length ? `${title}. ${advice.join(". ")}.` : `${title}.`;
 }
 
 // What the phone shows
@@ -241,6 +261,7 @@ $("go").addEventListener("change", () => {
   map.setView(position, 16);
 });
 $("accuracy").addEventListener("input", showPosition);
+$("scan").addEventListener("click", scanKiosk);
 $("renew").addEventListener("click", renewPhone);
 
 async function start() {

@@ -110,5 +110,9 @@ def test_the_announcement_can_be_used_by_programs_and_people(tmp_path: Path) -> 
     assert set(facts["logins"]) == {"operator", "brand_manager", "brand_analyst", "partner_manager"}
     device, _ = enrol_device(token=facts["staff_enrolment_token"], now=NOW.replace(hour=23))
     assert device.store == store
+    kiosk, _ = enrol_device(token=facts["kiosk_enrolment_token"], now=NOW.replace(hour=23))
+    assert (kiosk.store, kiosk.profile) == (store, "kiosk")
+    counter = Campaign.objects.get(uuid=facts["counter_campaign"])
+    assert (counter.unlock_level, counter.state, counter.stores.get()) == (4, "live", store)
     for login in facts["logins"].values():
         assert login["password"] in screen.getvalue()

@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
+from django.utils import translation
+
+from promotions.http.staff.kiosk import STRINGS
+from promotions.settings import BASE_DIR
+from tests.promotions.http.staff.catalogues import read_catalogue
 
 PAGES = ["/kiosk/", "/kiosk/manifest.webmanifest", "/kiosk/sw.js"]
 
@@ -55,3 +60,13 @@ def test_the_worker_keeps_every_file_the_page_needs() -> None:
     kept = set(re.findall(r'"/static/kiosk/([\w.-]+)"', worker.content.decode()))
     folder = Path(str(finders.find("kiosk/kiosk.js"))).parent
     assert kept == {file.name for file in folder.iterdir()}
+
+
+def test_everything_the_kiosk_says_is_translated() -> None:
+    template = (BASE_DIR / "promotions/templates/kiosk/index.html").read_text(encoding="utf-8")
+    with translation.override("en"):
+        said = {str(text) for text in STRINGS.values()} | set(re.findall(r'{% translate "([^"]+)" %}', template))
+    catalogue = read_catalogue("fr")
+
+    assert len(said) > 12
+    assert not {text for text in said if not catalogue.get(text)}
