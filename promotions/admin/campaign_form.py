@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from unfold.widgets import UnfoldAdminSingleTimeWidget, UnfoldAdminTextareaWidget
 
 from notifications.logic.rendering import Template, find_template_faults
@@ -81,9 +82,22 @@ class CampaignForm(forms.ModelForm[Campaign]):
             self.add_error("ends_on", "The last day lies before the first.")
         if given.get("is_flash") and not given.get("unlock_cap") and "unlock_cap" not in self.errors:
             self.add_error("unlock_cap", "Many phones at once share a cap, so one is needed.")
+        self._clean_offline(given)
         self._clean_message(given)
         self._clean_caps(given)
         return given
+
+    def _clean_offline(self, given: dict[str, Any]) -> None:
+        """A till without network gives away what has a price, within a limit, to whoever stands there."""
+        if not given.get("allows_offline"):
+            return
+        value, most = given.get("value"), settings.OFFLINE_MAX_COUPON_VALUE
+        if value is None and "value" not in self.errors:
+            self.add_error("value", "Say what one use costs you: it counts against a till's allowance without network.")
+        elif value is not None and value > most:
+            self.add_error("value", f"Worth more than {most}, a coupon is never taken without network.")
+        if given.get("redeem_level"):
+            self.add_error("redeem_level", "Without network no presence can be proven: this must be 0 then.")
 
     def _clean_caps(self, given: dict[str, Any]) -> None:
         """Of an opened campaign: not below what is used, and nobody uses more until this is saved."""

@@ -20,6 +20,7 @@ from promotions import clock
 from promotions.admin.base import FactAdmin, ScopedRelatedFilter, TenantAdmin, tenancy_of
 from promotions.admin.campaign_actions import CampaignActions
 from promotions.admin.campaign_form import CampaignForm, TimeWindowForm
+from promotions.admin.offline_loss import describe_offline_loss
 from promotions.logic.power import describe_proof
 from promotions.models import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
 from promotions.services.budgets import fit_caps
@@ -80,7 +81,16 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
     search_fields = ["name", "offer_title", "brand__name"]
     date_hierarchy = "starts_on"
     autocomplete_fields = ["stores"]
-    readonly_fields = ["uuid", "state_shown", "message_preview", "proof", "arrivals", "opened_at", "seed_commitment"]
+    readonly_fields = [
+        "uuid",
+        "state_shown",
+        "message_preview",
+        "proof",
+        "arrivals",
+        "opened_at",
+        "seed_commitment",
+        "offline_loss",
+    ]
     warn_unsaved_form = True
     fieldsets = [
         (
@@ -109,6 +119,13 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
             },
         ),
         ("Limits", {"classes": ["tab"], "fields": [("unlock_cap", "is_flash"), ("redeem_cap", "store_redeem_cap")]}),
+        (
+            "Till",
+            {
+                "classes": ["tab"],
+                "fields": [("units", "value"), "asks_amount", "allows_vouching", "allows_offline", "offline_loss"],
+            },
+        ),
         ("Proof", {"classes": ["tab"], "fields": ["holdout_percent", "proof"]}),
         (
             "Assurance",
@@ -224,6 +241,10 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
                 "until": "14:00",
             },
         )
+
+    @display(description="what can be lost without network")
+    def offline_loss(self, campaign: Campaign) -> str:
+        return describe_offline_loss(campaign)
 
     @display(description="what it costs and can prove")
     def proof(self, campaign: Campaign) -> SafeString:

@@ -82,6 +82,26 @@ class OfflineScanFacts:
     given: Allowance
 
 
+@dataclass(frozen=True, slots=True)
+class WorstLoss:
+    """What a brand can lose within a shift: so many tills, each with its whole allowance, all of it taken twice."""
+
+    tills: int
+    coupons_per_till: int
+    value_per_till: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Of all tills together."""
+        return self.tills * self.value_per_till
+
+
+def reckon_worst_loss(*, tills: int, value: Decimal, allowance: Allowance) -> WorstLoss:
+    """The allowance in whole coupons of this value."""
+    coupons = allowance.coupons if value == 0 else min(allowance.coupons, int(allowance.value // value))
+    return WorstLoss(tills, coupons, coupons * value)
+
+
 def is_for_offline(terms: OfferTerms, max_value: Decimal) -> Breach | None:
     """Why coupons on these terms are taken online only, or None."""
     if not terms.allows_offline or terms.redeem_level > 0:

@@ -33,6 +33,7 @@ def fields(brand: Brand, store: Store, /, **given: Any) -> dict[str, Any]:
         "offer_title": "Free coffee",
         "benefit": "1 coffee",
         "redeem_within_h": 24,
+        "units": 1,
         "trigger": "enter",
         "message_title": "Hungry?",
         "message_body": "{offer} at {store}",

@@ -1,0 +1,38 @@
+"""What a brand risks by letting tills take its coupons without network: said beside the switch, before it is on."""
+
+from decimal import Decimal
+
+from django.utils.formats import number_format
+
+from promotions.logic.offline import SHIFT, is_for_offline, reckon_worst_loss
+from promotions.models import Campaign, StaffDevice
+from promotions.services.coupon_tokens import campaign_terms
+from promotions.services.offline_scans import offline_limits
+
+HOURS = round(SHIFT.total_seconds() / 3600)
+
+
+def describe_offline_loss(campaign: Campaign) -> str:
+    """The worst case as a sentence, or what is missing to reckon it."""
+    if campaign.pk is None:
+        return "Save the campaign first: with its stores and the value of one use the worst case is reckoned here."
+    if campaign.value is None:
+        return "Give the value of one use: without it no till takes this coupon without network."
+    limits = offline_limits()
+    terms = campaign_terms(campaign, benefit=campaign.benefit, units=campaign.units, store_ids=())
+    if campaign.allows_offline and is_for_offline(terms, limits.max_value) is not None:
+        return f"As it is, no till takes it without network: level 0 at the till, and at most {limits.max_value} a use."
+    tills = StaffDevice.objects.filter(
+        store__campaigns=campaign, profile=StaffDevice.Profile.TILL, revoked_at=None
+    ).count()
+    loss = reckon_worst_loss(tills=tills, value=campaign.value, allowance=limits.allowance)
+    each = f"{loss.coupons_per_till} uses worth {_money(loss.value_per_till)}"
+    return (
+        f"At worst {_money(loss.total)} in {HOURS} hours: {tills} {'till' if tills == 1 else 'tills'} in the stores of "
+        f"the campaign, each without network and each with {each}, every one of them taken elsewhere too. "
+        f"A till enrolled later adds {_money(loss.value_per_till)}. You decide each such case."
+    )
+
+
+def _money(amount: Decimal) -> str:
+    return str(number_format(amount, decimal_pos=2, force_grouping=True))
