@@ -203,8 +203,8 @@ def _seconds(amount: float) -> dict[str, int]:
 
 
 def _metres(amount: float) -> dict[str, int]:
-    """None told when the measure is no number."""
-    return {"metres": math.ceil(amount)} if math.isfinite(amount) else {}
+    """None told when the measure is no number, or nothing."""
+    return {"metres": math.ceil(amount)} if 0 < amount < math.inf else {}
 
 
 def _missing_for_sustained(evidence: Evidence, limits: Thresholds) -> list[Missing]:

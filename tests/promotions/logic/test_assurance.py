@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from geofence.logic.jumps import jump_hold_s
 from promotions.logic.assurance import (
+    LANGUAGES,
     Assurance,
     Evidence,
     FixEvidence,
@@ -18,8 +19,11 @@ from promotions.logic.assurance import (
     Missing,
     MissingCode,
     StayEvidence,
+    StoreProof,
     Thresholds,
     assess,
+    describe_missing,
+    tell_amounts,
 )
 
 NOW = datetime(2026, 9, 1, 10, 30, tzinfo=UTC)
@@ -84,9 +88,16 @@ def test_no_location_is_level_zero_and_says_so() -> None:
         ({"accuracy_m": 130.0, "fence_radius_m": 500.0}, "accuracy_too_low", {"metres": 30}),
         ({"accuracy_m": math.nan}, "accuracy_too_low", {}),
         ({"accuracy_m": math.inf}, "accuracy_too_low", {}),
+        ({"accuracy_m": 999.0, "fence_radius_m": 5_000.0}, "accuracy_too_low", {"metres": 899}),
+        ({"accuracy_m": 1_000.0}, "reduced_accuracy", {}),
+        ({"accuracy_m": 20_000.0, "fence_radius_m": 5_000.0}, "reduced_accuracy", {}),
+        ({"fence_radius_m": math.nan}, "accuracy_too_low", {}),
+        ({"jump_hold_s": math.nan}, "jumped", {}),
+        ({"distance_m": math.inf, "share_inside": 0.0}, "not_at_store", {}),
         ({"jump_hold_s": 719.2}, "jumped", {"seconds": 720}),
         ({"distance_m": 41.2, "share_inside": 0.49}, "not_at_store", {"metres": 42}),
-        ({"distance_m": math.nan, "share_inside": math.nan}, "not_at_store", {}),
+        ({"distance_m": math.nan}, "not_at_store", {}),
+        ({"share_inside": math.nan}, "not_at_store", {}),
     ],
 )
 def test_each_missing_piece_alone_bars_level_one(changes: dict[str, Any], code: str, amounts: dict[str, int]) -> None:
@@ -153,6 +164,85 @@ def test_where_the_way_is_unknown_the_fence_bounds_it() -> None:
     assert long.level is Level.SUSTAINED
 
 
+@pytest.mark.parametrize(
+    ("of_fix", "of_stay", "code"),
+    [
+        ({"repeats": 3}, {}, "frozen_location"),
+        ({"repeats": 1}, {"fixes": 1}, "frozen_location"),
+        ({"repeats": 2}, {"fixes": 2}, "frozen_location"),
+        # The fix in hand is the stay's last one: two fixes, one place.
+        ({"repeats": 1}, {"fixes": 2, "last_inside_at": FIX.fix_time}, "frozen_location"),
+        ({"devices_on_point": 6}, {}, "crowded_point"),
+        ({"has_flown": True}, {}, "just_flown"),
+        ({"depth_m": math.nan}, {"moved_m": None}, "moved_too_fast"),
+        ({}, {"moved_m": math.nan}, "moved_too_fast"),
+    ],
+)
+def test_a_phone_that_seems_not_alive_or_has_flown_in_is_barred_from_level_two(
+    of_fix: dict[str, Any], of_stay: dict[str, Any], code: str
+) -> None:
+    assurance = assess(Evidence(replace(FIX, **of_fix), replace(STAY, **{"moved_m": 10.0} | of_stay)))
+
+    assert assurance.level is Level.PLAUSIBLE
+    assert [piece.code for piece in assurance.missing if piece.level == Level.SUSTAINED] == [code]
+
+
+@pytest.mark.parametrize(
+    ("of_fix", "of_stay"),
+    [
+        ({"repeats": 2}, {}),
+        ({"repeats": 2}, {"fixes": 3}),
+        ({"repeats": 0}, {"fixes": 1}),
+        ({"repeats": 1}, {"fixes": 3, "last_inside_at": FIX.fix_time}),
+        ({"devices_on_point": 5}, {}),
+    ],
+)
+def test_a_cache_that_repeats_a_little_and_a_few_neighbours_bar_nothing(
+    of_fix: dict[str, Any], of_stay: dict[str, Any]
+) -> None:
+    assert assess(Evidence(replace(FIX, **of_fix), replace(STAY, **of_stay))).level is Level.SUSTAINED
+
+
+def test_how_deep_in_the_fence_the_fix_lies_shortens_the_way_it_may_have_come() -> None:
+    wide = replace(FIX, fence_radius_m=150.0)
+
+    levels = [assess(Evidence(replace(wide, depth_m=depth_m), STAY)).level for depth_m in (0.0, 29.0, 31.0, 150.0)]
+
+    assert levels == [Level.PLAUSIBLE, Level.PLAUSIBLE, Level.SUSTAINED, Level.SUSTAINED]
+
+
+def test_the_counters_code_needs_a_plausible_fix_and_no_stay() -> None:
+    shown = StoreProof.CODE
+
+    assert assess(Evidence(FIX, proof=shown)).level is Level.CO_PRESENT
+    assert assess(Evidence(FIX, proof=shown)).missing_for(4) == ()
+    assert assess(Evidence(replace(FIX, jump_hold_s=1.0), STAY, shown)).level is Level.CLAIMED
+    assert assess(Evidence(None, STAY, shown)).level is Level.CLAIMED
+
+
+@pytest.mark.parametrize(
+    ("proof", "code"),
+    [
+        (StoreProof.NONE, "no_store_proof"),
+        (StoreProof.CODE_WRONG, "store_code_wrong"),
+        (StoreProof.CODE_OLD, "store_code_old"),
+        (StoreProof.CODE_USED, "store_code_used"),
+    ],
+)
+def test_a_code_that_does_not_count_is_its_own_missing_piece(proof: StoreProof, code: str) -> None:
+    assurance = assess(Evidence(FIX, STAY, proof))
+
+    assert assurance.level is Level.SUSTAINED
+    assert [piece.code for piece in assurance.missing_for(4)] == [code]
+
+
+def test_a_staff_scan_is_level_four_by_itself() -> None:
+    assurance = assess(Evidence(None, proof=StoreProof.STAFF_SCAN))
+
+    assert assurance.level is Level.CO_PRESENT
+    assert all(assurance.missing_for(minimum) == () for minimum in Level)
+
+
 def test_what_just_meets_level_two_has_it() -> None:
     stay = StayEvidence(before_fix(600), before_fix(600), 50.0, moved_m=1_800.0)
 
@@ -209,21 +299,29 @@ fixes = st.builds(
     is_mock=st.booleans(),
     is_reduced_accuracy=st.booleans(),
     jump_hold_s=st.sampled_from([0.0, 60.0]),
+    depth_m=st.floats(0, 75),
+    has_flown=st.booleans(),
+    repeats=st.integers(0, 5),
+    devices_on_point=st.integers(1, 8),
 )
 stays = st.builds(
-    lambda since_s, last_s, best_m, moved_m: StayEvidence(before_fix(since_s), before_fix(last_s), best_m, moved_m),
+    lambda since_s, last_s, best_m, moved_m, count: StayEvidence(
+        before_fix(since_s), before_fix(last_s), best_m, moved_m, count
+    ),
     st.integers(-10, 2_000),
     st.integers(-10, 2_000),
     st.floats(0, 200),
     st.none() | st.floats(0, 3_000),
+    st.integers(0, 6),
 )
+proofs = st.sampled_from(StoreProof)
 
 
-@given(st.none() | fixes, st.none() | stays)
+@given(st.none() | fixes, st.none() | stays, proofs)
 def test_a_level_is_reached_exactly_when_nothing_is_missing_for_it(
-    fix: FixEvidence | None, stay: StayEvidence | None
+    fix: FixEvidence | None, stay: StayEvidence | None, proof: StoreProof
 ) -> None:
-    assurance = assess(Evidence(fix, stay))
+    assurance = assess(Evidence(fix, stay, proof))
 
     for minimum in Level:
         assert (assurance.missing_for(minimum) == ()) == (assurance.level >= minimum)
@@ -236,6 +334,82 @@ def test_taking_evidence_away_never_raises_a_level(fix: FixEvidence, stay: StayE
     assert full >= assess(Evidence(fix)).level >= assess(Evidence(None)).level
     assert full >= assess(Evidence(replace(fix, is_mock=True), stay)).level
     assert full >= assess(Evidence(replace(fix, accuracy_m=fix.accuracy_m + 60), stay)).level
+
+
+@given(fixes, st.none() | stays, proofs, st.integers(0, 6), st.floats(0, 75), st.floats(0, 100))
+def test_better_evidence_never_lowers_a_level(
+    fix: FixEvidence, stay: StayEvidence | None, proof: StoreProof, count: int, depth_m: float, nearer_m: float
+) -> None:
+    level = assess(Evidence(fix, stay, proof)).level
+
+    better = [
+        replace(fix, is_mock=False, is_reduced_accuracy=False, jump_hold_s=0.0),
+        replace(fix, has_flown=False, devices_on_point=1),
+        replace(fix, repeats=max(0, fix.repeats - count)),
+        replace(fix, depth_m=fix.depth_m + depth_m),
+        replace(fix, distance_m=max(0.0, fix.distance_m - nearer_m)),
+    ]
+    assert all(assess(Evidence(each, stay, proof)).level >= level for each in better)
+    assert assess(Evidence(fix, stay, StoreProof.STAFF_SCAN)).level >= level
+    if stay is not None:
+        longer = replace(
+            stay, inside_since_at=stay.inside_since_at - timedelta(minutes=count), fixes=stay.fixes + count
+        )
+        assert stay.fixes == 0 or assess(Evidence(fix, longer, proof)).level >= level
+
+
+NUMBERS = ("accuracy_m", "distance_m", "share_inside", "fence_radius_m", "jump_hold_s")
+
+
+@given(fixes, st.none() | stays, st.sampled_from(NUMBERS), proofs.filter(lambda proof: proof != StoreProof.STAFF_SCAN))
+def test_what_is_not_a_number_never_passes(
+    fix: FixEvidence, stay: StayEvidence | None, name: str, proof: StoreProof
+) -> None:
+    nothing: dict[str, Any] = {name: math.nan}
+    broken = Evidence(replace(fix, **nothing), stay, proof)
+
+    assert assess(broken).level is Level.CLAIMED
+
+
+@pytest.mark.parametrize(
+    ("metres", "told", "english", "french"),
+    [
+        (0, 10, "Come 10 m closer", "Approchez-vous de 10 m"),
+        (113, 120, "Come 120 m closer", "Approchez-vous de 120 m"),
+        (200, 200, "Come 200 m closer", "Approchez-vous de 200 m"),
+        (201, 250, "Come 250 m closer", "Approchez-vous de 250 m"),
+        (1_000, 1_000, "Come 1 km closer", "Approchez-vous de 1 km"),
+        (1_140, 1_200, "Come 1.2 km closer", "Approchez-vous de 1,2 km"),
+        (83_210, 83_300, "Come 84 km closer", "Approchez-vous de 84 km"),
+    ],
+)
+def test_metres_are_told_in_steps(metres: int, told: int, english: str, french: str) -> None:
+    piece = Missing(MissingCode.NOT_AT_STORE, Level.PLAUSIBLE, {"metres": metres})
+
+    assert tell_amounts(piece) == {"metres": told}
+    assert (describe_missing(piece, "en"), describe_missing(piece, "fr")) == (english, french)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english"),
+    [(40, "Wait 40 s more"), (119, "Wait 119 s more"), (121, "Wait 3 min more"), (7_260, "Wait 3 h more")],
+)
+def test_seconds_are_told_so_that_one_can_wait_for_them(seconds: int, english: str) -> None:
+    piece = Missing(MissingCode.STAY_TOO_SHORT, Level.SUSTAINED, {"seconds": seconds})
+
+    assert describe_missing(piece, "en") == english
+    assert tell_amounts(piece) == {"seconds": seconds}
+
+
+@pytest.mark.parametrize("code", MissingCode)
+@pytest.mark.parametrize("amounts", [{}, {"seconds": 40}, {"metres": 40}])
+def test_every_piece_has_a_sentence_in_each_language(code: MissingCode, amounts: dict[str, int]) -> None:
+    told = {language: describe_missing(Missing(code, Level.PLAUSIBLE, amounts), language) for language in LANGUAGES}
+
+    assert set(told) == {"en", "fr"}
+    assert all(sentence and "{" not in sentence and sentence[0].isupper() for sentence in told.values())
+    assert told["en"] != told["fr"]
+    assert describe_missing(Missing(code, Level.PLAUSIBLE, amounts), "tlh") == told["en"]
 
 
 @pytest.mark.parametrize(
