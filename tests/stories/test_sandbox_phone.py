@@ -47,6 +47,8 @@ def test_a_refusal_a_message_an_unlock_and_the_till(web: Web, browser: Browser) 
 
         page.get_by_label("Be at").select_option(label="somewhere")
         be_at(page, "Nation")
+        # The same phone has jumped, and would have to wait for as long as the way takes.
+        page.get_by_role("button", name="New phone").click()
         expect(page.locator("#messages")).to_contain_text("A coffee for you", timeout=SLOW_MS)
         page.get_by_role("button", name="Unlock here").first.click()
         expect(page.locator(".offer.unlocked img")).to_be_visible()
@@ -57,6 +59,33 @@ def test_a_refusal_a_message_an_unlock_and_the_till(web: Web, browser: Browser) 
         page.locator("#code").press("Enter")
         expect(page.locator("#answer-main")).to_have_text("1 free coffee")
     assert Redemption.objects.filter(coupon__campaign=campaign, is_live=True).count() == 1
+
+
+# Several names are shown, none covers another, and none sticks out of the map.
+IS_LEGIBLE = """() => {
+    const boxes = [...document.querySelectorAll(".leaflet-tooltip")]
+        .filter((label) => getComputedStyle(label).visibility === "visible")
+        .map((label) => label.getBoundingClientRect());
+    const frame = document.querySelector("#map").getBoundingClientRect();
+    const pairs = boxes.flatMap((one, at) => boxes.slice(at + 1).map((other) => [one, other]));
+    const covers = ([one, other]) => one.left < other.right && other.left < one.right
+        && one.top < other.bottom && other.top < one.bottom;
+    return boxes.length > 1 && !pairs.some(covers)
+        && boxes.every((box) => frame.left <= box.left && box.right <= frame.right);
+}"""
+
+
+def test_names_of_stores_on_a_narrow_map_do_not_cover_each_other(web: Web, browser: Browser) -> None:
+    for number in range(6):
+        factories.store(
+            name=f"Boulangerie {number}", latitude_deg=48.85 + number % 2 / 500, longitude_deg=2.37 + number / 900
+        )
+
+    with open_page(browser, width=390, height=844) as page:
+        page.goto(web.base_url)
+
+        expect(page.locator(".leaflet-tooltip.covered").first).to_be_attached()
+        page.wait_for_function(IS_LEGIBLE, timeout=SLOW_MS)
 
 
 def test_on_a_narrow_screen_the_map_shows_the_stores_close_enough_to_walk(web: Web, browser: Browser) -> None:

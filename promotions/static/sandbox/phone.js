@@ -210,10 +210,47 @@ function drawStores() {
       shape.addTo(map);
     }
     const dot = { radius: 6, color: "#14342b", fillColor: "#7fd1a6", fillOpacity: 1, weight: 2, interactive: false };
-    L.circleMarker([store.latitude, store.longitude], dot)
+    const marker = L.circleMarker([store.latitude, store.longitude], dot)
       .bindTooltip(store.name, { permanent: true, direction: "top", offset: [0, -6] })
       .addTo(map);
+    labels.push({ store, tooltip: marker.getTooltip() });
   }
+  map.on("zoomend moveend", thinLabels);
+  thinLabels();
+}
+
+const labels = [];
+
+/** A name stands above its store, beside it where the map ends, and waits where it would cover a nearer one. */
+function thinLabels() {
+  const frame = map.getContainer().getBoundingClientRect();
+  const shown = [...document.querySelectorAll(".leaflet-control")].map((control) => control.getBoundingClientRect());
+  const away = ({ store }) => position.distanceTo([store.latitude, store.longitude]);
+  for (const { tooltip } of [...labels].sort((one, other) => away(one) - away(other))) {
+    let box = placeLabel(tooltip, "top", [0, -6]);
+    if (box.left < frame.left) box = placeLabel(tooltip, "right", [6, 0]);
+    else if (box.right > frame.right) box = placeLabel(tooltip, "left", [-6, 0]);
+    const isOutside = box.left < frame.left || box.right > frame.right;
+    const isCovered = isOutside || shown.some((other) => overlap(box, other));
+    tooltip.getElement().classList.toggle("covered", isCovered);
+    if (!isCovered) shown.push(box);
+  }
+}
+
+function placeLabel(tooltip, direction, offset) {
+  Object.assign(tooltip.options, { direction, offset });
+  tooltip.update();
+  return tooltip.getElement().getBoundingClientRect();
+}
+
+function overlap(one, other) {
+  const gap = 3;
+  return (
+    one.left < other.right + gap &&
+    other.left < one.right + gap &&
+    one.top < other.bottom + gap &&
+    other.top < one.bottom + gap
+  );
 }
 
 const dot = { radius: 9, color: "#fff", weight: 3, fillColor: "#0b57d0", fillOpacity: 1, interactive: false };
