@@ -1,9 +1,11 @@
 """App configuration."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class GeofenceConfig(AppConfig):
     """WHERE."""
 
     name = "geofence"
+    verbose_name = _("Places and presence")

@@ -4,12 +4,14 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 class PromotionsConfig(AppConfig):
     """THE PRODUCT."""
 
     name = "promotions"
+    verbose_name = _("Promotions")
 
     def ready(self) -> None:
         """Load the Celery app, so that shared tasks find their broker, and the checks."""

@@ -67,3 +67,29 @@ def test_a_store_without_a_fence_is_pointed_out() -> None:
     page = rows.operator().get(reverse("admin:index")).content.decode()
 
     assert "Stores without a fence" in page
+
+
+def test_a_cap_above_the_unlocked_is_explained() -> None:
+    factories.campaign()
+
+    page = rows.operator().get(reverse("admin:index")).content.decode()
+
+    assert "leaves out devices erased since" in page
+
+
+def test_tills_are_counted_for_whom_may_see_them() -> None:
+    partner = factories.partner()
+    campaign = factories.campaign(factories.store(partner=partner))
+
+    def names(client: Client) -> set[str]:
+        stats = client.get(reverse("admin:index")).context_data["stats"]  # type: ignore[attr-defined]
+        return {name for name, _number, _url in stats}
+
+    assert "Staff devices" not in names(rows.brand_manager(campaign.brand))
+    assert "Staff devices" in names(rows.partner_manager(partner))
+
+
+def test_breadcrumbs_name_the_part_and_not_the_same_word_twice() -> None:
+    page = rows.operator().get(reverse("admin:geofence_geofence_changelist")).content.decode()
+
+    assert "Places and presence" in page
