@@ -109,11 +109,11 @@ def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresh
         return Level.CLAIMED
     stay = _read_stay(device_id, store_id)
     since = now - timedelta(seconds=KNOWN_FOR_S)
-    recent = Unlock.objects.filter(device_id=device_id, store_id=store_id, granted_at__gte=since)
+    recent = Unlock.objects.filter(device_id=device_id, store_id=store_id, granted_at__range=(since, now))
     unlocked = Level(recent.aggregate(level=Max("level"))["level"] or 0)
     if stay is None:
         return unlocked
-    used = StoreCodeUse.objects.filter(device_id=device_id, store_id=store_id, used_at__gte=since)
+    used = StoreCodeUse.objects.filter(device_id=device_id, store_id=store_id, used_at__range=(since, now))
     # The stay as it stood at its last fix, as though the phone sent that fix again.
     fix = FixEvidence(
         fix_time=stay.last_inside_at,

@@ -1,0 +1,218 @@
+"""How sure we are, from rows: with the phone's fix in hand, and without asking it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from geofence.models import LastFix, Presence, Store
+from promotions.logic.assurance import Assurance, Level, StoreProof, Thresholds
+from promotions.models import Device, PointSighting, StoreCodeUse, Unlock
+from promotions.services.assurance import (
+    GivenFix,
+    assess_presence,
+    level_known,
+    name_proof,
+    read_proof,
+    read_thresholds,
+)
+from promotions.services.erasure import forget_device
+from promotions.services.retention import drop_expired
+from promotions.services.store_codes import StoreCodeOutcome, draw_store_codes
+from tests import factories
+from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
+
+pytestmark = pytest.mark.django_db
+
+AT_DOOR = GivenFix(LATITUDE_DEG, LONGITUDE_DEG, 12.0, NOW)
+
+
+@pytest.fixture
+def store() -> Store:
+    return factories.store()
+
+
+@pytest.fixture
+def device() -> Device:
+    return factories.device()
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def stay(device: Device, store: Store, *, since_s: float = 200, until_s: float = 20, **given: Any) -> None:
+    """A stay as the worker leaves it: the rows of presence and of the last fix."""
+    values = {"state": "inside", "inside_fixes": 5, "best_accuracy_m": 10.0, **given}
+    Presence.objects.create(
+        device_id=device.pk,
+        geofence=store.geofences.get(),
+        last_fix_at=ago(until_s),
+        entered_at=ago(since_s),
+        inside_since_at=ago(since_s),
+        last_inside_at=ago(until_s),
+        **values,
+    )
+    LastFix.objects.create(device_id=device.pk, fix_time=ago(until_s), received_at=ago(until_s))
+
+
+def assess(device: Device, store: Store, fix: GivenFix | None = AT_DOOR, **given: Any) -> Assurance:
+    return assess_presence(device_id=device.pk, store_id=store.pk, fix=fix, now=NOW, **given)
+
+
+def test_a_fix_at_the_door_is_plausible_and_a_stay_makes_it_sustained(device: Device, store: Store) -> None:
+    at_once = assess(device, store)
+    stay(device, store)
+
+    later = assess(device, store)
+
+    assert (at_once.level, later.level) == (Level.PLAUSIBLE, Level.SUSTAINED)
+
+
+def test_only_the_named_store_is_looked_at(device: Device, store: Store) -> None:
+    other = factories.store(name="Bastille", latitude_deg=48.8532, longitude_deg=2.3692)
+
+    assurance = assess(device, other)
+
+    assert [piece.code for piece in assurance.missing_for(1)] == ["not_at_store"]
+
+
+def test_a_store_without_a_fence_is_nowhere(device: Device) -> None:
+    assurance = assess(device, factories.store(radius_m=None))
+
+    assert [piece.code for piece in assurance.missing_for(1)] == ["not_at_store"]
+
+
+def test_without_a_fix_only_a_staff_scan_proves_anything(device: Device, store: Store) -> None:
+    stay(device, store)
+
+    levels = [assess(device, store, None, proof=proof).level for proof in (StoreProof.CODE, StoreProof.STAFF_SCAN)]
+
+    assert levels == [Level.CLAIMED, Level.CO_PRESENT]
+    assert not PointSighting.objects.exists()
+
+
+def test_evidence_takes_a_fixed_number_of_statements(device: Device, store: Store) -> None:
+    stay(device, store)
+    assess(device, store)
+
+    with CaptureQueriesContext(connection) as asked:
+        assess(device, store)
+    with CaptureQueriesContext(connection) as known:
+        level_known(device_id=device.pk, store_id=store.pk, now=NOW)
+
+    assert (len(asked), len(known)) == (3, 4)
+
+
+def test_thresholds_are_the_operators_and_the_speed_the_campaigns(settings: Any, store: Store) -> None:
+    settings.UNLOCK_FIX_MAX_AGE_S = 45
+
+    limits = read_thresholds(factories.campaign(store, max_speed_mps=15.0))
+
+    assert limits == Thresholds(max_fix_age_s=45.0, max_speed_mps=15.0)
+    assert read_thresholds() == Thresholds(max_fix_age_s=45.0)
+
+
+def test_a_shown_text_is_judged_and_not_taken(store: Store) -> None:
+    code = draw_store_codes(store=store, now=NOW, count=1)[0].proof
+
+    judged = [read_proof(store_id=store.pk, text=text, now=NOW) for text in (None, code, code, "v1.x")]
+
+    assert judged == [StoreProof.NONE, StoreProof.CODE, StoreProof.CODE, StoreProof.CODE_WRONG]
+    assert read_proof(store_id=store.pk, text=code, now=NOW + timedelta(minutes=2)) == StoreProof.CODE_OLD
+    assert not StoreCodeUse.objects.exists()
+
+
+@pytest.mark.parametrize("outcome", StoreCodeOutcome)
+def test_every_fate_of_a_store_code_is_evidence_of_something(outcome: StoreCodeOutcome) -> None:
+    proof = name_proof(outcome)
+
+    assert (proof is StoreProof.CODE) == bool(outcome)
+    assert proof not in (StoreProof.NONE, StoreProof.STAFF_SCAN)
+
+
+@pytest.mark.parametrize(
+    ("since_s", "until_s", "given", "level"),
+    [
+        (200, 20, {}, Level.SUSTAINED),
+        (700, 600, {}, Level.SUSTAINED),
+        (700, 601, {}, Level.CLAIMED),
+        (70, 20, {}, Level.PLAUSIBLE),
+        (200, 20, {"best_accuracy_m": 60.0}, Level.PLAUSIBLE),
+        (200, 20, {"best_accuracy_m": 120.0}, Level.CLAIMED),
+    ],
+)
+def test_what_presence_remembers_is_known_for_ten_minutes(
+    device: Device, store: Store, since_s: float, until_s: float, given: dict[str, Any], level: Level
+) -> None:
+    stay(device, store, since_s=since_s, until_s=until_s, **given)
+
+    assert level_known(device_id=device.pk, store_id=store.pk, now=NOW) is level
+
+
+def test_of_a_phone_never_seen_at_the_store_nothing_is_known(device: Device, store: Store) -> None:
+    other = factories.store(name="Bastille", latitude_deg=48.8532, longitude_deg=2.3692)
+    stay(device, other)
+
+    assert level_known(device_id=device.pk, store_id=store.pk, now=NOW) is Level.CLAIMED
+
+
+@pytest.mark.parametrize(("seconds_ago", "level"), [(599, Level.CO_PRESENT), (601, Level.CLAIMED)])
+def test_an_unlock_at_the_store_is_known_for_ten_minutes(
+    device: Device, store: Store, seconds_ago: float, level: Level
+) -> None:
+    campaign = factories.campaign(store)
+    Unlock.objects.create(campaign=campaign, device=device, store=store, level=4, granted_at=ago(seconds_ago))
+
+    assert level_known(device_id=device.pk, store_id=store.pk, now=NOW) is level
+    assert level_known(device_id=device.pk, store_id=factories.store(name="B").pk, now=NOW) is Level.CLAIMED
+
+
+def test_a_store_code_taken_lately_makes_a_stay_level_four(device: Device, store: Store) -> None:
+    StoreCodeUse.objects.create(device=device, store=store, step=1, used_at=ago(300))
+    alone = level_known(device_id=device.pk, store_id=store.pk, now=NOW)
+    stay(device, store)
+
+    assert alone is Level.CLAIMED
+    assert level_known(device_id=device.pk, store_id=store.pk, now=NOW) is Level.CO_PRESENT
+
+
+def test_a_jump_bars_all_that_was_known(device: Device, store: Store) -> None:
+    stay(device, store)
+    Unlock.objects.create(campaign=factories.campaign(store), device=device, store=store, level=2, granted_at=ago(30))
+    LastFix.objects.update(jump_hold_until=NOW + timedelta(seconds=1))
+
+    levels = [level_known(device_id=device.pk, store_id=store.pk, now=at) for at in (NOW, NOW + timedelta(seconds=1))]
+
+    assert levels == [Level.CLAIMED, Level.SUSTAINED]
+
+
+def test_a_frozen_stay_is_known_as_plausible_only(device: Device, store: Store) -> None:
+    stay(device, store, inside_fixes=4)
+    LastFix.objects.update(repeats=3)
+
+    assert level_known(device_id=device.pk, store_id=store.pk, now=NOW) is Level.PLAUSIBLE
+
+
+def test_sightings_go_after_a_day_and_with_their_device(device: Device, store: Store) -> None:
+    bo = factories.device()
+    assess(device, store)
+    assess(bo, store)
+
+    drop_expired(now=NOW + timedelta(hours=24))
+    kept = PointSighting.objects.count()
+    forget_device(bo.pk, now=NOW)
+
+    assert kept == 2
+    assert PointSighting.objects.get().device == device
+    drop_expired(now=NOW + timedelta(hours=24, seconds=1))
+    assert not PointSighting.objects.exists()
+
+
+def test_an_erased_device_that_still_asks_leaves_no_sighting(device: Device, store: Store) -> None:
+    forget_device(device.pk, now=NOW)
+
+    assert assess(device, store).level is Level.PLAUSIBLE
+    assert not PointSighting.objects.exists()
