@@ -1,4 +1,4 @@
-"""The till without network: it says so, gives within limits what it can check itself, and tells the truth afterwards."""
+"""The till without network: it says so, gives within limits what it can check, and tells the truth afterwards."""
 
 import re
 from collections.abc import Iterator

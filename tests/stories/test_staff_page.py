@@ -1,16 +1,21 @@
 """Paul at the till, in a real browser on a small phone before the running product: one scan, one answer."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from statistics import median
 
 import pytest
+from django.utils import translation
 from playwright.sync_api import Browser, Page, expect
 
+from promotions.http.staff.strings import strings_for_scripts
 from promotions.logic import codes
-from promotions.models import Void
+from promotions.models import Redemption, StaffDevice, Void
+from tests import factories
 from tests.stories.browsing import open_browser, open_page
 from tests.stories.conftest import Web
-from tests.stories.counter import Counter, expect_answer, next_customer, set_up_counter, type_code
+from tests.stories.counter import Counter, expect_answer, next_customer, now, set_up_counter, type_code
 
 COFFEE = "1 free coffee"
 WRONG_CODES = [
@@ -18,7 +23,19 @@ WRONG_CODES = [
     ("U0000000000", "No code has such a character at position 1."),
     ("10000000000", "Typing error: compare every character with the customer’s screen."),
     ("00000000000", "Not one of ours. Ask the customer to open the coupon in the app."),
+    ("TRAIN-GIVE", "A practice code. It works in training only."),
 ]
+# From Enter to the answer on the screen, as the page itself sees it.
+STOPWATCH = """() => {
+window.took = new Promise((done) => {
+  let since = 0;
+  document.addEventListener("submit", () => { since = performance.now(); }, { capture: true, once: true });
+  const watch = () => document.querySelector("#answer[open]") && since
+    ? requestAnimationFrame(() => done(performance.now() - since)) : requestAnimationFrame(watch);
+  watch();
+});
+}"""
+SHOWN_WITHIN_MS = 300
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +67,173 @@ def test_a_code_is_redeemed_refused_the_second_time_and_undone(phone: Page, coun
     expect_answer(phone, "used", "USED", re.compile(r"Used today \d\d:\d\d, on this till"))
 
     next_customer(phone)
-    phone.get_by_role("button", name="Undo: 1 free coffee").click()
+    phone.get_by_role("button", name=f"Undo: {COFFEE}").click()
     phone.get_by_role("button", name="Goods returned").click()
     expect(phone.locator("#recent em")).to_have_text(re.compile(r"Undone \d\d:\d\d"))
     assert Void.objects.get(redemption__coupon=coupon.row).reason == "returned"
 
     type_code(phone, coupon.code)
     expect_answer(phone, "give", "GIVE", COFFEE)
+
+
+def test_a_wrong_code_is_explained_and_stays_to_be_mended(phone: Page, counter: Counter) -> None:
+    counter.enrol(phone)
+
+    for typed, main in WRONG_CODES:
+        type_code(phone, typed)
+        expect_answer(phone, "no", "NO", main)
+        is_kept = not typed.startswith("TRAIN")
+        next_customer(phone)
+        expect(phone.locator("#code")).to_have_value(typed if is_kept else "")
+
+
+def test_every_refusal_has_its_sentence(phone: Page, counter: Counter) -> None:
+    other = factories.store(name="Bastille", partner=counter.store.partner, latitude_deg=48.8531, longitude_deg=2.3691)
+    elsewhere = counter.coupon(store_ids=[other.pk])
+    ended = counter.coupon(valid_until=now() - timedelta(minutes=1))
+    early = counter.coupon(valid_from=now() + timedelta(days=1), valid_until=now() + timedelta(days=2))
+    pictured = counter.coupon().old_qr(seconds_ago=90)
+    counter.enrol(phone)
+
+    for text, kind, word, main in [
+        (elsewhere.code, "no", "NO", r"Not valid here. Valid in: Bastille \(1.7 km\)"),
+        (ended.code, "no", "NO", r"Ended today \d\d:\d\d|Ended yesterday 23:59"),
+        (early.code, "no", "NO", r"Valid from tomorrow \d\d:\d\d"),
+        (pictured, "reopen", "OLD PICTURE", "Ask the customer to reopen the coupon"),
+    ]:
+        type_code(phone, text)
+        expect_answer(phone, kind, word, re.compile(main))
+        next_customer(phone)
+
+
+def test_each_unit_of_a_coupon_is_one_scan(phone: Page, counter: Counter) -> None:
+    coffees = counter.coupon(units=2)
+    counter.enrol(phone)
+
+    for unit in ("1 of 2", "2 of 2"):
+        type_code(phone, coffees.code)
+        expect_answer(phone, "give", "GIVE", COFFEE)
+        expect(phone.locator("#answer-units")).to_have_text(unit)
+        next_customer(phone)
+    type_code(phone, coffees.code)
+
+    expect_answer(phone, "used", "USED", re.compile("on this till"))
+
+
+def test_the_amount_is_asked_only_when_the_campaign_asks(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(asks_amount=True)
+    counter.enrol(phone)
+    type_code(phone, coupon.code)
+    expect(phone.locator("#amount")).to_be_focused()
+    for key in ("1", "2", ".", "9", "back", "5", "0"):
+        phone.locator(f"#keypad [data-key='{key}']").click()
+    expect(phone.locator("#amount")).to_have_value("12.50")
+
+    phone.get_by_role("button", name="Confirm").click()
+
+    expect_answer(phone, "give", "GIVE", COFFEE)
+    assert str(Redemption.objects.get(coupon=coupon.row).amount) == "12.50"
+    next_customer(phone)
+    phone.get_by_role("button", name="My shift").click()
+    expect(phone.locator("#shift-amount")).to_have_text("12.50")
+    expect(phone.locator("#shift-given")).to_have_text("1")
+
+
+def test_staff_may_vouch_for_a_customer_they_see(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(redeem_level=2, allows_vouching=True)
+    strict = counter.coupon(redeem_level=2)
+    counter.enrol(phone)
+    type_code(phone, strict.code)
+    expect_answer(phone, "presence", "CUSTOMER HERE?", "Ask the customer to open the app here.")
+    expect(phone.locator("#answer-vouch")).to_be_hidden()
+    next_customer(phone)
+    type_code(phone, coupon.code)
+    expect_answer(phone, "presence", "CUSTOMER HERE?", re.compile("Or say that you see them"))
+
+    phone.get_by_role("button", name="I see the customer: give").click()
+
+    expect_answer(phone, "give", "GIVE", COFFEE)
+    assert Redemption.objects.get(coupon=coupon.row).is_vouched
+
+
+def test_a_hand_scanner_that_fires_twice_is_one_scan(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(units=2)
+    counter.enrol(phone)
+    fire = """(text) => { for (let time = 0; time < 2; time += 1) for (const key of [...text, "Enter"]) {
+      const target = document.activeElement ?? document.body;
+      target.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+    } }"""
+    phone.evaluate(fire, coupon.qr)
+    expect_answer(phone, "give", "GIVE", COFFEE)
+    # The next customer's coupon, with the last answer still on the screen.
+    other = counter.coupon(benefit="1 cake")
+    phone.evaluate(fire, other.qr)
+
+    expect_answer(phone, "give", "GIVE", "1 cake")
+    assert Redemption.objects.filter(coupon__in=[coupon.row, other.row]).count() == 2
+
+
+def test_french_staff_read_french(browser: Browser, counter: Counter) -> None:
+    coupon = counter.coupon()
+    with translation.override("fr"):
+        french = strings_for_scripts()
+    with open_page(browser, locale="fr-FR") as page:
+        counter.enrol(page)
+        expect(page.locator("html")).to_have_attribute("lang", "fr")
+        expect(page.locator("#connection")).to_have_text("En ligne")
+
+        type_code(page, coupon.code)
+        expect_answer(page, "give", french["give"], COFFEE)
+        next_customer(page)
+        type_code(page, coupon.code)
+        expect_answer(page, "used", french["used"], re.compile(r"Utilisé aujourd’hui \d\d:\d\d, sur cette caisse"))
+
+        next_customer(page)
+        page.get_by_role("button", name="English").click()
+        expect(page.get_by_role("button", name="Redeem")).to_be_visible()
+
+
+def test_a_device_switched_off_must_be_enrolled_again(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon()
+    device = counter.enrol(phone)
+    StaffDevice.objects.filter(pk=device.pk).update(revoked_at=now())
+
+    type_code(phone, coupon.code)
+
+    expect(phone.locator("#enrol-fault")).to_have_text(re.compile("This device was switched off"))
+    expect(phone.locator("#till")).to_be_hidden()
+    assert Redemption.objects.filter(coupon=coupon.row).count() == 0
+    phone.goto(f"{counter.web.base_url}/staff/#enrol=used")
+    expect(phone.locator("#enrol-fault")).to_have_text(re.compile("unknown, used or too old"))
+
+
+def test_at_320_px_everything_fits_and_is_large_enough_for_a_thumb(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(redeem_level=2, allows_vouching=True)
+    counter.enrol(phone)
+    wide = "document.documentElement.scrollWidth"
+    assert phone.evaluate(wide) == 320
+    type_code(phone, coupon.code)
+    expect(phone.locator("#answer")).to_be_visible()
+
+    assert phone.evaluate(wide) == 320
+    small = """[...document.querySelectorAll("button, input")].filter((one) => one.offsetParent)
+      .filter((one) => one.getBoundingClientRect().height < 48).map((one) => one.id || one.textContent)"""
+    assert phone.evaluate(small) == []
+
+
+def test_the_answer_stands_on_the_screen_at_once(
+    phone: Page, counter: Counter, record_property: Callable[[str, object], None]
+) -> None:
+    coupons = [counter.coupon() for _ in range(3)]
+    counter.enrol(phone)
+
+    took_ms = []
+    for coupon in coupons:
+        phone.evaluate(STOPWATCH)
+        type_code(phone, coupon.code)
+        took_ms.append(phone.evaluate("window.took"))
+        next_customer(phone)
+
+    record_property("median_ms", median(took_ms))
+    # The figure that is promised; a machine busy with a whole test run gets a few times as long.
+    assert median(took_ms) < 4 * SHOWN_WITHIN_MS, took_ms
