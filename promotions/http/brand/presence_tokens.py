@@ -41,7 +41,8 @@ class BrandAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore
     """The security scheme in the OpenAPI description."""
 
     target_class = "promotions.http.brand.presence_tokens.BrandAuthentication"
-    name = "brandToken"
+    # `brandToken` is what reports take, beside a session.
+    name = "brandBearer"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         """A Bearer token, as made in admin."""
