@@ -58,6 +58,8 @@ BURIED = Counter("doorstep_buried", "Stream entries that became dead letters.")
 
 UNLOCK = Counter("doorstep_unlock", "Unlocks asked for, by outcome: granted, repeated or the problem code.", ["code"])
 UNLOCK_SECONDS = Histogram("doorstep_unlock_seconds", "Seconds an unlock takes to judge.", buckets=_REQUEST_BUCKETS_S)
+RESERVE = Counter("doorstep_reserve", "Turns asked for, by outcome: kept, repeated or the problem code.", ["code"])
+RESERVE_SECONDS = Histogram("doorstep_reserve_seconds", "Seconds it takes to keep a turn.", buckets=_REQUEST_BUCKETS_S)
 STORE_CODE = Counter("doorstep_store_code", "Rotating store codes that phones showed, by outcome.", ["outcome"])
 STORE_CODE_CROWDED = Counter(
     "doorstep_store_code_crowded", "Codes taken from more devices in one step of one store than the norm."

@@ -34,6 +34,14 @@ class Caps(NamedTuple):
         return self.redeem if store_id is None else self.store_redeem
 
 
+class Slot(NamedTuple):
+    """A slot's row."""
+
+    pk: int
+    cap: int
+    used: int
+
+
 def take_unit(*, campaign_id: int, scope: str, store_id: int | None = None) -> bool:
     """Count one unit against a cap; False when it is used up. One conditional update per slot, the guard itself.
 
@@ -41,16 +49,17 @@ def take_unit(*, campaign_id: int, scope: str, store_id: int | None = None) -> b
     and the campaign's, the hotter row, last. Slots are tried from a random one on, so that a flash campaign's phones
     do not queue for one row. Without a cap nothing is counted and there is always room.
     """
-    cap = _hold(campaign_id).of(scope, store_id)
+    _hold(campaign_id)
+    caps, slots = _read_slots(campaign_id, scope, store_id)
+    cap = caps.of(scope, store_id)
     if cap is None:
         return True
-    slots = list(_slots(campaign_id, scope, store_id).values_list("pk", "cap", "used"))
     if not slots:
         _open_slot(campaign_id, scope, store_id, cap)
-        slots = list(_slots(campaign_id, scope, store_id).values_list("pk", "cap", "used"))
-    free = [pk for pk, slot_cap, used in slots if used < slot_cap]
+        _caps, slots = _read_slots(campaign_id, scope, store_id)
+    free = [slot.pk for slot in slots if slot.used < slot.cap]
     random.shuffle(free)
-    return any(_take_from(slot) for slot in free)
+    return any(_take_from(pk) for pk in free)
 
 
 def return_unit(*, campaign_id: int, scope: str, store_id: int | None = None) -> None:
@@ -128,13 +137,34 @@ def _judge_cap(name: str, cap: int, used: int, found: str) -> Iterator[Fault]:
         yield Fault(f"/{name}", "below_used", f"{found} already; the cap cannot be lower.")
 
 
-def _hold(campaign_id: int) -> Caps:
-    """The caps as they stay until the transaction ends."""
+def _hold(campaign_id: int) -> None:
+    """Let the caps stay as they are until the transaction ends. What it reads it reads after this, in another
+    statement: the lock gives the row as it was before a change it has waited for."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT FROM promotions_campaign WHERE id = %s FOR KEY SHARE", [campaign_id])
-    # Read apart: that lock gives the row as it was before a change it has waited for.
-    caps = Campaign.objects.values_list("unlock_cap", "redeem_cap", "store_redeem_cap").get(pk=campaign_id)
-    return Caps(*caps)
+
+
+_SLOTS_SQL = """
+SELECT c.unlock_cap, c.redeem_cap, c.store_redeem_cap, b.id, b.cap, b.used
+FROM promotions_campaign c LEFT JOIN promotions_budget b
+    ON b.campaign_id = c.id AND b.scope = %(scope)s AND {of_store}
+WHERE c.id = %(campaign)s
+"""
+# Apart, so that either is found by the index.
+_OF_ALL, _OF_STORE = "b.store_id IS NULL", "b.store_id = %(store)s"
+
+
+def _read_slots(campaign_id: int, scope: str, store_id: int | None) -> tuple[Caps, list[Slot]]:
+    """The campaign's caps, and the slots of one of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SLOTS_SQL.format(of_store=_OF_ALL if store_id is None else _OF_STORE),
+            {"campaign": campaign_id, "scope": str(scope), "store": store_id},
+        )
+        rows = cursor.fetchall()
+    if not rows:
+        raise Campaign.DoesNotExist
+    return Caps(*rows[0][:3]), [Slot(*row[3:]) for row in rows if row[3] is not None]
 
 
 def _slots(campaign_id: int, scope: str, store_id: int | None) -> QuerySet[Budget]:

@@ -13,6 +13,7 @@ from promotions import stream
 from promotions.models import Consent, Device
 from promotions.models.devices import Purpose
 from promotions.revocations import BlockCode, Revocation, publish_revocation
+from promotions.services.reservations import give_back_turns
 from promotions.tokens import epoch_ms, issue_access_token, issue_ingest_key
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,9 +102,13 @@ def _change_consents(device: Device, given: ConsentGiven, now: datetime) -> bool
 
 
 def _move_lane(device: Device, *, is_withdrawn: bool, now: datetime) -> None:
-    """Shut the fix lane to the device, or open it again, as soon as the change is committed."""
+    """Shut the fix lane to the device, or open it again, as soon as the change is committed.
+
+    With the consent goes what the device said of where it was going: the turns it keeps.
+    """
     if is_withdrawn:
         device.tokens_not_before = now
+        give_back_turns(device_id=device.pk)
     elif device.tokens_not_before is None:
         return
     not_before, blocked = device.tokens_not_before, "consent_required" if is_withdrawn else ""

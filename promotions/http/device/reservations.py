@@ -7,9 +7,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions import limits
+from promotions import limits, metrics
 from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.idempotency import idempotent
+from promotions.http.outcomes import counted
 from promotions.http.schema import operation
 from promotions.http.serializers import IdField, StrictSerializer, read_body
 from promotions.http.views import ApiView
@@ -77,6 +78,7 @@ class ReservationView(ApiView):
         problems=REFUSALS,
     )
     @idempotent
+    @counted(metrics.RESERVE, metrics.RESERVE_SECONDS, {201: "kept", 200: "repeated"})
     def post(self, request: Request, campaign_id: UUID) -> Response:
         """201: kept from now on. 200: kept before, and not prolonged. A campaign without a cap keeps a turn too."""
         given = read_body(ReservationRequest, request)

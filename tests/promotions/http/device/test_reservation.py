@@ -5,6 +5,7 @@ from datetime import date, time, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Device, Refusal, Reservation, Unlock
@@ -271,3 +272,25 @@ def test_a_refused_phone_is_told_three_stores_to_choose_from(ada_client: DeviceC
 def test_a_phone_whose_position_was_not_looked_at_is_told_no_store(cy_client: DeviceClient, campaign: Campaign) -> None:
     assert assert_problem(ask(cy_client, campaign), "consent_required")["nearest_stores"] == []
     assert Refusal.objects.get().store is None
+
+
+def test_with_the_consent_to_matching_the_turn_is_given_up(ada_client: DeviceClient, campaign: Campaign) -> None:
+    reserve(ada_client, campaign)
+
+    answer = ada_client.send("PATCH", "/v1/devices/me", {"consents": ["messages"], "consent_text_version": "2026-09"})
+
+    assert answer.status_code == 200
+    assert (used(campaign), Reservation.objects.count()) == (0, 0)
+
+
+def test_what_became_of_asking_for_a_turn_is_counted(ada_client: DeviceClient, campaign: Campaign) -> None:
+    def count(code: str) -> float:
+        return REGISTRY.get_sample_value("doorstep_reserve_total", {"code": code}) or 0.0
+
+    codes = ("kept", "repeated", "sold_out")
+    before = [count(code) for code in codes]
+
+    for client in (ada_client, ada_client, another()):
+        reserve(client, campaign)
+
+    assert [count(code) - was for code, was in zip(codes, before, strict=True)] == [1, 1, 1]
