@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Annotated
@@ -29,6 +29,17 @@ _RECORD = struct.Struct("<QQqqddffHH8sQ")
 if _RECORD.size != FIX_DTYPE.itemsize:
     raise RuntimeError("The record the fix lane writes is not the record the worker reads.")
 _IDENTITY = struct.Struct("<QQqdd")
+
+
+REJECTIONS: Mapping[str, str] = {
+    "out_of_range": "Latitude or longitude is not on Earth.",
+    "null_island": "0, 0 is what receivers report before they know where they are: no position.",
+    "bad_accuracy": "The accuracy is negative or over 1,000 km.",
+    "bad_speed": "The speed is over 10 km/s.",
+    "too_old": "The fix is older than `FIX_MAX_AGE_S`.",
+    "future": "The fix is ahead of our clock by more than `FIX_MAX_FUTURE_S`.",
+}
+"""What `code` of an entry of `rejected` can say."""
 
 
 class PostedFix(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -74,7 +85,7 @@ class RejectedFix(msgspec.Struct):
     """A fix that was read and not taken; sending it again will not help."""
 
     index: Annotated[int, Meta(ge=0, description="Its place in the request, from 0.")]
-    code: Annotated[str, Meta(description="Why.", examples=["out_of_range", "null_island", "future", "too_old"])]
+    code: Annotated[str, Meta(description="Why.", extra_json_schema={"enum": sorted(REJECTIONS)})]
 
 
 class FixesAccepted(msgspec.Struct):

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Model
 
 from promotions.conf import SETTINGS, Setting
+from promotions.http.device.fixes import REJECTIONS
 from promotions.http.docs import render_yaml
 from promotions.http.problems import CATALOGUE, FAULTS
 
@@ -63,6 +64,14 @@ def describe_problems() -> str:
     lines += ["", "## Codes of single faults", "", "What `code` says in an entry of `errors`, the same in every call."]
     lines += ["", "| Code | What is wrong |", "|---|---|"]
     lines += [f"| `{code}` | {_cell(meaning)} |" for code, meaning in sorted(FAULTS.items())]
+    lines += [
+        "",
+        "## Codes of rejected fixes",
+        "",
+        "What `code` says in an entry of `rejected`, in a 202 of `POST /v1/fixes`.",
+    ]
+    lines += ["", "| Code | Why the fix was not taken |", "|---|---|"]
+    lines += [f"| `{code}` | {_cell(meaning)} |" for code, meaning in sorted(REJECTIONS.items())]
     return "\n".join(lines) + "\n"
 
 
