@@ -7,6 +7,7 @@ const WALK_M = 8;
 const HOME_RANGE_M = 15_000;
 const FIX_EVERY_STEPS = 2;
 const LOOK_EVERY_MS = 4000;
+const QR_LASTS_MS = 12_000;
 const KEPT_AS = "doorstep.sandbox";
 const CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"];
 const CALLS_SHOWN = 30;
@@ -119,18 +120,24 @@ async function look() {
 }
 
 async function showOffers(offers) {
-  const granted = offers.filter((offer) => offer.outcome && offer.outcome !== "lost" && !coupons.has(offer.unlock_id));
+  const granted = offers.filter((offer) => offer.outcome && offer.outcome !== "lost" && isOld(coupons.get(offer.unlock_id)));
   await Promise.all(granted.map((offer) => loadCoupon(offer.unlock_id)));
   $("no-offers").hidden = offers.length > 0;
   $("offers").replaceChildren(...offers.map(offerCard));
 }
+
+// The QR's text changes every 15 s; a till takes one that is older than two steps for a screenshot.
+const isOld = (coupon) => !coupon || Date.now() - coupon.drawn_at > QR_LASTS_MS;
 
 async function loadCoupon(unlockId) {
   const { status, body } = await call("GET", `/v1/unlocks/${unlockId}`);
   if (status !== 200) return;
   // An image element cannot send the token, so the QR is fetched and shown as a blob.
   const image = await fetch(body.coupon.qr_path, { headers: { Authorization: `Bearer ${phone.access_token}` } });
-  coupons.set(unlockId, { code: body.coupon.code_display, qr: URL.createObjectURL(await image.blob()) });
+  const former = coupons.get(unlockId);
+  const qr = URL.createObjectURL(await image.blob());
+  coupons.set(unlockId, { code: body.coupon.code_display, qr, drawn_at: Date.now() });
+  if (former) URL.revokeObjectURL(former.qr);
 }
 
 function make(tag, text, className = "") {
