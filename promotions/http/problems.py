@@ -107,7 +107,11 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     "pin_required": ProblemKind(403, "Nobody is signed in at this till", "Sign in with initials and PIN."),
     "pin_wrong": ProblemKind(403, "Initials or PIN are wrong", "Try again; `tries_left` says how often."),
     "pin_locked": ProblemKind(423, "Too many wrong PINs", "Ask a manager for a new PIN."),
-    "profile_forbidden": ProblemKind(403, "This device is no till", "Enrol it as a till."),
+    "profile_forbidden": ProblemKind(
+        403,
+        "Not with this kind of staff device",
+        "A till takes coupons, a kiosk shows the store's code: enrol it anew.",
+    ),
     "training_code": ProblemKind(422, "A demo code, for training only", "Give nothing; it never counts."),
     "scanned_at_implausible": ProblemKind(
         422, "The scan's time cannot be right", "Set the device's clock; `server_time` is ours."
