@@ -394,6 +394,16 @@ def test_a_till_that_was_switched_off_sends_nothing_in(till: Till, coupon: Print
     assert not OfflineScan.objects.exists()
 
 
+def test_nothing_of_it_needs_redis(till: Till, coupon: Printed, set_clock: SetClock, settings: LazySettings) -> None:
+    settings.REDIS_URL = settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    gone = Away(till)
+    gone.take(coupon)
+    set_clock(BACK)
+
+    assert till.post("sync", {"device_time": BACK.isoformat()}).status_code == 200
+    assert [each["outcome"] for each in gone.send()] == ["accepted"]
+
+
 def test_verdicts_are_counted(till: Till, coupon: Printed, set_clock: SetClock) -> None:
     counter = metrics.OFFLINE_SCAN.labels("accepted", "")
     before = counter._value.get()
