@@ -79,8 +79,8 @@ function setup(thread) threads[#threads + 1] = thread end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '\nSEEN {"requests":%d,"seconds":%.6f,"refused":%d,"broken":%d,"p50_s":%.6f,"p99_s":%.6f,"statuses":{%s}}\n',
+    '\nSEEN {"requests":%d,"seconds":%.6f,"refused":%d,"broken":%d,"p50_s":%.6f,"p95_s":%.6f,"p99_s":%.6f,"statuses":{%s}}\n',
     summary.requests, summary.duration / 1e6, errors.status,
     errors.connect + errors.read + errors.write + errors.timeout,
-    latency:percentile(50) / 1e6, latency:percentile(99) / 1e6, threads[1]:get("statuses") or ""))
+    latency:percentile(50) / 1e6, latency:percentile(95) / 1e6, latency:percentile(99) / 1e6, threads[1]:get("statuses") or ""))
 end

@@ -41,6 +41,7 @@ class Seen:
     refused: int
     broken: int
     p50_s: float
+    p95_s: float
     p99_s: float
     statuses: Mapping[str, int] = field(default_factory=dict)
 

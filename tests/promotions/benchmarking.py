@@ -42,7 +42,7 @@ def drive_slowly(load: Load) -> Seen:
         thread.join()
     refused = sum(count for status, count in statuses.items() if status >= "400")
     seconds = time.monotonic() - begun_s
-    return Seen(len(taken_s), seconds, refused, 0, statistics.median(taken_s), max(taken_s), statuses)
+    return Seen(len(taken_s), seconds, refused, 0, statistics.median(taken_s), max(taken_s), max(taken_s), statuses)
 
 
 def _send(url: str, lines: Sequence[Sequence[str]], taken_s: list[float], statuses: Counter[str]) -> None:
