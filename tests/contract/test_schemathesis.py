@@ -27,6 +27,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi import checks as openapi_checks
 
 from promotions import clock, stream
+from promotions.services.brand_tokens import create_brand_token
 from promotions.services.devices import ConsentGiven, Credentials, NewDevice, register_device
 from promotions.services.staff import create_enrolment, enrol_device
 from tests import factories
@@ -56,6 +57,7 @@ class Server:
     base_url: str
     campaign_ids: tuple[str, ...]
     staff_token: str
+    brand_token: str
     credentials: Credentials
 
 
@@ -101,14 +103,15 @@ def server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
                 client.delete(key)
 
 
-def _make_world() -> tuple[tuple[str, ...], str, Credentials]:
+def _make_world() -> tuple[tuple[str, ...], str, str, Credentials]:
     store = factories.store()
     now = clock.now()
     runs = {"starts_on": now.date(), "ends_on": now.date()}
     campaigns = [factories.campaign(store, kind=kind, **runs) for kind in ("coupon", "instant_win", "draw")]
     token = create_enrolment(store=store, label="till", is_manager=True, user=None, now=now)
     _staff, staff_token = enrol_device(token=token, now=now)
-    return tuple(str(campaign.uuid) for campaign in campaigns), staff_token, register()
+    brand_token = create_brand_token(brand=campaigns[0].brand, label="fuzz", now=now)
+    return tuple(str(campaign.uuid) for campaign in campaigns), staff_token, brand_token, register()
 
 
 def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
@@ -175,6 +178,8 @@ def credentials_for(case: Any, server: Server) -> dict[str, str]:
     schemes = {name for need in case.operation.definition.raw.get("security", ()) for name in need}
     if "staffToken" in schemes:
         return {"Authorization": f"Bearer {server.staff_token}"}
+    if schemes & {"brandToken", "brandBearer"}:
+        return {"Authorization": f"Bearer {server.brand_token}"}
     if not schemes:
         return {}
     # These two may end the credential they are made with.
