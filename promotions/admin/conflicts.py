@@ -89,9 +89,9 @@ class OfflineScanAdmin(FactAdmin):
     id_search = ("coupon__id", "nonce")
     ordering = ["-received_at"]
     fieldsets = [
-        (None, {"fields": ["outcome_label", "why", "decision_label", "decided"]}),
+        (None, {"fields": ["verdict", "why", "decided"]}),
         ("What was given", {"fields": ["benefit", "campaign", "value", "amount"]}),
-        ("The till without network", {"fields": [("store", "staff_device"), "staff_member"]}),
+        ("The till without network", {"fields": [("own_store", "own_till"), "own_member"]}),
         ("When", {"fields": ["scanned", "clock_off", "corrected", "received", "waited"]}),
         ("Who was first", {"fields": ["first_store", "first_till", "first_at"]}),
     ]
@@ -114,6 +114,10 @@ class OfflineScanAdmin(FactAdmin):
     def outcome_label(self, scan: OfflineScan) -> tuple[str, str]:
         return scan.outcome, scan.get_outcome_display().split(":")[0]
 
+    @display(description="outcome")
+    def verdict(self, scan: OfflineScan) -> str:
+        return scan.get_outcome_display()
+
     @display(description="why", ordering="reason")
     def why(self, scan: OfflineScan) -> str:
         return REASONS.get(scan.reason, scan.reason) or "—"
@@ -127,7 +131,7 @@ class OfflineScanAdmin(FactAdmin):
     @display(description="decided")
     def decided(self, scan: OfflineScan) -> str:
         if not scan.decision:
-            return "—"
+            return "nothing to decide" if scan.outcome == Outcome.ACCEPTED else "not yet"
         who = scan.decided_by or "somebody who is gone"
         return f"{at_store(scan.decided_at, scan.store)} by {who}: {scan.get_decision_display()}"
 
@@ -138,6 +142,19 @@ class OfflineScanAdmin(FactAdmin):
     @display(description="campaign")
     def campaign(self, scan: OfflineScan) -> str:
         return f"{scan.coupon.campaign} ({scan.coupon.campaign.brand})" if scan.coupon else "unknown"
+
+    # Plain words and no links: the brand may not look at the tills of a partner.
+    @display(description="store")
+    def own_store(self, scan: OfflineScan) -> str:
+        return str(scan.store)
+
+    @display(description="till")
+    def own_till(self, scan: OfflineScan) -> str:
+        return str(scan.staff_device)
+
+    @display(description="signed in")
+    def own_member(self, scan: OfflineScan) -> str:
+        return str(scan.staff_member or "—")
 
     @display(description="scanned (till's clock)", ordering="scanned_at")
     def scanned(self, scan: OfflineScan) -> str:
