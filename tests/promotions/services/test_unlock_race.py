@@ -20,6 +20,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 FIX = GivenFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, NOW)
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd on a busy machine queues for longer than a phone is kept waiting; that is another test's matter."""
+    monkeypatch.setattr(budgets, "_LOCK_TIMEOUT", "60s")
+
+
 @pytest.fixture
 def store() -> Store:
     return factories.store()
