@@ -96,17 +96,18 @@ def has_members(*, store_id: int) -> bool:
 def sign_in(*, staff_device: StaffDevice, initials: str, pin: str, now: datetime) -> StaffMember:
     """Sign a member of the store in at the device, in place of whoever was. One transaction.
 
-    The member's row is locked while the PIN is checked, so that tries in parallel are counted one by one.
-    Initials are no secret (colleagues read them on the screen), so unknown ones are not dressed up as known.
+    The member's row is locked while the PIN is checked, so that tries in parallel are counted one by one; the device
+    comes after, as in `set_pin`. Initials are no secret (colleagues read them on the screen), so unknown ones are not
+    dressed up as known.
     Errors: `profile_forbidden`, `pin_wrong` with `tries_left`, `pin_locked`, `token_revoked`.
     """
+    require_till(staff_device)
     with transaction.atomic(durable=True):
-        till = lock_till(staff_device=staff_device, now=now)
-        till.require_profile()
-        error = _check_pin(till.device, initials, pin, now)
-    if isinstance(error, DomainError):
-        raise error
-    return error
+        limit_waits()
+        outcome = _check_pin(staff_device, initials, pin, now)
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
 
 
 def _check_pin(device: StaffDevice, initials: str, pin: str, now: datetime) -> StaffMember | DomainError:
@@ -128,7 +129,8 @@ def _check_pin(device: StaffDevice, initials: str, pin: str, now: datetime) -> S
     if member.failed_tries:
         member.failed_tries = 0
         member.save(update_fields=["failed_tries"])
-    StaffDevice.objects.filter(pk=device.pk).update(staff_member=member, signed_in_at=now)
+    if not StaffDevice.objects.filter(pk=device.pk, revoked_at=None).update(staff_member=member, signed_in_at=now):
+        return DomainError("token_revoked", "This staff device was switched off.")
     return member
 
 

@@ -9,14 +9,17 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import pytest
+from django.contrib.auth.hashers import check_password
 from django.db import connection
+from django.db.models import QuerySet
+from django.test import override_settings
 
 from promotions.errors import DomainError
-from promotions.models import Redemption, Refusal, StaffDevice, Void
-from promotions.services import redemptions
+from promotions.models import Redemption, Refusal, StaffDevice, StaffMember, Void
+from promotions.services import redemptions, staff_members
 from promotions.services.redemptions import redeem_coupon
 from promotions.services.scans import Scan
-from promotions.services.staff_members import Till
+from promotions.services.staff_members import Till, set_pin, sign_in
 from promotions.services.voids import void_redemption
 from tests import factories
 from tests.factories import NOW
@@ -24,6 +27,14 @@ from tests.promotions.http.staff import tills
 from tests.promotions.http.staff.tills import Printed
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def quick_hashes() -> Iterator[None]:
+    """A PIN's hash is slow on purpose; here nobody guesses."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
 
 ONE_LIVE = "promotions_redemption_one_live"
 
@@ -207,3 +218,45 @@ def test_a_void_and_a_scan_at_once_never_leave_two_live_redemptions() -> None:
         seen[scanned] += 1
     assert set(seen) <= {"new", "already_redeemed"}
     assert Void.objects.count() == 20
+
+
+def try_pins_from_eight_threads() -> Counter[object]:
+    store = factories.store()
+    member = StaffMember.objects.create(store=store, initials="LM")
+    set_pin(member=member, pin="274918")
+    devices = [tills.till(store, label=f"till {number}").row for number in range(8)]
+
+    def try_twice(device: StaffDevice) -> list[str]:
+        return [sign_in_wrongly(device) for _ in range(2)]
+
+    answers = together([lambda device=device: try_twice(device) for device in devices])  # type: ignore[misc]
+    return Counter(answer for each in answers for answer in each)  # type: ignore[attr-defined]
+
+
+def sign_in_wrongly(device: StaffDevice) -> str:
+    try:
+        sign_in(staff_device=device, initials="LM", pin="000000", now=NOW)
+    except DomainError as error:
+        return error.code
+    return "signed in"
+
+
+@pytest.mark.usefixtures("quick_hashes")
+def test_tries_at_a_pin_in_parallel_are_counted_one_by_one() -> None:
+    assert try_pins_from_eight_threads() == {"pin_wrong": 4, "pin_locked": 12}
+    assert StaffMember.objects.get().failed_tries == 5
+
+
+@pytest.mark.usefixtures("quick_hashes")
+def test_without_the_member_s_lock_there_are_more_tries_than_five(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QuerySet, "select_for_update", lambda rows, **_: rows)
+    barrier = threading.Barrier(8)
+
+    def check_together(pin: str, encoded: str) -> bool:
+        with suppress(threading.BrokenBarrierError):
+            barrier.wait(5)
+        return check_password(pin, encoded)
+
+    monkeypatch.setattr(staff_members, "check_password", check_together)
+
+    assert try_pins_from_eight_threads()["pin_wrong"] > 4
