@@ -1,6 +1,7 @@
 """What a deployment must not start with: a Redis that loses data, secrets that everybody knows, a database behind."""
 
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import RequestFactory
 
 from promotions import checks
 from promotions.checks import (
@@ -139,21 +141,17 @@ def test_the_deployment_check_asks_for_the_proxies(settings: Any, capfd: Any, pr
     assert ("doorstep.W002" in capfd.readouterr().err) is is_warned
 
 
-_ASK_SECURE = """
-import django
-django.setup()
-from django.test import RequestFactory
-print(RequestFactory().get("/", headers={"X-Forwarded-Proto": "https"}).is_secure())
-"""
+@pytest.mark.parametrize(("proxies", "is_secure"), [("0", False), ("1", True)])
+def test_only_a_known_proxy_says_that_a_request_came_by_https(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, proxies: str, is_secure: bool
+) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", proxies)
+    started_with = runpy.run_path(str(django_settings.BASE_DIR / "promotions" / "settings.py"))
+    settings.SECURE_PROXY_SSL_HEADER = started_with["SECURE_PROXY_SSL_HEADER"]
 
+    request = RequestFactory().get("/", headers={"X-Forwarded-Proto": "https"})
 
-@pytest.mark.parametrize(("proxies", "is_secure"), [("0", "False"), ("1", "True")])
-def test_only_a_known_proxy_says_that_a_request_came_by_https(proxies: str, is_secure: str) -> None:
-    environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "promotions.settings", "TRUSTED_PROXIES": proxies}
-
-    told = subprocess.run([sys.executable, "-c", _ASK_SECURE], env=environ, capture_output=True, text=True, check=True)
-
-    assert told.stdout.strip() == is_secure
+    assert request.is_secure() is is_secure
 
 
 @pytest.mark.django_db
