@@ -28,8 +28,19 @@ class StaffDeviceAdmin(TenantAdmin):
     list_filter = ["profile", "is_manager", ("store", ScopedRelatedFilter), ("revoked_at", admin.EmptyFieldListFilter)]
     list_select_related = ["store", "staff_member"]
     search_fields = ["label", "store__name"]
-    fields = ["label", "profile", "is_manager", "store", "staff_member", "enrolled", "last_seen", "revoked_at"]
-    readonly_fields = ["profile", "store", "staff_member", "enrolled", "last_seen", "revoked_at"]
+    fields = [
+        "label",
+        "profile",
+        "is_manager",
+        "store",
+        "staff_member",
+        "enrolled",
+        "last_seen",
+        "synced",
+        "clock_off",
+        "revoked_at",
+    ]
+    readonly_fields = ["profile", "store", "staff_member", "enrolled", "last_seen", "synced", "clock_off", "revoked_at"]
     actions = ["revoke"]
     actions_list = ["enrol"]
 
@@ -44,6 +55,19 @@ class StaffDeviceAdmin(TenantAdmin):
     @display(description="last seen", ordering="last_seen_at")
     def last_seen(self, device: StaffDevice) -> str:
         return at_store(device.last_seen_at, device.store)
+
+    @display(description="ready for the time without network")
+    def synced(self, device: StaffDevice) -> str:
+        return at_store(device.synced_at, device.store)
+
+    @display(description="its clock")
+    def clock_off(self, device: StaffDevice) -> str:
+        if device.clock_ahead_ms is None:
+            return "not known"
+        seconds = round(device.clock_ahead_ms / 1000)
+        if seconds == 0:
+            return "right"
+        return f"{abs(seconds)} s {'ahead' if seconds > 0 else 'behind'}"
 
     @display(description="in use", boolean=True)
     def is_live(self, device: StaffDevice) -> bool:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -60,6 +61,8 @@ class DemoCampaign:
     prizes: tuple[tuple[str, int], ...] = ()
     unlock_level: int = 1
     unlock_cap: int | None = None
+    value: Decimal | None = None
+    allows_offline: bool = False
     first_day: int = 0
     last_day: int = 27
 
@@ -145,6 +148,8 @@ _CAMPAIGNS = (
         holdout_percent=20,
         priority=0,
         unlock_cap=5000,
+        value=Decimal("2.50"),
+        allows_offline=True,
     ),
 )
 
@@ -299,6 +304,8 @@ def _draft_campaign(
         salt=secrets.token_hex(16),
         unlock_level=described.unlock_level,
         unlock_cap=described.unlock_cap,
+        value=described.value,
+        allows_offline=described.allows_offline,
         created_at=now,
     )
     campaign.stores.set(stores)
