@@ -199,3 +199,26 @@ def test_an_unknown_parameter_is_refused(campaign: Campaign, now: object) -> Non
 
     assert response.status_code == 400
     assert response.json()["errors"][0]["pointer"] == "?device"
+
+
+def test_arrivals_after_a_refusal_are_told_within_30_minutes_and_a_day_in_large_cells(
+    campaign: Campaign, shop: Store, now: object
+) -> None:
+    refuse_often(campaign, "not_at_store", 30)
+    Refusal.objects.update(refused_at=NOW - timedelta(days=2))
+    for number, refusal in enumerate(Refusal.objects.all()[:14]):
+        came_at = refusal.refused_at + timedelta(minutes=20 if number < 9 else 600)
+        Visit.objects.create(
+            id=uuid.uuid4(), device_id=refusal.device_id, geofence=shop.geofences.get(), store=shop,
+            geofence_version=1, entered_at=came_at, last_inside_at=came_at, confirmed_at=came_at,
+        )  # fmt: skip
+
+    told = token_client(campaign.brand).get(path_of(campaign)).json()["arrivals_after_refusal"]
+
+    assert [(each["within_minutes"], each["refused"], each["arrived"]) for each in told] == [
+        (30, 30, None),
+        (120, 30, None),
+        (1_440, 30, 14),
+    ]
+    assert told[0]["share"] is None
+    assert told[2]["share"]["low"] < 14 / 30 < told[2]["share"]["high"]
