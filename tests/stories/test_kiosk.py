@@ -27,6 +27,14 @@ SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 # A phone, upright and lying, a tablet, a big screen.
 SIZES = [(320, 568), (568, 320), (768, 1024), (1920, 1080)]
+# A browser that notes how often it was asked to keep the screen on, and refuses the second time.
+COUNT_WAKE_LOCKS = """
+window.asked = 0;
+Object.defineProperty(navigator, "wakeLock", { value: { async request(kind) {
+  asked += 1;
+  if (kind !== "screen" || asked === 2) throw new DOMException("", "NotAllowedError");
+} } });
+"""
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +49,10 @@ def store(now: datetime) -> Store:
 
 
 @contextmanager
-def open_kiosk(browser: Browser, *, width: int = 768, height: int = 1024, locale: str = "en-GB") -> Iterator[Page]:
-    with open_page(browser, width=width, height=height, locale=locale) as page:
+def open_kiosk(
+    browser: Browser, *, width: int = 768, height: int = 1024, locale: str = "en-GB", scripts: str = ""
+) -> Iterator[Page]:
+    with open_page(browser, width=width, height=height, locale=locale, scripts=scripts) as page:
         # It runs until it is stopped, and cannot be stopped in its past.
         page.clock.install(time=NOW - MINUTE)
         page.clock.pause_at(NOW)
@@ -134,6 +144,20 @@ def test_restarted_without_network_it_shows_what_it_still_has(
     expect_code(screen, store, NOW + 2 * MINUTE)
 
 
+def test_it_keeps_the_screen_on_and_asks_again_when_it_is_seen_again(
+    browser: Browser, live_server: LiveServer, store: Store
+) -> None:
+    with open_kiosk(browser, scripts=COUNT_WAKE_LOCKS) as page:
+        enrol(page, live_server, store)
+        assert page.evaluate("asked") == 1
+
+        for _ in range(2):
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+        assert page.evaluate("asked") == 3
+        expect_code(page, store, NOW)
+
+
 @pytest.mark.parametrize("shift", [timedelta(hours=3), -timedelta(hours=3)])
 def test_a_wrong_clock_changes_nothing(
     screen: Page, live_server: LiveServer, store: Store, shift: timedelta, set_clock: Callable[[datetime], None]
@@ -184,6 +208,15 @@ def test_a_used_enrolment_and_that_of_a_till_are_explained(screen: Page, live_se
     token = create_kiosk_enrolment(store=store, label="counter", user=None, now=NOW)
     screen.locator("#enrol-token").fill(token)
     screen.get_by_role("button", name="Set up").click()
+    expect_code(screen, store, NOW)
+
+
+def test_enrolled_on_the_tills_page_it_goes_on_here(screen: Page, live_server: LiveServer, store: Store) -> None:
+    token = create_kiosk_enrolment(store=store, label="counter", user=None, now=NOW)
+    screen.goto(f"{live_server.url}/staff/#enrol={token}")
+
+    screen.get_by_role("link", name="Show the code").click()
+
     expect_code(screen, store, NOW)
 
 
