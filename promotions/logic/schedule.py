@@ -249,13 +249,6 @@ def store_opening(windows: tuple[TimeWindow, ...], instant: datetime, zone: Zone
     return _containing(_around(windows, local_date(instant, zone), zone), instant)
 
 
-def next_store_opening(windows: tuple[TimeWindow, ...], instant: datetime, zone: ZoneInfo) -> Opening | None:
-    """The first time the store opens after the instant, or None when it never closes or never opens."""
-    day = local_date(instant, zone)
-    first, last = day - timedelta(days=HORIZON_DAYS), day + timedelta(days=SEARCH_DAYS)
-    return _first_after(_weekly_openings(windows, first, last, zone), instant)
-
-
 def open_slots(schedule: Schedule, store_windows: tuple[TimeWindow, ...], zone: ZoneInfo) -> tuple[Opening, ...]:
     """All the time at which the campaign and the store are both open, in order, from its first day to its last.
 

@@ -329,14 +329,13 @@ def test_dates_in_the_wrong_order_are_never_open(windows: tuple[TimeWindow, ...]
         assert schedule.next_opening(plan, instant, PARIS) is None
 
 
-def test_a_store_that_never_closes_is_open_to_the_horizon_and_has_no_next_opening() -> None:
+def test_a_store_that_never_closes_is_open_to_the_horizon() -> None:
     instant = utc("2026-09-01T12:00:00")
 
     opening = schedule.store_opening(ALL_DAY, instant, PARIS)
 
     assert opening
     assert opening.ends_at - instant > timedelta(days=7)
-    assert schedule.next_store_opening(ALL_DAY, instant, PARIS) is None
 
 
 def test_a_store_without_any_opening_never_opens() -> None:
@@ -344,15 +343,6 @@ def test_a_store_without_any_opening_never_opens() -> None:
 
     assert not schedule.store_is_open((), instant, PARIS)
     assert schedule.store_opening((), instant, PARIS) is None
-    assert schedule.next_store_opening((), instant, PARIS) is None
-
-
-def test_the_next_opening_of_a_store_is_found_over_a_weekend() -> None:
-    weekdays = (window("09:00", "19:00", frozenset({0, 1, 2, 3, 4})),)
-
-    assert schedule.next_store_opening(weekdays, utc("2026-09-04T18:00:00"), PARIS) == Opening(
-        utc("2026-09-07T07:00:00"), utc("2026-09-07T17:00:00")
-    )
 
 
 def test_open_slots_are_the_time_both_campaign_and_store_are_open() -> None:
