@@ -184,6 +184,17 @@ def test_after_a_sleep_without_network_it_knows_how_long_it_slept(
     expect_code(screen, store, NOW + 4 * MINUTE)
 
 
+def test_what_it_cannot_read_of_its_own_does_not_stop_it(screen: Page, live_server: LiveServer, store: Store) -> None:
+    enrol(screen, live_server, store)
+    for spoilt in ('{"codes": 7}', "{", '"x"'):
+        screen.evaluate("text => localStorage.setItem('doorstep.kiosk.codes', text)", spoilt)
+        screen.evaluate("text => localStorage.setItem('doorstep.till', text)", spoilt)
+
+        screen.reload()
+
+        expect_code(screen, store, NOW)
+
+
 def test_switched_off_it_shows_nothing_and_keeps_nothing(screen: Page, live_server: LiveServer, store: Store) -> None:
     enrol(screen, live_server, store)
     StaffDevice.objects.update(revoked_at=NOW)
@@ -205,9 +216,7 @@ def test_a_used_enrolment_and_that_of_a_till_are_explained(screen: Page, live_se
     screen.get_by_role("button", name="Set up").click()
     expect(screen.locator("#enrol-fault")).to_have_text(str(kiosk.STRINGS["is_till"]))
 
-    token = create_kiosk_enrolment(store=store, label="counter", user=None, now=NOW)
-    screen.locator("#enrol-token").fill(token)
-    screen.get_by_role("button", name="Set up").click()
+    enrol(screen, live_server, store)
     expect_code(screen, store, NOW)
 
 
@@ -218,6 +227,18 @@ def test_enrolled_on_the_tills_page_it_goes_on_here(screen: Page, live_server: L
     screen.get_by_role("link", name="Show the code").click()
 
     expect_code(screen, store, NOW)
+
+
+def test_a_used_enrolment_opened_again_does_not_stop_a_kiosk_that_works(
+    screen: Page, live_server: LiveServer, store: Store
+) -> None:
+    enrol(screen, live_server, store)
+
+    screen.goto(f"{live_server.url}/kiosk/#enrol=used")
+
+    expect(screen).to_have_url(f"{live_server.url}/kiosk/")
+    expect_code(screen, store, NOW)
+    expect(screen.locator("#enrol")).to_be_hidden()
 
 
 def test_a_new_release_is_taken_without_anybody(

@@ -4,6 +4,25 @@ const KEPT_AS = "doorstep.kiosk.codes";
 // Two clocks of one machine drift apart by less; more means that it slept or that its clock was set.
 const MAX_DRIFT_MS = 2000;
 
+// A browser that keeps nothing still shows codes; it only has to be enrolled again when it is restarted.
+export function keep(name, text) {
+  try {
+    localStorage.setItem(name, text);
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+  }
+}
+
+// What was kept, null when it is nothing or cannot be read.
+export function recall(name) {
+  try {
+    return JSON.parse(localStorage.getItem(name));
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof DOMException)) throw error;
+    return null;
+  }
+}
+
 // The server's time, reckoned from its last answer. An answer's travel makes it late, never early, so that no code is
 // shown before its step. The monotonic clock counts on; where it stood still in sleep, the wall clock knows better.
 export class ServerClock {
@@ -52,18 +71,20 @@ export class Codes {
     this.#step_ms = step_s * 1000;
     this.#bySteps = new Map(codes.map((code) => [code.step, code]));
     this.store = store.name;
-    const kept = { step_s, codes, store: { name: store.name }, ahead_ms: this.clock.ahead_ms };
-    localStorage.setItem(KEPT_AS, JSON.stringify(kept));
+    keep(KEPT_AS, JSON.stringify({ step_s, codes, store: { name: store.name }, ahead_ms: this.clock.ahead_ms }));
   }
 
   // What a page that was restarted without network still has.
   restore() {
-    const kept = JSON.parse(localStorage.getItem(KEPT_AS) ?? "null");
-    if (!kept) return;
-    this.clock.set(Date.now() + kept.ahead_ms);
-    this.#step_ms = kept.step_s * 1000;
-    this.#bySteps = new Map(kept.codes.map((code) => [code.step, code]));
-    this.store = kept.store.name;
+    try {
+      const { step_s, codes, store, ahead_ms } = recall(KEPT_AS);
+      const bySteps = new Map(codes.map((code) => [code.step, code]));
+      this.clock.set(Date.now() + ahead_ms);
+      [this.#step_ms, this.#bySteps, this.store] = [step_s * 1000, bySteps, store.name];
+    } catch (error) {
+      // Nothing was kept, or by a release that kept it otherwise: the next answer brings all of it.
+      if (!(error instanceof TypeError)) throw error;
+    }
   }
 
   forget() {

@@ -1,7 +1,7 @@
 // The kiosk page: shows the store's code of this moment, keeps ten minutes of codes, says so when they have run out.
 // Nobody stands before it with a keyboard, so it mends itself: sleep, a new release, a lost network, a wrong clock.
 
-import { Codes, drawPath } from "./codes.js";
+import { Codes, drawPath, keep, recall } from "./codes.js";
 
 const KEPT_AS = "doorstep.kiosk";
 const TILL_KEPT_AS = "doorstep.till";
@@ -27,8 +27,7 @@ let timer = 0;
 
 // A kiosk enrolled on the till's page comes here with that page's credential.
 function readToken() {
-  const own = localStorage.getItem(KEPT_AS);
-  return own ?? JSON.parse(localStorage.getItem(TILL_KEPT_AS) ?? "null")?.token ?? null;
+  return recall(KEPT_AS)?.token ?? recall(TILL_KEPT_AS)?.token ?? null;
 }
 
 async function call(method, path, body) {
@@ -50,20 +49,19 @@ async function call(method, path, body) {
 
 async function enrol(given) {
   $("enrol-fault").textContent = "";
-  token = null;
-  let answer;
+  let answer = null;
   try {
     answer = await call("POST", "enrolments", { token: given });
   } catch {
-    showEnrolment(strings.no_answer);
-    return;
+    // Told below.
   }
-  if (answer.status !== 201) {
-    showEnrolment(answer.status < 500 ? strings.enrol_refused : strings.no_answer);
-    return;
+  if (answer?.status !== 201) {
+    // A used QR opened again on a kiosk that works: it goes on.
+    if (token) return refresh();
+    return showEnrolment(answer && answer.status < 500 ? strings.enrol_refused : strings.no_answer);
   }
   token = answer.body.access_token;
-  localStorage.setItem(KEPT_AS, token);
+  keep(KEPT_AS, JSON.stringify({ token }));
   await refresh();
 }
 
@@ -193,16 +191,12 @@ document.addEventListener("visibilitychange", () => {
   refresh();
 });
 addEventListener("online", refresh);
+addEventListener("hashchange", begin);
 addEventListener("pageshow", (event) => event.persisted && refresh());
 
-async function start() {
-  offerFullScreen();
-  stayAwake();
-  navigator.serviceWorker?.register(document.body.dataset.worker).catch(() => {
-    // Only where the page is not served over HTTPS; then it cannot be restarted without network.
-  });
+// An enrolment's QR may open in this very tab: then only what is behind the # changes.
+async function begin() {
   const given = new URLSearchParams(location.hash.slice(1)).get("enrol");
-  setInterval(tick, TICK_MS);
   if (given) {
     // Out of the address bar and the history: it works once, and nobody needs to see it.
     history.replaceState(null, "", location.pathname);
@@ -216,4 +210,10 @@ async function start() {
   }
 }
 
-start();
+navigator.serviceWorker?.register(document.body.dataset.worker).catch(() => {
+  // Only where the page is not served over HTTPS; then it cannot be restarted without network.
+});
+offerFullScreen();
+stayAwake();
+setInterval(tick, TICK_MS);
+begin();
