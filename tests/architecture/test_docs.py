@@ -152,7 +152,7 @@ def test_every_call_is_listed_in_the_api_page() -> None:
 
 
 def test_pictures_are_small_and_the_readme_shows_some() -> None:
-    pictures = {path: path.stat().st_size for path in (DOCS / "img").glob("*.png")}
+    pictures = {path: path.stat().st_size for path in (DOCS / "img").rglob("*.png")}
 
     assert {_relative(path): size for path, size in pictures.items() if size > MAX_PICTURE_BYTES} == {}
     assert 2 <= len(re.findall(r"docs/img/[\w-]+\.png", (ROOT / "README.md").read_text(encoding="utf-8"))) <= 4

@@ -117,6 +117,6 @@ def expect_answer(page: Page, kind: str, word: str, main: Any) -> None:
 
 def next_customer(page: Page) -> None:
     """Close the answer. It stands for a moment, so that nobody closes one unread."""
-    page.wait_for_timeout(420)
+    page.wait_for_timeout(320)
     page.locator("#answer-next").click()
     expect(page.locator("#answer")).to_be_hidden()

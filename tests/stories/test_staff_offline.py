@@ -88,7 +88,7 @@ def test_a_conflict_is_told_plainly_and_stays_until_read(browser: Browser, phone
 
     find_network(phone)
     expect(phone.locator("#notices-list li")).to_have_text(
-        re.compile(rf"{COFFEE}, today .*: already used today .*, in République. You could not know.")
+        re.compile(rf"{COFFEE}, today .*: another till took it today .*, in République. You could not know.")
     )
     phone.reload()
     phone.get_by_role("button", name="I have read this").click()

@@ -104,8 +104,8 @@ STRINGS: Mapping[str, Promise] = {
     "void_too_late": _("Too late to undo on this device. Ask the store manager."),
     "undo_failed": _("Not undone: no answer from the server."),
     # What came of scans without network
-    "conflict": _("{benefit}, {when}: already used {before}, in {store}. You could not know."),
-    "conflict_plain": _("{benefit}, {when}: already used elsewhere. You could not know."),
+    "conflict": _("{benefit}, {when}: another till took it {before}, in {store}. You could not know."),
+    "conflict_plain": _("{benefit}, {when}: another till took it. You could not know."),
     "out_of_policy": _("{benefit}, {when}: not accepted ({reason})."),
     "why_unknown": _("not one of ours"),
     "why_ended": _("the coupon was not valid"),

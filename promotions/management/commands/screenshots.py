@@ -24,6 +24,14 @@ from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.packages import find_browser
 from promotions.local.stack import Stack
+from promotions.management.till_pictures import (
+    TillProps,
+    TillStudio,
+    hire_staff,
+    lay_out_props,
+    take_lock_picture,
+    take_till_pictures,
+)
 from promotions.models import Campaign
 from promotions.services.demo_world import PlantedWorld, demo_password, describe_world, plant_world
 from promotions.services.staff import create_enrolment
@@ -48,8 +56,6 @@ ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --force-color-profile=srgb"
 )
-# A phone that can read QR codes offers its camera; the browser that takes the pictures cannot.
-CAN_SCAN = "window.BarcodeDetector = class { async detect() { return []; } };"
 CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"]
 
 
@@ -61,7 +67,6 @@ class Scene:
     clock: DayClock
     folder: Path
     tills: Mapping[int, str]
-    shown_till: str
     fence_id: int
     campaign_ids: Mapping[str, int]
     campaign_uuids: Mapping[str, str]
@@ -100,19 +105,27 @@ class Command(BaseCommand):
             stack.start(while_waiting=interrupts.check)
             asyncio.run(_come_by(scene, stack.base_url))
             _wait_until_worked(interrupts)
+            first, second, *_ = scene.planted.stores
+            props = lay_out_props(store=first, elsewhere=second, now=scene.clock.warp.now())
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS.split())
                 studio = Studio(browser, scene, stack.base_url)
-                code = _take_phone(studio)
-                _take_till(studio, code)
+                _take_phone(studio)
                 _take_brand(studio)
                 _take_partner(studio)
+                till = studio.till(props)
+                take_till_pictures(till)
+                browser.close()
+            hire_staff(store=scene.planted.stores[0])
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS.split())
+                take_lock_picture(Studio(browser, scene, stack.base_url).till(props))
                 browser.close()
         finally:
             stack.stop()
-        for picture in sorted(folder.glob("*.png")):
+        for picture in sorted(folder.rglob("*.png")):
             size = picture.stat().st_size
-            self.stdout.write(f"  {picture.name:<20} {size / 1000:6.0f} kB")
+            self.stdout.write(f"  {picture.relative_to(folder)!s:<28} {size / 1000:6.0f} kB")
             if size > MAX_BYTES:
                 raise CommandError(f"{picture.name} is larger than {MAX_BYTES // 1000} kB.")
 
@@ -148,7 +161,6 @@ def _set_scene(folder: Path) -> Scene:
         clock=shown,
         folder=folder,
         tills={index: enrol(store, "Counter") for index, store in enumerate(planted.stores)},
-        shown_till=enrol(planted.stores[0], "Till 1"),
         fence_id=polygon.pk,
         campaign_ids={campaign.kind: campaign.pk for campaign in planted.campaigns},
         campaign_uuids={campaign.kind: str(campaign.uuid) for campaign in planted.campaigns},
@@ -233,6 +245,17 @@ class Studio:
         """One picture of what the window shows."""
         page.screenshot(path=self.scene.folder / f"{name}.png", animations="disabled")
 
+    def till(self, props: TillProps) -> TillStudio:
+        """The same, for the till's pictures."""
+        return TillStudio(
+            browser=self.browser,
+            base_url=self.base_url,
+            timezone=describe_world().timezone,
+            warp=self.scene.clock.warp,
+            props=props,
+            folder=self.scene.folder / "staff",
+        )
+
     def log_in(self, page: Page, username: str) -> None:
         """Into admin, as one of the demo's users."""
         page.goto(f"{self.base_url}/admin/")
@@ -242,8 +265,8 @@ class Studio:
         expect(page.get_by_role("link", name="Campaigns").first).to_be_visible()
 
 
-def _take_phone(studio: Studio) -> str:
-    """The sandbox phone: refused on the way, unlocked at the door. The coupon's code."""
+def _take_phone(studio: Studio) -> None:
+    """The sandbox phone: refused on the way, unlocked at the door."""
     store = studio.scene.planted.stores[0]
     with studio.page(1180, 820) as page:
         page.goto(studio.base_url)
@@ -262,7 +285,6 @@ def _take_phone(studio: Studio) -> str:
         expect(offer.locator(".code")).to_be_visible()
         offer.evaluate("card => card.scrollIntoView()")
         studio.take(page, "phone-unlocked")
-        return offer.locator(".code").inner_text()
 
 
 def _zoom_in(page: Page, name: str) -> None:
@@ -287,21 +309,6 @@ def _wait_for_message(page: Page) -> None:
             page.wait_for_timeout(LOOK_PAUSE_S * 1000)
             return
     raise CommandError("No message came to the sandbox phone.")
-
-
-def _take_till(studio: Studio, code: str) -> None:
-    """The till: ready, the benefit is due, and the same code a second time."""
-    with studio.page(390, 720) as page:
-        page.add_init_script(CAN_SCAN)
-        page.goto(f"{studio.base_url}/staff/#enrol={studio.scene.shown_till}")
-        expect(page.locator("#store")).to_have_text(studio.scene.planted.stores[0].name)
-        studio.take(page, "till-ready")
-        for kind in ("give", "used"):
-            page.locator("#code").fill(code)
-            page.locator("#code").press("Enter")
-            expect(page.locator("#answer")).to_have_attribute("data-kind", kind)
-            studio.take(page, f"till-{kind}")
-            page.locator("#answer-next").click()
 
 
 def _take_brand(studio: Studio) -> None:

@@ -48,7 +48,7 @@ class Decoder {
   }
 
   async read(video) {
-    // The middle of the picture, where the frame on the screen is, at a size that takes about 10 ms.
+    // The middle of the picture, where the frame on the screen is, no larger than a QR needs.
     const side = Math.min(video.videoWidth, video.videoHeight);
     const size = Math.min(side, 640);
     this.#canvas.width = this.#canvas.height = size;

@@ -18,7 +18,7 @@ const LOOK_AGAIN_MS = 60_000;
 const PROBE_MS = 5000;
 const CAMERA_KEPT_AS = "doorstep.till.camera";
 // A hand scanner's second Enter, or a finger already on its way, must not close an answer nobody has read.
-const ANSWER_STANDS_MS = 400;
+const ANSWER_STANDS_MS = 300;
 
 let pending = null;
 let isTraining = false;
@@ -346,7 +346,7 @@ function wireScan() {
   $("camera-button").addEventListener("click", switchCamera);
   // Before any field gets the key, so that an Enter that ends a reading submits nothing a second time.
   const listen = (event) => {
-    if (wedge.key(event.key, performance.now())) {
+    if (wedge.key(event.key, event.timeStamp)) {
       event.preventDefault();
       event.stopPropagation();
     }
