@@ -5,7 +5,6 @@ store issue, and coupons by `MAX_WITHDRAWN`. Should a campaign's coupons not fit
 are then taken online only, and nothing that is told is incomplete.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,8 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, F, Min, QuerySet
 
 from promotions.logic import coupon_tokens
 from promotions.logic.coupon_tokens import OfferTerms
@@ -73,12 +71,7 @@ def sync_till(*, staff_device: StaffDevice, device_time: datetime, now: datetime
         ahead_ms = (device_time - now) // timedelta(milliseconds=1)
         StaffDevice.objects.filter(pk=till.device.pk).update(clock_ahead_ms=ahead_ms, synced_at=now)
     store_id = till.device.store_id
-    fitting, left_out = _choose_campaigns(store_id, now)
-    withdrawn = [
-        coupon_id
-        for rows in (_used_up(store_id, now), _erased(store_id, now))
-        for coupon_id in rows.filter(campaign_id__in=fitting).values_list("pk", flat=True)
-    ]
+    withdrawn, left_out = _list_withdrawn(store_id, now)
     allowance = offline_limits().allowance
     return TillSync(
         keys=_list_keys(now),
@@ -148,28 +141,44 @@ def _coming_offers(store_id: int) -> Iterator[OfflineOffer]:
             yield OfflineOffer(campaign.pk, terms, campaign.offer_title)
 
 
-def _used_up(store_id: int, now: datetime) -> QuerySet[Coupon]:
-    live = Redemption.objects.filter(coupon=OuterRef("pk"), is_live=True).order_by()
-    taken = live.values("coupon").annotate(units=Count("pk")).values("units")
-    coupons = live_offline_coupons(now).filter(store_ids__contains=store_id).order_by()
-    return coupons.annotate(taken=Coalesce(Subquery(taken), 0)).filter(taken__gte=F("units"))
+def _list_withdrawn(store_id: int, now: datetime) -> tuple[list[UUID], set[int]]:
+    """Coupons not to be taken, and campaigns left out because theirs do not fit: of each campaign all or nothing."""
+    found = _find_withdrawn(store_id, now)
+    if len(found) <= MAX_WITHDRAWN:
+        return [coupon_id for _, coupon_id in found], set()
+    told: list[UUID] = []
+    left_out: set[int] = set()
+    campaigns = {
+        *live_offline_coupons(now).order_by().values_list("campaign_id", flat=True).distinct(),
+        *WithdrawnCoupon.objects.filter(valid_until__gt=now).values_list("campaign_id", flat=True).distinct(),
+    }
+    each = {campaign_id: _find_withdrawn(store_id, now, campaign_id) for campaign_id in campaigns}
+    # Those with the fewest coupons first: so most campaigns stay.
+    for campaign_id, rows in sorted(each.items(), key=lambda item: (len(item[1]), item[0])):
+        if len(told) + len(rows) > MAX_WITHDRAWN:
+            left_out.add(campaign_id)
+        else:
+            told += [coupon_id for _, coupon_id in rows]
+    return told, left_out
 
 
-def _erased(store_id: int, now: datetime) -> QuerySet[WithdrawnCoupon]:
-    return WithdrawnCoupon.objects.filter(
+def _find_withdrawn(store_id: int, now: datetime, campaign_id: int | None = None) -> list[tuple[int, UUID]]:
+    """Campaign and id of coupons that are used up or erased and have not ended; one more than fits is enough."""
+    used_up = Redemption.objects.filter(
+        is_live=True,
+        coupon__allows_offline=True,
+        coupon__campaign__allows_offline=True,
+        coupon__valid_until__gt=now,
+        coupon__store_ids__contains=store_id,
+    )
+    erased = WithdrawnCoupon.objects.filter(
         campaign__allows_offline=True, store_ids__contains=store_id, valid_until__gt=now
     )
-
-
-def _choose_campaigns(store_id: int, now: datetime) -> tuple[set[int], set[int]]:
-    """Campaigns whose withdrawn coupons fit, those with the fewest first, and those whose do not: all or nothing."""
-    counts: Counter[int] = Counter()
-    for rows in (_used_up(store_id, now), _erased(store_id, now)):
-        counts.update(dict(rows.values_list("campaign_id").annotate(coupons=Count("pk"))))
-    fitting: set[int] = set()
-    total = 0
-    for campaign_id, count in sorted(counts.items(), key=lambda each: (each[1], each[0])):
-        total += count
-        if total <= MAX_WITHDRAWN:
-            fitting.add(campaign_id)
-    return fitting, set(counts) - fitting
+    if campaign_id is not None:
+        used_up, erased = used_up.filter(coupon__campaign_id=campaign_id), erased.filter(campaign_id=campaign_id)
+    per_coupon = used_up.order_by().values_list("coupon__campaign_id", "coupon_id").annotate(units=Count("pk"))
+    most = MAX_WITHDRAWN + 1
+    return [
+        *((row[0], row[1]) for row in per_coupon.filter(units__gte=F("coupon__units"))[:most]),
+        *erased.order_by().values_list("campaign_id", "coupon_id")[:most],
+    ]
