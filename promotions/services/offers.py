@@ -8,11 +8,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery
 
 from promotions.logic.distance import DistanceBucket, bucket_distance, walking_minutes
 from promotions.logic.schedule import Opening, Schedule, next_opening, open_window
-from promotions.models import Budget, Campaign, Redemption, Reservation, Unlock
+from promotions.models import Budget, Campaign, Reservation, Unlock
 from promotions.services.facts import read_schedule
 
 # Farther than anybody goes for an offer; what lies beyond is shown only when it is already unlocked.
@@ -93,8 +93,10 @@ def _is_near(hint: StoreHint) -> bool:
 
 
 def _load_unlocks(device_id: UUID) -> Mapping[int, Unlock]:
-    redeemed = Redemption.objects.filter(coupon__unlock=OuterRef("pk"), is_live=True)
-    unlocks = Unlock.objects.filter(device_id=device_id).annotate(is_redeemed=Exists(redeemed))
+    # A coupon with several units is redeemed when none is left. A play that did not win has no coupon.
+    taken = Count("coupon__redemptions", filter=Q(coupon__redemptions__is_live=True))
+    is_redeemed = ExpressionWrapper(Q(taken__gte=F("coupon__units")), BooleanField())
+    unlocks = Unlock.objects.filter(device_id=device_id).annotate(taken=taken).annotate(is_redeemed=is_redeemed)
     return {unlock.campaign_id: unlock for unlock in unlocks}
 
 

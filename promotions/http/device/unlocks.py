@@ -126,7 +126,11 @@ class CouponAnswer(serializers.Serializer[Any]):
     terms = serializers.CharField(allow_blank=True)
     valid_from = serializers.DateTimeField()
     valid_until = serializers.DateTimeField(help_text="The first instant at which it is no longer taken.")
-    redeemed_at = serializers.DateTimeField(allow_null=True)
+    units = serializers.IntegerField(help_text="How often the coupon is taken.")
+    units_left = serializers.IntegerField()
+    redeemed_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the last unit was taken; null while one is left."
+    )
 
 
 class UnlockAnswer(serializers.Serializer[Any]):
@@ -314,7 +318,8 @@ def _tell_coupon(coupon: Coupon, campaign: Campaign, now: datetime) -> dict[str,
     # Known already: the wallet would ask for it once per coupon.
     coupon.campaign = campaign
     code, drawn = read_code(coupon), draw_token(coupon=coupon, now=now)
-    live = [redemption for redemption in coupon.redemptions.all() if redemption.is_live]
+    taken_at = [redemption.redeemed_at for redemption in coupon.redemptions.all() if redemption.is_live]
+    units_left = max(0, coupon.units - len(taken_at))
     return {
         "code": code,
         "code_display": codes.display(code),
@@ -326,5 +331,7 @@ def _tell_coupon(coupon: Coupon, campaign: Campaign, now: datetime) -> dict[str,
         "terms": coupon.terms,
         "valid_from": coupon.valid_from,
         "valid_until": coupon.valid_until,
-        "redeemed_at": live[0].redeemed_at if live else None,
+        "units": coupon.units,
+        "units_left": units_left,
+        "redeemed_at": None if units_left else max(taken_at),
     }

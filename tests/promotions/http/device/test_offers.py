@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test.utils import CaptureQueriesContext
@@ -94,6 +95,22 @@ def test_a_redeemed_offer_says_so(ada_client: DeviceClient) -> None:
     assert ada_client.get("/v1/unlocks").json()["unlocks"][0]["coupon"]["redeemed_at"] == "2026-09-22T10:30:00Z"
     Redemption.objects.update(is_live=False)
     assert offers(ada_client, **HERE)[0]["state"] == "unlocked"
+
+
+def test_a_coupon_is_redeemed_when_its_last_unit_is(ada_client: DeviceClient) -> None:
+    store = factories.store()
+    ask(ada_client, factories.campaign(store, units=2))
+    staff = StaffDevice.objects.create(store=store, label="till", token_digest=b"x", enrolled_at=NOW)
+    told = []
+    for unit in (1, 2):
+        Redemption.objects.create(
+            coupon=Coupon.objects.get(), unit=unit, staff_device=staff, store=store, nonce=uuid4(), fingerprint=b"x",
+            source="typed", scanned_at=NOW, redeemed_at=NOW + timedelta(hours=unit),
+        )  # fmt: skip
+        coupon = ada_client.get("/v1/unlocks").json()["unlocks"][0]["coupon"]
+        told.append((offers(ada_client, **HERE)[0]["state"], coupon["units_left"], coupon["redeemed_at"]))
+
+    assert told == [("unlocked", 1, None), ("redeemed", 0, "2026-09-22T12:30:00Z")]
 
 
 @pytest.mark.parametrize(
