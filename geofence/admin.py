@@ -304,12 +304,13 @@ class PresenceAdmin(ModelAdmin):
 
 
 class LastFixAdmin(ModelAdmin):
-    """When a device was last heard of. Its cell is not shown: it is where a person is."""
+    """When a device was last heard of, and whether it is held. Its cell is not shown: it is where a person is."""
 
     model: type[LastFix]
-    list_display = ["device_id", "fix_time", "received_at"]
+    list_display = ["device_id", "fix_time", "received_at", "repeats", "jump_hold_until"]
+    list_filter = [("jump_hold_until", admin.EmptyFieldListFilter)]
     ordering = ["-received_at"]
-    fields = ["device_id", "fix_time", "received_at"]
+    fields = ["device_id", "fix_time", "received_at", "repeats", "jump_hold_until"]
 
 
 def _save(fence: Geofence, form: GeofenceForm, *, change: bool, now: datetime) -> Geofence:
