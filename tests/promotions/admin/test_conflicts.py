@@ -2,17 +2,23 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from geofence.models import Store
+from promotions.admin.conflicts import REASONS
+from promotions.http.staff.offline import MALFORMED
+from promotions.logic.offline import Breach
 from promotions.models import Campaign, OfflineScan
 from promotions.services.conflicts import decide_scan
+from promotions.services.offline_scans import NONCE_MISMATCH
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows
@@ -164,3 +170,11 @@ def test_of_two_decisions_at_once_one_counts() -> None:
     scan.refresh_from_db()
     assert sorted(answers) == [False, True]
     assert (scan.decision, scan.decided_by) == (("honoured", users[0]) if answers[0] else ("declined", users[1]))
+
+
+def test_every_reason_is_told_in_words_and_in_the_document() -> None:
+    document = (Path(settings.BASE_DIR) / "docs" / "api.md").read_text()
+    reasons = {*Breach, "already_redeemed", "redeem_cap_reached"}
+
+    assert set(REASONS) == reasons
+    assert [reason for reason in sorted(reasons | {NONCE_MISMATCH, MALFORMED}) if f"`{reason}`" not in document] == []

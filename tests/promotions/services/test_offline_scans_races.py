@@ -184,3 +184,19 @@ def test_a_coupon_held_by_another_till_does_not_stop_the_others(
     monkeypatch.setattr(offline_scans, "take_lowest", take)
 
     assert sorted(send(gate, scans)) == ["accepted", "replay"]
+
+
+def test_a_database_that_does_not_answer_is_not_asked_a_hundred_times(
+    store: Store, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def time_out(*args: object) -> object:
+        asked.append(args)
+        raise offline_scans.OperationalError("canceling statement due to lock timeout")
+
+    monkeypatch.setattr(offline_scans, "_lock_till", time_out)
+    with pytest.raises(DomainError, match="send all of them again"):
+        send(tills.till(store).row, [late(tills.offline_coupon(campaign)) for _ in range(6)])
+
+    assert len(asked) == 3

@@ -202,7 +202,7 @@ def test_a_cap_that_is_passed_by_then_is_a_conflict(till: Till, campaign: Campai
         ("not_offline", {"redeem_level": 1}, {}),
         ("online_only", {"value": None}, {}),
         ("online_only", {"value": Decimal("20.01")}, {}),
-        ("wrong_store", {"store_ids": [0]}, {}),
+        ("code_unknown", {"store_ids": [0]}, {}),
         ("coupon_expired", {"valid_until": NOW + timedelta(minutes=10)}, {}),
         ("not_yet_valid", {"valid_from": NOW + timedelta(minutes=13)}, {}),
         ("needs_amount", {"asks_amount": True}, {}),
@@ -249,6 +249,25 @@ def test_an_altered_token_and_an_erased_coupon_are_told_apart(
     set_clock(BACK)
 
     assert [each["reason"] for each in gone.send()] == ["coupon_gone", "code_unknown"]
+
+
+def test_a_strangers_coupon_looks_like_a_forged_one(till: Till, set_clock: SetClock) -> None:
+    elsewhere = factories.campaign(factories.store(name="Bastille"), allows_offline=True, value=Decimal(1))
+    gone = Away(till)
+    gone.take(tills.offline_coupon(elsewhere))
+    set_clock(BACK)
+
+    assert [each["reason"] for each in gone.send()] == ["code_unknown"]
+    assert OfflineScan.objects.get().coupon is None
+
+
+def test_a_coupon_of_another_store_of_the_partner_is_named_so(till: Till, store: Store, set_clock: SetClock) -> None:
+    sibling = factories.store(name="Bastille", partner=store.partner)
+    gone = Away(till)
+    gone.take(tills.offline_coupon(factories.campaign(sibling, allows_offline=True, value=Decimal(1))))
+    set_clock(BACK)
+
+    assert [each["reason"] for each in gone.send()] == ["wrong_store"]
 
 
 def test_the_tills_clock_is_corrected_by_the_difference_last_seen(
