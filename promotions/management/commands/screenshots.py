@@ -24,6 +24,7 @@ from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.packages import find_browser
 from promotions.local.stack import Stack
+from promotions.management.kiosk_pictures import take_kiosk_pictures
 from promotions.management.till_pictures import (
     TillProps,
     TillStudio,
@@ -34,7 +35,7 @@ from promotions.management.till_pictures import (
 )
 from promotions.models import Campaign
 from promotions.services.demo_world import PlantedWorld, demo_password, describe_world, plant_world
-from promotions.services.staff import create_enrolment
+from promotions.services.staff import create_enrolment, create_kiosk_enrolment
 from promotions.simulation.client import Wire
 from promotions.simulation.warp import DayClock, next_weekday, start_day
 
@@ -106,6 +107,7 @@ class Command(BaseCommand):
             asyncio.run(_come_by(scene, stack.base_url))
             _wait_until_worked(interrupts)
             first, second, *_ = scene.planted.stores
+            kiosk = create_kiosk_enrolment(store=first, label="Counter", user=None, now=scene.clock.warp.now())
             props = lay_out_props(store=first, elsewhere=second, now=scene.clock.warp.now())
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS.split())
@@ -115,6 +117,7 @@ class Command(BaseCommand):
                 _take_partner(studio)
                 till = studio.till(props)
                 take_till_pictures(till)
+                take_kiosk_pictures(browser=browser, base_url=stack.base_url, enrolment=kiosk, folder=folder / "kiosk")
                 browser.close()
             hire_staff(store=scene.planted.stores[0])
             with sync_playwright() as playwright:
