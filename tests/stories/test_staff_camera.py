@@ -90,6 +90,42 @@ def test_a_code_that_lies_there_is_scanned_once_and_one_that_left_again(browser:
         assert Redemption.objects.filter(coupon=coupon.row).count() == 2
 
 
+# When a code counts as a new scan: seconds, what the picture shows (null: nothing), whether it counts.
+LOOKS = [
+    (0.0, "D1.one.100.mac", True),
+    (0.2, "D1.one.100.mac", False),
+    # It turned, and is the same coupon.
+    (0.4, "D1.one.101.mac", False),
+    # One picture in which it was not found is no leaving.
+    (0.6, None, False),
+    (0.8, "D1.one.101.mac", False),
+    (2.9, "D1.two.101.mac", True),
+    (3.1, "D1.two.101.mac", False),
+    # It left, and came back before three seconds were over.
+    (3.8, None, False),
+    (4.0, "D1.two.101.mac", True),
+    *((4.0 + tenths / 10, "D1.two.101.mac", False) for tenths in range(3, 30, 3)),
+    # Three seconds on it is a new scan, though it never moved.
+    (7.0, "D1.two.101.mac", True),
+]
+
+
+def test_a_code_counts_again_when_it_left_or_after_three_seconds(phone: Page) -> None:
+    counted = phone.evaluate(
+        """async (looks) => {
+          const { Gate } = await import("/static/staff/gate.js");
+          const gate = new Gate();
+          return looks.map(([seconds, text]) => {
+            if (text === null) { gate.look(seconds * 1000); return false; }
+            return gate.lets(text, seconds * 1000);
+          });
+        }""",
+        [[seconds, text] for seconds, text, _counts in LOOKS],
+    )
+
+    assert counted == [counts for _seconds, _text, counts in LOOKS]
+
+
 def test_where_nothing_reads_a_qr_the_page_says_so(browser: Browser, counter: Counter) -> None:
     with open_page(browser, scripts="delete window.WebAssembly;") as page:
         counter.enrol(page)

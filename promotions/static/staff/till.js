@@ -15,6 +15,7 @@ import { practise } from "./training.js";
 import { announceConnection, closeNotices, heldSync, loadSync, sendQueue, showNotices, showQueue, syncNow } from "./waiting.js";
 
 const LOOK_AGAIN_MS = 60_000;
+const QUEUE_AGE_MS = 10_000;
 const PROBE_MS = 5000;
 const CAMERA_KEPT_AS = "doorstep.till.camera";
 // A hand scanner's second Enter, or a finger already on its way, must not close an answer nobody has read.
@@ -303,13 +304,21 @@ async function openCamera() {
   isOpeningCamera = true;
   $("camera-note").hidden = true;
   try {
-    if (!(await camera.open())) noteCamera(strings.camera_missing);
+    if (!(await camera.open())) giveUpCamera(strings.camera_missing);
   } catch (error) {
-    camera.close();
-    noteCamera(error.name === "NotAllowedError" ? strings.camera_denied : strings.camera_broken);
+    giveUpCamera(error.name === "NotAllowedError" ? strings.camera_denied : strings.camera_broken);
   }
   isOpeningCamera = false;
+  // It may have been locked or put away while the browser asked for permission.
+  if ($("till").hidden || document.hidden) camera.close();
   showCamera();
+}
+
+// Not tried again by itself: the browser would ask or fail every time.
+function giveUpCamera(text) {
+  camera.close();
+  localStorage.setItem(CAMERA_KEPT_AS, "off");
+  noteCamera(text);
 }
 
 function showCamera() {
@@ -386,7 +395,8 @@ function wirePage() {
   window.addEventListener("hashchange", start);
   whenDeviceChanges(deviceChanged);
   whenConnectionChanges(connectionChanged);
-  setInterval(() => document.hidden || (isConnected() ? refresh() : showQueue()), LOOK_AGAIN_MS);
+  setInterval(() => document.hidden || !isConnected() || refresh(), LOOK_AGAIN_MS);
+  setInterval(() => document.hidden || showQueue(), QUEUE_AGE_MS);
   navigator.serviceWorker?.register(document.body.dataset.worker, { scope: "/staff/" }).catch(() => {});
 }
 
