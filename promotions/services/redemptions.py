@@ -174,18 +174,22 @@ class _CapReached(Exception):
 def _take(grounds: Grounds, unit: int, now: datetime) -> Redemption | None:
     """The redemption with all that hangs on it, or None when another till took the unit first.
 
-    The caps come last: the campaign's row is the one that every till wants.
+    The unique index decides, nothing read before it does. The caps come last: the campaign's row is the one that every
+    till wants. All of it stands in one savepoint, so that a row is never left behind without its caps.
     """
     coupon, store_id = grounds.shown.coupon, grounds.till.device.store_id
-    with transaction.atomic():
-        redemption = _insert(grounds, unit, now)
-        if redemption is None:
+    try:
+        with transaction.atomic():
+            redemption = _insert(grounds, unit, now)
+            _confirm_visit(grounds, now)
+            if not take_unit(campaign_id=coupon.campaign_id, scope=Budget.Scope.REDEEM, store_id=store_id):
+                raise _CapReached("store")
+            if not take_unit(campaign_id=coupon.campaign_id, scope=Budget.Scope.REDEEM):
+                raise _CapReached("campaign")
+    except IntegrityError as error:
+        if isinstance(error.__cause__, UniqueViolation) and error.__cause__.diag.constraint_name in _CONFLICTS:
             return None
-        _confirm_visit(grounds, now)
-        if not take_unit(campaign_id=coupon.campaign_id, scope=Budget.Scope.REDEEM, store_id=store_id):
-            raise _CapReached("store")
-        if not take_unit(campaign_id=coupon.campaign_id, scope=Budget.Scope.REDEEM):
-            raise _CapReached("campaign")
+        raise
     return redemption
 
 
@@ -201,31 +205,24 @@ def _confirm_visit(grounds: Grounds, now: datetime) -> None:
     )
 
 
-def _insert(grounds: Grounds, unit: int, now: datetime) -> Redemption | None:
-    """The row, or None when another till was first: the unique index decides, nothing read before it does."""
+def _insert(grounds: Grounds, unit: int, now: datetime) -> Redemption:
     till, shown = grounds.till, grounds.shown
     scan = shown.scan
-    try:
-        with transaction.atomic():
-            return Redemption.objects.create(
-                coupon=shown.coupon,
-                unit=unit,
-                staff_device=till.device,
-                staff_member=till.member,
-                store_id=till.device.store_id,
-                nonce=scan.nonce,
-                fingerprint=scan.fingerprint(),
-                source=scan.source,
-                amount=scan.amount,
-                scanned_at=scan.scanned_at,
-                redeemed_at=now,
-                level=grounds.level,
-                is_vouched=is_vouched(shown=shown, level=grounds.level),
-            )
-    except IntegrityError as error:
-        if isinstance(error.__cause__, UniqueViolation) and error.__cause__.diag.constraint_name in _CONFLICTS:
-            return None
-        raise
+    return Redemption.objects.create(
+        coupon=shown.coupon,
+        unit=unit,
+        staff_device=till.device,
+        staff_member=till.member,
+        store_id=till.device.store_id,
+        nonce=scan.nonce,
+        fingerprint=scan.fingerprint(),
+        source=scan.source,
+        amount=scan.amount,
+        scanned_at=scan.scanned_at,
+        redeemed_at=now,
+        level=grounds.level,
+        is_vouched=is_vouched(shown=shown, level=grounds.level),
+    )
 
 
 def _record_refusal(staff_device: StaffDevice, refused: Refused, is_dry_run: bool, now: datetime) -> None:
