@@ -49,6 +49,7 @@ NAVIGATION = [
             _item(_("Staff members"), "badge", "promotions.staffmember"),
             _item(_("Redemptions"), "redeem", "promotions.redemption"),
             _item(_("Taken back"), "undo", "promotions.void"),
+            _item(_("Without network"), "wifi_off", "promotions.offlinescan"),
             {
                 "title": _("Till signals"),
                 "icon": "flag",
@@ -91,6 +92,7 @@ NAVIGATION = [
             _item(_("Shard cursors"), "linear_scale", "promotions.shardcursor"),
             _item(_("Kept answers"), "replay", "promotions.idempotencyrecord"),
             _item(_("Budgets"), "savings", "promotions.budget"),
+            _item(_("Erased coupons"), "block", "promotions.withdrawncoupon"),
         ],
     },
 ]
