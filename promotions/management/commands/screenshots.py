@@ -107,7 +107,9 @@ class Command(BaseCommand):
             asyncio.run(_come_by(scene, stack.base_url))
             _wait_until_worked(interrupts)
             first, second, *_ = scene.planted.stores
-            kiosk = create_kiosk_enrolment(store=first, label="Counter", user=None, now=scene.clock.warp.now())
+            kiosk = create_kiosk_enrolment(
+                store=first, label="Counter", user=None, now=scene.clock.warp.now(), life=timedelta(hours=1)
+            )
             props = lay_out_props(store=first, elsewhere=second, now=scene.clock.warp.now())
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS.split())
