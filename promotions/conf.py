@@ -242,7 +242,7 @@ _declare(
     "int",
     "60",
     "codes",
-    "Unknown codes all tills may show; beyond, those that showed one in the last minute must wait.",
+    "Unknown codes all tills may show; beyond, those that showed one in the last minute must wait. 0: no limit.",
 )
 _declare(
     "OFFLINE_COUPONS_PER_TILL",

@@ -52,5 +52,5 @@ def _newest(guesses: QuerySet[Refusal], most: int) -> list[datetime]:
 
 def _waits_s(newest: list[datetime], most: int, now: datetime) -> Iterator[int]:
     """Seconds until the oldest of a full budget's guesses no longer counts; nothing while there is room."""
-    if len(newest) >= most:
+    if 0 < most <= len(newest):
         yield max(1, math.ceil((newest[-1] + _MINUTE - now).total_seconds()))

@@ -224,3 +224,16 @@ def test_closing_time_is_the_stores_own(at: datetime, closed: int) -> None:
     (line,) = list_signals(stores=[store], period=Period(at - timedelta(days=1), at + timedelta(days=1)))
 
     assert line.figures.closed == closed
+
+
+@pytest.mark.parametrize("spoilt", [{"timezone": "Mars/Olympus"}, {"opening_hours": {"mon": "always"}}])
+def test_hours_that_cannot_be_read_accuse_nobody(spoilt: dict[str, Any]) -> None:
+    store = factories.store(opening_hours=HOURS)
+    row = rows.redemption(factories.campaign(store), store)
+    Redemption.objects.filter(pk=row.pk).update(redeemed_at=NOW.replace(hour=2))
+    Store.objects.filter(pk=store.pk).update(**spoilt)
+    store.refresh_from_db()
+
+    (line,) = list_signals(stores=[store], period=Period(NOW - timedelta(days=1), NOW))
+
+    assert (line.figures.redemptions, line.figures.closed) == (1, 0)

@@ -91,6 +91,12 @@ def test_a_deployment_has_a_budget_of_its_own(till: Till, settings: Settings, se
     assert guess(till) == [404]
 
 
+def test_no_limit_for_the_deployment_is_none(till: Till, settings: Settings) -> None:
+    settings.GUESSES_PER_MINUTE = 0
+
+    assert guess(till, 11) == [404] * 10 + [429]
+
+
 def test_a_full_deployment_holds_up_only_those_who_guess(
     till: Till, campaign: Campaign, settings: Settings, set_clock: SetClock
 ) -> None:
