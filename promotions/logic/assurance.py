@@ -43,8 +43,9 @@ class Thresholds:
     # A walk; a campaign for drive-ins may allow 15 m/s.
     max_speed_mps: float = 3.0
     # A receiver wavers in the last digits with every fix. A phone's cache may give one place out twice, and a phone on
-    # a table that sees the same networks may do so for a while; the fourth time in a row says nothing new.
-    frozen_repeats: int = 3
+    # a table that sees the same networks may do so for a while; the sixth time in a row says nothing new. With the
+    # fourth, every third phone on a table was refused, and no more cheats: their stay is of one place only.
+    frozen_repeats: int = 5
     # Wi-Fi may place a few phones on the very point of one access point; more than these in a day are one hand.
     max_devices_on_point: int = 5
 

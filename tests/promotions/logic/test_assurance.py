@@ -167,7 +167,7 @@ def test_where_the_way_is_unknown_the_fence_bounds_it() -> None:
 @pytest.mark.parametrize(
     ("of_fix", "of_stay", "code"),
     [
-        ({"repeats": 3}, {}, "frozen_location"),
+        ({"repeats": 5}, {}, "frozen_location"),
         ({"repeats": 1}, {"fixes": 1}, "frozen_location"),
         ({"repeats": 2}, {"fixes": 2}, "frozen_location"),
         # The fix in hand is the stay's last one: two fixes, one place.
