@@ -108,7 +108,7 @@ _declare(
     "secret",
     "",
     "",
-    "Coupon codes and QR tokens are derived from it: keep it for as long as coupons live. Required outside DEBUG.",
+    "Coupon codes, QR tokens, store codes and the keys of presence tokens are derived from it: keep it for as long as coupons live. Required outside DEBUG.",
 )
 _declare("ALLOWED_HOSTS", "list", "localhost,127.0.0.1,[::1]", "", "Host names this deployment answers to.")
 _declare(
@@ -123,7 +123,7 @@ _declare(
     "text",
     "",
     "",
-    "The address phones and staff devices reach us at, for QR codes. Empty: taken from the request.",
+    "The address phones and staff devices reach us at, for QR codes, and the `iss` of presence tokens. Empty: taken from the request, and `urn:doorstep`.",
 )
 _declare(
     "DATABASE_URL",
