@@ -84,6 +84,6 @@ def _rush(opened: Shop, url: str) -> tuple[Seen, int]:
         raise LoadError(f"unlock: answers to a rush: {dict(seen.statuses)}")
     counts = [
         Unlock.objects.filter(campaign=campaign).count(),
-        Budget.objects.filter(campaign=campaign).aggregate(used=Sum("used"))["used"] or 0,
+        Budget.objects.filter(campaign=campaign, scope=Budget.Scope.UNLOCK).aggregate(used=Sum("used"))["used"] or 0,
     ]
     return seen, max((count - RUSH_CAP for count in counts), key=abs)
