@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 )
+# The suite shares its machine; waiting longer costs nothing where nothing is wrong.
+expect.set_options(timeout=20_000)
 # Breaking its own policy, or throwing.
 WATCH = """
 window.breaches = [];

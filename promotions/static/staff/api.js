@@ -1,13 +1,15 @@
 // Calls of the till's API. An answer that never came is an outcome of its own: nobody knows what the server did.
 
-const TIMEOUT_MS = 3000;
+const TIMEOUT_MS = 4000;
+// A PIN is slow to check on purpose.
+const PIN_TIMEOUT_MS = 15_000;
 const PAUSE_MS = 300;
 // Below this a failure is a network that is plainly not there, and a second try costs nobody any time.
 const QUICK_MS = 1000;
 
 export class NoAnswer extends Error {}
 
-async function call(method, path, { token, body } = {}) {
+async function call(method, path, { token, body, timeoutMs = TIMEOUT_MS } = {}) {
   const headers = { Accept: "application/json" };
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
@@ -18,7 +20,7 @@ async function call(method, path, { token, body } = {}) {
       body: body && JSON.stringify(body),
       cache: "no-store",
       credentials: "omit",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     });
     return { status: response.status, body: response.status === 204 ? null : await response.json() };
   } catch (error) {
@@ -28,7 +30,8 @@ async function call(method, path, { token, body } = {}) {
 
 export const enrol = (token) => call("POST", "enrolments", { body: { token } });
 export const me = (token) => call("GET", "me", { token });
-export const signIn = (token, initials, pin) => call("POST", "sessions", { token, body: { initials, pin } });
+export const signIn = (token, initials, pin) =>
+  call("POST", "sessions", { token, body: { initials, pin }, timeoutMs: PIN_TIMEOUT_MS });
 export const signOut = (token) => call("DELETE", "sessions", { token });
 export const recent = (token, cursor) =>
   call("GET", cursor ? `redemptions?cursor=${encodeURIComponent(cursor)}` : "redemptions", { token });

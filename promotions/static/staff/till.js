@@ -2,7 +2,6 @@
 
 import { describe, describeLocal } from "./answers.js";
 import { enrol, makeNonce, readScan, redeem } from "./api.js";
-import { Camera, hasCameraAccess } from "./camera.js";
 import { Wedge } from "./gate.js";
 import { isLocked, lockUntilSignedIn, refreshDevice, wireLock } from "./lock.js";
 import { decide, readToken } from "./offline.js";
@@ -12,12 +11,12 @@ import { forgetRecent, showRecent, showWaiting, wireRecent } from "./recent.js";
 import { allowSound, signal } from "./signals.js";
 import * as store from "./store.js";
 import { practise } from "./training.js";
+import { closeCamera, offerCamera, pauseCamera, reopenCamera, resumeCamera, wireCamera } from "./viewfinder.js";
 import { announceConnection, closeNotices, heldSync, loadSync, sendQueue, showNotices, showQueue, syncNow } from "./waiting.js";
 
 const LOOK_AGAIN_MS = 60_000;
 const QUEUE_AGE_MS = 10_000;
 const PROBE_MS = 5000;
-const CAMERA_KEPT_AS = "doorstep.till.camera";
 // A hand scanner's second Enter, or a finger already on its way, must not close an answer nobody has read.
 const ANSWER_STANDS_MS = 300;
 
@@ -25,9 +24,7 @@ let pending = null;
 let isTraining = false;
 let shownAt = 0;
 let refreshing = null;
-let isOpeningCamera = false;
 
-const camera = new Camera($("video"), (text) => scan(text));
 const wedge = new Wedge((text) => {
   if ($("answer").open) closeAnswer();
   $("scan-form").reset();
@@ -118,7 +115,7 @@ function answer(outcome) {
 }
 
 async function sendPending() {
-  camera.pause();
+  pauseCamera();
   setBusy(true);
   const outcome = await findOutcome(pending);
   setBusy(false);
@@ -174,7 +171,7 @@ async function decideHere(scanned) {
 }
 
 function show({ kind, word, main, units = "", detail = "", mendable = false, mayVouch = false, mayRetry = false }) {
-  camera.pause();
+  pauseCamera();
   $("answer").dataset.kind = kind;
   $("answer").dataset.mendable = mendable;
   $("answer-word").textContent = word;
@@ -195,7 +192,7 @@ function closeAnswer() {
   $("answer").close();
   pending = null;
   if ($("answer").dataset.mendable === "false") $("scan-form").reset();
-  camera.resume();
+  resumeCamera();
   if (isConnected()) showRecent();
   else showWaiting();
 }
@@ -213,7 +210,7 @@ function askAmount(benefit = "") {
   $("ask-fault").textContent = "";
   $("amount").value = "";
   if ($("answer").open) $("answer").close();
-  camera.pause();
+  pauseCamera();
   $("ask").showModal();
   $("amount").focus();
   signal("ask");
@@ -243,7 +240,7 @@ function confirmAmount() {
 function cancelAmount() {
   $("ask").close();
   pending = null;
-  camera.resume();
+  resumeCamera();
 }
 
 // Training: practice codes, no server, nothing counted
@@ -281,62 +278,6 @@ function train(text) {
   return { kind: "no", word: strings.training_word, main };
 }
 
-// Camera
-
-function closeCamera() {
-  camera.close();
-  showCamera();
-}
-
-function switchCamera() {
-  localStorage.setItem(CAMERA_KEPT_AS, camera.isOpen ? "off" : "on");
-  return camera.isOpen ? closeCamera() : openCamera();
-}
-
-// Whoever scans with the camera finds it open again: after a reload, a lock, another app.
-function reopenCamera() {
-  const isWanted = localStorage.getItem(CAMERA_KEPT_AS) === "on";
-  if (isWanted && !camera.isOpen && !$("till").hidden && !document.hidden) openCamera();
-}
-
-async function openCamera() {
-  if (isOpeningCamera) return;
-  isOpeningCamera = true;
-  $("camera-note").hidden = true;
-  try {
-    if (!(await camera.open())) giveUpCamera(strings.camera_missing);
-  } catch (error) {
-    giveUpCamera(error.name === "NotAllowedError" ? strings.camera_denied : strings.camera_broken);
-  }
-  isOpeningCamera = false;
-  // It may have been locked or put away while the browser asked for permission.
-  if ($("till").hidden || document.hidden) camera.close();
-  showCamera();
-}
-
-// Not tried again by itself: the browser would ask or fail every time.
-function giveUpCamera(text) {
-  camera.close();
-  localStorage.setItem(CAMERA_KEPT_AS, "off");
-  noteCamera(text);
-}
-
-function showCamera() {
-  $("viewfinder").hidden = !camera.isOpen;
-  $("camera-label").textContent = camera.isOpen ? strings.camera_stop : strings.camera_start;
-}
-
-function noteCamera(text) {
-  $("camera-note").textContent = text;
-  $("camera-note").hidden = false;
-}
-
-function offerCamera() {
-  const canScan = hasCameraAccess() && ("BarcodeDetector" in window || Boolean(document.body.dataset.decoder));
-  $("camera-button").hidden = !canScan;
-  if (!canScan) noteCamera(strings.camera_missing);
-}
-
 // Wiring
 
 function wireScan() {
@@ -352,7 +293,6 @@ function wireScan() {
   $("answer").addEventListener("cancel", next);
   $("answer-retry").addEventListener("click", sendPending);
   $("answer-vouch").addEventListener("click", vouch);
-  $("camera-button").addEventListener("click", switchCamera);
   // Before any field gets the key, so that an Enter that ends a reading submits nothing a second time.
   const listen = (event) => {
     if (wedge.key(event.key, event.timeStamp)) {
@@ -361,7 +301,6 @@ function wireScan() {
     }
   };
   document.addEventListener("keydown", listen, { capture: true });
-  document.addEventListener("visibilitychange", () => (document.hidden ? closeCamera() : reopenCamera()));
 }
 
 function wireAmount() {
@@ -416,6 +355,7 @@ async function start() {
 }
 
 wireScan();
+wireCamera(scan);
 wireAmount();
 wirePage();
 wireRecent();
