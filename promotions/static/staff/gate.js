@@ -5,7 +5,7 @@ const SAME_CODE_PAUSE_MS = 3000;
 // … unless it left the picture. One missed frame is no leaving.
 const GONE_MS = 600;
 // A hand scanner types a character every few milliseconds; no person does.
-const WEDGE_GAP_MS = 35;
+const WEDGE_GAP_MS = 50;
 const WEDGE_MIN_CHARS = 8;
 
 // The part that does not turn every 15 s: a coupon is the same coupon after its code has turned.
