@@ -6,7 +6,6 @@ from datetime import datetime
 
 from django.conf import settings
 
-from promotions.errors import DomainError
 from promotions.logic import coupon_tokens
 from promotions.logic.coupon_tokens import Claims, OfferTerms, ShownToken
 from promotions.models import Campaign, Coupon
@@ -72,18 +71,3 @@ def draw_token(*, coupon: Coupon, now: datetime) -> DrawnToken:
 def identify_token(text: str) -> ShownToken | None:
     """The coupon a scanned text names, however old the text is; None when it is not one of ours."""
     return coupon_tokens.read(settings.CODE_SECRET.encode(), text)
-
-
-def read_token(*, text: str, at: datetime) -> ShownToken:
-    """The coupon a scanned text names. Errors: `code_unknown`, also for forged and altered texts; `screenshot`."""
-    shown = identify_token(text)
-    if shown is None:
-        raise DomainError("code_unknown")
-    require_fresh(shown, at)
-    return shown
-
-
-def require_fresh(shown: ShownToken, at: datetime) -> None:
-    """Errors: `screenshot`, when the text was not drawn about now."""
-    if not shown.is_fresh(at):
-        raise DomainError("screenshot")

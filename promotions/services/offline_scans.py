@@ -35,8 +35,6 @@ from promotions.services.scans import MAX_SCAN_AGE, MAX_SCAN_AHEAD, Scan, Shown,
 from promotions.services.staff_members import Till, lock_till, require_till
 from promotions.services.till_rules import read_units
 
-# A coupon erased while it is judged is gone at the second look.
-_ATTEMPTS = 2
 # Rows held too long, in one request, before the others are left for the next: it is the database then, not a coupon.
 MAX_FAILURES = 3
 # The same nonce for another scan: the till is at fault, so nothing is written.
@@ -123,19 +121,21 @@ def judge_scans(*, staff_device: StaffDevice, scans: Sequence[LateScan], now: da
 
 
 def _judge_scan(staff_device: StaffDevice, scan: LateScan, now: datetime) -> Verdict:
-    for attempt in range(_ATTEMPTS):
-        try:
-            with transaction.atomic(durable=True):
-                till = _lock_till(staff_device, now)
-                verdict = _recall(till.device, scan) or _judge(till, scan, now)
-        except IntegrityError as error:
-            is_erased = isinstance(error.__cause__, ForeignKeyViolation)
-            if not is_erased or attempt == _ATTEMPTS - 1:
-                raise
-            continue
-        metrics.OFFLINE_SCAN.labels(verdict.outcome.value, verdict.reason).inc()
-        return verdict
-    raise AssertionError("the last attempt returns or raises")
+    try:
+        verdict = _settle(staff_device, scan, now)
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, ForeignKeyViolation):
+            raise
+        # Erased while it was judged: gone at the second look.
+        verdict = _settle(staff_device, scan, now)
+    metrics.OFFLINE_SCAN.labels(verdict.outcome.value, verdict.reason).inc()
+    return verdict
+
+
+@transaction.atomic(durable=True)
+def _settle(staff_device: StaffDevice, scan: LateScan, now: datetime) -> Verdict:
+    till = _lock_till(staff_device, now)
+    return _recall(till.device, scan) or _judge(till, scan, now)
 
 
 def _lock_till(staff_device: StaffDevice, now: datetime) -> Till:

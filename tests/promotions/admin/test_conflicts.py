@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,26 @@ def test_a_conflict_tells_both_tills_both_times_the_clock_and_the_value(scan: Of
         "2026-09-22 12:33:00 Europe/Paris", "not yet",
     ):  # fmt: skip
         assert expected in told, (expected, told[-3000:])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"scanned_at": NOW}, "Till&#x27;s clock right"),
+        ({"scanned_at": NOW - timedelta(seconds=40)}, "Till&#x27;s clock 40 s behind"),
+        ({"scanned_at": NOW + timedelta(hours=3)}, "Till&#x27;s clock 3 h ahead"),
+        ({"received_at": NOW + timedelta(days=3)}, "Sent in after 3 days"),
+        ({"received_at": NOW - timedelta(hours=1)}, "Sent in after 0 s"),
+        ({"coupon": None, "taken_before_by": None, "reason": "code_unknown"}, "Benefit unknown"),
+        ({"outcome": "accepted", "taken_before_by": None, "reason": ""}, "nothing to decide"),
+    ],
+)
+def test_clocks_and_delays_are_told_in_few_words(
+    campaign: Campaign, store: Store, given: dict[str, Any], told: str
+) -> None:
+    scan = rows.offline_scan(campaign, store, **given)
+
+    assert told in words(rows.operator().get(page_of(scan)))
 
 
 def test_a_till_of_another_partner_is_not_named(campaign: Campaign, store: Store) -> None:
