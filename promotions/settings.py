@@ -250,6 +250,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CampaignKindEnum": "promotions.models.Campaign.Kind",
         "PushKindEnum": "notifications.models.PushAddress.Kind",
+        "UnlockOutcomeEnum": "promotions.models.Unlock.Outcome",
         "VoidReasonEnum": "promotions.models.Void.Reason",
     },
     "POSTPROCESSING_HOOKS": [
