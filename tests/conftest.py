@@ -18,7 +18,6 @@ from tests import factories
 from tests.contract.openapi import find_breaches
 from tests.factories import NOW
 
-
 # A machine shared with others tells nothing about a single case's time.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")

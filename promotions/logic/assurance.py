@@ -341,7 +341,7 @@ _SENTENCES: Mapping[str, Mapping[MissingCode, tuple[str, str]]] = {
         MissingCode.FIX_IN_FUTURE: ("", "Réglez l’heure de votre téléphone"),
         MissingCode.ACCURACY_TOO_LOW: ("", "Votre position est trop vague : patientez près d’une vitre ou de l’entrée"),
         MissingCode.REDUCED_ACCURACY: ("", "Activez la position exacte"),
-        MissingCode.MOCK_LOCATION: ("", "Désactivez l’application qui fixe votre position"),
+        MissingCode.MOCK_LOCATION: ("", "Désactivez l’application qui simule votre position"),
         MissingCode.JUMPED: (
             "Votre position vient de faire un bond : attendez {seconds}",
             "Votre position vient de faire un bond : attendez un peu",
