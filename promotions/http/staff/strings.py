@@ -46,8 +46,6 @@ STRINGS: Mapping[str, Promise] = {
     "units": _("{unit} of {units}"),
     "later": _("GIVE"),
     "later_detail": _("Will be checked later."),
-    "ask": _("HOW MUCH?"),
-    "ask_detail": _("What does the customer pay?"),
     "amount_wrong": _("Give an amount such as 12.50."),
     "used": _("USED"),
     "used_here": _("Used {when}, on this till"),
