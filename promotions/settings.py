@@ -251,7 +251,6 @@ SPECTACULAR_SETTINGS = {
         "CampaignKindEnum": "promotions.models.Campaign.Kind",
         "PushKindEnum": "notifications.models.PushAddress.Kind",
         "UnlockOutcomeEnum": "promotions.models.Unlock.Outcome",
-        "UnlockOutcomeEnum": "promotions.models.Unlock.Outcome",
         "VoidReasonEnum": "promotions.models.Void.Reason",
     },
     "POSTPROCESSING_HOOKS": [
