@@ -24,7 +24,7 @@ protected-mode yes
 requirepass {password}
 dir "{data}"
 appendonly yes
-appendfsync everysec
+appendfsync always
 maxmemory 512mb
 maxmemory-policy noeviction
 save ""

@@ -25,7 +25,7 @@ cluster-config-file nodes.conf
 cluster-require-full-coverage no
 cluster-node-timeout 2000
 appendonly yes
-appendfsync everysec
+appendfsync always
 maxmemory-policy noeviction
 save ""
 daemonize no

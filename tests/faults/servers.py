@@ -17,7 +17,7 @@ PATIENCE_S = 30.0
 
 
 class PrivateRedis:
-    """Append-only file with `everysec`, as `promotions.local` starts it, always at the same address."""
+    """Append-only file, synced before it answers, as `promotions.local` starts it, always at the same address."""
 
     def __init__(self, place: Place) -> None:
         server = redis.start_server(place)

@@ -65,7 +65,7 @@ def test_redis_keeps_what_it_acknowledges_and_wants_its_password(place: Place) -
             stranger.ping()
 
     assert settings["appendonly"] == "yes"
-    assert settings["appendfsync"] == "everysec"
+    assert settings["appendfsync"] == "always"
     assert settings["maxmemory-policy"] == "noeviction"
     assert settings["bind"] == "127.0.0.1"
 
