@@ -131,7 +131,7 @@ def test_a_uuid_finds_its_row(model: type[Model]) -> None:
 SEARCHED = [model for model, page in admin.site._registry.items() if isinstance(page, FactAdmin)]
 
 
-@pytest.mark.parametrize("words", ["no such'; -- \N{SNOWMAN}", str(uuid.uuid4())])
+@pytest.mark.parametrize("words", ["no such'; -- \N{SNOWMAN}", "2dd273b1-4c80-4819-aca0-c871bf977acf"])
 def test_any_words_can_be_searched_for(words: str) -> None:
     client = rows.operator()
 
