@@ -1,7 +1,5 @@
 """Facts are looked at and never edited; positions and secrets are not shown."""
 
-import uuid
-
 import pytest
 from django.contrib import admin
 from django.db.models import Model
