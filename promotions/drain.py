@@ -71,7 +71,8 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
         cursor = _lease(shard)
         if cursor is None:
             return False
-        is_lost = stream.is_lost(client, shard=shard, last_entry_id=cursor.last_entry_id)
+        mark, is_behind = stream.identify_stream(client, shard=shard, last_entry_id=cursor.last_entry_id)
+        is_lost = is_behind or mark != cursor.stream_mark
         batch = stream.read_batch(
             client,
             shard=shard,
@@ -89,10 +90,9 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
         with _living(client, shard):
             messages = _work(shard, batch, now)
             cursor.last_entry_id = batch.read_id(-1)
+            cursor.stream_mark = mark
             cursor.advanced_at = now
-            cursor.save(update_fields=["last_entry_id", "advanced_at"])
-    if is_lost:
-        _mark(client, shard)
+            cursor.save(update_fields=["last_entry_id", "stream_mark", "advanced_at"])
     drained.entries += len(batch)
     drained.messages += messages
     metrics.count_commit(len(batch), begun_s)
@@ -165,14 +165,6 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime) -> int:
     return _work(shard, batch.part(0, middle), now) + _work(shard, batch.part(middle, len(batch)), now)
 
 
-def _mark(client: "redis.Redis", shard: int) -> None:
-    """A mark that is not set costs nothing but reading from the beginning again, behind which all is trimmed."""
-    try:
-        stream.mark_known(client, shard=shard)
-    except redis.RedisError as error:
-        logger.warning("mark failed", extra={"shard": shard, "error": type(error).__name__})
-
-
 def _end(client: "redis.Redis", shard: int, entry_id: str) -> bool:
     """Coordinates go as soon as they are worked. What a failed trim leaves behind the cursor, the next one takes.
 
@@ -188,8 +180,8 @@ def _end(client: "redis.Redis", shard: int, entry_id: str) -> bool:
 def trim_worked() -> None:
     """Delete what failed trims left behind the cursors: in a shard that falls silent, no later trim would come."""
     client = stream.sync_client()
-    for shard, entry_id in ShardCursor.objects.values_list("shard", "last_entry_id"):
-        stream.trim_behind(client, shard=shard, entry_id=entry_id)
+    for shard, entry_id, mark in ShardCursor.objects.values_list("shard", "last_entry_id", "stream_mark"):
+        stream.trim_behind(client, shard=shard, entry_id=entry_id, mark=mark)
 
 
 def waiting_shards() -> list[int]:

@@ -3,6 +3,7 @@
 Never `MAXLEN` (it would drop unprocessed fixes), never consumer groups: the cursor lives in PostgreSQL.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -129,7 +130,7 @@ def tries_key(shard: int) -> str:
 
 
 def mark_key(shard: int) -> str:
-    """Present since the shard's cursor was moved along this stream: when Redis loses the one, it loses the other."""
+    """A random text that names the shard's stream: when Redis loses the one, it loses the other."""
     return f"{settings.REDIS_PREFIX}:mark:{{{shard}}}"
 
 
@@ -201,27 +202,30 @@ def read_batch(client: "redis.Redis", *, shard: int, last_entry_id: str, max_fix
     return decode_entries(entries)
 
 
-# Whether the cursor is of another stream than this: the mark is gone, or all there is stands before the cursor, which
-# cannot be where entries are named by time and trimmed from the front.
-_IS_LOST = """
-if redis.call('EXISTS', KEYS[2]) == 0 then return 1 end
+# All there is stands before the cursor: that cannot be where entries are named by time and trimmed from the front.
+_IS_BEHIND = """
 if redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1)[1] then return 0 end
 return math.min(1, redis.call('XLEN', KEYS[1]))
 """
 
 
-def is_lost(client: "redis.Redis", *, shard: int, last_entry_id: str) -> bool:
-    """Whether Redis lost the stream that the cursor belongs to, wholly or its end, so that all there is has to be read.
+def identify_stream(client: "redis.Redis", *, shard: int, last_entry_id: str) -> tuple[str, bool]:
+    """The stream's mark, set if there was none, and whether all that is in it stands before the cursor.
 
-    Were its clock set back meanwhile, new entries would stand before the cursor, where nobody looks.
+    A cursor belongs to the stream whose mark was stored with it. With another mark, or when all stands before it, Redis
+    lost what the cursor counted, wholly or its end. Were its clock set back meanwhile, new entries would stand before
+    the cursor, where nobody looks: all there is has to be read.
     """
-    keys = (stream_key(shard), mark_key(shard))
-    return bool(cast(Any, client).execute_command("EVAL", _IS_LOST, 2, *keys, last_entry_id or STREAM_START))
-
-
-def mark_known(client: "redis.Redis", *, shard: int) -> None:
-    """From now on the cursor is of this stream. Call it after the commit that moved the cursor along it."""
-    client.set(mark_key(shard), "1")
+    pipe: Any = client.pipeline(transaction=False)
+    pipe.set(mark_key(shard), secrets.token_hex(8), nx=True)
+    pipe.get(mark_key(shard))
+    pipe.execute_command("EVAL", _IS_BEHIND, 1, stream_key(shard), last_entry_id or STREAM_START)
+    was_set, mark, is_behind = pipe.execute(raise_on_error=False)
+    # A full Redis sets nothing; it was marked when it was not yet full.
+    for reply in (None if isinstance(was_set, redis.OutOfMemoryError) else was_set, mark, is_behind):
+        if isinstance(reply, Exception):
+            raise reply
+    return (mark or b"").decode("ascii"), bool(is_behind)
 
 
 def decode_entries(entries: Sequence[_RawEntry]) -> StreamBatch:
@@ -351,13 +355,13 @@ def end_batch(client: "redis.Redis", *, shard: int, entry_id: str) -> int:
     return int(pipe.execute()[-1])
 
 
-def trim_behind(client: "redis.Redis", *, shard: int, entry_id: str) -> int:
+def trim_behind(client: "redis.Redis", *, shard: int, entry_id: str, mark: str) -> int:
     """Delete the shard's entries up to and including the committed cursor; how many went.
 
-    Repeatable. Exact, not `~`: coordinates must not outlive their processing. None goes when the stream was lost: what
-    stands before the cursor then is new.
+    Repeatable. Exact, not `~`: coordinates must not outlive their processing. None goes when the stream is not the
+    cursor's, which has this mark: what stands before the cursor then is new.
     """
-    if not client.exists(mark_key(shard)):
+    if cast("bytes | None", client.get(mark_key(shard))) != mark.encode("ascii"):
         return 0
     return int(cast(Any, client).execute_command("EVAL", _TRIM, 1, *_trim_arguments(shard, entry_id)))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 
@@ -29,7 +30,8 @@ _TOGETHER = ("tests/stories/test_demo_day.py", "tests/stories", "tests/faults")
 def pytest_configure(config: pytest.Config) -> None:
     """Give each of pytest's processes its own keys in the one Redis; databases pytest-django tells apart itself."""
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-        os.environ["REDIS_PREFIX"] = f"doorstep-{worker}"
+        # The settings are loaded by now; the environment is for processes that tests start.
+        settings.REDIS_PREFIX = os.environ["REDIS_PREFIX"] = f"{settings.REDIS_PREFIX}-{worker}"
 
 
 @pytest.hookimpl(trylast=True)

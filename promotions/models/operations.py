@@ -12,6 +12,8 @@ class ShardCursor(models.Model):
 
     shard = models.PositiveSmallIntegerField(primary_key=True)
     last_entry_id = models.CharField(max_length=40, default="0-0")
+    # Names the stream that the entry is of: a Redis that lost its data has another one.
+    stream_mark = models.CharField(max_length=16, blank=True, default="")
     advanced_at = models.DateTimeField(null=True)
 
     class Meta:

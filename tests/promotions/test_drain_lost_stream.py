@@ -73,6 +73,17 @@ def test_what_stands_before_the_cursor_is_worked(client: "redis.Redis", is_all_l
     assert drain.waiting_shards() == []
 
 
+def test_of_two_workers_on_a_new_stream_one_works_it(client: "redis.Redis", monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second looks when the first has committed and not yet trimmed."""
+    device, _ = append(client)
+    monkeypatch.setattr(stream, "end_batch", lambda *given, **named: 0)
+
+    drained = [drain.drain_shard(SHARD, read_clock=clock).entries for _ in range(2)]
+
+    assert drained == [1, 0]
+    assert seen() == {device}
+
+
 def test_a_clock_that_was_set_right_before_anybody_looked_hides_nothing(client: "redis.Redis") -> None:
     far = advance_far(client)
     client.delete(stream.stream_key(SHARD), stream.mark_key(SHARD))

@@ -114,8 +114,8 @@ def test_what_a_failed_trim_left_goes_with_the_next_sweep_and_refuses_nobody(
     monkeypatch.setattr(tasks.drain_shard, "delay", lambda shard: None)
     wait_in(shard_of(lane), 300)
     entry_id = stream.sync_client().xrange(stream.stream_key(shard_of(lane)))[0][0].decode()
-    ShardCursor.objects.create(shard=shard_of(lane), last_entry_id=entry_id)
-    stream.mark_known(stream.sync_client(), shard=shard_of(lane))
+    mark, _ = stream.identify_stream(stream.sync_client(), shard=shard_of(lane), last_entry_id=entry_id)
+    ShardCursor.objects.create(shard=shard_of(lane), last_entry_id=entry_id, stream_mark=mark)
 
     tasks.sweep_shards()
 

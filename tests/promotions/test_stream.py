@@ -199,22 +199,35 @@ def _decode_one(fields: dict[bytes, bytes]) -> tuple[str | None, bytes]:
         return error.reason, b""
 
 
+def _mark(client: Any) -> str:
+    return stream.identify_stream(client, shard=SHARD, last_entry_id=stream.STREAM_START)[0]
+
+
+def test_a_stream_keeps_its_mark_until_redis_loses_it(client: Any) -> None:
+    marks = [_mark(client), _mark(client)]
+    client.delete(stream.mark_key(SHARD))
+    marks.append(_mark(client))
+
+    assert marks[0] == marks[1] != marks[2]
+    assert all(len(mark) == 16 for mark in marks)
+
+
 def test_trimming_takes_the_processed_and_nothing_else(client: Any) -> None:
     ids = [_append(client, _records()) for _ in range(300)]
-    stream.mark_known(client, shard=SHARD)
+    mark = _mark(client)
 
-    trimmed = stream.trim_behind(client, shard=SHARD, entry_id=ids[119])
+    of_another_stream = stream.trim_behind(client, shard=SHARD, entry_id=ids[119], mark="")
+    trimmed = stream.trim_behind(client, shard=SHARD, entry_id=ids[119], mark=mark)
 
-    assert trimmed == 120
+    assert (of_another_stream, trimmed) == (0, 120)
     assert _ids(_read(client)) == ids[120:]
-    assert stream.trim_behind(client, shard=SHARD, entry_id=ids[119]) == 0
+    assert stream.trim_behind(client, shard=SHARD, entry_id=ids[119], mark=mark) == 0
 
 
 def test_trimming_everything_keeps_ids_rising(client: Any) -> None:
     last = _append(client, _records())
-    stream.mark_known(client, shard=SHARD)
 
-    stream.trim_behind(client, shard=SHARD, entry_id=last)
+    stream.trim_behind(client, shard=SHARD, entry_id=last, mark=_mark(client))
     later = _append(client, _records())
 
     assert client.xlen(stream.stream_key(SHARD)) == 1
@@ -232,8 +245,7 @@ def test_the_backlog_is_what_stands_after_the_cursor(client: Any) -> None:
     assert stream.measure_shards(client, {SHARD: second})[SHARD].oldest_age_ms is None
     assert stream.backlog(client, shard=SHARD, last_entry_id=second) == 0
 
-    stream.mark_known(client, shard=SHARD)
-    stream.trim_behind(client, shard=SHARD, entry_id=first)
+    stream.trim_behind(client, shard=SHARD, entry_id=first, mark=_mark(client))
     measured = stream.measure_backlog(client, {SHARD: first, SHARD + 1: stream.STREAM_START})
     assert measured.entries == 1
     assert measured.oldest_age_ms < age_ms + 5_000
