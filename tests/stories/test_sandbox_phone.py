@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from geofence.models import Store
 from promotions.models import Campaign, Redemption
 from promotions.services.campaigns import open_campaign
 from promotions.services.staff import create_enrolment
@@ -89,6 +90,8 @@ def test_names_of_stores_on_a_narrow_map_do_not_cover_each_other(web: Web, brows
 
 
 def test_on_a_narrow_screen_the_map_shows_the_stores_close_enough_to_walk(web: Web, browser: Browser) -> None:
+    # Those of other stories are kilometres away.
+    Store.objects.update(is_active=False)
     factories.store(name="Nation", latitude_deg=48.8484, longitude_deg=2.3959)
     factories.store(name="Bastille", latitude_deg=48.8530, longitude_deg=2.3690)
 
