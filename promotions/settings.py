@@ -2,6 +2,7 @@
 
 import glob
 import os
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import unquote, urlparse
 
 import django_stubs_ext
 from django.urls import reverse_lazy
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from promotions.conf import envbool, envint, envlist, envtext
 from promotions.errors import ConfigurationError
@@ -109,14 +111,25 @@ GEOS_LIBRARY_PATH = os.environ.get("GEOS_LIBRARY_PATH") or _bundled_library("sha
 GDAL_LIBRARY_PATH = os.environ.get("GDAL_LIBRARY_PATH") or _bundled_library("pyogrio.libs/libgdal-*.so*")
 
 
+def _try_again(pool: ConnectionPool[Any]) -> None:
+    """Requests that wait for a connection do not make the pool try once more; another request does."""
+    with suppress(PoolTimeout):
+        pool.putconn(pool.getconn(timeout=0.01))
+
+
 def _database(url: str) -> dict[str, Any]:
     parts = urlparse(url)
     if parts.scheme not in {"postgis", "postgres", "postgresql"} or not parts.path.strip("/"):
         raise ConfigurationError("DATABASE_URL must read postgis://user:password@host:port/name.")
     pool_size = envint("DATABASE_POOL_SIZE")
-    # The pool tries again at growing intervals; it gives up soon, so that the next request begins anew. Else it would
-    # go on waiting after an outage for up to as long as the outage was.
-    pool = {"min_size": 1, "max_size": pool_size, "timeout": 5, "reconnect_timeout": 2}
+    pool = {
+        "min_size": 1,
+        "max_size": pool_size,
+        "timeout": 5,
+        # The pool tries again at growing intervals, and would go on waiting after an outage for as long as it lasted.
+        "reconnect_timeout": 0.5,
+        "reconnect_failed": _try_again,
+    }
     return {
         "ENGINE": "django.contrib.gis.db.backends.postgis",
         "NAME": unquote(parts.path.lstrip("/")),
@@ -288,5 +301,7 @@ LOGGING = {
         # Its own configuration, which comes before ours, keeps it from the root's handler.
         "uvicorn": {"handlers": [], "propagate": True},
         "uvicorn.access": {"handlers": [], "propagate": False},
+        # Four lines a second while PostgreSQL is away; what that costs is logged where it is answered.
+        "psycopg.pool": {"level": "ERROR"},
     },
 }
