@@ -21,10 +21,16 @@ BACKLOG_ENTRIES = 200
 def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
     stage: Stage, history: History, tell: Callable[..., None]
 ) -> None:
-    kills, steps = times(2, 100), times(20, 400)
+    kills, steps = times(2, 100), times(20, 700)
     chance = random.Random(1)
     crowd = Crowd(
-        stage, history, make_walkers(200, steps=steps), steps, shoppers=register(times(0, 1000)), pause_s=0.002
+        stage,
+        history,
+        make_walkers(200, steps=steps),
+        steps,
+        shoppers=register(times(0, 1000)),
+        # They have to walk until the last one is killed.
+        pause_s=times(2, 10) / 1000,
     )
 
     with crowd.running():
