@@ -21,7 +21,7 @@ BACKLOG_ENTRIES = 200
 def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
     stage: Stage, history: History, tell: Callable[..., None]
 ) -> None:
-    kills, steps = times(2, 100), times(20, 700)
+    kills, steps = times(2, 100), times(60, 700)
     chance = random.Random(1)
     crowd = Crowd(
         stage,
@@ -30,7 +30,7 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
         steps,
         shoppers=register(times(0, 1000)),
         # They have to walk until the last one is killed.
-        pause_s=times(2, 10) / 1000,
+        pause_s=0.01,
     )
 
     with crowd.running():
