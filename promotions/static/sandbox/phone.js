@@ -25,14 +25,15 @@ let steps = 0;
 // The API
 
 async function call(method, path, body) {
+  const caller = phone;
   const headers = { Accept: "application/json" };
-  if (phone) headers.Authorization = `Bearer ${phone.access_token}`;
+  if (caller) headers.Authorization = `Bearer ${caller.access_token}`;
   if (body) headers["Content-Type"] = "application/json";
   const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
   const text = await response.text();
   const answer = text.startsWith("{") ? JSON.parse(text) : {};
   showCall(method, path, body, response.status, answer);
-  if (response.status === 401 && phone) await renewPhone();
+  if (response.status === 401 && caller && caller === phone) await renewPhone();
   return { status: response.status, body: answer };
 }
 
@@ -57,6 +58,8 @@ async function renewPhone() {
   refusals.clear();
   coupons.forEach((coupon) => URL.revokeObjectURL(coupon.qr));
   coupons.clear();
+  showOffers([]);
+  showMessages([]);
   const address = { kind: "console", address: "sandbox" };
   const body = { platform: "web", locale: navigator.language, consents: CONSENTS, push_address: address };
   const answer = await call("POST", "/v1/devices", body);
@@ -77,7 +80,7 @@ function fixNow() {
   };
 }
 
-const postFix = () => call("POST", "/v1/fixes", { fixes: [fixNow()] });
+const postFix = async () => phone && call("POST", "/v1/fixes", { fixes: [fixNow()] });
 
 async function unlock(campaignId) {
   const { status, body } = await call("POST", `/v1/offers/${campaignId}/unlock`, { fix: fixNow(), ...readProof() });
@@ -111,17 +114,24 @@ function tellRefusal({ title, nearest_store: store, missing = [] }) {
 // What the phone shows
 
 async function look() {
-  if (!phone) return;
+  const seen = phone;
+  if (!seen) return;
   const where = `latitude=${position.lat.toFixed(6)}&longitude=${position.lng.toFixed(6)}`;
   const offers = await call("GET", `/v1/offers?${where}`);
-  if (offers.status === 200) await showOffers(offers.body.offers);
+  if (offers.status === 200) await loadCoupons(offers.body.offers);
   const held = await call("GET", "/v1/devices/me/export");
+  // What was asked for a phone that has been replaced meanwhile is not shown as the new one's.
+  if (phone !== seen) return;
+  if (offers.status === 200) showOffers(offers.body.offers);
   if (held.status === 200) showMessages(held.body.notifications.messages);
 }
 
-async function showOffers(offers) {
+async function loadCoupons(offers) {
   const granted = offers.filter((offer) => offer.outcome && offer.outcome !== "lost" && isOld(coupons.get(offer.unlock_id)));
   await Promise.all(granted.map((offer) => loadCoupon(offer.unlock_id)));
+}
+
+function showOffers(offers) {
   $("no-offers").hidden = offers.length > 0;
   $("offers").replaceChildren(...offers.map(offerCard));
 }
@@ -283,7 +293,7 @@ function walk() {
   if (share === 1) target = null;
   showPosition();
   steps += 1;
-  if (phone && (steps % FIX_EVERY_STEPS === 0 || target === null)) postFix();
+  if (steps % FIX_EVERY_STEPS === 0 || target === null) postFix();
 }
 
 async function jump(place) {
