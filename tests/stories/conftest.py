@@ -1,82 +1,25 @@
 """The stories' stage: the product's real processes on a database of their own, spoken to over HTTP."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from http.client import HTTPConnection
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
 import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from playwright.sync_api import Browser, Page
 from pytest_django.plugin import DjangoDbBlocker
 
 from geofence.services.snapshots import forget_snapshot
 from promotions.local.stack import Stack
-from tests.contract.openapi import find_breaches
+from tests.stories.browsing import open_browser, open_page
+from tests.stories.counter import Counter, set_up_counter
+from tests.stories.web import Web
 
 DATABASE = "doorstep_stories"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    raw: bytes
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.raw)
-
-
-@dataclass(frozen=True, slots=True)
-class Web:
-    """The product's web process. Every answer must be one that the OpenAPI description allows."""
-
-    base_url: str
-    mail_path: Path
-    log_folder: Path
-
-    def send(self, method: str, path: str, body: Any = None, *, token: str = "", **headers: str) -> Answer:
-        """One request; a body that is not bytes is sent as JSON."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        if token:
-            named.setdefault("Authorization", f"Bearer {token}")
-        if body is not None and not isinstance(body, bytes):
-            body = json.dumps(body).encode()
-            named.setdefault("Content-Type", "application/json")
-        peer = HTTPConnection(urlsplit(self.base_url).netloc, timeout=30)
-        try:
-            peer.request(method, path, body, named)
-            response = peer.getresponse()
-            answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
-        finally:
-            peer.close()
-        if path.startswith("/v1/"):
-            breaches = find_breaches(
-                method=method,
-                path=path.split("?")[0],
-                status=answer.status,
-                content_type=answer.headers.get("content-type", ""),
-                body=answer.raw,
-            )
-            assert not breaches, "\n".join(breaches)
-        return answer
-
-    def mail(self, device_id: str) -> list[dict[str, Any]]:
-        """The messages a device was sent, oldest first."""
-        if not self.mail_path.exists():
-            return []
-        letters = [json.loads(line) for line in self.mail_path.read_text(encoding="utf-8").splitlines()]
-        return [letter for letter in letters if letter["device_id"] == device_id]
 
 
 def _server_url(name: str) -> str:
@@ -139,3 +82,23 @@ def web(stage: Web, django_db_blocker: DjangoDbBlocker) -> Iterator[Web]:
     name = f"{DATABASE}_{os.getpid()}"
     with django_db_blocker.unblock(), _use_database(name):
         yield stage
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, once for a file's stories."""
+    with open_browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def counter(web: Web) -> Counter:
+    """A store with a campaign, its tills and its customers."""
+    return set_up_counter(web)
+
+
+@pytest.fixture
+def phone(browser: Browser, counter: Counter) -> Iterator[Page]:
+    """The phone or tablet at the counter, nothing opened yet."""
+    with open_page(browser) as page:
+        yield page

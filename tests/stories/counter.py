@@ -14,7 +14,7 @@ from promotions.models import Campaign, Coupon, StaffDevice, Unlock
 from promotions.services.coupon_tokens import draw_token
 from promotions.services.staff import create_enrolment
 from tests import factories
-from tests.stories.conftest import Web
+from tests.stories.web import Web
 
 HOUR = timedelta(hours=1)
 

@@ -18,7 +18,7 @@ from promotions.services.staff import create_enrolment, create_kiosk_enrolment
 from promotions.services.store_codes import draw_store_codes
 from tests import factories
 from tests.factories import NOW
-from tests.stories.browsing import open_browser, open_page
+from tests.stories.browsing import open_page
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,12 +35,6 @@ Object.defineProperty(navigator, "wakeLock", { value: { async request(kind) {
   if (kind !== "screen" || asked === 2) throw new DOMException("", "NotAllowedError");
 } } });
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as chromium:
-        yield chromium
 
 
 @pytest.fixture

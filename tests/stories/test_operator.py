@@ -12,9 +12,9 @@ import pytest
 from notifications.models import Attempt, Message
 from promotions.models import Opportunity
 from tests import factories
-from tests.stories.conftest import Web
 from tests.stories.test_phone import fix, let_fences_act, make_campaign, register
 from tests.stories.waiting import eventually
+from tests.stories.web import Web
 
 # Seven digits that occur nowhere else.
 CANARY_LATITUDE, CANARY_LONGITUDE = "48.9183746", "2.4638291"

@@ -9,8 +9,8 @@ from promotions.models import Campaign, Refusal
 from promotions.services.campaigns import open_campaign
 from promotions.services.staff import create_enrolment
 from tests import factories
-from tests.stories.conftest import Web
 from tests.stories.waiting import eventually, let_fences_act
+from tests.stories.web import Web
 
 CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"]
 # About one kilometre north of the store.

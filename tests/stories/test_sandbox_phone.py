@@ -1,10 +1,8 @@
 """A newcomer plays with the sandbox phone against the running product, and takes its coupon to the till page."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from geofence.models import Store
@@ -12,17 +10,11 @@ from promotions.models import Campaign, Redemption
 from promotions.services.campaigns import open_campaign
 from promotions.services.staff import create_enrolment
 from tests import factories
-from tests.stories.browsing import open_browser, open_page
-from tests.stories.conftest import Web
+from tests.stories.browsing import open_page
 from tests.stories.waiting import let_fences_act
+from tests.stories.web import Web
 
 SLOW_MS = 20_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as chromium:
-        yield chromium
 
 
 def be_at(page: Page, store: str) -> None:

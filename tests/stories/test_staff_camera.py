@@ -9,8 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from promotions.models import Redemption
 from tests.stories.browsing import open_browser, open_page
-from tests.stories.conftest import Web
-from tests.stories.counter import Counter, expect_answer, next_customer, set_up_counter
+from tests.stories.counter import Counter, expect_answer, next_customer
 from tests.stories.videos import write_video
 
 COFFEE = "1 free coffee"
@@ -34,11 +33,6 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def browser(video: Path) -> Iterator[Browser]:
     with open_browser(video=video) as chromium:
         yield chromium
-
-
-@pytest.fixture
-def counter(web: Web) -> Counter:
-    return set_up_counter(web)
 
 
 @pytest.fixture

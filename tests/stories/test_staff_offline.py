@@ -1,34 +1,21 @@
 """The till without network: it says so, gives within limits what it can check, and tells the truth afterwards."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from promotions.models import OfflineScan, Redemption
-from tests.stories.browsing import open_browser, open_page
-from tests.stories.conftest import Web
+from tests.stories.browsing import open_page
 from tests.stories.counter import Counter, Shown, expect_answer, next_customer, set_up_counter, type_code
+from tests.stories.web import Web
 
 COFFEE = "1 free coffee"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as chromium:
-        yield chromium
 
 
 @pytest.fixture
 def counter(web: Web) -> Counter:
     return set_up_counter(web, value="2.50", allows_offline=True, units=2)
-
-
-@pytest.fixture
-def phone(browser: Browser, counter: Counter) -> Iterator[Page]:
-    with open_page(browser) as page:
-        yield page
 
 
 def enrol_and_lose_network(page: Page, counter: Counter) -> None:

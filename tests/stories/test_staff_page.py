@@ -1,11 +1,10 @@
 """Paul at the till, in a real browser on a small phone before the running product: one scan, one answer."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from statistics import median
 
-import pytest
 from django.utils import translation
 from playwright.sync_api import Browser, Page, expect
 
@@ -13,9 +12,8 @@ from promotions.http.staff.strings import strings_for_scripts
 from promotions.logic import codes
 from promotions.models import Redemption, StaffDevice, Void
 from tests import factories
-from tests.stories.browsing import open_browser, open_page
-from tests.stories.conftest import Web
-from tests.stories.counter import Counter, expect_answer, next_customer, now, set_up_counter, type_code
+from tests.stories.browsing import open_page
+from tests.stories.counter import Counter, expect_answer, next_customer, now, type_code
 
 COFFEE = "1 free coffee"
 WRONG_CODES = [
@@ -41,23 +39,6 @@ window.took = new Promise((done) => {
   watch();
 });
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as chromium:
-        yield chromium
-
-
-@pytest.fixture
-def counter(web: Web) -> Counter:
-    return set_up_counter(web)
-
-
-@pytest.fixture
-def phone(browser: Browser, counter: Counter) -> Iterator[Page]:
-    with open_page(browser) as page:
-        yield page
 
 
 def test_a_code_is_redeemed_refused_the_second_time_and_undone(phone: Page, counter: Counter) -> None:

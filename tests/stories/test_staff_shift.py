@@ -1,38 +1,17 @@
 """Who stands at the till, and a first hour there: initials and PIN, the lock, training, the page without network."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from promotions.models import Redemption, Refusal, StaffMember
 from promotions.services.staff import create_enrolment, create_kiosk_enrolment
 from promotions.services.staff_members import set_pin
-from tests.stories.browsing import open_browser, open_page
-from tests.stories.conftest import Web
-from tests.stories.counter import Counter, expect_answer, next_customer, now, set_up_counter, type_code
+from tests.stories.counter import Counter, expect_answer, next_customer, now, type_code
 
 COFFEE = "1 free coffee"
 PIN = "481516"
 IDLE_MS = 5 * 60_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as chromium:
-        yield chromium
-
-
-@pytest.fixture
-def counter(web: Web) -> Counter:
-    return set_up_counter(web)
-
-
-@pytest.fixture
-def phone(browser: Browser, counter: Counter) -> Iterator[Page]:
-    with open_page(browser) as page:
-        yield page
 
 
 def hire(counter: Counter, initials: str) -> StaffMember:

@@ -11,9 +11,9 @@ import pytest
 
 from geofence.models import Store, Visit
 from tests import factories
-from tests.stories.conftest import Answer, Web
 from tests.stories.test_phone import register
 from tests.stories.waiting import eventually, let_fences_act
+from tests.stories.web import Answer, Web
 
 # Four minutes, a fix every half minute.
 SECONDS_AGO = list(range(240, -1, -30))

@@ -73,8 +73,6 @@ STRINGS: Mapping[str, Promise] = {
     "code_unknown": _("Not one of ours. Ask the customer to open the coupon in the app."),
     "coupon_expired": _("Ended {when}"),
     "not_yet_valid": _("Valid from {when}"),
-    "outside_hours": _("Not at this hour. Next {when}"),
-    "outside_hours_plain": _("Not at this hour."),
     "wrong_store": _("Not valid here. Valid in: {stores}"),
     "redeem_cap_store": _("This store has given all of this offer."),
     "redeem_cap_campaign": _("All of this offer have been given, in every store."),

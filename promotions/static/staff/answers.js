@@ -99,10 +99,6 @@ function reason(body, context) {
       return fill(strings.coupon_expired, { when: tellWhen(body.valid_until, context) });
     case "not_yet_valid":
       return fill(strings.not_yet_valid, { when: tellWhen(body.valid_from, context) });
-    case "outside_hours": {
-      const next = body.next_opening_at;
-      return next ? fill(strings.outside_hours, { when: tellWhen(next, context) }) : strings.outside_hours_plain;
-    }
     case "wrong_store":
       return fill(strings.wrong_store, { stores: body.valid_stores.map((store) => nameStore(store, context)).join(", ") });
     case "redeem_cap_reached":

@@ -1,0 +1,65 @@
+"""The product's web process, as stories speak to it."""
+
+import json
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.contract.openapi import find_breaches
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The product's web process. Every answer must be one that the OpenAPI description allows."""
+
+    base_url: str
+    mail_path: Path
+    log_folder: Path
+
+    def send(self, method: str, path: str, body: Any = None, *, token: str = "", **headers: str) -> Answer:
+        """One request; a body that is not bytes is sent as JSON."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token:
+            named.setdefault("Authorization", f"Bearer {token}")
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            named.setdefault("Content-Type", "application/json")
+        peer = HTTPConnection(urlsplit(self.base_url).netloc, timeout=30)
+        try:
+            peer.request(method, path, body, named)
+            response = peer.getresponse()
+            answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        finally:
+            peer.close()
+        if path.startswith("/v1/"):
+            breaches = find_breaches(
+                method=method,
+                path=path.split("?")[0],
+                status=answer.status,
+                content_type=answer.headers.get("content-type", ""),
+                body=answer.raw,
+            )
+            assert not breaches, "\n".join(breaches)
+        return answer
+
+    def mail(self, device_id: str) -> list[dict[str, Any]]:
+        """The messages a device was sent, oldest first."""
+        if not self.mail_path.exists():
+            return []
+        letters = [json.loads(line) for line in self.mail_path.read_text(encoding="utf-8").splitlines()]
+        return [letter for letter in letters if letter["device_id"] == device_id]
