@@ -134,12 +134,8 @@ def _judge_scan(staff_device: StaffDevice, scan: LateScan, now: datetime) -> Ver
 
 @transaction.atomic(durable=True)
 def _settle(staff_device: StaffDevice, scan: LateScan, now: datetime) -> Verdict:
-    till = _lock_till(staff_device, now)
+    till = lock_till(staff_device=staff_device, now=now)
     return _recall(till.device, scan) or _judge(till, scan, now)
-
-
-def _lock_till(staff_device: StaffDevice, now: datetime) -> Till:
-    return lock_till(staff_device=staff_device, now=now)
 
 
 def _recall(device: StaffDevice, scan: LateScan) -> Verdict | None:

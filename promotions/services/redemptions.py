@@ -66,7 +66,7 @@ def redeem_coupon(*, staff_device: StaffDevice, scan: Scan, is_dry_run: bool, no
     fingerprint = scan.fingerprint()
     try:
         with transaction.atomic(durable=True):
-            till = _lock_till(staff_device, now)
+            till = lock_till(staff_device=staff_device, now=now)
             till.require_profile()
             outcome = _replay(till.device, scan, fingerprint) or _decide(till, scan, is_dry_run, now)
             if isinstance(outcome, Refused):
@@ -79,10 +79,6 @@ def redeem_coupon(*, staff_device: StaffDevice, scan: Scan, is_dry_run: bool, no
     if isinstance(outcome, Refused):
         raise outcome.error
     return outcome
-
-
-def _lock_till(staff_device: StaffDevice, now: datetime) -> Till:
-    return lock_till(staff_device=staff_device, now=now)
 
 
 def _replay(staff_device: StaffDevice, scan: Scan, fingerprint: bytes) -> Taken | None:

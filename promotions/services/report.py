@@ -17,7 +17,6 @@ from promotions.services.refusals import ArrivalCount, count_arrivals
 WINDOWS = (timedelta(minutes=30), timedelta(hours=2), timedelta(hours=24))
 # The one window the verdict is about; the others are there to look at.
 VERDICT_WINDOW = timedelta(hours=2)
-NOBODY = ArmCounts(0, 0)
 
 
 @dataclass(frozen=True, slots=True)

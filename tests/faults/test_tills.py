@@ -91,9 +91,9 @@ def without(constraint_name: str) -> Iterator[None]:
             editor.add_constraint(Redemption, constraint)
 
 
-def stand_unlocked(device: StaffDevice, now: datetime) -> Till:
+def stand_unlocked(*, staff_device: StaffDevice, now: datetime) -> Till:
     """A till without its row locked."""
-    return Till(device=device, member=None, has_members=False)
+    return Till(device=staff_device, member=None, has_members=False)
 
 
 def test_64_tills_with_the_same_codes_give_each_benefit_once(store: Store, campaign: Campaign, tell: Tell) -> None:
@@ -150,7 +150,7 @@ def test_a_scan_sent_four_times_takes_one_unit(store: Store, campaign: Campaign)
 def test_without_its_guards_a_scan_sent_four_times_takes_more(
     store: Store, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redemptions, "_lock_till", stand_unlocked)
+    monkeypatch.setattr(redemptions, "lock_till", stand_unlocked)
     with without("promotions_redemption_nonce"):
         answers = scan_twice_at_once(store, campaign)
 

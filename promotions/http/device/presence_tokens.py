@@ -10,13 +10,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions import limits, metrics, shedding, stream
-from promotions.http.auth import DeviceAuthentication, asking_device
-from promotions.http.device.unlocks import REFUSALS, UnlockRequest, name_stores, read_fix
+from promotions import metrics
+from promotions.http.auth import asking_device
+from promotions.http.device.unlocks import REFUSALS, DoorView, UnlockRequest, name_stores, read_fix
 from promotions.http.outcomes import counted
 from promotions.http.schema import operation
 from promotions.http.serializers import read_body
-from promotions.http.views import ApiView
 from promotions.services.presence_tokens import issue_presence_token
 from promotions.services.unlocks import Asked, UnlockRefused
 
@@ -33,17 +32,8 @@ class PresenceTokenAnswer(serializers.Serializer[Any]):
     level = serializers.IntegerField(help_text="How sure presence is, 0 to 4.")
 
 
-class PresenceTokenView(ApiView):
+class PresenceTokenView(DoorView):
     """`/v1/offers/{campaign_id}/presence-token`"""
-
-    authentication_classes = [DeviceAuthentication]
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Know the device, then ask whether it may ask: it is counted with unlocks. Errors: `rate_limited`, `busy`."""
-        super().initial(request, *args, **kwargs)
-        device_id = asking_device(request).pk
-        limits.UNLOCKS.require(str(device_id))
-        shedding.require_room_for_unlocks(stream.shard_of(device_id))
 
     @operation(
         summary="Ask for a presence token, at the store",

@@ -160,8 +160,8 @@ def _retell_coupon(told: Mapping[str, Any], asked_at: datetime) -> dict[str, Any
     return {"coupon": tell_unlock(unlock, clock.now())["coupon"]}
 
 
-class UnlockView(ApiView):
-    """`/v1/offers/{campaign_id}/unlock`"""
+class DoorView(ApiView):
+    """What a device asks for at the store; all of it is counted together."""
 
     authentication_classes = [DeviceAuthentication]
 
@@ -171,6 +171,10 @@ class UnlockView(ApiView):
         device_id = asking_device(request).pk
         limits.UNLOCKS.require(str(device_id))
         shedding.require_room_for_unlocks(stream.shard_of(device_id))
+
+
+class UnlockView(DoorView):
+    """`/v1/offers/{campaign_id}/unlock`"""
 
     @operation(
         summary="Ask for the offer, at the store",

@@ -1,7 +1,6 @@
 """A body that is there, taken at once, and an answer in one write: where the server is uvicorn as this module knows it.
 
-uvicorn makes two writes of head and body, each a packet and a wake-up: 10 µs of a fix's 55. Anywhere else the standard
-messages come and go.
+uvicorn makes two writes of head and body, each a packet and a wake-up. Anywhere else the standard messages come and go.
 """
 
 from collections.abc import Iterable, Sequence

@@ -122,7 +122,7 @@ def test_without_the_device_lock_uploads_at_once_exceed_it(
 ) -> None:
     settings.OFFLINE_COUPONS_PER_TILL = 1
     gate, scans = tills.till(store).row, [late(tills.offline_coupon(campaign)) for _ in range(2)]
-    monkeypatch.setattr(offline_scans, "_lock_till", stand_unlocked)
+    monkeypatch.setattr(offline_scans, "lock_till", stand_unlocked)
     meet_before(monkeypatch, "_insert", parties=2)
 
     assert together(jobs([gate] * 2, scans)) == [["accepted"], ["accepted"]]
@@ -132,7 +132,7 @@ def test_without_the_device_lock_the_nonce_still_writes_one_row(
     store: Store, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, scan = tills.till(store).row, late(tills.offline_coupon(campaign, allows_offline=False))
-    monkeypatch.setattr(offline_scans, "_lock_till", stand_unlocked)
+    monkeypatch.setattr(offline_scans, "lock_till", stand_unlocked)
 
     def send_and_see() -> str:
         try:
@@ -191,11 +191,11 @@ def test_a_database_that_does_not_answer_is_not_asked_a_hundred_times(
 ) -> None:
     asked = []
 
-    def time_out(*args: object) -> object:
-        asked.append(args)
+    def time_out(**given: object) -> object:
+        asked.append(given)
         raise offline_scans.OperationalError("canceling statement due to lock timeout")
 
-    monkeypatch.setattr(offline_scans, "_lock_till", time_out)
+    monkeypatch.setattr(offline_scans, "lock_till", time_out)
     with pytest.raises(DomainError, match="send all of them again"):
         send(tills.till(store).row, [late(tills.offline_coupon(campaign)) for _ in range(6)])
 

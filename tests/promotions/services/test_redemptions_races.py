@@ -84,9 +84,9 @@ def meet_before(monkeypatch: pytest.MonkeyPatch, name: str, parties: int) -> Non
     monkeypatch.setattr(redemptions, name, wait_then_go)
 
 
-def stand_unlocked(device: StaffDevice, now: datetime) -> Till:
+def stand_unlocked(*, staff_device: StaffDevice, now: datetime) -> Till:
     """A till without its row locked."""
-    return Till(device=device, member=None, has_members=False)
+    return Till(device=staff_device, member=None, has_members=False)
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def test_without_the_index_the_same_coupon_is_given_twice(monkeypatch: pytest.Mo
 def test_without_the_device_lock_the_nonce_index_still_writes_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     store = factories.store()
     gate, coupon, nonce = tills.till(store).row, tills.coupon(factories.campaign(store)), uuid.uuid4()
-    monkeypatch.setattr(redemptions, "_lock_till", stand_unlocked)
+    monkeypatch.setattr(redemptions, "lock_till", stand_unlocked)
     meet_before(monkeypatch, "_insert", parties=2)
 
     answers = together([lambda: redeem(gate, coupon, nonce)] * 2)
@@ -180,7 +180,7 @@ def test_without_the_device_lock_guesses_in_parallel_exceed_the_budget(monkeypat
     device = tills.till(factories.store()).row
     for _ in range(9):
         redeem(device, tills.unknown_code())
-    monkeypatch.setattr(redemptions, "_lock_till", stand_unlocked)
+    monkeypatch.setattr(redemptions, "lock_till", stand_unlocked)
     meet_before(monkeypatch, "_record_refusal", parties=6)
 
     answers = together([lambda: redeem(device, tills.unknown_code())] * 6)
