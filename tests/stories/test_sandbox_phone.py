@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from geofence.models import Store
 from promotions.models import Campaign, Redemption
@@ -52,6 +52,24 @@ def test_a_refusal_a_message_an_unlock_and_the_till(web: Web, browser: Browser) 
         page.locator("#code").press("Enter")
         expect(page.locator("#answer-main")).to_have_text("1 free coffee")
     assert Redemption.objects.filter(coupon__campaign=campaign, is_live=True).count() == 1
+
+
+def test_a_new_phone_shows_nothing_of_the_former_one(web: Web, browser: Browser) -> None:
+    today = datetime.now(tz=UTC).date()
+    store = factories.store(name="Vincennes", latitude_deg=48.8474, longitude_deg=2.4396)
+    factories.campaign(store, starts_on=today - timedelta(days=1), ends_on=today + timedelta(days=7))
+    let_fences_act()
+
+    with open_page(browser, width=1280, height=800) as page:
+        page.goto(web.base_url)
+        be_at(page, "Vincennes")
+        expect(page.get_by_role("button", name="Unlock here").first).to_be_visible()
+        held: list[Route] = []
+        page.route("**/v1/devices", lambda route: held.append(route))
+        page.get_by_role("button", name="New phone").click()
+        expect(page.get_by_role("button", name="Unlock here")).to_have_count(0)
+        held[0].continue_()
+        expect(page.get_by_role("button", name="Unlock here").first).to_be_visible()
 
 
 # Several names are shown, none covers another, and none sticks out of the map.
