@@ -43,7 +43,7 @@ class Ages:
         """What was heard just now, by shard."""
         self._by_shard = ages_s
         self.is_full = is_full
-        self.is_calm = not is_full and self.oldest() <= settings.SLOW_FIXES_AGE_S
+        self.is_calm = not is_full and self.oldest() <= min(settings.SLOW_FIXES_AGE_S, settings.SHED_FIXES_AGE_S)
 
     def forget(self) -> None:
         """Nothing was heard for too long."""
@@ -129,10 +129,10 @@ def require_room_for_fixes(shard: int) -> int:
     if AGES.is_full:
         raise _shed("fixes")
     age_s = AGES.of_shard(shard)
-    if age_s <= settings.SLOW_FIXES_AGE_S:
-        return 0
     if age_s > settings.SHED_FIXES_AGE_S:
         raise _shed("fixes")
+    if age_s <= settings.SLOW_FIXES_AGE_S:
+        return 0
     metrics.SLOWED.inc()
     return int(settings.SLOW_FIXES_NEXT_AFTER_S)
 

@@ -169,6 +169,13 @@ def test_reports_go_first_then_fixes_then_unlocks(
     assert told == {what: "busy" if what in refused else None for what in told}
 
 
+def test_fixes_may_be_refused_before_any_phone_is_slowed(ages: Callable[[float], None], settings: Any) -> None:
+    settings.SLOW_FIXES_AGE_S, settings.SHED_FIXES_AGE_S = 30, 5
+    ages(6)
+
+    assert refusal(lambda: shedding.require_room_for_fixes(3)) == "busy"
+
+
 def test_the_order_of_the_thresholds_is_the_order_of_shedding() -> None:
     names = ("SLOW_FIXES_AGE_S", "SHED_REPORTS_AGE_S", "SHED_FIXES_AGE_S", "SHED_UNLOCKS_AGE_S")
 
