@@ -21,7 +21,7 @@ from benchmarks import world
 from benchmarks.document import write_document, write_machine, write_number
 from benchmarks.figures import Figure
 
-MODULES = ("lane", "matching", "pipeline", "end_to_end", "unlock", "redeem", "growth", "assurance")
+MODULES = ("lane", "matching", "pipeline", "end_to_end", "overload", "unlock", "redeem", "growth", "assurance")
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"

@@ -49,6 +49,7 @@ class Pace:
     hold_s: float = HOLD_S
     window_s: float = WINDOW_S
     windows: int = REPEATS
+    first_step_per_s: float = FIRST_STEP_PER_S
     last_step_per_s: float = LAST_STEP_PER_S
 
 
@@ -61,6 +62,8 @@ class Crowd:
 
     world: World
     tokens: list[str]
+    # Of the passers-by's fixes, how many stand in a shop, mostly in another than the one before.
+    shopping_share: float = 0.0
     visitors: "itertools.count[int]" = field(default_factory=lambda: itertools.count(PASSERS))
 
     def list_requests(self, count: int) -> Iterator[tuple[str, str, str]]:
@@ -73,9 +76,10 @@ class Crowd:
             if phone >= len(self.tokens):
                 raise LoadError("There are not enough visitors for so many requests.")
             fence = int(rng.integers(0, fences))
+            is_inside = is_visit or rng.random() < self.shopping_share
             # The door, or out at sea.
-            latitude_deg = self.world.latitude_deg[fence] if is_visit else 47.0 + rng.random()
-            longitude_deg = self.world.longitude_deg[fence] if is_visit else -12.0 + rng.random()
+            latitude_deg = self.world.latitude_deg[fence] if is_inside else 47.0 + rng.random()
+            longitude_deg = self.world.longitude_deg[fence] if is_inside else -12.0 + rng.random()
             yield (
                 "/v1/fixes",
                 self.tokens[phone],
@@ -117,7 +121,7 @@ class Watch(threading.Thread):
                 while not self._over.is_set():
                     for told in outbox.notifies(timeout=LOOK_EVERY_S):
                         self.seen_at_s[told.payload] = time.time()
-                    self.waits_s.append(_read_wait_s())
+                    self.waits_s.append(read_wait_s())
         except (psycopg.Error, RedisError) as error:
             self._error = error
         finally:
@@ -137,7 +141,7 @@ def run(quick: bool) -> list[Figure]:
 
     pace = QUICK if quick else Pace()
     visitors = 2_000 if quick else VISITORS
-    crowd = _seed_crowd(fences=1_000 if quick else FENCES, phones=PASSERS + visitors, now=clock.now())
+    crowd = seed_crowd(fences=1_000 if quick else FENCES, phones=PASSERS + visitors, now=clock.now())
     _tell_of_messages()
     folder = FOLDER / "stack"
     env = {
@@ -171,13 +175,13 @@ class Bench:
 
     def find_sustained(self) -> Seen:
         """The highest rate of the steps that is also held for longer."""
-        rate, kept = FIRST_STEP_PER_S, 0.0
+        rate, kept = self.pace.first_step_per_s, 0.0
         while rate <= self.pace.last_step_per_s and self.take(rate, self.pace.step_s):
             kept, rate = rate, rate * STEP
         middle = (kept + rate) / 2
         if kept and rate <= self.pace.last_step_per_s and self.take(middle, self.pace.step_s):
             kept = middle
-        kept = kept or FIRST_STEP_PER_S / STEP
+        kept = kept or self.pace.first_step_per_s / STEP
         while (held := self.take(kept, self.pace.hold_s)) is None:
             kept /= STEP
             if kept < 10:
@@ -207,11 +211,12 @@ class Bench:
         count = int(rate * seconds * 1.05) + CONNECTIONS
         with wrk.request_file(self.crowd.list_requests(count)) as requests, Watch() as watch:
             seen = wrk.drive(Load(self.url, requests, CONNECTIONS, seconds, pace=rate))
-            _settle()
+            settle()
         return seen, watch
 
 
-def _seed_crowd(*, fences: int, phones: int, now: datetime) -> Crowd:
+def seed_crowd(*, fences: int, phones: int, now: datetime) -> Crowd:
+    """Seed the database with shops and so many phones."""
     from promotions.tokens import issue_access_token
 
     seeded = world.seed(fences=fences, devices=phones, campaigns=CAMPAIGNS, now=now)
@@ -239,15 +244,15 @@ def _listening_address() -> str:
     return os.environ["DATABASE_URL"].replace("postgis:", "postgresql:", 1)
 
 
-def _read_wait_s() -> float:
+def read_wait_s() -> float:
     """How long the oldest entry of any shard waits."""
     from promotions import drain, stream
 
     return stream.measure_backlog(stream.sync_client(), drain.read_cursors()).oldest_age_ms / 1000
 
 
-def _settle() -> None:
+def settle() -> None:
     """Wait until everything is worked, so that no step carries another's load."""
     deadline = time.monotonic() + SETTLE_S
-    while _read_wait_s() and time.monotonic() < deadline:
+    while read_wait_s() and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)

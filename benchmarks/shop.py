@@ -11,7 +11,8 @@ from benchmarks import world
 from benchmarks.world import World
 
 if TYPE_CHECKING:
-    from promotions.models import Campaign
+    from geofence.models import Store
+    from promotions.models import Campaign, Coupon
 
 CONSENTS = ("fraud_checks", "geo_match", "messages", "statistics")
 Requests = Iterator[tuple[str, str, str]]
@@ -36,7 +37,6 @@ def open_shop(*, phones: int, now: datetime) -> Shop:
 
 def open_campaign(*, cap: int, is_flash: bool, now: datetime) -> "Campaign":
     """Another campaign in the shop. A flash campaign's cap is split over slots, any other's stands in one row."""
-    from geofence.models import Store
     from promotions.models import Brand, Campaign
     from promotions.services import campaigns
 
@@ -52,7 +52,7 @@ def open_campaign(*, cap: int, is_flash: bool, now: datetime) -> "Campaign":
         is_flash=is_flash,
         created_at=now,
     )
-    campaign.stores.set(Store.objects.all())
+    campaign.stores.set([_find_store()])
     return campaigns.open_campaign(campaign_id=campaign.pk, now=now)
 
 
@@ -69,16 +69,31 @@ def list_unlocks(shop: Shop, campaign: "Campaign") -> Requests:
 
 def issue_coupons(shop: Shop, campaign: "Campaign", *, count: int, now: datetime) -> list[str]:
     """The tokens in the QR codes of so many coupons, as if so many phones had unlocked."""
-    from django.conf import settings
-
-    from geofence.models import Store
     from promotions import clock
-    from promotions.logic import codes, coupon_tokens
-    from promotions.models import Coupon, Unlock
+    from promotions.logic import coupon_tokens
     from promotions.services.coupon_tokens import draw_token
+
+    coupons = _make_coupons(shop, campaign, count, now)
+    # As phones draw whose clocks are a little ahead: taken from now on for as long as a text ever is.
+    shown_at = clock.now() + coupon_tokens.MAX_STEPS_EARLY * timedelta(seconds=coupon_tokens.STEP_S)
+    return [draw_token(coupon=coupon, now=shown_at).text for coupon in coupons]
+
+
+def issue_codes(shop: Shop, campaign: "Campaign", *, count: int, now: datetime) -> list[str]:
+    """The codes of so many coupons, which tills take for as long as the coupons are valid."""
     from promotions.services.unlocks import read_code
 
-    secret, store = settings.CODE_SECRET.encode(), Store.objects.get()
+    return [read_code(coupon) for coupon in _make_coupons(shop, campaign, count, now)]
+
+
+def _make_coupons(shop: Shop, campaign: "Campaign", count: int, now: datetime) -> "list[Coupon]":
+    from django.conf import settings
+
+    from promotions.logic import codes
+    from promotions.models import Coupon, Unlock
+    from promotions.services.unlocks import read_code
+
+    secret, store = settings.CODE_SECRET.encode(), _find_store()
     unlocks, coupons = [], []
     for place in range(count):
         unlock = Unlock(
@@ -103,17 +118,21 @@ def issue_coupons(shop: Shop, campaign: "Campaign", *, count: int, now: datetime
         coupons.append(coupon)
     Unlock.objects.bulk_create(unlocks)
     Coupon.objects.bulk_create(coupons)
-    # As phones draw whose clocks are a little ahead: taken from now on for as long as a text ever is.
-    shown_at = clock.now() + coupon_tokens.MAX_STEPS_EARLY * timedelta(seconds=coupon_tokens.STEP_S)
-    return [draw_token(coupon=coupon, now=shown_at).text for coupon in coupons]
+    return coupons
+
+
+def _find_store() -> "Store":
+    """The one at the first place of the world."""
+    from geofence.models import Store
+
+    return Store.objects.earliest("pk")
 
 
 def enrol_tills(*, count: int, now: datetime) -> list[str]:
     """The access tokens of so many staff devices of the shop."""
-    from geofence.models import Store
     from promotions.services.staff import create_enrolment, enrol_device
 
-    store = Store.objects.get()
+    store = _find_store()
     tokens = []
     for number in range(count):
         enrolment = create_enrolment(store=store, label=f"Till {number}", is_manager=False, user=None, now=now)
@@ -121,11 +140,11 @@ def enrol_tills(*, count: int, now: datetime) -> list[str]:
     return tokens
 
 
-def list_scans(coupons: list[str], tills: list[str], *, times: int) -> Requests:
-    """Every coupon is scanned so many times in a row, each time at another till."""
+def list_scans(coupons: list[str], tills: list[str], *, times: int, given: str = "token") -> Requests:
+    """Every coupon's token or code is given so many times in a row, each time at another till."""
     till = 0
     for coupon in coupons:
         for _ in range(times):
             till = (till + 1) % len(tills)
-            body = f'{{"token":"{coupon}","nonce":"{uuid.uuid4()}","scanned_at":"@now@"}}'
+            body = f'{{"{given}":"{coupon}","nonce":"{uuid.uuid4()}","scanned_at":"@now@"}}'
             yield "/v1/staff/redemptions", tills[till], body

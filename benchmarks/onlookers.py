@@ -1,0 +1,147 @@
+"""Who looks on during a load: a gauge of ages and memory, and phones that write down what was acknowledged to them.
+
+Each runs in a thread of the caller's until the event it is given is set.
+"""
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+LOOK_EVERY_S = 0.5
+# All of them together.
+WITNESSED_PER_S = 20.0
+TIMEOUT_S = 10.0
+# At sea, where nothing happens.
+LATITUDE_DEG, LONGITUDE_DEG = 46.5, -12.5
+
+_PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look, at a moment of the monotonic clock."""
+
+    at_s: float
+    oldest_s: float
+    processes_mb: float
+    redis_mb: float
+
+
+@dataclass(slots=True)
+class Gauge:
+    """How long the oldest entry waits, and what memory Redis and these processes hold, their children included."""
+
+    pids: Sequence[int]
+    looks: list[Look] = field(default_factory=list)
+
+    def look_on(self, over: threading.Event) -> None:
+        """Look again and again. Errors: of PostgreSQL, Redis, and OSError when a process is gone."""
+        from django.db import connection
+
+        try:
+            while not over.wait(LOOK_EVERY_S):
+                self.looks.append(self._look())
+        finally:
+            connection.close()
+
+    def _look(self) -> Look:
+        from promotions import drain, stream
+
+        client = stream.sync_client()
+        oldest_ms = stream.measure_backlog(client, drain.read_cursors()).oldest_age_ms
+        memory: Any = client.info("memory")
+        resident = sum(map(read_resident_bytes, self.pids))
+        return Look(time.monotonic(), oldest_ms / 1000, resident / 1e6, int(memory["used_memory"]) / 1e6)
+
+    def find_calm_since(self, calm_s: float) -> float | None:
+        """Since when no look has found an entry that waits longer; None when the last one did."""
+        since_s = None
+        for look in reversed(self.looks):
+            if look.oldest_s > calm_s:
+                break
+            since_s = look.at_s
+        return since_s
+
+    def within(self, from_s: float, until_s: float) -> list[Look]:
+        """What was seen between two moments."""
+        return [look for look in self.looks if from_s <= look.at_s <= until_s]
+
+
+def read_resident_bytes(pid: int) -> int:
+    """Of a process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return sum(
+        int(Path(f"/proc/{one}/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
+        for one in (pid, *map(int, children))
+    )
+
+
+@dataclass(slots=True)
+class Witnesses:
+    """Phones of which each fix is written down: when it was taken, once it was acknowledged, and every answer."""
+
+    url: str
+    phones: Sequence[tuple[UUID, str]]
+    acknowledged: dict[UUID, datetime] = field(default_factory=dict)
+    # By HTTP status; 0: no answer came.
+    answers: Counter[int] = field(default_factory=Counter)
+    # Since when, by the monotonic clock, each answer has been the usual one.
+    usual_since_s: float | None = None
+
+    def look_on(self, over: threading.Event) -> None:
+        """Post at a steady pace, each phone in its turn."""
+        peer = HTTPConnection(urlsplit(self.url).netloc, timeout=TIMEOUT_S)
+        for device_id, token in cycle(self.phones):
+            if over.wait(1 / WITNESSED_PER_S):
+                break
+            self._post(peer, device_id, token)
+        peer.close()
+
+    def _post(self, peer: HTTPConnection, device_id: UUID, token: str) -> None:
+        now = datetime.now(UTC)
+        taken_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        fix = {
+            "latitude": LATITUDE_DEG,
+            "longitude": LONGITUDE_DEG,
+            "horizontal_accuracy_m": 12.5,
+            "fix_time": taken_at.isoformat(timespec="milliseconds"),
+        }
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        try:
+            peer.request("POST", "/v1/fixes", json.dumps({"fixes": [fix]}), headers)
+            response = peer.getresponse()
+            response.read()
+        except (OSError, HTTPException):
+            peer.close()
+            self._note(0, is_usual=False)
+            return
+        if response.status == 202:
+            self.acknowledged[device_id] = taken_at
+        self._note(response.status, is_usual=response.status == 202 and "X-Next-After" not in response.headers)
+
+    def _note(self, status: int, *, is_usual: bool) -> None:
+        self.answers[status] += 1
+        if not is_usual:
+            self.usual_since_s = None
+        elif self.usual_since_s is None:
+            self.usual_since_s = time.monotonic()
+
+    def count_missing(self) -> int:
+        """Of whom the database knows an older last fix than the last acknowledged one, or none."""
+        from geofence.models import LastFix
+
+        known = dict(LastFix.objects.filter(device_id__in=self.acknowledged).values_list("device_id", "fix_time"))
+        return sum(
+            device_id not in known or known[device_id] < taken_at for device_id, taken_at in self.acknowledged.items()
+        )
