@@ -62,8 +62,6 @@ class Crowd:
 
     world: World
     tokens: list[str]
-    # Of the passers-by's fixes, how many stand in a shop, mostly in another than the one before.
-    shopping_share: float = 0.0
     visitors: "itertools.count[int]" = field(default_factory=lambda: itertools.count(PASSERS))
 
     def list_requests(self, count: int) -> Iterator[tuple[str, str, str]]:
@@ -76,10 +74,9 @@ class Crowd:
             if phone >= len(self.tokens):
                 raise LoadError("There are not enough visitors for so many requests.")
             fence = int(rng.integers(0, fences))
-            is_inside = is_visit or rng.random() < self.shopping_share
             # The door, or out at sea.
-            latitude_deg = self.world.latitude_deg[fence] if is_inside else 47.0 + rng.random()
-            longitude_deg = self.world.longitude_deg[fence] if is_inside else -12.0 + rng.random()
+            latitude_deg = self.world.latitude_deg[fence] if is_visit else 47.0 + rng.random()
+            longitude_deg = self.world.longitude_deg[fence] if is_visit else -12.0 + rng.random()
             yield (
                 "/v1/fixes",
                 self.tokens[phone],

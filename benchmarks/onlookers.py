@@ -8,7 +8,8 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
@@ -40,13 +41,13 @@ class Look:
 
 @dataclass(slots=True)
 class Gauge:
-    """How long the oldest entry waits, and what memory Redis and these processes hold, their children included."""
+    """How long the oldest entry waits, and what memory Redis and some processes hold, their children included."""
 
-    pids: Sequence[int]
+    list_pids: Callable[[], Sequence[int]]
     looks: list[Look] = field(default_factory=list)
 
     def look_on(self, over: threading.Event) -> None:
-        """Look again and again. Errors: of PostgreSQL, Redis, and OSError when a process is gone."""
+        """Look again and again. Errors: of PostgreSQL and Redis."""
         from django.db import connection
 
         try:
@@ -61,7 +62,7 @@ class Gauge:
         client = stream.sync_client()
         oldest_ms = stream.measure_backlog(client, drain.read_cursors()).oldest_age_ms
         memory: Any = client.info("memory")
-        resident = sum(map(read_resident_bytes, self.pids))
+        resident = sum(map(read_resident_bytes, self.list_pids()))
         return Look(time.monotonic(), oldest_ms / 1000, resident / 1e6, int(memory["used_memory"]) / 1e6)
 
     def find_calm_since(self, calm_s: float) -> float | None:
@@ -79,12 +80,15 @@ class Gauge:
 
 
 def read_resident_bytes(pid: int) -> int:
-    """Of a process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return sum(
-        int(Path(f"/proc/{one}/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
-        for one in (pid, *map(int, children))
-    )
+    """Of a process and its children; 0 for those that have just ended."""
+    pids = [str(pid)]
+    with suppress(FileNotFoundError, ProcessLookupError):
+        pids += Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    pages = 0
+    for one in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            pages += int(Path(f"/proc/{one}/statm").read_text(encoding="ascii").split()[1])
+    return pages * _PAGE_BYTES
 
 
 @dataclass(slots=True)
