@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from geofence.logic.fixes import DeviceColumns, FixArray, list_devices, starts_new
+from geofence.logic.fixes import DeviceColumns, FixArray, starts_new
 from geofence.logic.presence_columns import BoolArray, IntArray
 
 # 34 years in milliseconds, and eight million devices.
@@ -43,11 +43,21 @@ class FixBatch:
     device_of: IntArray
     first: IntArray
     last: IntArray
+    # Of all the ordered fixes.
+    is_kept: BoolArray
+
+    def keep_hits(self, fix_index: IntArray, fence_index: IntArray) -> tuple[IntArray, IntArray]:
+        """Of fences that hold some of the ordered fixes: those that hold a kept one, by its row here."""
+        kept = self.is_kept[fix_index]
+        row_of = np.cumsum(self.is_kept) - 1
+        return row_of[fix_index[kept]], fence_index[kept]
 
 
-def order_fixes(fixes: FixArray) -> OrderedFixes:
-    """Each device's fixes in order of time; the answer does not depend on the order of `fixes`."""
-    devices, device_of = list_devices(fixes)
+def order_fixes(fixes: FixArray, devices: DeviceColumns, device_of: IntArray) -> OrderedFixes:
+    """Each device's fixes in order of time; the answer does not depend on the order of `fixes`.
+
+    `devices` and `device_of` as `list_devices` gives them.
+    """
     fix_time_ms = np.ascontiguousarray(fixes["fix_time_ms"])
     place = _sort_pairs(device_of, fix_time_ms)
     device_of = device_of[place]
@@ -113,5 +123,6 @@ def keep_fixes(ordered: OrderedFixes, used_ms: IntArray) -> tuple[FixBatch, IntA
         np.cumsum(is_new_device) - 1,
         first,
         last,
+        is_kept,
     )
     return batch, ordered.place[kept], dropped

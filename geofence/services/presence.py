@@ -15,7 +15,7 @@ from django.db import connection
 
 from geofence.logic.batches import DropReason, FixBatch, keep_fixes, order_fixes
 from geofence.logic.containment import Places
-from geofence.logic.fixes import FixArray
+from geofence.logic.fixes import FixArray, list_devices
 from geofence.logic.matching import FenceRole, FenceSnapshot, IntArray
 from geofence.logic.presence import (
     ExitReason,
@@ -35,15 +35,16 @@ from geofence.logic.presence_columns import (
 )
 from geofence.logic.trails import FollowedTrails, Trails, follow_trails
 from geofence.models import Geofence, Visit
+from geofence.services.columns import together
 from geofence.services.presence_rows import (
     KnownPresences,
     LastFixColumns,
     PresenceKeys,
     PresenceRows,
     VisitRow,
+    ask_last_fixes,
+    ask_presences,
     forget_presences,
-    load_last_fixes,
-    load_presences,
     load_removed_fences,
     move_presences,
     open_presences,
@@ -172,13 +173,19 @@ def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdv
     one worker per device at a time (the shard's cursor row is that lock). The answer does not depend on the order of
     `fixes`, and a second run after `record_presence` drops them all.
     """
-    ordered = order_fixes(fixes)
-    used_ms, trails = load_last_fixes(ordered.devices)
+    devices, device_of = list_devices(fixes)
+    with together():
+        last_fixes, presences = ask_last_fixes(devices), ask_presences(devices)
+        # Done while PostgreSQL looks up what is known.
+        ordered = order_fixes(fixes, devices, device_of)
+        hits = snapshot.match(ordered.fixes["latitude_deg"], ordered.fixes["longitude_deg"])
+        used_ms, trails = last_fixes()
+        known = presences()
     batch, kept_index, dropped = keep_fixes(ordered, used_ms)
-    known = load_presences(batch.devices)
+    known = known.take_devices(batch.device_place, len(devices))
     fence = snapshot.find_rows(known.geofence_id)
     is_here = fence >= 0
-    pairs = _advance_pairs(batch, snapshot, known.take(is_here), fence[is_here])
+    pairs = _advance_pairs(batch, snapshot, batch.keep_hits(*hits), (known.take(is_here), fence[is_here]))
     is_in_store = _find_rows_in_stores(batch, snapshot, pairs)
     followed = follow_trails(trails.take(batch.device_place), batch, point_key(), is_in_store=is_in_store)
     removed = known.take(~is_here)
@@ -206,11 +213,12 @@ def record_presence(advance: PresenceAdvance) -> None:
     Five statements at most. A fence deleted meanwhile takes its rows along in silence; one with new rows is locked
     against deletion until the transaction ends, because the foreign keys are only checked then.
     """
-    forget_presences(advance.forgotten)
-    open_presences(advance.opened)
-    move_presences(advance.moved)
-    write_visits(advance.visits)
-    write_last_fixes(advance.last_fixes)
+    with together():
+        forget_presences(advance.forgotten)
+        open_presences(advance.opened)
+        move_presences(advance.moved)
+        write_visits(advance.visits)
+        write_last_fixes(advance.last_fixes)
 
 
 def confirm_visit(*, device_id: UUID, store_id: int, by: str, at: datetime) -> UUID | None:
@@ -234,10 +242,19 @@ def presence_evidence(*, device_id: UUID, store_id: int) -> PresenceEvidence:
     return PresenceEvidence(row[0], row[1], row[2], row[3] or 0, row[4])
 
 
-def _advance_pairs(batch: FixBatch, snapshot: FenceSnapshot, known: KnownPresences, known_fence: IntArray) -> _Pairs:
-    """Run the machine for every device and fence that matter: the fix lies inside, or something is remembered."""
+def _advance_pairs(
+    batch: FixBatch,
+    snapshot: FenceSnapshot,
+    hits: tuple[IntArray, IntArray],
+    remembered: tuple[KnownPresences, IntArray],
+) -> _Pairs:
+    """Run the machine for every device and fence that matter: a fix lies inside, or something is remembered.
+
+    `hits`: fixes and the fences they lie in; `remembered`: presences and their fences; fences as rows of the snapshot.
+    """
     columns = snapshot.columns
-    fix_index, fence_index = snapshot.match(batch.fixes["latitude_deg"], batch.fixes["longitude_deg"])
+    fix_index, fence_index = hits
+    known, known_fence = remembered
     # One number per pair, in the order of device and fence.
     width = max(len(snapshot), 1)
     stored = known.device * width + known_fence
@@ -345,10 +362,20 @@ def _list_transitions(batch: FixBatch, followed: FollowedTrails, pairs: Iterable
         for row, seen, step in pair.told
     ]
     told.sort(key=lambda entry: entry[:3])
-    holds_s = followed.read_holds_s(batch, np.array([entry[0] for entry in told], dtype=np.int64)).tolist()
+    rows = np.array([entry[0] for entry in told], dtype=np.int64)
+    fixes = batch.fixes[rows]
+    columns = zip(
+        told,
+        (fixes["fix_time_ms"] / 1000.0).tolist(),
+        (fixes["received_at_ms"] / 1000.0).tolist(),
+        fixes["request_id"].tolist(),
+        fixes["flags"].tolist(),
+        followed.read_holds_s(batch, rows).tolist(),
+        followed.repeats[rows].tolist(),
+        strict=True,
+    )
     transitions = []
-    for (row, _, _, pair, seen, step), hold_s in zip(told, holds_s, strict=True):
-        fix = batch.fixes[row]
+    for (_, _, _, pair, seen, step), fix_at, received_at, request_id, flags, hold_s, repeats in columns:
         since_at = step.inside_since_at
         transitions.append(
             Transition(
@@ -358,17 +385,17 @@ def _list_transitions(batch: FixBatch, followed: FollowedTrails, pairs: Iterable
                 role=pair.role,
                 kind=step.kind,
                 at=_read_instant(step.at),
-                fix_time=_read_instant(int(fix["fix_time_ms"]) / 1000.0),
-                received_at=_read_instant(int(fix["received_at_ms"]) / 1000.0),
+                fix_time=_read_instant(fix_at),
+                received_at=_read_instant(received_at),
                 visit_id=_name_visit(pair, step.entered_at) if pair.role == Geofence.Role.STORE else None,
                 reason=step.reason,
                 inside_share=seen.inside_share,
                 outside_m=seen.outside_m,
                 accuracy_m=seen.accuracy_m,
-                request_id=int(fix["request_id"]),
-                flags=int(fix["flags"]),
+                request_id=request_id,
+                flags=flags,
                 jump_hold_s=hold_s,
-                repeats=int(followed.repeats[row]),
+                repeats=repeats,
                 inside_since_at=None if since_at is None else _read_instant(since_at),
                 inside_fixes=step.inside_fixes,
                 best_accuracy_m=step.best_accuracy_m,

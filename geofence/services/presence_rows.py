@@ -1,6 +1,6 @@
 """The rows of presence: read and written column-wise, one statement each whatever the size of the batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,8 +14,8 @@ from geofence.logic.presence_columns import BoolArray, PresenceColumns
 from geofence.logic.trails import Trails
 from geofence.services.columns import (
     PackedColumn,
+    ask_columns,
     execute_columns,
-    fetch_columns,
     pack_devices,
     pack_instants,
     pack_instants_ms,
@@ -89,6 +89,13 @@ class KnownPresences:
         """Some of them."""
         return KnownPresences(self.device[rows], self.geofence_id[rows], self.states.take(rows))
 
+    def take_devices(self, places: IntArray, count: int) -> "KnownPresences":
+        """Those of some of the `count` devices asked for, which now are counted in this order."""
+        place_of = np.full(count, -1, dtype=np.int64)
+        place_of[places] = np.arange(len(places))
+        known = self.take(place_of[self.device] >= 0)
+        return KnownPresences(place_of[known.device], known.geofence_id, known.states)
+
 
 @dataclass(frozen=True, slots=True)
 class RemovedFence:
@@ -99,35 +106,43 @@ class RemovedFence:
     version: int
 
 
-def load_last_fixes(devices: DeviceColumns) -> tuple[IntArray, Trails]:
-    """Milliseconds of each device's last used fix, the beginning of time when there is none, and its trail."""
-    used_ms = np.full(len(devices), np.iinfo(np.int64).min, dtype=np.int64)
-    trails = Trails.start(len(devices))
-    places, fix_time, latitude_deg, longitude_deg, cell_at, point_digest, repeats, hold_until = fetch_columns(
-        _LAST_FIXES_SQL, [pack_devices(devices)]
-    )
-    rows = places - 1
-    used_ms[rows] = read_instants_ms(fix_time)
-    trails.cell_latitude_deg[rows], trails.cell_longitude_deg[rows] = latitude_deg, longitude_deg
-    trails.cell_at[rows], trails.hold_until_at[rows] = read_instants(cell_at), read_instants(hold_until)
-    trails.point_digest[rows], trails.repeats[rows] = point_digest, repeats
-    return used_ms, trails
+def ask_last_fixes(devices: DeviceColumns) -> Callable[[], tuple[IntArray, Trails]]:
+    """Milliseconds of each device's last used fix, the beginning of time when there is none, and its trail.
+
+    Asked at once; what comes back waits for the answer.
+    """
+    answer = ask_columns(_LAST_FIXES_SQL, [pack_devices(devices)])
+
+    def read() -> tuple[IntArray, Trails]:
+        used_ms = np.full(len(devices), np.iinfo(np.int64).min, dtype=np.int64)
+        trails = Trails.start(len(devices))
+        places, fix_time, latitude_deg, longitude_deg, cell_at, point_digest, repeats, hold_until = answer()
+        rows = places - 1
+        used_ms[rows] = read_instants_ms(fix_time)
+        trails.cell_latitude_deg[rows], trails.cell_longitude_deg[rows] = latitude_deg, longitude_deg
+        trails.cell_at[rows], trails.hold_until_at[rows] = read_instants(cell_at), read_instants(hold_until)
+        trails.point_digest[rows], trails.repeats[rows] = point_digest, repeats
+        return used_ms, trails
+
+    return read
 
 
-def load_presences(devices: DeviceColumns) -> KnownPresences:
-    """All stored presences of the devices."""
-    places, geofence_id, phase, *instants, barred, inside_fixes, best_accuracy_m = fetch_columns(
-        _PRESENCES_SQL, [pack_devices(devices)]
-    )
-    columns: list[Any] = [
-        phase.astype(np.int16),
-        *(read_instants(column) for column in instants),
-        barred.astype(np.bool_),
-        inside_fixes.astype(np.int32),
-        best_accuracy_m.astype(np.float64),
-    ]
-    states = PresenceColumns(*columns)
-    return KnownPresences(places - 1, geofence_id, states)
+def ask_presences(devices: DeviceColumns) -> Callable[[], KnownPresences]:
+    """All stored presences of the devices. Asked at once; what comes back waits for the answer."""
+    answer = ask_columns(_PRESENCES_SQL, [pack_devices(devices)])
+
+    def read() -> KnownPresences:
+        places, geofence_id, phase, *instants, barred, inside_fixes, best_accuracy_m = answer()
+        columns: list[Any] = [
+            phase.astype(np.int16),
+            *(read_instants(column) for column in instants),
+            barred.astype(np.bool_),
+            inside_fixes.astype(np.int32),
+            best_accuracy_m.astype(np.float64),
+        ]
+        return KnownPresences(places - 1, geofence_id, PresenceColumns(*columns))
+
+    return read
 
 
 def load_removed_fences(geofence_ids: IntArray) -> dict[int, RemovedFence]:
@@ -241,9 +256,13 @@ JOIN geofence_presence p ON p.device_id = k.device_id
 
 _REMOVED_SQL = "SELECT id, store_id, role, version FROM geofence_geofence WHERE id = ANY(%s)"
 
+# `+ 0` keeps the planner from the index on the fence alone. Where most fences hold hardly anybody it costs the same as
+# the one on device and fence, until a busy store comes: then every phone in it would be looked at for each of them.
+_SAME_FENCE = "geofence_id + 0 = k.geofence_id"
+
 _FORGET_SQL = f"""
 DELETE FROM geofence_presence p USING {spread("device_id uuid", "geofence_id bigint")}
-WHERE p.device_id = k.device_id AND p.geofence_id = k.geofence_id
+WHERE p.device_id = k.device_id AND p.{_SAME_FENCE}
 """
 
 _STATE_COLUMNS = (
@@ -284,10 +303,10 @@ moved AS (
         inside_since_at = k.inside_since_at, last_inside_at = k.last_inside_at, left_at = k.left_at,
         departing_at = k.departing_at, dwelled_at = k.dwelled_at, barred = k.barred,
         inside_fixes = k.inside_fixes, best_accuracy_m = k.best_accuracy_m
-    FROM k WHERE p.device_id = k.device_id AND p.geofence_id = k.geofence_id
+    FROM k WHERE p.device_id = k.device_id AND p.{_SAME_FENCE}
 )
 UPDATE geofence_visit v SET last_inside_at = greatest(v.last_inside_at, k.last_inside_at)
-FROM k WHERE k.extends_visit AND v.device_id = k.device_id AND v.geofence_id = k.geofence_id AND v.exited_at IS NULL
+FROM k WHERE k.extends_visit AND v.device_id = k.device_id AND v.{_SAME_FENCE} AND v.exited_at IS NULL
 """
 
 # An unlock or a scan may have confirmed the visit meanwhile: what stands there stays.

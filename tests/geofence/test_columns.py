@@ -1,16 +1,19 @@
 """Columns go to PostgreSQL and come back as they were, NULLs and all."""
 
+import signal
 from datetime import UTC, datetime
 from uuid import UUID
 
 import numpy as np
 import pytest
-from django.db import DataError, connection
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import DataError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from geofence.logic.fixes import DeviceColumns
 from geofence.services.columns import (
     PackedColumn,
+    ask_columns,
     execute_columns,
     fetch_columns,
     pack_devices,
@@ -21,6 +24,7 @@ from geofence.services.columns import (
     read_instants,
     read_instants_ms,
     spread,
+    together,
 )
 
 pytestmark = pytest.mark.django_db
@@ -94,6 +98,55 @@ def test_no_rows_are_an_empty_column() -> None:
     (back,) = fetch_columns(f"SELECT array_agg(k.one) FROM {spread('one int8')}", [pack_values(np.empty(0, np.int64))])
 
     assert back.tolist() == []
+
+
+def test_answers_come_in_any_order_and_statements_act_in_theirs() -> None:
+    with together():
+        execute_columns("CREATE TEMPORARY TABLE received (one int8) ON COMMIT DROP", [])
+        before = ask_columns("SELECT ARRAY[count(*)] FROM received", [])
+        execute_columns(f"INSERT INTO received SELECT one FROM {spread('one int8')}", [pack_values(np.arange(3))])
+        after = ask_columns("SELECT array_agg(one) FROM received", [])
+
+        assert after()[0].tolist() == [0, 1, 2]
+        assert before()[0].tolist() == [0]
+        execute_columns("DELETE FROM received", [])
+
+    assert fetch_columns("SELECT ARRAY[count(*)] FROM received", [])[0].tolist() == [0]
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_of_statements_sent_together_the_first_error_is_told(reads: bool) -> None:
+    @transaction.atomic
+    def divide() -> None:
+        with together():
+            ask_columns("SELECT ARRAY[1 / 0]", [])
+            second = ask_columns("SELECT ARRAY[1]", [])
+            if reads:
+                second()
+
+    with pytest.raises(DataError):
+        divide()
+
+    assert fetch_columns("SELECT ARRAY[1]", [])[0].tolist() == [1]
+
+
+def test_a_time_limit_that_strikes_while_postgresql_works_is_told_as_such() -> None:
+    def strike(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    @transaction.atomic
+    def sleep() -> None:
+        with together():
+            execute_columns("SELECT pg_sleep(1)", [])
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+
+    former = signal.signal(signal.SIGALRM, strike)
+    try:
+        with pytest.raises(SoftTimeLimitExceeded):
+            sleep()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
 
 
 def test_errors_and_the_query_log_are_djangos() -> None:

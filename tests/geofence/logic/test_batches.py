@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from geofence.logic.batches import DropReason, keep_fixes, order_fixes
-from geofence.logic.fixes import FIX_DTYPE, FixArray
+from geofence.logic.fixes import FIX_DTYPE, FixArray, list_devices
 
 # Two devices that share half of their ids; instants a second and a life apart.
 _FIXES = st.lists(
@@ -30,7 +30,8 @@ def _pack(rows: list[tuple[tuple[int, int], int, float]]) -> FixArray:
 @given(_FIXES)
 @example([((7, 1), 1, 5.0), ((7, 1), 1_790_000_000_000, 5.0)])
 def test_a_batch_is_ordered_by_device_then_time_then_accuracy(rows: list[tuple[tuple[int, int], int, float]]) -> None:
-    ordered = order_fixes(_pack(rows))
+    fixes = _pack(rows)
+    ordered = order_fixes(fixes, *list_devices(fixes))
 
     def rank(place: int) -> tuple[tuple[int, int], int, float]:
         device, fix_time_ms, accuracy_m = rows[place]
@@ -48,7 +49,8 @@ def test_a_batch_is_ordered_by_device_then_time_then_accuracy(rows: list[tuple[t
 def test_kept_is_what_is_newer_than_the_last_one_used(
     rows: list[tuple[tuple[int, int], int, float]], used_ms: int
 ) -> None:
-    ordered = order_fixes(_pack(rows))
+    fixes = _pack(rows)
+    ordered = order_fixes(fixes, *list_devices(fixes))
 
     batch, places, dropped = keep_fixes(ordered, np.full(len(ordered.devices), used_ms))
 

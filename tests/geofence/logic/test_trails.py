@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofence.logic.batches import FixBatch, keep_fixes, order_fixes
-from geofence.logic.fixes import FIX_DTYPE, FixArray
+from geofence.logic.fixes import FIX_DTYPE, FixArray, list_devices
 from geofence.logic.geodesy import Point, measure_distance_m, snap_to_cells
 from geofence.logic.jumps import CELL_HALF_DIAGONAL_M, jump_hold_s
 from geofence.logic.points import digest_point
@@ -43,7 +43,7 @@ def make_batch(rows: list[Record], used: dict[int, int]) -> FixBatch:
         fixes[place]["fix_time_ms"] = START_MS + after_s * 60_000
         fixes[place]["latitude_deg"], fixes[place]["longitude_deg"] = latitude_deg, longitude_deg
         fixes[place]["accuracy_m"] = accuracy_m
-    ordered = order_fixes(fixes)
+    ordered = order_fixes(fixes, *list_devices(fixes))
     used_ms = np.array([used.get(lo, 0) for lo in ordered.devices.lo.tolist()], dtype=np.int64)
     batch, _, _ = keep_fixes(ordered, used_ms)
     return batch
@@ -122,7 +122,8 @@ def test_columns_come_to_what_walking_the_fixes_comes_to(
 
 
 def follow(*fixes: tuple[object, ...], known: Trails | None = None) -> tuple[FixBatch, FollowedTrails]:
-    ordered = order_fixes(pack(fixes))
+    packed = pack(fixes)
+    ordered = order_fixes(packed, *list_devices(packed))
     batch, _, _ = keep_fixes(ordered, np.zeros(len(ordered.devices), dtype=np.int64))
     return batch, follow_trails(known or Trails.start(len(batch.devices)), batch, KEY)
 
@@ -163,7 +164,8 @@ def test_many_small_hops_in_a_moment_are_one_jump() -> None:
 
 def test_of_a_way_that_ends_in_a_store_the_road_decides() -> None:
     fixes = (make_fix(ADA, 0, 0), make_fix(ADA, 60, 5_000))
-    ordered = order_fixes(pack(fixes))
+    packed = pack(fixes)
+    ordered = order_fixes(packed, *list_devices(packed))
     batch, _, _ = keep_fixes(ordered, np.zeros(1, dtype=np.int64))
 
     by_place = [
