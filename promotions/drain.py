@@ -97,7 +97,7 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
     drained.messages += messages
     metrics.count_commit(len(batch), begun_s)
     drained.has_more = _end(client, shard, batch.read_id(-1))
-    return is_full or len(batch) < found
+    return drained.has_more and (is_full or len(batch) < found)
 
 
 def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> stream.StreamBatch:
