@@ -87,6 +87,8 @@ def run(quick: bool) -> list[Figure]:
     ours, theirs = multiprocessing.Pipe()
     worker = multiprocessing.get_context("spawn").Process(target=pipeline_worker.serve, args=(theirs,), daemon=True)
     worker.start()
+    # Ours alone hears of it when the worker dies.
+    theirs.close()
     try:
         _warm_up(phones, ours)
         few = _take_turn(phones, ours, 0, fixes=TURN_FIXES // 10)

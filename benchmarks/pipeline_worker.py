@@ -83,7 +83,7 @@ class _Stopwatch:
         self.turn.redis_read_s = _time(lambda: _read_alone(shard))
         cpu_s, begun = time.process_time(), time.perf_counter()
         with connection.execute_wrapper(self._note_statement):
-            # A turn at a shard ends after five seconds, which a busy machine may need more of.
+            # Longer than a worker stays at a shard, on a busy machine.
             while client.xlen(stream.stream_key(shard)):
                 self.turn.messages += drain.drain_shard(shard, read_clock=lambda: now).messages
         self.turn.seconds = time.perf_counter() - begun
