@@ -37,6 +37,8 @@ class Sample:
     took_s: float
     status: int
     code: str = ""
+    # What a refusal said; 0 when it said nothing.
+    retry_after_s: int = 0
 
 
 class Line:
@@ -45,6 +47,7 @@ class Line:
     def __init__(self, port: int, samples: list[Sample]) -> None:
         self._port, self._samples = port, samples
         self._connection: HTTPConnection | None = None
+        self._retry_after_s = 0
 
     def ask(self, method: str, path: str, body: Any, token: str) -> tuple[int, Any]:
         """Status and decoded body; (0, None) when no answer came."""
@@ -55,7 +58,7 @@ class Line:
             # The server may close a connection that was idle; like any HTTP client, ask once more on a new one.
             status, answer = self._try(method, path, body, token)
         code = answer.get("code", "") if isinstance(answer, dict) and status >= 400 else ""
-        self._samples.append(Sample(started, time.monotonic() - started, status, code))
+        self._samples.append(Sample(started, time.monotonic() - started, status, code, self._retry_after_s))
         return status, answer
 
     def close(self) -> None:
@@ -65,12 +68,14 @@ class Line:
 
     def _try(self, method: str, path: str, body: Any, token: str) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._retry_after_s = 0
         try:
             if self._connection is None:
                 self._connection = HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_S)
-            self._connection.request(method, path, json.dumps(body), headers)
+            self._connection.request(method, path, None if method == "GET" else json.dumps(body), headers)
             response = self._connection.getresponse()
             raw = response.read()
+            self._retry_after_s = int(response.headers.get("Retry-After", 0))
             if response.will_close:
                 self.close()
             return response.status, json.loads(raw)

@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -100,16 +100,31 @@ class Stage:
     @contextmanager
     def worker(self, celery_app: str, **env: str) -> Iterator[None]:
         """Run another worker instead of the product's for a while; a beat of the same app goes with it."""
+        with self._changed(("worker",), celery_app, env):
+            yield
+
+    @contextmanager
+    def web_and_worker(self, celery_app: str, **env: str) -> Iterator[None]:
+        """The same, and a web process with other settings beside it."""
+        with self._changed(("web", "worker"), celery_app, env):
+            yield
+
+    @contextmanager
+    def _changed(self, names: Sequence[str], celery_app: str, env: Mapping[str, str]) -> Iterator[None]:
         former_app, former_env = self.stack.celery_app, self.stack.env
-        self.stack.kill("worker")
         self.stack.celery_app, self.stack.env = celery_app, {**former_env, **env}
         try:
-            self.launch("worker")
+            self._restart(names)
             yield
         finally:
-            self.stack.kill("worker")
             self.stack.celery_app, self.stack.env = former_app, former_env
-            self.launch("worker")
+            self._restart(names)
+
+    def _restart(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.stack.kill(name)
+            self.stack.launch(name)
+        self.stack.wait_until_ready(timeout_s=READY_PATIENCE_S)
 
     def launch(self, name: str) -> None:
         """Start a process again and wait for it."""
