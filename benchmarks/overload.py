@@ -5,7 +5,7 @@ is told; but it has only 256 connections, and shares the cores with the product:
 The fix lane is full before the workers fall behind, so the only worker is killed twice in the storm and stays away for
 a quarter of it each time, long enough for fixes to be refused; the second time it comes back as the storm ends, with
 the most behind it that can be. Two layouts: `one_web`, a web process for everything, for two minutes in which nobody is
-killed; then, for ten, a second one that takes all but the fixes, as a proxy sends them by path.
+killed; then, for ten, a second one that takes all but the fixes, as a proxy sends them by path. One turn of each.
 
 `missing` are fixes that were acknowledged and not worked, by the counts of wrk, lane and workers, and phones whose last
 acknowledged fix is not the last one the database knows. Memory is the highest of the storm's second half beside the

@@ -18,6 +18,7 @@ PROMISED = {
     "lane": {"fixes_per_s", "vs_hello", "vs_drf", "p99_vs_hello"},
     "pipeline": {"fixes_per_s", "vs_limit", "rss_mb"},
     "end_to_end": {"sustained_per_s", "p50_s", "p99_s"},
+    "overload": {"redeem_p99_ms", "redeem_errors", "fix_errors", "recovery_s", "missing", "processes_mb", "redis_mb"},
     "unlock": {"low_per_s", "low_p99_ms", "flash_per_s", "flash_p99_ms", "cap_missed_by"},
     "redeem": {"low_per_s", "low_p99_ms", "p95_ms", "flash_per_s", "flash_p99_ms", "taken_twice"},
 }
