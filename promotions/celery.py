@@ -12,7 +12,7 @@ from kombu.transport.redis import Channel
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
 
 # Objects made since the collector last looked at the young ones.
-YOUNG_OBJECTS = 50_000
+YOUNG_OBJECTS = 100_000
 
 # Closing a lost connection, kombu tries to put back over it what it had not acknowledged; that raises, and the whole
 # worker ends. Ours are wake-ups, and the sweeper makes up for a lost one.

@@ -13,6 +13,7 @@ from django.db import transaction
 from geofence.logic.fixes import FixArray
 from geofence.logic.matching import FenceSnapshot
 from geofence.services import presence as presence_service
+from geofence.services.columns import together
 from geofence.services.presence import PresenceAdvance
 from geofence.services.snapshots import current_snapshot
 from notifications.services import enqueue_messages
@@ -68,8 +69,9 @@ def decide(transitions: Sequence[TransitionFacts], facts: Facts, *, now: datetim
 @metrics.timed
 def record(presence: PresenceAdvance, decisions: Sequence[Decision]) -> None:
     """Write presence, visits and, alike in both arms, opportunities. A row that is already there is no error."""
-    presence_service.record_presence(presence)
-    opportunities.record_opportunities(decisions)
+    with together():
+        presence_service.record_presence(presence)
+        opportunities.record_opportunities(decisions)
 
 
 @metrics.timed

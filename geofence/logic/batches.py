@@ -48,6 +48,8 @@ class FixBatch:
 
     def keep_hits(self, fix_index: IntArray, fence_index: IntArray) -> tuple[IntArray, IntArray]:
         """Of fences that hold some of the ordered fixes: those that hold a kept one, by its row here."""
+        if len(self.fixes) == len(self.is_kept):
+            return fix_index, fence_index
         kept = self.is_kept[fix_index]
         row_of = np.cumsum(self.is_kept) - 1
         return row_of[fix_index[kept]], fence_index[kept]

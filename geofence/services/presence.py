@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -213,12 +214,11 @@ def record_presence(advance: PresenceAdvance) -> None:
     Five statements at most. A fence deleted meanwhile takes its rows along in silence; one with new rows is locked
     against deletion until the transaction ends, because the foreign keys are only checked then.
     """
-    with together():
-        forget_presences(advance.forgotten)
-        open_presences(advance.opened)
-        move_presences(advance.moved)
-        write_visits(advance.visits)
-        write_last_fixes(advance.last_fixes)
+    forget_presences(advance.forgotten)
+    open_presences(advance.opened)
+    move_presences(advance.moved)
+    write_visits(advance.visits)
+    write_last_fixes(advance.last_fixes)
 
 
 def confirm_visit(*, device_id: UUID, store_id: int, by: str, at: datetime) -> UUID | None:
@@ -387,7 +387,9 @@ def _list_transitions(batch: FixBatch, followed: FollowedTrails, pairs: Iterable
                 at=_read_instant(step.at),
                 fix_time=_read_instant(fix_at),
                 received_at=_read_instant(received_at),
-                visit_id=_name_visit(pair, step.entered_at) if pair.role == Geofence.Role.STORE else None,
+                visit_id=_name_visit(pair.device_id, pair.geofence_id, step.entered_at)
+                if pair.role == Geofence.Role.STORE
+                else None,
                 reason=step.reason,
                 inside_share=seen.inside_share,
                 outside_m=seen.outside_m,
@@ -433,7 +435,7 @@ def _make_visit(
     end: tuple[float | None, str],
 ) -> VisitRow:
     return VisitRow(
-        _name_visit(pair, entered_at),
+        _name_visit(pair.device_id, pair.geofence_id, entered_at),
         pair.device_id,
         pair.geofence_id,
         pair.store_id,
@@ -445,8 +447,10 @@ def _make_visit(
     )
 
 
-def _name_visit(pair: _Pair, entered_at: float) -> UUID:
-    return uuid5(_VISIT_NAMESPACE, f"{pair.device_id}:{pair.geofence_id}:{round(entered_at * 1000)}")
+# Each is asked for at least twice: for its row and for every transition.
+@lru_cache(maxsize=4096)
+def _name_visit(device_id: UUID, geofence_id: int, entered_at: float) -> UUID:
+    return uuid5(_VISIT_NAMESPACE, f"{device_id}:{geofence_id}:{round(entered_at * 1000)}")
 
 
 def _read_instant(epoch_s: float) -> datetime:

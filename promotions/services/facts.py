@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -16,6 +16,7 @@ from django.db import connection
 from geofence.logic.fixes import FixFlag
 from geofence.logic.matching import FenceSnapshot
 from geofence.logic.presence import TransitionKind
+from geofence.services.columns import together
 from geofence.services.presence import Transition
 from notifications.logic.policy import parse_quiet_hours
 from notifications.services import reachable_devices
@@ -25,23 +26,28 @@ from promotions.logic.hours import parse_hours
 from promotions.logic.schedule import Schedule, TimeWindow, weekdays_from_mask
 from promotions.models import Campaign
 
+_Rows = Sequence[tuple[Any, ...]]
+
 # A store's day can be a day before or after ours.
 ONE_DAY = timedelta(days=1)
 
 
 def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Facts:
     """Campaigns live at these transitions' stores, and the devices and stores themselves. Six queries at most."""
-    store_ids = {transition.store_id for transition in transitions}
-    campaigns = _load_campaigns(store_ids, now) if store_ids else []
-    if not campaigns:
+    store_ids = list({transition.store_id for transition in transitions})
+    stores_of = _find_campaigns(store_ids, now) if store_ids else {}
+    if not stores_of:
         return Facts(campaigns=(), stores={}, devices={})
-    device_ids = {transition.device_id for transition in transitions}
-    campaign_ids = [campaign.id for campaign in campaigns]
-    return Facts(
-        campaigns=campaigns,
-        stores=_load_stores(store_ids),
-        devices=_load_devices(device_ids, campaign_ids),
-    )
+    device_ids, campaign_ids = list({transition.device_id for transition in transitions}), list(stores_of)
+    with together():
+        campaigns, windows = _ask(_CAMPAIGNS_SQL, [campaign_ids]), _ask(_WINDOWS_SQL, [campaign_ids])
+        stores, devices = _ask(_STORES_SQL, [store_ids]), _ask(_DEVICES_SQL, [campaign_ids, device_ids])
+        reachable = reachable_devices(device_ids)
+        return Facts(
+            campaigns=_list_campaigns(campaigns(), windows(), stores_of),
+            stores=_list_stores(stores()),
+            devices=_list_devices(devices(), reachable),
+        )
 
 
 def read_transitions(transitions: Sequence[Transition], snapshot: FenceSnapshot) -> list[TransitionFacts]:
@@ -128,21 +134,20 @@ def _make_schedule(starts_on: date, ends_on: date, windows: Iterable[tuple[int, 
     )
 
 
-def _load_campaigns(store_ids: Collection[int], now: datetime) -> list[CampaignFacts]:
-    """Live campaigns of these stores, with their windows and which of these stores they are in. Three queries."""
+def _find_campaigns(store_ids: Sequence[int], now: datetime) -> dict[int, set[int]]:
+    """Live campaigns of these stores, each with those of the stores that it is in."""
     # A backlog hours late is judged by the day it was taken on, and a store's day may be a day from ours.
-    pairs = _fetch(_PAIRS_SQL, [list(store_ids), now.date() + ONE_DAY, now.date() - ONE_DAY])
-    if not pairs:
-        return []
     stores_of: dict[int, set[int]] = defaultdict(set)
-    for campaign_id, store_id in pairs:
+    for campaign_id, store_id in _ask(_PAIRS_SQL, [store_ids, now.date() + ONE_DAY, now.date() - ONE_DAY])():
         stores_of[campaign_id].add(store_id)
+    return stores_of
+
+
+def _list_campaigns(rows: _Rows, windows: _Rows, stores_of: Mapping[int, Collection[int]]) -> list[CampaignFacts]:
     windows_of: dict[int, list[tuple[int, time, time]]] = defaultdict(list)
-    for campaign_id, *window in _fetch(_WINDOWS_SQL, [list(stores_of)]):
+    for campaign_id, *window in windows:
         windows_of[campaign_id].append((window[0], window[1], window[2]))
-    return [
-        _campaign_facts(row, stores_of[row[0]], windows_of[row[0]]) for row in _fetch(_CAMPAIGNS_SQL, [list(stores_of)])
-    ]
+    return [_campaign_facts(row, stores_of[row[0]], windows_of[row[0]]) for row in rows]
 
 
 def _campaign_facts(
@@ -165,19 +170,25 @@ def _campaign_facts(
     )
 
 
-def _load_stores(store_ids: Collection[int]) -> dict[int, StoreFacts]:
+def _list_stores(rows: _Rows) -> dict[int, StoreFacts]:
     return {
         store_id: StoreFacts(id=store_id, zone=ZoneInfo(timezone), hours=_parse_hours(hours), is_active=is_active)
-        for store_id, timezone, hours, is_active in _fetch(_STORES_SQL, [list(store_ids)])
+        for store_id, timezone, hours, is_active in rows
     }
 
 
-def _fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Rows of a query whose long lists go as arrays: as `IN (…)` they cost more to write than to answer."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+def _ask(statement: str, parameters: Sequence[Any]) -> Callable[[], _Rows]:
+    """Send a query; what comes back waits for its rows. Long lists go as arrays: as `IN (…)` they cost more to write
+    than to answer."""
+    cursor = connection.cursor()
+    cursor.execute(statement, parameters)
+
+    def read() -> _Rows:
+        with cursor:
+            rows: _Rows = cursor.fetchall()
+        return rows
+
+    return read
 
 
 @lru_cache(maxsize=4096)
@@ -186,10 +197,8 @@ def _parse_hours(text: str) -> tuple[TimeWindow, ...]:
     return parse_hours(json.loads(text))
 
 
-def _load_devices(device_ids: Collection[UUID], campaign_ids: Collection[int]) -> dict[UUID, DeviceFacts]:
-    """Consents, reachability and what each device had already. Two queries."""
-    reachable = reachable_devices(list(device_ids))
-    rows = _fetch(_DEVICES_SQL, [list(campaign_ids), list(device_ids)])
+def _list_devices(rows: _Rows, reachable: Collection[UUID]) -> dict[UUID, DeviceFacts]:
+    """Consents, reachability and what each device had already."""
     return {
         device_id: _device_facts(
             DeviceFacts(
