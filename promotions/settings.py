@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlparse
 import django_stubs_ext
 from django.urls import reverse_lazy
 from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool.base import AttemptWithBackoff
 
 from promotions.conf import envbool, envint, envlist, envtext
 from promotions.errors import ConfigurationError
@@ -109,6 +110,13 @@ def _bundled_library(pattern: str) -> str | None:
 # GeoDjango needs GEOS and GDAL; the wheels of shapely and pyogrio carry both, so the system need not.
 GEOS_LIBRARY_PATH = os.environ.get("GEOS_LIBRARY_PATH") or _bundled_library("shapely.libs/libgeos_c-*.so*")
 GDAL_LIBRARY_PATH = os.environ.get("GDAL_LIBRARY_PATH") or _bundled_library("pyogrio.libs/libgdal-*.so*")
+
+
+# What the pool waits before the next try, longer before each further one, when PostgreSQL does not answer, and also
+# when a request finds one more of its connections lost. Ten lost together cost a request a second; with the library's
+# own second, doubled each time, four cost more than it waits.
+AttemptWithBackoff.INITIAL_DELAY = 0.05
+AttemptWithBackoff.DELAY_BACKOFF = 1.2
 
 
 def _try_again(pool: ConnectionPool[Any]) -> None:
