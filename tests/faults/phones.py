@@ -177,11 +177,6 @@ class Crowd:
                 hand.join(60)
             assert not any(hand.is_alive() for hand in self._hands)
 
-    def finish(self) -> None:
-        """Wait until every walk is at its end, before the block ends."""
-        while any(hand.is_alive() for hand in self._hands if hand.name == "walk"):
-            time.sleep(0.05)
-
     def _hold_line(self, target: Any, given: Any, samples: list[Sample]) -> None:
         line = Line(self.port or self.stage.port, samples)
         try:

@@ -21,7 +21,7 @@ BACKLOG_ENTRIES = 200
 def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
     stage: Stage, history: History, tell: Callable[..., None]
 ) -> None:
-    kills, steps = times(2, 100), times(60, 700)
+    kills, steps = times(2, 100), times(60, 2000)
     chance = random.Random(1)
     crowd = Crowd(
         stage,
@@ -40,7 +40,6 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
             stage.launch("worker")
             # One death after the other of the same batch is another story: then its entries are worked one by one.
             wait_for(lambda: stage.backlog() < BACKLOG_ENTRIES, 60.0)
-        crowd.finish()
 
     tell(kills=kills, **require_clean(stage, history))
 
