@@ -102,7 +102,11 @@ def place_store(page: Page) -> Store:
 
 
 def drag(page: Page, knob: str, *, by_x: int) -> None:
-    box = page.locator(knob).bounding_box()
+    handle = page.locator(knob)
+    # Until all is there, and it is in sight and stands still: the map may still be finding its place.
+    page.wait_for_load_state()
+    handle.hover()
+    box = handle.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
