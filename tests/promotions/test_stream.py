@@ -186,7 +186,8 @@ _PACKED = st.one_of(
 
 @given(entries=st.lists(st.dictionaries(st.sampled_from([b"v1", b"v2"]), _PACKED), max_size=8))
 def test_entries_decode_together_as_they_do_one_by_one(entries: list[dict[bytes, bytes]]) -> None:
-    batch = stream.decode_entries([(b"1-%d" % place, fields) for place, fields in enumerate(entries)])
+    named = [(b"1-%d" % place, fields) for place, fields in enumerate(entries)]
+    batch = stream.decode_entries(named, stream.list_payloads(named))
 
     parts = [batch.part(place, place + 1) for place in range(len(batch))]
     assert [(part.poison.get(0), part.records.tobytes()) for part in parts] == [_decode_one(one) for one in entries]
