@@ -309,7 +309,7 @@ LOGGING = {
         # Its own configuration, which comes before ours, keeps it from the root's handler.
         "uvicorn": {"handlers": [], "propagate": True},
         "uvicorn.access": {"handlers": [], "propagate": False},
-        # Four lines a second while PostgreSQL is away; what that costs is logged where it is answered.
+        # A line for every try while PostgreSQL is away; what that costs is logged where it is answered.
         "psycopg.pool": {"level": "ERROR"},
     },
 }
