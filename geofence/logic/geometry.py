@@ -14,6 +14,7 @@ from geofence.errors import Fault as Fault
 from geofence.errors import FaultCode as FaultCode
 from geofence.logic.containment import LocalPolygon
 from geofence.logic.geodesy import FloatArray, Point, measure_distance_m
+from geofence.logic.nesting import is_nested_deeply
 
 RADIUS_MIN_M = 50.0
 # Below this, phones report crossings unreliably: Android advises 100 to 150 m.
@@ -59,8 +60,11 @@ def read_polygon(given: object, *, store_at: Point | None = None) -> PolygonRead
             detail = f"The geometry is longer than {GEOJSON_TEXT_MAX} characters."
             return _refuse(Fault("", FaultCode.TOO_LARGE, detail))
         try:
-            given = json.loads(given)
-        except (ValueError, RecursionError):
+            text = given if isinstance(given, str) else given.decode("utf-8")
+            if is_nested_deeply(text):
+                return _refuse(Fault("", FaultCode.NOT_A_POLYGON, "The geometry is nested too deeply."))
+            given = json.loads(text)
+        except ValueError:
             return _refuse(Fault("", FaultCode.NOT_JSON, "The geometry is not JSON."))
     faults = list(_list_shape_faults(given))
     if faults:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from geofence.logic.nesting import is_nested_deeply
 from promotions.errors import DomainError, Fault
 
 # A body of 64 KiB can hold ten thousand faults; the answer need not.
@@ -37,16 +38,17 @@ def read_object(body: bytes) -> JsonObject:
 
 def _read_json(body: bytes) -> Any:
     try:
+        text = body.decode("utf-8")
+        if is_nested_deeply(text):
+            raise DomainError("malformed_body", "The body is nested too deeply.")
         return json.loads(
-            body.decode("utf-8"),
+            text,
             parse_constant=_not_finite,
             parse_int=_parse_int,
             object_pairs_hook=_read_pairs,
         )
     except UnicodeDecodeError:
         raise DomainError("malformed_body", "The body is not valid UTF-8 text.") from None
-    except RecursionError:
-        raise DomainError("malformed_body", "The body is nested too deeply.") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise DomainError("malformed_body", f"The body is not JSON: see {where}.") from None
@@ -70,11 +72,8 @@ def _parse_int(text: str) -> int | float:
 
 
 def list_value_faults(value: JsonObject) -> list[Fault]:
-    """What `find_value_faults` finds in a body, as many as an answer tells. Errors: `malformed_body`."""
-    try:
-        return list(islice(find_value_faults(value, ""), MAX_FAULTS))
-    except RecursionError:
-        raise DomainError("malformed_body", "The body is nested too deeply.") from None
+    """What `find_value_faults` finds in a body, as many as an answer tells."""
+    return list(islice(find_value_faults(value, ""), MAX_FAULTS))
 
 
 def find_value_faults(value: object, pointer: str) -> Iterator[Fault]:

@@ -165,7 +165,10 @@ def test_no_text_whatever_reads_as_a_credential(text: str) -> None:
 
 
 def test_a_huge_token_is_not_even_decoded() -> None:
+    deep = base64.urlsafe_b64encode(b"[" * 1_200).decode()
+
     assert _refusal(read_access_token, _forge(cns=["x" * 5_000])) == "token_malformed"
+    assert _refusal(read_access_token, f"{deep}.e30.AA") == "token_malformed"
 
 
 def test_one_changed_character_spoils_a_credential() -> None:

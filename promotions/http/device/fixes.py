@@ -141,7 +141,7 @@ def decode_fixes(body: bytes) -> list[PostedFix]:
     """The posted fixes. Errors: `malformed_body`; `invalid_input` with every fault; `too_many_fixes`."""
     try:
         fixes = _decoder.decode(body).fixes
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError):
         found = faults.find_faults(body)
         # The two readers disagree: the strict one decides, without a pointer.
         raise (InvalidInput(found) if found else DomainError("malformed_body")) from None

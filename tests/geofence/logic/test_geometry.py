@@ -140,9 +140,14 @@ def test_a_polygon_whose_mirror_image_is_at_the_store_is_swapped() -> None:
     assert list_codes(polygon(mirrored)) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "nonsense", b"\xff\xfe", '{"type": "Polygon"'])
+@pytest.mark.parametrize("text", ["", "{", "nonsense", b"\xff\xfe", '{"type": "Polygon"'])
 def test_text_that_is_no_json_is_refused(text: str | bytes) -> None:
     assert list_codes(text) == ["not_json"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"type":' * 900, b"[" * 900 + b"]" * 900])
+def test_a_pit_is_refused_before_it_is_parsed(text: str) -> None:
+    assert list_codes(text) == ["not_a_polygon"]
 
 
 def test_a_huge_text_is_refused_before_it_is_parsed() -> None:

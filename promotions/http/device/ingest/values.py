@@ -3,12 +3,14 @@
 import json
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from geofence.logic.nesting import is_nested_deeply
 from promotions.http.device.fixes import UNKNOWN, NormalisedFix, RejectedFix
 
 # ASCII only: Python's float() also takes "1_000" and the digits of every script.
@@ -18,7 +20,7 @@ _MAX_EPOCH_S = 1e11
 
 
 class Unreadable(Exception):
-    """The message is no JSON at all. It will not get better by being sent again."""
+    """The message is no JSON at all, or a pit of it. It will not get better by being sent again."""
 
 
 @dataclass(slots=True)
@@ -42,12 +44,13 @@ class ParsedMessage:
 def read_json(body: bytes) -> Any:
     """The value of a body. NaN and Infinity pass, for the coordinate check to refuse one fix and not its batch."""
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass
-    try:
-        return json.loads(body, parse_int=_parse_int)
-    except (ValueError, RecursionError):
+        text = body.decode("utf-8")
+        if is_nested_deeply(text):
+            raise Unreadable
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(text)
+        return json.loads(text, parse_int=_parse_int)
+    except ValueError:
         raise Unreadable from None
 
 
