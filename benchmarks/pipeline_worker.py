@@ -56,8 +56,8 @@ class _Stopwatch:
         from promotions import drain, pipeline, stream
 
         self._wrap(stream, "read_batch")
-        for verb in ("accept_fixes", "advance_presence", "load_facts", "decide", "record", "enqueue"):
-            self._wrap(pipeline, verb)
+        for step in ("accept_fixes", "advance_presence", "load_facts", "decide", "record", "enqueue", "await_writes"):
+            self._wrap(pipeline, step)
         self._wrap(drain, "_end", "trim")
         process, advance = pipeline.process, pipeline.advance_presence
 

@@ -96,18 +96,18 @@ SHED = Counter("doorstep_shed", "Requests refused because too much waits to be w
 SLOWED = Counter("doorstep_slowed", "Answers of the fix lane that asked the phone to report less often.")
 
 
-def timed(verb: Callable[P, R]) -> Callable[P, R]:
-    """Time a verb of the pipeline under its own name."""
+def timed(step: Callable[P, R]) -> Callable[P, R]:
+    """Time a step of the pipeline under its own name."""
     seconds = Histogram(
-        f"doorstep_{verb.__name__}_seconds",
-        f"Seconds a batch spends in `{verb.__name__}`.",
+        f"doorstep_{step.__name__}_seconds",
+        f"Seconds a batch spends in `{step.__name__}`.",
         buckets=_BATCH_BUCKETS_S,
     )
 
-    @wraps(verb)
+    @wraps(step)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         with seconds.time():
-            return verb(*args, **kwargs)
+            return step(*args, **kwargs)
 
     return run
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from geofence.logic.fixes import FixArray
 from geofence.logic.matching import FenceSnapshot
 from geofence.services import presence as presence_service
-from geofence.services.columns import together
+from geofence.services.columns import together, wait_for_answers
 from geofence.services.presence import PresenceAdvance
 from geofence.services.snapshots import current_snapshot
 from notifications.services import enqueue_messages
@@ -36,8 +36,10 @@ def process(batch: FixArray, *, now: datetime) -> int:
     transitions = fact_service.read_transitions(presence.transitions, snapshot)
     facts = load_facts(transitions, now=now)
     decisions = decide(transitions, facts, now=now)
-    record(presence, decisions)
-    messages = enqueue(decisions, now=now)
+    with together():
+        record(presence, decisions)
+        messages = enqueue(decisions, facts, now=now)
+        await_writes()
     _tell(accepted, presence, decisions, messages)
     return messages
 
@@ -56,7 +58,7 @@ def advance_presence(accepted: Accepted, snapshot: FenceSnapshot) -> PresenceAdv
 
 @metrics.timed
 def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Facts:
-    """All that the decision needs to know about these devices, stores and campaigns."""
+    """All that the decision and the message need to know about these devices, stores and campaigns."""
     return fact_service.load_facts(transitions, now=now)
 
 
@@ -69,17 +71,22 @@ def decide(transitions: Sequence[TransitionFacts], facts: Facts, *, now: datetim
 @metrics.timed
 def record(presence: PresenceAdvance, decisions: Sequence[Decision]) -> None:
     """Write presence, visits and, alike in both arms, opportunities. A row that is already there is no error."""
-    with together():
-        presence_service.record_presence(presence)
-        opportunities.record_opportunities(decisions)
+    presence_service.record_presence(presence)
+    opportunities.record_opportunities(decisions)
 
 
 @metrics.timed
-def enqueue(decisions: Sequence[Decision], *, now: datetime) -> int:
+def enqueue(decisions: Sequence[Decision], facts: Facts, *, now: datetime) -> int:
     """Write the treated arm's messages into the outbox, in the same transaction."""
-    messages = opportunities.write_messages(decisions)
+    messages = opportunities.write_messages(decisions, facts)
     enqueue_messages(messages, now=now)
     return len(messages)
+
+
+@metrics.timed
+def await_writes() -> None:
+    """Wait until PostgreSQL has written what the last two verbs sent. It began while the messages were rendered."""
+    wait_for_answers()
 
 
 def _tell(accepted: Accepted, presence: PresenceAdvance, decisions: Sequence[Decision], messages: int) -> None:

@@ -126,6 +126,12 @@ def together() -> Iterator[None]:
         pipeline.sync()
 
 
+def wait_for_answers() -> None:
+    """Inside `together`: wait until PostgreSQL has done all that was sent so far."""
+    with connection.wrap_database_errors, connection.connection.pipeline() as pipeline:
+        pipeline.sync()
+
+
 def _open_cursor() -> Any:
     """A cursor that sends parameters beside the statement, in Django's wrapper, so that its errors and its query log
     are those of any other."""

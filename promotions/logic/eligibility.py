@@ -44,12 +44,14 @@ _AWAITED: Mapping[Trigger, tuple[Role, TransitionKind]] = {
 
 @dataclass(frozen=True, slots=True)
 class CampaignFacts:
-    """A campaign as far as it decides who hears of it. `message_cap_per_device` None: no cap.
+    """A campaign as far as it decides who hears of it, and what they hear. `message_cap_per_device` None: no cap.
 
-    `notifies` false: it has no message and is found in the app. `stop_issuing`: paused.
+    Without a `message_title` it has no message and is found in the app. `stop_issuing`: paused.
     """
 
     id: int
+    uuid: UUID
+    brand: str
     kind: str
     trigger: Trigger
     priority: int
@@ -60,16 +62,20 @@ class CampaignFacts:
     message_cap_per_device: int | None
     minimum_notify_level: int
     message_ttl_s: int
-    notifies: bool = True
+    offer_title: str
+    message_title: str
+    message_body: str
     stop_issuing: bool = False
     is_live: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """A store's clock and hours; `hours` from `parse_hours`."""
+    """A store's name, clock and hours; `hours` from `parse_hours`."""
 
     id: int
+    uuid: UUID
+    name: str
     zone: ZoneInfo
     hours: tuple[TimeWindow, ...]
     is_active: bool = True
@@ -113,7 +119,7 @@ class TransitionFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the decisions of one batch need, by id. A device or store that is not in here is unknown."""
+    """All that a batch's decisions and messages need, by id. A device or store that is not in here is unknown."""
 
     campaigns: Sequence[CampaignFacts]
     stores: Mapping[int, StoreFacts]
@@ -248,7 +254,7 @@ def _campaign_live(case: _Case) -> Reason | None:
         return Reason.CAMPAIGN_NOT_LIVE
     if case.campaign.stop_issuing:
         return Reason.CAMPAIGN_PAUSED
-    return None if case.campaign.notifies else Reason.CAMPAIGN_SILENT
+    return None if case.campaign.message_title else Reason.CAMPAIGN_SILENT
 
 
 def _campaign_window(case: _Case) -> Reason | None:

@@ -153,9 +153,12 @@ def _list_campaigns(rows: _Rows, windows: _Rows, stores_of: Mapping[int, Collect
 def _campaign_facts(
     row: tuple[Any, ...], store_ids: Collection[int], windows: Iterable[tuple[int, time, time]]
 ) -> CampaignFacts:
-    (campaign_id, kind, trigger, priority, holdout_percent, salt, starts_on, ends_on, cap, level, life_s, title) = row
+    (campaign_id, uuid, brand, kind, trigger, priority, holdout_percent, salt, starts_on, ends_on, *rest) = row
+    cap, level, life_s, offer_title, message_title, message_body = rest
     return CampaignFacts(
         id=campaign_id,
+        uuid=uuid,
+        brand=brand,
         kind=kind,
         trigger=trigger,
         priority=priority,
@@ -166,14 +169,16 @@ def _campaign_facts(
         message_cap_per_device=cap,
         minimum_notify_level=level,
         message_ttl_s=life_s,
-        notifies=bool(title),
+        offer_title=offer_title,
+        message_title=message_title,
+        message_body=message_body,
     )
 
 
 def _list_stores(rows: _Rows) -> dict[int, StoreFacts]:
     return {
-        store_id: StoreFacts(id=store_id, zone=ZoneInfo(timezone), hours=_parse_hours(hours), is_active=is_active)
-        for store_id, timezone, hours, is_active in rows
+        store_id: StoreFacts(store_id, uuid, name, ZoneInfo(timezone), _parse_hours(hours), is_active)
+        for store_id, uuid, name, timezone, hours, is_active in rows
     }
 
 
@@ -238,9 +243,9 @@ WHERE t.store_id = ANY(%s) AND c.state = 'live' AND c.starts_on <= %s AND c.ends
 """
 
 _CAMPAIGNS_SQL = """
-SELECT id, kind, trigger, priority, holdout_percent, salt, starts_on, ends_on, messages_per_device, notify_level,
-    message_life_s, message_title
-FROM promotions_campaign WHERE id = ANY(%s)
+SELECT c.id, c.uuid, b.name, kind, trigger, priority, holdout_percent, salt, starts_on, ends_on, messages_per_device,
+    notify_level, message_life_s, offer_title, message_title, message_body
+FROM promotions_campaign c JOIN promotions_brand b ON b.id = c.brand_id WHERE c.id = ANY(%s)
 """
 
 _WINDOWS_SQL = """
@@ -248,7 +253,7 @@ SELECT campaign_id, weekdays, starts_at, ends_at FROM promotions_timewindow WHER
 ORDER BY starts_at
 """
 
-_STORES_SQL = "SELECT id, timezone, opening_hours::text, is_active FROM geofence_store WHERE id = ANY(%s)"
+_STORES_SQL = "SELECT id, uuid, name, timezone, opening_hours::text, is_active FROM geofence_store WHERE id = ANY(%s)"
 
 # Caps bound a device's opportunities: so many a day over all campaigns, and over the months a campaign runs.
 _DEVICES_SQL = """

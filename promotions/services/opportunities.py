@@ -1,40 +1,18 @@
 """Opportunities, the same in both arms, and the messages of the treated one."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo
 
 from django.db import connection
 
 from notifications.logic.rendering import MessageValues, Template, render
 from notifications.services import NewMessage
-from promotions.logic.eligibility import Decision, Outcome
+from promotions.logic.eligibility import CampaignFacts, Decision, Facts, Outcome, StoreFacts
 from promotions.logic.holdout import Arm
 
 _NAMESPACE = UUID("0d5d6e2a-9b1c-5c3e-8a0f-2f6f4f1f9c27")
-
-
-@dataclass(frozen=True, slots=True)
-class _CampaignWords:
-    """What a message says of a campaign."""
-
-    uuid: UUID
-    brand: str
-    offer_title: str
-    message_title: str
-    message_body: str
-
-
-@dataclass(frozen=True, slots=True)
-class _StoreWords:
-    """What a message says of a store."""
-
-    uuid: UUID
-    name: str
-    timezone: str
 
 
 # Asked for twice: for the opportunity and for its message.
@@ -78,31 +56,17 @@ def _list_values(opportunity_id: UUID, decision: Decision) -> tuple[object, ...]
     )
 
 
-def write_messages(decisions: Sequence[Decision]) -> list[NewMessage]:
-    """The treated arm's messages, rendered. Two queries, none when there is nothing to say."""
-    treated = [(key, decision) for key, decision in _granted(decisions) if decision.arm is Arm.TREATED]
-    if not treated:
-        return []
-    campaigns = _load_campaigns({decision.campaign_id for _, decision in treated})
-    stores = _load_stores({decision.store_id for _, decision in treated})
+def write_messages(decisions: Sequence[Decision], facts: Facts) -> list[NewMessage]:
+    """The treated arm's messages, rendered. Pure."""
+    campaigns = {campaign.id: campaign for campaign in facts.campaigns}
     return [
-        _message(key, decision, campaigns[decision.campaign_id], stores[decision.store_id]) for key, decision in treated
+        _message(key, decision, campaigns[decision.campaign_id], facts.stores[decision.store_id])
+        for key, decision in _granted(decisions)
+        if decision.arm is Arm.TREATED
     ]
 
 
-def _load_campaigns(campaign_ids: Collection[int]) -> dict[int, _CampaignWords]:
-    with connection.cursor() as cursor:
-        cursor.execute(_CAMPAIGNS_SQL, [list(campaign_ids)])
-        return {row[0]: _CampaignWords(*row[1:]) for row in cursor.fetchall()}
-
-
-def _load_stores(store_ids: Collection[int]) -> dict[int, _StoreWords]:
-    with connection.cursor() as cursor:
-        cursor.execute(_STORES_SQL, [list(store_ids)])
-        return {row[0]: _StoreWords(*row[1:]) for row in cursor.fetchall()}
-
-
-def _message(opportunity_id: UUID, decision: Decision, campaign: _CampaignWords, store: _StoreWords) -> NewMessage:
+def _message(opportunity_id: UUID, decision: Decision, campaign: CampaignFacts, store: StoreFacts) -> NewMessage:
     assert decision.expires_at is not None
     text = render(
         Template(title=campaign.message_title, body=campaign.message_body),
@@ -110,7 +74,7 @@ def _message(opportunity_id: UUID, decision: Decision, campaign: _CampaignWords,
             store=store.name,
             brand=campaign.brand,
             offer=campaign.offer_title,
-            until=f"{decision.expires_at.astimezone(ZoneInfo(store.timezone)):%H:%M}",
+            until=f"{decision.expires_at.astimezone(store.zone):%H:%M}",
         ),
     )
     return NewMessage(
@@ -129,13 +93,6 @@ def _message(opportunity_id: UUID, decision: Decision, campaign: _CampaignWords,
 
 
 # Lists go as arrays, as wherever a batch asks: writing them out costs the query builder more than the database.
-_CAMPAIGNS_SQL = """
-SELECT c.id, c.uuid, b.name, c.offer_title, c.message_title, c.message_body
-FROM promotions_campaign c JOIN promotions_brand b ON b.id = c.brand_id WHERE c.id = ANY(%s)
-"""
-
-_STORES_SQL = "SELECT id, uuid, name, timezone FROM geofence_store WHERE id = ANY(%s)"
-
 _INSERT_SQL = """
 INSERT INTO promotions_opportunity (id, campaign_id, device_id, store_id, arm, fix_time, planned_at, local_on,
     request_id)

@@ -153,7 +153,7 @@ def test_a_batch_is_counted_once_it_is_committed(redis_prefix: str, grown: Growt
         ("enqueue_total", {}, 1),
         ("batch_entries_total", {}, 1),
         ("batch_seconds_count", {}, 1),
-        *((f"{verb}_seconds_count", {}, 1) for verb in VERBS),
+        *((f"{step}_seconds_count", {}, 1) for step in STEPS),
     ]
     for name, labels, _growth in names:
         grown(f"doorstep_{name}", **labels)
@@ -163,7 +163,7 @@ def test_a_batch_is_counted_once_it_is_committed(redis_prefix: str, grown: Growt
     assert [(name, labels, grown(f"doorstep_{name}", **labels)) for name, labels, _ in names] == names
 
 
-VERBS = ("accept_fixes", "advance_presence", "load_facts", "decide", "record", "enqueue")
+STEPS = ("accept_fixes", "advance_presence", "load_facts", "decide", "record", "enqueue", "await_writes")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -41,6 +41,8 @@ BO = UUID("b0000000-0000-4000-8000-000000000002")
 LUNCH = TimeWindow(EVERY_DAY, time(12), time(14))
 CAMPAIGN = CampaignFacts(
     id=1,
+    uuid=UUID("ca000000-0000-4000-8000-000000000001"),
+    brand="Bean",
     kind="coupon",
     trigger="enter",
     priority=0,
@@ -51,8 +53,17 @@ CAMPAIGN = CampaignFacts(
     message_cap_per_device=3,
     minimum_notify_level=1,
     message_ttl_s=1200,
+    offer_title="A coffee",
+    message_title="A coffee for you",
+    message_body="",
 )
-STORE = StoreFacts(id=10, zone=PARIS, hours=parse_hours({"tue": [["09:00", "19:00"]], "wed": [["09:00", "19:00"]]}))
+STORE = StoreFacts(
+    id=10,
+    uuid=UUID("50000000-0000-4000-8000-000000000010"),
+    name="Bean, Les Halles",
+    zone=PARIS,
+    hours=parse_hours({"tue": [["09:00", "19:00"]], "wed": [["09:00", "19:00"]]}),
+)
 DEVICE = DeviceFacts(id=ADA, consents=frozenset({"geo_match", "messages"}), is_reachable=True)
 ENTER = TransitionFacts(
     device_id=ADA,
@@ -103,7 +114,7 @@ SPOILERS: list[tuple[Reason, Spoil]] = [
     (Reason.UNREACHABLE, lambda world: world.but("device", is_reachable=False)),
     (Reason.CAMPAIGN_NOT_LIVE, lambda world: world.but("campaign", is_live=False)),
     (Reason.CAMPAIGN_PAUSED, lambda world: world.but("campaign", stop_issuing=True)),
-    (Reason.CAMPAIGN_SILENT, lambda world: world.but("campaign", notifies=False)),
+    (Reason.CAMPAIGN_SILENT, lambda world: world.but("campaign", message_title="")),
     (
         Reason.BEFORE_START,
         lambda world: world.but("campaign", schedule=Schedule(date(2026, 9, 2), date(2026, 9, 30), (LUNCH,))),
