@@ -99,7 +99,8 @@ def test_a_frozen_redis_is_waited_for_once(limit: RequestLimit, private_redis: P
     passed = allowed(limit, "ada", 10)
 
     assert passed == 3
-    assert 0.3 < time.monotonic() - begun_s < 1.0
+    # Ten waits would be 3.5 s.
+    assert 0.3 < time.monotonic() - begun_s < 2.0
 
 
 def test_when_redis_is_back_all_count_together_again(

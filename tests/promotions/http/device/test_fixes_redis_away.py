@@ -101,7 +101,8 @@ def test_a_redis_that_is_gone_costs_no_wait(private_lane: LaneDriver, private_re
     for response in responses:
         assert_problem(response, 503, "unavailable")
         assert int(response.headers["retry-after"]) > 0
-    assert took_s < 1
+    # A frozen one costs two seconds.
+    assert took_s < 1.5
 
 
 @pytest.mark.parametrize("has_connection", [True, False])
@@ -134,7 +135,7 @@ def test_who_comes_while_a_write_hangs_waits_no_longer_either(
             assert response.status == 503
             return time.monotonic() - begun_s
 
-        return list(await asyncio.gather(*(post_after(delay_s) for delay_s in (0, 0.3, 1.0, 1.9, 2.15))))
+        return list(await asyncio.gather(*(post_after(delay_s) for delay_s in (0, 0.3, 1.0, 1.7, 1.95))))
 
     waits_s = private_lane.run(post_in_turn())
 
