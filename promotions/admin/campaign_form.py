@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from unfold.widgets import UnfoldAdminSingleTimeWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleTimeWidget, UnfoldAdminTextareaWidget
 
 from notifications.logic.rendering import Template, find_template_faults
 from promotions.models import Campaign, TimeWindow
@@ -13,6 +13,17 @@ from promotions.services.budgets import find_cap_faults, hold_alone
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 EVERY_DAY = 127
 CAPS = ("unlock_cap", "redeem_cap", "store_redeem_cap")
+
+
+_LEVELS = (
+    (0, "0: the phone says so"),
+    (1, "1: plausible"),
+    (2, "2: stayed a while"),
+    (3, "3: attested by its platform (to come; until then as 4)"),
+    (4, "4: seen by the store"),
+)
+# A fix that crosses a fence cannot show more: no message would ever go.
+MAX_NOTIFY_LEVEL = 2
 
 
 class WeekdaysWidget(forms.CheckboxSelectMultiple):
@@ -62,8 +73,23 @@ class TimeWindowForm(forms.ModelForm[TimeWindow]):
         }
 
 
+class LevelField(forms.TypedChoiceField):
+    """How sure we must be that the phone is there, in words."""
+
+    widget = UnfoldAdminSelectWidget
+
+    def __init__(self, highest: int = 4, **given: Any) -> None:
+        super().__init__(choices=[level for level in _LEVELS if level[0] <= highest], coerce=int, **given)
+
+
 class CampaignForm(forms.ModelForm[Campaign]):
     """A campaign on one page."""
+
+    notify_level = LevelField(
+        MAX_NOTIFY_LEVEL, label="Message at level", initial=0, help_text="How sure we must be that the phone is there."
+    )
+    unlock_level = LevelField(label="Unlock at level", initial=1)
+    redeem_level = LevelField(label="Redeem at level", initial=0)
 
     class Meta:
         model = Campaign

@@ -131,9 +131,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
             "Assurance",
             {
                 "classes": ["tab"],
-                "fields": ["notify_level", "unlock_level", "redeem_level"],
-                "description": "How sure we must be that the phone is there: 0 it says so · 1 plausible · "
-                "2 stayed a while · 3 attested by its platform · 4 seen by the store.",
+                "fields": ["notify_level", "unlock_level", "redeem_level", "max_speed_mps"],
             },
         ),
         ("Arrivals", {"classes": ["tab"], "fields": ["arrivals"]}),

@@ -44,6 +44,7 @@ def fields(brand: Brand, store: Store, /, **given: Any) -> dict[str, Any]:
         "notify_level": 0,
         "unlock_level": 1,
         "redeem_level": 0,
+        "max_speed_mps": 3,
         **inline("windows"),
         **inline("prize_lots"),
         **given,
@@ -118,6 +119,16 @@ def test_one_page_makes_a_campaign_with_hours_and_prizes(client: Client, brand: 
     assert campaign.prize_lots.get().quantity == 20
 
 
+def test_levels_and_the_fastest_way_in_are_chosen_on_the_page(client: Client, brand: Brand, store: Store) -> None:
+    client.post(
+        reverse(ADD), fields(brand, store, notify_level=2, unlock_level=4, redeem_level=3, max_speed_mps="12.5")
+    )
+
+    campaign = Campaign.objects.get()
+    assert (campaign.notify_level, campaign.unlock_level, campaign.redeem_level) == (2, 4, 3)
+    assert campaign.max_speed_mps == 12.5
+
+
 def test_a_new_campaign_is_offered_for_four_weeks_and_the_own_brand(client: Client, brand: Brand) -> None:
     form = client.get(reverse(ADD)).context_data["adminform"].form  # type: ignore[attr-defined]
 
@@ -144,6 +155,8 @@ BAD: list[tuple[dict[str, Any], set[str]]] = [
     ({"holdout_percent": 51}, {"holdout_percent"}),
     ({"holdout_percent": -1}, {"holdout_percent"}),
     ({"unlock_level": 5}, {"unlock_level"}),
+    ({"notify_level": 3, "redeem_level": "high"}, {"notify_level", "redeem_level"}),
+    ({"max_speed_mps": 0.5}, {"max_speed_mps"}),
     ({"message_life_s": 59}, {"message_life_s"}),
     ({"priority": 99_999}, {"priority"}),
     ({"unlock_cap": "99999999999"}, {"unlock_cap"}),
