@@ -46,7 +46,7 @@ def process(batch: FixArray, *, now: datetime) -> int:
 
 @metrics.timed
 def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
-    """Keep the fixes of devices that consent as of now; drop what a mock provider made up."""
+    """Keep the fixes of devices that consent as of now; drop what is no evidence of a place."""
     return fix_service.accept_fixes(batch, now=now)
 
 

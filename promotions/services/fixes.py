@@ -18,6 +18,7 @@ class DropReason(StrEnum):
 
     NO_CONSENT = "no_consent"
     MOCK_LOCATION = "mock_location"
+    UNKNOWN_AGE = "unknown_age"
     FROM_FUTURE = "from_future"
 
 
@@ -34,7 +35,9 @@ MAX_AHEAD_S = 300
 
 
 def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
-    """Keep fixes of devices that consent to matching as of now; drop positions made up by a mock provider. One query.
+    """Keep fixes of devices that consent to matching as of now. One query.
+
+    Positions made up by a mock provider, and old ones under a new time, are no evidence of anything.
 
     The lane asked the token; this asks the row, because a person may have withdrawn since.
     """
@@ -42,6 +45,7 @@ def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
     rules = (
         (DropReason.NO_CONSENT, consenting),
         (DropReason.MOCK_LOCATION, (batch["flags"] & FixFlag.MOCK) == 0),
+        (DropReason.UNKNOWN_AGE, (batch["flags"] & FixFlag.REPLAYED) == 0),
         (DropReason.FROM_FUTURE, batch["fix_time_ms"] <= (now.timestamp() + MAX_AHEAD_S) * 1000),
     )
     kept = np.ones(len(batch), dtype=np.bool_)

@@ -55,7 +55,7 @@ def test_postgresql_restarted_at_once_loses_nothing_and_the_first_request_after_
     assert len(first_after) > restarts / 2
     assert {sample.status for sample in first_after} <= {200, 201}
     # Longer than PostgreSQL is away, and shorter than the pool's patience: none that waits for it has to give up.
-    assert max(sample.took_s for sample in redeemed) < 3.0
+    assert max(sample.took_s for sample in redeemed) < 4.5
     # The fix lane does not know PostgreSQL.
     assert {sample.status for sample in crowd.samples["walk"]} == {202}
 

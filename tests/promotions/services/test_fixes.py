@@ -28,6 +28,7 @@ def test_each_fix_is_kept_or_dropped_with_the_first_reason_that_holds() -> None:
     batch = join(
         one_fix(ada),
         one_fix(ada, flags=FixFlag.MOCK),
+        one_fix(ada, flags=FixFlag.REPLAYED),
         one_fix(ada, ends_at=NOW + timedelta(seconds=301)),
         one_fix(cy, flags=FixFlag.MOCK),
         one_fix(blocked),
@@ -37,7 +38,12 @@ def test_each_fix_is_kept_or_dropped_with_the_first_reason_that_holds() -> None:
     accepted = accept_fixes(batch, now=NOW)
 
     assert accepted.fixes.tobytes() == one_fix(ada).tobytes()
-    assert accepted.dropped == {DropReason.NO_CONSENT: 3, DropReason.MOCK_LOCATION: 1, DropReason.FROM_FUTURE: 1}
+    assert accepted.dropped == {
+        DropReason.NO_CONSENT: 3,
+        DropReason.MOCK_LOCATION: 1,
+        DropReason.UNKNOWN_AGE: 1,
+        DropReason.FROM_FUTURE: 1,
+    }
 
 
 def test_consent_withdrawn_counts_at_once() -> None:
