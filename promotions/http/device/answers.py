@@ -33,6 +33,10 @@ class ClientGone(Exception):
     """The client hung up before its body was complete; nobody waits for an answer."""
 
 
+# The longest credential and its scheme. What is cut off makes it malformed; whole, it would be remembered as a caller.
+_MAX_AUTHORIZATION_BYTES = 2_100
+
+
 class RequestHead:
     """The few headers the lane looks at, each as it came last; absent ones are empty."""
 
@@ -40,7 +44,7 @@ class RequestHead:
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         find = dict(headers).get
-        self.authorization = find(b"authorization", b"")
+        self.authorization = find(b"authorization", b"")[:_MAX_AUTHORIZATION_BYTES]
         self.content_type = find(b"content-type", b"")
         self.content_encoding = find(b"content-encoding", b"")
         self.content_length = find(b"content-length", b"")

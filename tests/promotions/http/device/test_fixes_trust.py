@@ -48,6 +48,15 @@ def test_a_revoked_token_is_refused_within_two_seconds_and_a_newer_one_is_not(la
     assert lane.post_fixes({"fixes": [fix()]}).status == 202
 
 
+def test_a_long_header_is_refused_and_not_remembered(lane: LaneDriver) -> None:
+    token = lane.token()
+    assert lane.post_fixes({"fixes": [fix()]}, authorization=f"Bearer {' ' * 100}{token}").status == 202
+
+    long = lane.post_fixes({"fixes": [fix()]}, authorization=f"Bearer {' ' * 3_000}{token}")
+
+    assert_problem(long, 401, "token_missing")
+
+
 def test_withdrawn_consent_shuts_out_the_app_and_the_stock_phone(lane: LaneDriver) -> None:
     _wait_for(lane, 202, lane.token())
     stored = lane.stored().size
