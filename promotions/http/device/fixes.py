@@ -67,7 +67,7 @@ class PostedFix(msgspec.Struct, forbid_unknown_fields=True, gc=False):
             Meta(
                 min_length=1,
                 max_length=MAX_FIX_ID_CHARS,
-                description="The app's own id of the fix. A repeat is dropped; without it, time and place decide.",
+                description="The app's own id of the fix. A repeat is told by device and time.",
             ),
         ]
         | None
@@ -209,7 +209,8 @@ def pack_fixes(fixes: Sequence[NormalisedFix], arrival: Arrival, indexes: Sequen
                 arrival.received_at_ms,
                 fix.latitude_deg,
                 fix.longitude_deg,
-                fix.accuracy_m,
+                # No phone knows better than a metre, and in the record's four bytes the tiniest radius would be zero.
+                1.0 if fix.accuracy_m < 1.0 else fix.accuracy_m,
                 fix.speed_mps if fix.speed_mps >= 0 else UNKNOWN,
                 fix.flags,
                 source,

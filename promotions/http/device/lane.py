@@ -64,7 +64,7 @@ MAX_INGEST_BODY_BYTES = 2 * 1024 * 1024
 
 _ACCEPTED = {source: metrics.LANE_FIXES.labels(source.name.lower(), "accepted") for source in FixSource}
 
-# Phones whose token need not be read again. About 1 kB each.
+# Phones whose token need not be read again. About 1 kB each, 3 kB at most.
 _KNOWN_CALLERS = 32_768
 
 _TALLY_S = 0.25
@@ -232,9 +232,8 @@ class FixLane:
         claims = tokens.verify_ingest_key(_read_key(request.head.authorization))
         _require_live(claims, request, running)
         await _require_room(claims, stream.shard_of(claims.device_id), request, running)
-        body = await running.bodies.read(request.receive, request.head, MAX_INGEST_BODY_BYTES)
         try:
-            parsed = parse(body)
+            parsed = parse(await _read_message(request, running))
         except Unreadable:
             self._refusals.note(source, "unreadable")
             return
@@ -254,7 +253,7 @@ class FixLane:
                 await _require_room(claims, stream.shard_of(claims.device_id), request, running)
             body = b""
             if request.scope["method"] == "POST":
-                body = await running.bodies.read(request.receive, head, MAX_INGEST_BODY_BYTES)
+                body = await _read_message(request, running)
             content_type = head.content_type.decode("latin-1").lower()
             message = parse_osmand(key=key, query=query, content_type=content_type, body=body)
         except Unreadable:
@@ -392,6 +391,17 @@ def _require_json(request: LaneRequest) -> None:
     if query := request.scope["query_string"]:
         names = {pair.partition("=")[0][:80] for pair in query.decode("latin-1").split("&")[:20]}
         raise InvalidInput([Fault(f"?{name}", "unknown_parameter", "There is no such parameter.") for name in names])
+
+
+async def _read_message(request: LaneRequest, running: Running) -> bytes:
+    """What a stock phone sent. Errors: Unreadable when it is too large; `malformed_body`, `busy`, ClientGone."""
+    try:
+        return await running.bodies.read(request.receive, request.head, MAX_INGEST_BODY_BYTES)
+    except DomainError as error:
+        if error.code != "body_too_large":
+            raise
+        # A place of interest with its photograph. The phone would send it again for weeks, and nothing behind it.
+        raise Unreadable from None
 
 
 def _read_caller(authorization: bytes) -> Caller:

@@ -15,7 +15,6 @@ _STOCK_CODES = (
     "malformed_body",
     *_CREDENTIAL_CODES,
     "method_not_allowed",
-    "body_too_large",
     "too_many_fixes",
     "rate_limited",
     "busy",
@@ -80,7 +79,7 @@ _BY_ID: dict[str, list[str]] = {"ingestKeyId": []}
 
 
 def _fixes_operation() -> dict[str, Any]:
-    codes = [*_STOCK_CODES, "invalid_input", "unsupported_media_type"]
+    codes = [*_STOCK_CODES, "body_too_large", "invalid_input", "unsupported_media_type"]
     return {
         "operationId": "fixes_create",
         "tags": ["device"],

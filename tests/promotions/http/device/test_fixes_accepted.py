@@ -41,6 +41,13 @@ def test_accuracy_that_was_not_said_is_unknown(lane: LaneDriver, said: dict[str,
     assert math.isnan(lane.stored()[0]["speed_mps"])
 
 
+@pytest.mark.parametrize("radius_m", [1e-46, 0.4, 1.0])
+def test_no_phone_knows_better_than_a_metre(lane: LaneDriver, radius_m: float) -> None:
+    lane.post_fixes({"fixes": [fix(horizontal_accuracy_m=radius_m)]})
+
+    assert lane.stored()[0]["accuracy_m"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [

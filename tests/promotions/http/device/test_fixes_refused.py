@@ -273,6 +273,22 @@ def test_no_json_whatever_makes_a_server_error(lane: LaneDriver, value: Any) -> 
     assert response.status in {202, 400}
 
 
+_RADII = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([1e-46, 5e-324, 1e-30, 0.3])
+
+
+@hypothesis_settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(accuracy_m=_RADII, speed_mps=_RADII, latitude=st.floats(-90, 90), longitude=st.floats(-180, 180))
+def test_what_is_taken_can_be_worked_and_spoils_no_neighbour(
+    lane: LaneDriver, accuracy_m: float, speed_mps: float, latitude: float, longitude: float
+) -> None:
+    odd = fix(horizontal_accuracy_m=accuracy_m, speed_mps=speed_mps, latitude=latitude, longitude=longitude)
+    before = lane.stored().size
+
+    response = lane.post_fixes({"fixes": [odd, fix()]})
+
+    assert lane.stored().size - before == response.json()["accepted"] >= 1
+
+
 @hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_bytes_whatever_make_a_server_error(lane: LaneDriver, body: bytes) -> None:
