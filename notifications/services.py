@@ -213,6 +213,8 @@ def _record_accepted(
     message: Message, transport: Transport, receipt: Receipt, *, started_at: datetime, now: datetime
 ) -> str:
     with transaction.atomic():
+        if not _hold(message):
+            return _tell(message, "erased", "")
         Attempt.objects.create(
             message=message,
             transport=transport.name,
@@ -230,6 +232,8 @@ def _record_failure(
     delay_s = None if error.permanent else next_delay_s(message.attempts, message.id.int % 1000 / 1000)
     due_at = now + timedelta(seconds=delay_s) if delay_s is not None else None
     with transaction.atomic():
+        if not _hold(message):
+            return _tell(message, "erased", "")
         Attempt.objects.create(
             message=message,
             transport=transport.name,
@@ -244,6 +248,11 @@ def _record_failure(
             return _move(message, Message.State.EXPIRED, error.code, now)
         _owned(message).update(state=Message.State.PENDING, next_attempt_at=due_at, reason=error.code)
     return _tell(message, "retry", error.code)
+
+
+def _hold(message: Message) -> bool:
+    """Whether the row is still there, and it stays until the transaction ends: its device may be erased meanwhile."""
+    return Message.objects.select_for_update(no_key=True).filter(id=message.id).first() is not None
 
 
 def _move(message: Message, state: Message.State, reason: str, now: datetime) -> str:

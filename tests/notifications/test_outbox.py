@@ -173,6 +173,29 @@ def test_a_sender_whose_lease_ran_out_cannot_settle_the_next_ones_message() -> N
     assert Message.objects.get().state == Message.State.PENDING
 
 
+@pytest.mark.parametrize("error", [None, TransportError("UNAVAILABLE", permanent=False)])
+def test_a_device_that_is_erased_while_its_message_goes_out_holds_up_no_other(error: TransportError | None) -> None:
+    class Erasing(Post):
+        def send(self, letter: Letter, *, now: datetime) -> Receipt:
+            if letter.device_id == ada:
+                forget_device(ada)
+                if error:
+                    raise error
+            return super().send(letter, now=now)
+
+    ada = enqueue(dedupe_key="first")
+    bo = enqueue(dedupe_key="second")
+    Message.objects.filter(device_id=ada).update(next_attempt_at=NOW - timedelta(seconds=1))
+    post = Erasing()
+
+    outcomes = deliver(post)
+
+    assert outcomes == {"erased": 1, "accepted": 1}
+    assert [letter.device_id for letter in post.letters if letter.device_id != ada] == [bo]
+    connection.check_constraints()
+    assert Attempt.objects.get().message.device_id == bo
+
+
 @pytest.mark.django_db(transaction=True)
 def test_many_senders_at_once_send_each_message_once() -> None:
     for number in range(60):
