@@ -175,8 +175,9 @@ class Reason(StrEnum):
 class Decision:
     """What became of one campaign at one transition.
 
-    An opportunity has `arm`, `planned_at` and `expires_at`; a refusal has none of them. `local_on` is the store's day
-    of the fix, None only where the store is unknown. `lost_to` is the campaign that won the moment.
+    An opportunity has `arm`, `planned_at`, `expires_at` (no longer worth sending) and `open_until` (the offer closes);
+    a refusal has none of them. `local_on` is the store's day of the fix, None only where the store is unknown.
+    `lost_to` is the campaign that won the moment.
     """
 
     transition: TransitionFacts
@@ -187,6 +188,7 @@ class Decision:
     arm: Arm | None = None
     planned_at: datetime | None = None
     expires_at: datetime | None = None
+    open_until: datetime | None = None
     lost_to: int | None = None
 
     @property
@@ -278,12 +280,16 @@ def _level(case: _Case) -> Reason | None:
     return None if case.transition.level >= case.campaign.minimum_notify_level else Reason.LEVEL_TOO_LOW
 
 
-def _expiry(case: _Case) -> datetime:
-    """When a message is no longer worth sending: its life, the window's end or closing time, whichever is first."""
+def _open_until(case: _Case) -> datetime:
+    """The window's end or closing time, whichever is first. Both are open, as gates before this have seen."""
     fix_time, zone = case.transition.fix_time, case.store.zone
     openings = (open_window(case.campaign.schedule, fix_time, zone), store_opening(case.store.hours, fix_time, zone))
-    ends_at = [opening.ends_at for opening in openings if opening]
-    return min([fix_time + timedelta(seconds=case.campaign.message_ttl_s), *ends_at])
+    return min(opening.ends_at for opening in openings if opening)
+
+
+def _expiry(case: _Case) -> datetime:
+    """When a message is no longer worth sending: its life is over, or the offer closed."""
+    return min(case.transition.fix_time + timedelta(seconds=case.campaign.message_ttl_s), _open_until(case))
 
 
 def _lateness(case: _Case) -> Reason | None:
@@ -367,6 +373,7 @@ def _grant(case: _Case) -> Decision:
         arm=assign_arm(campaign.salt, Layer.CAMPAIGN, case.device.id, campaign.holdout_share),
         planned_at=case.now,
         expires_at=_expiry(case),
+        open_until=_open_until(case),
     )
 
 

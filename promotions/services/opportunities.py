@@ -1,9 +1,10 @@
 """Opportunities, the same in both arms, and the messages of the treated one."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from django.db import connection
 
@@ -68,13 +69,14 @@ def write_messages(decisions: Sequence[Decision], facts: Facts) -> list[NewMessa
 
 def _message(opportunity_id: UUID, decision: Decision, campaign: CampaignFacts, store: StoreFacts) -> NewMessage:
     assert decision.expires_at is not None
+    assert decision.open_until is not None
     text = render(
         Template(title=campaign.message_title, body=campaign.message_body),
         MessageValues(
             store=store.name,
             brand=campaign.brand,
             offer=campaign.offer_title,
-            until=f"{decision.expires_at.astimezone(store.zone):%H:%M}",
+            until=_tell_time(decision.open_until, store.zone, now=decision.transition.fix_time),
         ),
     )
     return NewMessage(
@@ -90,6 +92,11 @@ def _message(opportunity_id: UUID, decision: Decision, campaign: CampaignFacts, 
             "opportunity_id": str(opportunity_id),
         },
     )
+
+
+def _tell_time(instant: datetime, zone: ZoneInfo, *, now: datetime) -> str:
+    """The store's clock; the end of the day for a store that is open for days on end."""
+    return f"{instant.astimezone(zone):%H:%M}" if instant - now < timedelta(days=1) else "24:00"
 
 
 # Lists go as arrays, as wherever a batch asks: writing them out costs the query builder more than the database.

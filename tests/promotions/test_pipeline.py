@@ -1,6 +1,7 @@
 """The hot path on real rows: what a batch of fixes comes to, and in how many queries."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -33,6 +34,27 @@ def test_a_phone_that_enters_gets_one_message() -> None:
     assert message.expires_at == NOW - timedelta(minutes=5) + timedelta(seconds=campaign.message_life_s)
     assert Opportunity.objects.get().arm == Opportunity.Arm.TREATED
     assert Visit.objects.get().confirmed_by == Visit.ConfirmedBy.DWELL
+
+
+@pytest.mark.parametrize(
+    ("hours", "until"),
+    [({"tue": [["09:00", "13:30"]]}, "13:30"), ({"tue": [["09:00", "19:00"]]}, "14:00"), ({}, "14:00")],
+)
+def test_the_message_says_until_when_the_offer_holds(hours: dict[str, Any], until: str) -> None:
+    store = factories.store(opening_hours=hours)
+    factories.lunch_window(factories.campaign(store, message_body="Until {until}."))
+
+    pipeline.process(Walk(factories.reachable_device()).stay(minutes=5), now=NOW)
+
+    assert Message.objects.get().body == f"Until {until}."
+
+
+def test_an_offer_without_hours_holds_to_the_end_of_the_day() -> None:
+    factories.campaign(factories.store(opening_hours={}), message_body="Until {until}.")
+
+    pipeline.process(Walk(factories.reachable_device()).stay(minutes=5), now=NOW)
+
+    assert Message.objects.get().body == "Until 24:00."
 
 
 def test_the_control_arm_is_recorded_alike_and_hears_nothing() -> None:

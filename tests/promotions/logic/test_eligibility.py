@@ -154,6 +154,7 @@ def test_a_device_that_passes_every_gate_is_an_opportunity() -> None:
         arm=Arm.TREATED,
         planned_at=NOW,
         expires_at=FIX_TIME + timedelta(seconds=1200),
+        open_until=datetime(2026, 9, 1, 12, 0, tzinfo=UTC),
     )
     assert (decision.device_id, decision.store_id) == (ADA, 10)
 
@@ -235,10 +236,9 @@ OPEN = parse_hours({})
 
 
 @pytest.mark.parametrize(
-    ("world", "expires_at"),
+    ("world", "open_until"),
     [
         (World().but("campaign", message_ttl_s=36_000), datetime(2026, 9, 1, 12, 0, tzinfo=UTC)),
-        (World().but("campaign", message_ttl_s=60), FIX_TIME + timedelta(seconds=60)),
         (
             World()
             .but("campaign", message_ttl_s=36_000)
@@ -251,8 +251,19 @@ OPEN = parse_hours({})
         ),
     ],
 )
-def test_a_message_expires_with_its_life_the_window_or_the_store(world: World, expires_at: datetime) -> None:
-    assert world.decide().expires_at == expires_at
+def test_an_offer_closes_with_the_window_or_the_store_and_its_message_expires_then(
+    world: World, open_until: datetime
+) -> None:
+    decision = world.decide()
+
+    assert (decision.open_until, decision.expires_at) == (open_until, open_until)
+
+
+def test_a_message_expires_with_its_life_while_the_offer_goes_on() -> None:
+    decision = World().but("campaign", message_ttl_s=60).decide()
+
+    assert decision.expires_at == FIX_TIME + timedelta(seconds=60)
+    assert decision.open_until == datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
 
 
 def test_an_opportunity_that_could_not_be_sent_any_more_is_too_late() -> None:
