@@ -18,7 +18,20 @@ class OpportunityAdmin(FactAdmin):
     search_fields = ["campaign__name", "store__name"]
     id_search = ("id", "device_id")
     ordering = ["-planned_at"]
-    fields = ["id", "campaign", "device_id", "store", "arm", "fix_at", "planned", "local_on", "request_id"]
+    fields = [
+        "id",
+        "campaign",
+        "device_id",
+        "store",
+        "arm",
+        "fix_at",
+        "planned",
+        "local_on",
+        "request_id",
+        "visited_within_minutes",
+        "message_state",
+        "message_reason",
+    ]
 
     @display(description="fix", ordering="fix_time")
     def fix_at(self, opportunity: Opportunity) -> str:
@@ -112,6 +125,8 @@ class RefusalAdmin(FactAdmin):
         "distance_bucket",
         "level",
         "refused",
+        "was_inside",
+        "arrived_within_minutes",
     ]
 
     @display(description="refused", ordering="refused_at")

@@ -11,7 +11,9 @@ from promotions.models.devices import Device
 class Opportunity(models.Model):
     """A device passed every gate of a campaign. Written alike in both arms; only the message differs.
 
-    pii: pseudonymous location event; 13 months; deleted by erasure.
+    What its visit and message say in the report is kept here when they are dropped; until then they say it themselves.
+
+    pii: pseudonymous location event, the time to the visit as a span only; 13 months; deleted by erasure.
     """
 
     class Arm(models.TextChoices):
@@ -28,6 +30,13 @@ class Opportunity(models.Model):
     planned_at = models.DateTimeField(help_text="When the message goes or, in the control arm, would have gone.")
     local_on = models.DateField(help_text="The store's day of the fix.")
     request_id = models.CharField(max_length=36, blank=True)
+    visited_within_minutes = models.PositiveSmallIntegerField(
+        null=True, help_text="The shortest span of the report in which a visit came, once the visit is dropped."
+    )
+    message_state = models.CharField(
+        max_length=10, blank=True, default="", db_default="", help_text="Of its message, once that is dropped."
+    )
+    message_reason = models.CharField(max_length=40, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name_plural = "opportunities"
@@ -158,7 +167,9 @@ class Reservation(models.Model):
 class Refusal(models.Model):
     """Someone asked and was not granted: the phone at the door, or the till. A row: brands want to know who came after.
 
-    pii: pseudonymous location event, distance as a bucket only; 13 months; deleted by erasure.
+    What a visit says of it in the report is kept here when the visit is dropped; until then the visit says it.
+
+    pii: pseudonymous location event, distance and time to the visit as spans only; 13 months; deleted by erasure.
     """
 
     class Stage(models.TextChoices):
@@ -175,6 +186,12 @@ class Refusal(models.Model):
     distance_bucket = models.CharField(max_length=16, blank=True)
     level = models.PositiveSmallIntegerField(null=True)
     refused_at = models.DateTimeField()
+    was_inside = models.BooleanField(
+        default=False, db_default=False, help_text="At a store of the campaign already, once the visit is dropped."
+    )
+    arrived_within_minutes = models.PositiveSmallIntegerField(
+        null=True, help_text="The shortest span of the report in which a visit came, once the visit is dropped."
+    )
 
     class Meta:
         indexes = [

@@ -43,7 +43,16 @@ HOLDINGS: Mapping[type[Model], tuple[Rows, tuple[str, ...]]] = {
     ),
     Opportunity: (
         lambda device_id: Opportunity.objects.filter(device_id=device_id).order_by("planned_at", "pk"),
-        ("campaign__uuid", "store__uuid", "fix_time", "planned_at", "local_on"),
+        (
+            "campaign__uuid",
+            "store__uuid",
+            "fix_time",
+            "planned_at",
+            "local_on",
+            "visited_within_minutes",
+            "message_state",
+            "message_reason",
+        ),
     ),
     Unlock: (
         lambda device_id: Unlock.objects.filter(device_id=device_id).order_by("granted_at", "pk"),
@@ -79,7 +88,17 @@ HOLDINGS: Mapping[type[Model], tuple[Rows, tuple[str, ...]]] = {
     ),
     Refusal: (
         lambda device_id: Refusal.objects.filter(device_id=device_id).order_by("refused_at", "pk"),
-        ("stage", "reason", "campaign__uuid", "store__uuid", "distance_bucket", "level", "refused_at"),
+        (
+            "stage",
+            "reason",
+            "campaign__uuid",
+            "store__uuid",
+            "distance_bucket",
+            "level",
+            "refused_at",
+            "was_inside",
+            "arrived_within_minutes",
+        ),
     ),
 }
 

@@ -25,23 +25,25 @@ class ArrivalCount:
 
 
 # A device counts once, from its first refusal on. Who stood in the store already and was refused for a bad fix did not
-# come because of it; a pass-by is no visit.
+# come because of it; a pass-by is no visit. `services/outcomes.py` keeps what visits say by this rule before they are
+# dropped.
 _ARRIVALS_SQL = """
 WITH target AS (SELECT store_id FROM promotions_campaign_stores WHERE campaign_id = %(campaign)s),
 first AS (
-    SELECT DISTINCT ON (device_id) device_id, refused_at
+    SELECT DISTINCT ON (device_id) device_id, refused_at, was_inside,
+        arrived_within_minutes * interval '1 minute' AS arrived_within
     FROM promotions_refusal
     WHERE campaign_id = %(campaign)s AND stage = 'unlock' AND reason = %(reason)s AND device_id IS NOT NULL
     ORDER BY device_id, refused_at, id
 ),
 outside AS (
-    SELECT * FROM first WHERE NOT EXISTS (
+    SELECT * FROM first WHERE NOT was_inside AND NOT EXISTS (
         SELECT FROM geofence_visit visit JOIN target USING (store_id)
         WHERE visit.device_id = first.device_id AND visit.entered_at <= first.refused_at
             AND (visit.exited_at IS NULL OR visit.exited_at > first.refused_at)
     )
 )
-SELECT win.within, count(*), count(*) FILTER (WHERE EXISTS (
+SELECT win.within, count(*), count(*) FILTER (WHERE outside.arrived_within <= win.within OR EXISTS (
     SELECT FROM geofence_visit visit JOIN target USING (store_id)
     WHERE visit.device_id = outside.device_id AND visit.confirmed_at IS NOT NULL
         AND visit.entered_at > outside.refused_at AND visit.entered_at <= outside.refused_at + win.within

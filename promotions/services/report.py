@@ -86,13 +86,18 @@ def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
     )
 
 
-# Found through the opportunity that wrote the message: its key is indexed, the message's data are not.
+# Found through the opportunity that wrote the message: its key is indexed, the message's data are not. A message that
+# was dropped left its end there (`services/outcomes.py`).
 _MESSAGES_SQL = """
-SELECT message.state, message.reason, count(*)
+SELECT told.state, told.reason, count(*)
 FROM promotions_opportunity opportunity
-JOIN notifications_message message ON message.dedupe_key = 'opportunity:' || opportunity.id::text
-WHERE opportunity.campaign_id = %s
-GROUP BY message.state, message.reason
+LEFT JOIN notifications_message message ON message.dedupe_key = 'opportunity:' || opportunity.id::text
+CROSS JOIN LATERAL (SELECT
+    coalesce(message.state, opportunity.message_state) AS state,
+    coalesce(message.reason, opportunity.message_reason) AS reason
+) told
+WHERE opportunity.campaign_id = %s AND told.state <> ''
+GROUP BY told.state, told.reason
 """
 
 
@@ -117,14 +122,16 @@ def _count_refusals(campaign: Campaign) -> Mapping[str, int]:
 
 
 # A device counts once, from its first opportunity on. A visit counts when it was confirmed after that moment: the fix
-# that made the opportunity may itself be the first of the stay.
+# that made the opportunity may itself be the first of the stay. `services/outcomes.py` keeps what visits say by this
+# rule before they are dropped.
 _VISITS_SQL = """
 WITH first AS (
-    SELECT DISTINCT ON (device_id) device_id, arm, planned_at
+    SELECT DISTINCT ON (device_id) device_id, arm, planned_at,
+        visited_within_minutes * interval '1 minute' AS visited_within
     FROM promotions_opportunity WHERE campaign_id = %(campaign)s
     ORDER BY device_id, planned_at, id
 )
-SELECT win.within, first.arm, count(*), count(*) FILTER (WHERE EXISTS (
+SELECT win.within, first.arm, count(*), count(*) FILTER (WHERE first.visited_within <= win.within OR EXISTS (
     SELECT FROM geofence_visit visit
     JOIN promotions_campaign_stores target ON target.store_id = visit.store_id AND target.campaign_id = %(campaign)s
     WHERE visit.device_id = first.device_id

@@ -18,6 +18,7 @@ from promotions.models import (
     Unlock,
     WithdrawnCoupon,
 )
+from promotions.services import outcomes
 from promotions.services.assurance import SIGHTING_HOURS
 from promotions.services.reservations import drop_ended_turns
 
@@ -30,7 +31,14 @@ OFFER_DAYS = 396
 
 
 def drop_expired(*, now: datetime) -> None:
-    """Delete what is past its retention, in all three apps. Not one transaction: each statement stands by itself."""
+    """Delete what is past its retention, in all three apps. Not one transaction: each statement stands by itself.
+
+    What goes first leaves its part of the campaigns' figures on rows that stay; if that fails, nothing is deleted.
+    """
+    outcomes.keep_outcomes(
+        visits_before=now - timedelta(days=geofence_retention.VISIT_DAYS),
+        messages_before=now - timedelta(days=notifications.MESSAGE_DAYS),
+    )
     geofence_retention.drop_expired(now=now)
     notifications.drop_expired(now=now)
     old = now - timedelta(days=OFFER_DAYS)

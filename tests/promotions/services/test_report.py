@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from geofence.models import Store, Visit
-from notifications.models import Message
+from geofence.models import Store
 from promotions.logic.lift import ArmCounts, Verdict, VerdictReason
-from promotions.models import Campaign, Coupon, Opportunity, Redemption, Refusal, StaffDevice, Unlock, Void
+from promotions.models import Campaign, Coupon, Redemption, Refusal, StaffDevice, Unlock, Void
 from promotions.services.report import campaign_funnel
 from tests import factories
 from tests.factories import NOW
+from tests.promotions.services.encounters import meet, refuse, tell, visit
 
 pytestmark = pytest.mark.django_db
 
@@ -28,42 +28,6 @@ def shop() -> Store:
 @pytest.fixture
 def campaign(shop: Store) -> Campaign:
     return factories.campaign(shop, holdout_percent=50)
-
-
-def meet(campaign: Campaign, store: Store, arm: str, *, at: datetime = NOW, device_id: uuid.UUID | None = None) -> Any:
-    """An opportunity of a device, a new one unless given."""
-    return Opportunity.objects.create(
-        id=uuid.uuid4(),
-        campaign=campaign,
-        device_id=device_id or uuid.uuid4(),
-        store=store,
-        arm=arm,
-        fix_time=at,
-        planned_at=at,
-        local_on=at.date(),
-    )
-
-
-def visit(device_id: uuid.UUID, store: Store, *, entered_at: datetime, is_confirmed: bool = True) -> Visit:
-    """A stay of ten minutes; unconfirmed, it was a pass."""
-    return Visit.objects.create(
-        id=uuid.uuid4(),
-        device_id=device_id,
-        geofence=store.geofences.get(),
-        store=store,
-        geofence_version=1,
-        entered_at=entered_at,
-        last_inside_at=entered_at + timedelta(minutes=10),
-        confirmed_at=entered_at + timedelta(minutes=3) if is_confirmed else None,
-        confirmed_by="dwell" if is_confirmed else "",
-        exited_at=entered_at + timedelta(minutes=10),
-        exit_reason="departed",
-    )
-
-
-def refuse(campaign: Campaign, device_id: uuid.UUID, *, at: datetime = NOW, reason: str = "not_at_store") -> Refusal:
-    """A request for the offer, not granted."""
-    return Refusal.objects.create(stage="unlock", reason=reason, campaign=campaign, device_id=device_id, refused_at=at)
 
 
 def arms_within(campaign: Campaign, within: timedelta, *, now: datetime = LATER) -> tuple[ArmCounts, ArmCounts]:
@@ -211,19 +175,7 @@ def test_messages_are_counted_by_state_and_reason_for_this_campaign_alone(campai
         (campaign, "suppressed", "already_unlocked"),
         (other, "accepted", ""),
     ):
-        met = meet(each, shop, "treated")
-        Message.objects.create(
-            dedupe_key=f"opportunity:{met.pk}",
-            device_id=met.device_id,
-            title="A coffee for you",
-            body="Free coffee",
-            state=state,
-            reason=reason,
-            created_at=NOW,
-            next_attempt_at=NOW,
-            expires_at=LATER,
-            settled_at=NOW,
-        )
+        tell(meet(each, shop, "treated"), state, reason)
 
     funnel = campaign_funnel(campaign.pk, now=LATER)
 
