@@ -28,7 +28,7 @@ app.conf.beat_schedule = {
     "sweep-shards": {"task": "promotions.tasks.sweep_shards", "schedule": 2.0},
     "deliver-messages": {"task": "promotions.tasks.deliver_messages", "schedule": 2.0},
     # One look; the work only after Redis came back empty.
-    "restore-revocations": {"task": "promotions.tasks.restore_revocations", "schedule": 5.0},
+    "tell-revocations": {"task": "promotions.tasks.tell_revocations", "schedule": 5.0},
     "drop-expired": {"task": "promotions.tasks.drop_expired", "schedule": 900.0},
 }
 

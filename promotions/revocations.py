@@ -5,7 +5,6 @@ Redis holds a copy that every fix lane follows within two seconds; nothing else 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -70,8 +69,7 @@ def publish_revocation(
 ) -> bool:
     """Tell every fix lane; acts within two seconds. Call after the commit that made it true.
 
-    Repeatable. False when Redis did not answer: the lane then accepts nothing anyway, and the caller's truth
-    in PostgreSQL is published again by `republish_revocations`.
+    Repeatable. False when Redis did not answer: tell it again.
     """
     revocation = Revocation(device_id, round(tokens_not_before.timestamp() * 1000), blocked)
     try:
@@ -87,25 +85,14 @@ def complete_key() -> str:
     return f"{settings.REDIS_PREFIX}:{{revocations}}:complete"
 
 
-def restore_revocations(client: "redis.Redis", list_all: Callable[[], Iterable[Revocation]]) -> int:
-    """Bring the copy back after Redis lost it; how many entries were sent, none while it is whole.
+def is_whole(client: "redis.Redis") -> bool:
+    """Whether the copy is all there. Errors: RedisError."""
+    return bool(client.exists(complete_key()))
 
-    `list_all` reads the truth. Repeatable. Errors: RedisError.
-    """
-    if client.exists(complete_key()):
-        return 0
-    count = republish_revocations(client, list_all())
+
+def mark_whole(client: "redis.Redis") -> None:
+    """Say that whatever the copy still lacks is known to lack. Errors: RedisError."""
     client.set(complete_key(), "1")
-    return count
-
-
-def republish_revocations(client: "redis.Redis", revocations: Iterable[Revocation]) -> int:
-    """Bring the copy up to the truth; how many entries were sent. Repeatable. Errors: RedisError."""
-    count = 0
-    for revocation in revocations:
-        _publish(client, revocation)
-        count += 1
-    return count
 
 
 def _publish(client: "redis.Redis", revocation: Revocation) -> None:
@@ -117,11 +104,12 @@ def _publish(client: "redis.Redis", revocation: Revocation) -> None:
         str(revocation.device_id),
         str(revocation.tokens_not_before_ms),
         revocation.blocked,
-        str(_keep_ms()),
+        str(keep_ms()),
     )
 
 
-def _keep_ms() -> int:
+def keep_ms() -> int:
+    """How long a revocation is of use."""
     # A day more than the life of a credential, so that neither dies before the other.
     return (int(settings.ACCESS_TOKEN_LIFE_S) + 86_400) * 1000
 
@@ -200,7 +188,7 @@ class RevocationFeed:
         for (member, score), value in zip(changed, values, strict=True):
             self._hold(member, value, score)
         self._last_score = changed[-1][1]
-        self._forget_before(newest_score - _keep_ms())
+        self._forget_before(newest_score - keep_ms())
         return len(changed) == _PAGE
 
     def _hold(self, member: bytes, value: bytes | None, score: float) -> None:

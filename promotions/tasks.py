@@ -4,8 +4,8 @@ from celery import shared_task
 
 from notifications import transports
 from notifications.services import deliver_due
-from promotions import clock, drain, revocations, stream
-from promotions.services import deliveries, devices, retention
+from promotions import clock, drain, stream
+from promotions.services import deliveries, retention, revocation_notices
 
 
 @shared_task(ignore_result=True, soft_time_limit=60, time_limit=90)
@@ -35,9 +35,9 @@ def deliver_messages() -> None:
 
 
 @shared_task(ignore_result=True, expires=10)
-def restore_revocations() -> None:
-    """Tell the fix lanes again whom to refuse, should Redis have lost it."""
-    revocations.restore_revocations(stream.hub_client(), devices.list_revocations)
+def tell_revocations() -> None:
+    """Tell the fix lanes again whom to refuse, where they did not hear it or Redis lost it."""
+    revocation_notices.tell_unheard()
 
 
 @shared_task(ignore_result=True, expires=600)

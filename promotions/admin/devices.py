@@ -9,7 +9,7 @@ from notifications import admin as messages
 from notifications.models import Attempt, Message, PushAddress
 from promotions import clock
 from promotions.admin.base import FactAdmin, tenancy_of
-from promotions.models import Consent, Device
+from promotions.models import Consent, Device, RevocationNotice
 from promotions.services.devices import block_device
 
 
@@ -48,6 +48,17 @@ class ConsentAdmin(FactAdmin):
     id_search = ("device_id",)
     ordering = ["-recorded_at"]
     fields = ["device_id", "purpose", "is_granted", "text_version", "locale", "recorded_at"]
+
+
+@admin.register(RevocationNotice)
+class RevocationNoticeAdmin(FactAdmin):
+    """What the fix lanes were told of ended credentials."""
+
+    list_display = ["subject", "tokens_not_before", "blocked", "is_heard"]
+    list_filter = ["blocked", "is_heard"]
+    id_search = ("subject",)
+    ordering = ["-tokens_not_before"]
+    fields = ["subject", "tokens_not_before", "blocked", "is_heard"]
 
 
 @admin.register(PushAddress)

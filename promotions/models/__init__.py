@@ -1,7 +1,7 @@
 """What the product stores, one idea per file."""
 
 from promotions.models.campaigns import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
-from promotions.models.devices import Consent, Device
+from promotions.models.devices import Consent, Device, RevocationNotice
 from promotions.models.offers import Coupon, Opportunity, Refusal, Reservation, Unlock
 from promotions.models.operations import DeadLetter, IdempotencyRecord, ShardCursor
 from promotions.models.proofs import PointSighting, SpentPresenceToken, StoreCodeUse
@@ -34,6 +34,7 @@ __all__ = [
     "Redemption",
     "Refusal",
     "Reservation",
+    "RevocationNotice",
     "ShardCursor",
     "SpentPresenceToken",
     "StaffDevice",

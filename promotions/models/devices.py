@@ -73,3 +73,25 @@ class Consent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose}: {'granted' if self.is_granted else 'withdrawn'}"
+
+
+class RevocationNotice(models.Model):
+    """What the fix lanes must hear: credentials of a device that ended before their time, or its way being open again.
+
+    Written with the change itself, and told until it was heard. Of an erased device nothing else is left.
+
+    pii: bare id of a device, also of an erased one; as long as its credentials could live; deleted by age.
+    """
+
+    subject = models.UUIDField(primary_key=True, help_text="The device; not a key, for it may be gone.")
+    tokens_not_before = models.DateTimeField()
+    blocked = models.CharField(max_length=20, blank=True, help_text="Why it may not post at all; empty: it may.")
+    is_heard = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["subject"], condition=Q(is_heard=False), name="promotions_notice_unheard"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.subject)

@@ -1,22 +1,18 @@
 """Registering an installation, what it agrees to, and everything held about it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 
 from notifications.services import PushTarget, register_address
-from promotions import stream
 from promotions.models import Consent, Device
 from promotions.models.devices import Purpose
-from promotions.revocations import BlockCode, Revocation, publish_revocation
 from promotions.services.reservations import give_back_turns
-from promotions.tokens import epoch_ms, issue_access_token, issue_ingest_key
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from promotions.services.revocation_notices import give_notice
+from promotions.tokens import issue_access_token, issue_ingest_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +108,7 @@ def _move_lane(device: Device, *, is_withdrawn: bool, now: datetime) -> None:
     elif device.tokens_not_before is None:
         return
     not_before, blocked = device.tokens_not_before, "consent_required" if is_withdrawn else ""
-    announce_revocation(device.pk, not_before, blocked)  # type: ignore[arg-type]
+    give_notice(device.pk, not_before, blocked)  # type: ignore[arg-type]
 
 
 @transaction.atomic
@@ -120,28 +116,8 @@ def block_device(device_id: UUID, *, now: datetime) -> bool:
     """Refuse a device everywhere from now on; whether it was not refused before. Nothing of it is deleted."""
     blocked = Device.objects.filter(pk=device_id, is_blocked=False).update(is_blocked=True, tokens_not_before=now)
     if blocked:
-        announce_revocation(device_id, now, "token_revoked")
+        give_notice(device_id, now, "token_revoked")
     return bool(blocked)
-
-
-def announce_revocation(device_id: UUID, not_before: datetime, blocked: BlockCode) -> None:
-    """Tell the fix lanes once the running transaction is committed."""
-    transaction.on_commit(
-        lambda: publish_revocation(
-            stream.hub_client(), device_id=device_id, tokens_not_before=not_before, blocked=blocked
-        )
-    )
-
-
-def list_revocations() -> Iterator[Revocation]:
-    """What PostgreSQL knows of ended credentials, for `republish_revocations` after Redis lost its data."""
-    for device in Device.objects.filter(Q(tokens_not_before__isnull=False) | Q(is_blocked=True)).iterator():
-        blocked: BlockCode = ""
-        if device.is_blocked:
-            blocked = "token_revoked"
-        elif Purpose.GEO_MATCH not in device.consents:
-            blocked = "consent_required"
-        yield Revocation(device.pk, epoch_ms(device.tokens_not_before or _EPOCH), blocked)
 
 
 def issue_credentials(device: Device, *, now: datetime) -> Credentials:

@@ -27,8 +27,8 @@ from promotions.models import (
     Void,
     WithdrawnCoupon,
 )
-from promotions.services.devices import announce_revocation
 from promotions.services.reservations import give_back_turns
+from promotions.services.revocation_notices import give_notice
 from promotions.stream import shard_of
 
 Rows = Callable[[UUID], QuerySet[Any]]
@@ -148,7 +148,7 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
         cursor.execute("SET LOCAL doorstep.erasure = 'on'")
         Device.objects.filter(pk=device_id).delete()
         cursor.execute("SET LOCAL doorstep.erasure = 'off'")
-    announce_revocation(device_id, now, "token_revoked")
+    give_notice(device_id, now, "token_revoked")
 
 
 def _withdraw_coupons(device_id: UUID, now: datetime) -> None:

@@ -21,6 +21,7 @@ from promotions.models import (
 from promotions.services import outcomes
 from promotions.services.assurance import SIGHTING_HOURS
 from promotions.services.reservations import drop_ended_turns
+from promotions.services.revocation_notices import drop_outlived
 
 DEAD_LETTER_DAYS = 1
 # A code's use bars a second one for half a minute and speaks for presence for ten; a day shows who passes codes on.
@@ -43,6 +44,7 @@ def drop_expired(*, now: datetime) -> None:
     notifications.drop_expired(now=now)
     old = now - timedelta(days=OFFER_DAYS)
     drop_ended_turns(now=now)
+    drop_outlived(now=now)
     DeadLetter.objects.filter(buried_at__lt=now - timedelta(days=DEAD_LETTER_DAYS)).delete()
     PointSighting.objects.filter(seen_at__lt=now - timedelta(hours=SIGHTING_HOURS)).delete()
     StoreCodeUse.objects.filter(used_at__lt=now - timedelta(hours=STORE_CODE_USE_HOURS)).delete()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from promotions import revocations, stream
-from promotions.revocations import Revocation, RevocationFeed, publish_revocation, republish_revocations
+from promotions.revocations import RevocationFeed, publish_revocation
 from promotions.tokens import epoch_ms
 from tests.factories import NOW
 
@@ -88,22 +88,24 @@ def test_an_older_truth_published_late_undoes_nothing(client: Any) -> None:
     device_id = uuid.uuid4()
     publish_revocation(client, device_id=device_id, tokens_not_before=NOW, blocked="consent_required")
 
-    sent = republish_revocations(client, [Revocation(device_id, NOW_MS - 1)])
+    heard = publish_revocation(client, device_id=device_id, tokens_not_before=NOW - timedelta(milliseconds=1))
 
     async def judge(feed: RevocationFeed) -> str:
         return feed.find_refusal(device_id, NOW_MS)
 
-    assert sent == 1
+    assert heard
     assert _with_feed(judge) == "consent_required"
 
 
 def test_publications_in_one_millisecond_are_all_heard(client: Any) -> None:
     early, late = ([uuid.uuid4() for _ in range(1_500)] for _ in range(2))
-    republish_revocations(client, [Revocation(device_id, NOW_MS) for device_id in early])
+    for device_id in early:
+        publish_revocation(client, device_id=device_id, tokens_not_before=NOW)
 
     async def judge(feed: RevocationFeed) -> list[bool]:
         heard = [all(feed.find_refusal(device_id, 0) for device_id in early)]
-        republish_revocations(client, [Revocation(device_id, NOW_MS) for device_id in late])
+        for device_id in late:
+            publish_revocation(client, device_id=device_id, tokens_not_before=NOW)
         await _seconds_until(lambda: all(feed.find_refusal(device_id, 0) for device_id in late))
         return heard
 
@@ -151,14 +153,3 @@ def test_without_redis_publishing_says_so_and_a_feed_goes_stale(settings: Any, m
 
     assert publish_revocation(gone, device_id=uuid.uuid4(), tokens_not_before=NOW) is False
     assert _with_feed(judge) is False
-
-
-def test_the_copy_is_brought_back_once_after_redis_lost_it(client: Any) -> None:
-    truth = [Revocation(uuid.uuid4(), NOW_MS, "consent_required"), Revocation(uuid.uuid4(), NOW_MS)]
-    assert revocations.restore_revocations(client, lambda: truth) == 2
-    assert revocations.restore_revocations(client, lambda: truth) == 0
-
-    client.delete(revocations.entries_key(), revocations.changes_key(), revocations.complete_key())
-
-    assert revocations.restore_revocations(client, lambda: truth) == 2
-    assert client.hlen(revocations.entries_key()) == 2

@@ -40,6 +40,7 @@ from promotions.models import (
     Redemption,
     Refusal,
     Reservation,
+    RevocationNotice,
     ShardCursor,
     SpentPresenceToken,
     StaffDevice,
@@ -313,6 +314,9 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
         expires_at=NOW + timedelta(minutes=45),
     ),
     Refusal: lambda campaign, store: refusal(campaign, store),
+    RevocationNotice: lambda campaign, store: RevocationNotice.objects.create(
+        subject=uuid.uuid4(), tokens_not_before=NOW
+    ),
     ShardCursor: lambda campaign, store: ShardCursor.objects.create(shard=next(_numbers)),
     StaffDevice: lambda campaign, store: staff_device(store),
     StaffEnrolment: lambda campaign, store: _enrolment(store),

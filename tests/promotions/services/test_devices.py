@@ -11,17 +11,20 @@ import pytest
 import redis
 from django.db import connection, transaction
 
+from promotions import revocations
 from promotions.errors import DomainError
-from promotions.models import Consent, Device, Refusal, Unlock
+from promotions.models import Consent, Device, Refusal, RevocationNotice, Unlock
 from promotions.revocations import entries_key
+from promotions.services import revocation_notices
 from promotions.services.assurance import GivenFix
 from promotions.services.devices import (
     ConsentGiven,
     DeviceChange,
+    block_device,
     change_device,
-    list_revocations,
 )
 from promotions.services.erasure import forget_device
+from promotions.services.revocation_notices import drop_outlived, tell_unheard
 from promotions.services.unlocks import unlock_offer
 from promotions.tokens import epoch_ms
 from tests import factories
@@ -78,8 +81,76 @@ def test_a_change_holds_while_redis_is_away(settings: Any) -> None:
 
     ada.refresh_from_db()
     assert (ada.consents, ada.tokens_not_before) == ([], NOW)
-    # And is published again from here once it is back.
-    assert [(each.device_id, each.blocked) for each in list_revocations()] == [(ada.pk, "consent_required")]
+
+
+def test_what_redis_did_not_hear_it_is_told_once_it_is_back(published: Any, settings: Any) -> None:
+    ada, gone, url = factories.device(), factories.device(), settings.REDIS_URL
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    change_device(ada.pk, NOTHING, now=NOW)
+    forget_device(gone.pk, now=NOW)
+    settings.REDIS_URL = url
+
+    told = [tell_unheard(), tell_unheard()]
+
+    assert told == [2, 0]
+    assert published(ada) == f"{epoch_ms(NOW)}:consent_required"
+    assert published(gone) == f"{epoch_ms(NOW)}:token_revoked"
+
+
+def test_a_process_that_died_after_its_commit_is_told_for(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = factories.device()
+    with monkeypatch.context() as patch:
+        patch.setattr(revocation_notices, "_tell", lambda client, device_id: True)
+        change_device(ada.pk, NOTHING, now=NOW)
+    assert published(ada) is None
+
+    tell_unheard()
+
+    assert published(ada) == f"{epoch_ms(NOW)}:consent_required"
+
+
+def test_a_redis_that_lost_its_data_is_told_all_of_it(published: Any, settings: Any) -> None:
+    ada, bo, gone = (factories.device() for _ in range(3))
+    change_device(ada.pk, NOTHING, now=NOW)
+    block_device(bo.pk, now=NOW)
+    forget_device(gone.pk, now=NOW)
+    tell_unheard()
+    settings.REDIS_PREFIX = f"{settings.REDIS_PREFIX}-emptied"
+
+    told = [tell_unheard(), tell_unheard()]
+
+    assert told == [3, 0]
+    assert published(ada) == f"{epoch_ms(NOW)}:consent_required"
+    assert (published(bo), published(gone)) == (f"{epoch_ms(NOW)}:token_revoked",) * 2
+
+
+def test_a_word_that_changes_while_it_is_told_is_told_again(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = factories.device()
+    change_device(ada.pk, NOTHING, now=NOW)
+    RevocationNotice.objects.update(is_heard=False)
+    publish = revocations.publish_revocation
+
+    def publish_late(client: Any, **said: Any) -> bool:
+        monkeypatch.undo()
+        # Granted again, and told so, before the older word arrives.
+        change_device(ada.pk, GEO_MATCH, now=NOW + timedelta(minutes=1))
+        return publish(client, **said)
+
+    monkeypatch.setattr(revocations, "publish_revocation", publish_late)
+    tell_unheard()
+
+    assert published(ada) == f"{epoch_ms(NOW)}:"
+
+
+def test_notices_are_dropped_when_no_credential_is_that_old(published: Any, settings: Any) -> None:
+    change_device(factories.device().pk, NOTHING, now=NOW)
+    life = timedelta(seconds=settings.ACCESS_TOKEN_LIFE_S)
+
+    drop_outlived(now=NOW + life)
+    kept = RevocationNotice.objects.count()
+    drop_outlived(now=NOW + life + timedelta(days=2))
+
+    assert (kept, RevocationNotice.objects.count()) == (1, 0)
 
 
 def test_an_erased_device_is_shut_out(published: Any) -> None:
@@ -88,16 +159,6 @@ def test_an_erased_device_is_shut_out(published: Any) -> None:
     forget_device(ada.pk, now=NOW)
 
     assert published(ada) == f"{epoch_ms(NOW)}:token_revoked"
-
-
-def test_revocations_tell_who_may_not_post_and_why() -> None:
-    blocked = factories.device(is_blocked=True)
-    regranted = factories.device(tokens_not_before=NOW)
-    factories.device()
-
-    said = {each.device_id: (each.tokens_not_before_ms, each.blocked) for each in list_revocations()}
-
-    assert said == {blocked.pk: (0, "token_revoked"), regranted.pk: (epoch_ms(NOW), "")}
 
 
 def at_once(*calls: Any) -> list[Any]:

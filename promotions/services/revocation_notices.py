@@ -1,0 +1,55 @@
+"""How the fix lanes hear of ended credentials: a row with the change itself, told after the commit until heard."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import takewhile
+from typing import cast
+from uuid import UUID
+
+import redis
+from django.db import transaction
+
+from promotions import revocations, stream
+from promotions.models import RevocationNotice
+from promotions.revocations import BlockCode
+
+_AT_ONCE = 5_000
+
+
+def give_notice(device_id: UUID, not_before: datetime, blocked: BlockCode) -> None:
+    """Tell the fix lanes once the caller's transaction is committed."""
+    RevocationNotice.objects.update_or_create(
+        subject=device_id, defaults={"tokens_not_before": not_before, "blocked": blocked, "is_heard": False}
+    )
+    transaction.on_commit(partial(_tell, stream.hub_client(), device_id))
+
+
+def tell_unheard() -> int:
+    """Tell what was not heard, all of it again once Redis lost its copy; how many notices. Errors: RedisError."""
+    client = stream.hub_client()
+    if not revocations.is_whole(client):
+        RevocationNotice.objects.update(is_heard=False)
+        revocations.mark_whole(client)
+    unheard = RevocationNotice.objects.filter(is_heard=False).values_list("subject", flat=True)[:_AT_ONCE]
+    # The first that fails ends it: Redis is away.
+    return sum(1 for _ in takewhile(partial(_tell, client), list(unheard)))
+
+
+def drop_outlived(*, now: datetime) -> None:
+    """Delete notices older than every credential that they could end."""
+    life = timedelta(milliseconds=revocations.keep_ms())
+    RevocationNotice.objects.filter(is_heard=True, tokens_not_before__lt=now - life).delete()
+
+
+def _tell(client: "redis.Redis", device_id: UUID) -> bool:
+    """Publish what the row says, and again if it changed meanwhile: the row has the last word. False: not heard."""
+    while (notice := RevocationNotice.objects.filter(pk=device_id).first()) is not None:
+        not_before, blocked = notice.tokens_not_before, cast(BlockCode, notice.blocked)
+        if not revocations.publish_revocation(
+            client, device_id=device_id, tokens_not_before=not_before, blocked=blocked
+        ):
+            return False
+        unchanged = RevocationNotice.objects.filter(pk=device_id, tokens_not_before=not_before, blocked=blocked)
+        if unchanged.update(is_heard=True):
+            return True
+    return True
