@@ -26,7 +26,7 @@ class ShardCursor(models.Model):
 class DeadLetter(models.Model):
     """A stream entry that could not be worked, kept so that it can be looked into and replayed.
 
-    pii: raw coordinates of one request; 24 hours; dropped by age.
+    pii: raw coordinates of the requests that came together; 24 hours; dropped by age and deleted by erasure.
     """
 
     shard = models.PositiveSmallIntegerField()

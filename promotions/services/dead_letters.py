@@ -1,15 +1,19 @@
 """Stream entries that could not be worked: buried with their bytes, dug up for another try."""
 
 import base64
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
+from uuid import UUID
 
 from django.db import transaction
 
+from geofence.logic.fixes import FIX_DTYPE, split_device_id
 from promotions import metrics, stream
 from promotions.models import DeadLetter
 
+_FIXES = stream.ENTRY_FIELD.decode("latin-1")
 # An entry may hold 310 kB: so many at once stay within what a worker has.
 _PIECE = 100
 
@@ -53,6 +57,32 @@ def _read_fields(shard: int, entry_ids: Sequence[str]) -> dict[str, dict[str, st
         entry_id: {name.decode("latin-1"): base64.b64encode(value).decode("ascii") for name, value in fields.items()}
         for entry_id, fields in zip(entry_ids, found, strict=True)
     }
+
+
+def forget_device(device_id: UUID) -> None:
+    """Take a device's fixes out of the letters of its shard, in the caller's transaction. Repeatable.
+
+    An entry holds fixes of several devices. One that cannot be taken apart any more goes as a whole.
+    """
+    mark = struct.pack("<QQ", *split_device_id(device_id))
+    letters = DeadLetter.objects.select_for_update().filter(shard=stream.shard_of(device_id))
+    for letter in letters.iterator(chunk_size=_PIECE):
+        fields = {name: base64.b64decode(value) for name, value in letter.fields.items()}
+        if not any(mark in value for value in fields.values()):
+            continue
+        kept = _without(mark, fields.get(_FIXES, b""))
+        if set(fields) != {_FIXES} or mark in kept or not kept:
+            letter.delete()
+            continue
+        letter.fields = {_FIXES: base64.b64encode(kept).decode("ascii")}
+        letter.save(update_fields=["fields"])
+
+
+def _without(mark: bytes, payload: bytes) -> bytes:
+    """The records that are not the device's, whose id they begin with."""
+    size = FIX_DTYPE.itemsize
+    records = (payload[at : at + size] for at in range(0, len(payload), size))
+    return b"".join(record for record in records if not record.startswith(mark))
 
 
 def replay(ids: Sequence[int], *, now: datetime) -> int:

@@ -27,6 +27,7 @@ from promotions.models import (
     Void,
     WithdrawnCoupon,
 )
+from promotions.services import dead_letters
 from promotions.services.reservations import give_back_turns
 from promotions.services.revocation_notices import give_notice
 from promotions.stream import shard_of
@@ -139,6 +140,7 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
     geofence_erasure.forget_device(device_id=device_id)
     notifications.forget_device(device_id)
     _forget_answers(device_id)
+    dead_letters.forget_device(device_id)
     give_back_turns(device_id=device_id)
     Opportunity.objects.filter(device_id=device_id).delete()
     Refusal.objects.filter(device_id=device_id).delete()
