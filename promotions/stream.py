@@ -411,11 +411,6 @@ def measure_backlog(client: "redis.Redis", cursors: Mapping[int, str]) -> Backlo
     )
 
 
-def backlog(client: "redis.Redis", *, shard: int, last_entry_id: str) -> int:
-    """Entries of one shard that wait, counting those processed and not yet trimmed behind a newer one."""
-    return measure_backlog(client, {shard: last_entry_id}).entries
-
-
 def measure_shards(client: "redis.Redis", cursors: Mapping[int, str]) -> dict[int, ShardBacklog]:
     """What each shard of `cursors` (shard → last processed id) holds, in one round trip."""
     pipe = client.pipeline(transaction=False)

@@ -44,9 +44,9 @@ _AWAITED: Mapping[Trigger, tuple[Role, TransitionKind]] = {
 
 @dataclass(frozen=True, slots=True)
 class CampaignFacts:
-    """A campaign as far as it decides who hears of it, and what they hear. `message_cap_per_device` None: no cap.
+    """A live campaign as far as it decides who hears of it, and what they hear. `message_cap_per_device` None: no cap.
 
-    Without a `message_title` it has no message and is found in the app. `stop_issuing`: paused.
+    Without a `message_title` it has no message and is found in the app.
     """
 
     id: int
@@ -65,8 +65,6 @@ class CampaignFacts:
     offer_title: str
     message_title: str
     message_body: str
-    stop_issuing: bool = False
-    is_live: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +151,6 @@ class Reason(StrEnum):
     UNREACHABLE = "unreachable"
     STORE_UNKNOWN = "store_unknown"
     STORE_INACTIVE = "store_inactive"
-    CAMPAIGN_NOT_LIVE = "campaign_not_live"
-    CAMPAIGN_PAUSED = "campaign_paused"
     CAMPAIGN_SILENT = "campaign_silent"
     BEFORE_START = "before_start"
     AFTER_END = "after_end"
@@ -251,11 +247,7 @@ def _reachable(case: _Case) -> Reason | None:
     return None if case.device.is_reachable else Reason.UNREACHABLE
 
 
-def _campaign_live(case: _Case) -> Reason | None:
-    if not case.campaign.is_live:
-        return Reason.CAMPAIGN_NOT_LIVE
-    if case.campaign.stop_issuing:
-        return Reason.CAMPAIGN_PAUSED
+def _campaign_speaks(case: _Case) -> Reason | None:
     return None if case.campaign.message_title else Reason.CAMPAIGN_SILENT
 
 
@@ -327,7 +319,7 @@ def _caps(case: _Case) -> Reason | None:
 GATES: tuple[Gate, ...] = (
     _consent,
     _reachable,
-    _campaign_live,
+    _campaign_speaks,
     _campaign_window,
     _store_open,
     _trigger,

@@ -259,8 +259,3 @@ def open_slots(schedule: Schedule, store_windows: tuple[TimeWindow, ...], zone: 
     if schedule.windows:
         slots = _intersect(slots, _weekly_openings(schedule.windows, first, last, zone))
     return tuple(slots)
-
-
-def total_s(openings: Iterable[Opening]) -> int:
-    """The length of disjoint openings in seconds."""
-    return sum((opening.ends_at - opening.starts_at) // _ONE_SECOND for opening in openings)

@@ -112,8 +112,6 @@ SPOILERS: list[tuple[Reason, Spoil]] = [
     (Reason.NO_GEO_MATCH_CONSENT, lambda world: world.but("device", consents=frozenset({"messages"}))),
     (Reason.NO_MESSAGES_CONSENT, lambda world: world.but("device", consents=frozenset({"geo_match"}))),
     (Reason.UNREACHABLE, lambda world: world.but("device", is_reachable=False)),
-    (Reason.CAMPAIGN_NOT_LIVE, lambda world: world.but("campaign", is_live=False)),
-    (Reason.CAMPAIGN_PAUSED, lambda world: world.but("campaign", stop_issuing=True)),
     (Reason.CAMPAIGN_SILENT, lambda world: world.but("campaign", message_title="")),
     (
         Reason.BEFORE_START,
@@ -327,10 +325,10 @@ def test_one_campaign_at_two_stores_at_once_speaks_once_from_the_nearer() -> Non
 
 
 def test_a_refused_campaign_does_not_take_the_moment_from_another() -> None:
-    loud_but_paused = replace(RIVAL, priority=9, stop_issuing=True)
+    first_but_silent = replace(RIVAL, priority=9, message_title="")
 
-    assert outcomes(decide_for([CAMPAIGN, loud_but_paused], [ENTER])) == [
-        (10, 2, "campaign_paused"),
+    assert outcomes(decide_for([CAMPAIGN, first_but_silent], [ENTER])) == [
+        (10, 2, "campaign_silent"),
         (10, 1, "eligible"),
     ]
 
@@ -416,7 +414,7 @@ worlds_of_campaigns = st.lists(
         store_ids=st.frozensets(st.sampled_from([10, 11]), min_size=1),
         message_cap_per_device=st.one_of(st.none(), st.integers(0, 2)),
         holdout_share=st.just(0.5),
-        stop_issuing=st.booleans(),
+        message_title=st.sampled_from(["", "A coffee for you"]),
     ),
     max_size=4,
     unique_by=lambda campaign: campaign.id,
