@@ -4,6 +4,8 @@ Two tills without network can both take one coupon: nothing short of a network p
 bounded beforehand, by number and value per till, and shown to the brand before it allows it.
 """
 
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,7 +13,7 @@ from enum import StrEnum
 
 from promotions.logic.coupon_tokens import OfferTerms
 
-# A shift: the allowance is counted over the twelve hours before each scan, so no moment hands out two of them.
+# A shift: no twelve hours, whenever they begin, hand out more than one allowance.
 SHIFT = timedelta(hours=12)
 
 
@@ -53,6 +55,23 @@ class Allowance:
         return given.coupons < self.coupons and given.value + value <= self.value
 
 
+def reckon_given(told: Iterable[tuple[datetime, Decimal]]) -> Allowance:
+    """The most coupons and the most value given within any one shift, from when each was given and its worth.
+
+    A shift has its last instant and not its first. Asked with the scans less than a shift from some moment, before or
+    after, it tells of the fullest shift around that moment: one that ends earlier has no more than the one ending then.
+    """
+    shift: deque[tuple[datetime, Decimal]] = deque()
+    coupons, most_value, value = 0, Decimal(0), Decimal(0)
+    for given_at, worth in sorted(told):
+        shift.append((given_at, worth))
+        value += worth
+        while shift[0][0] <= given_at - SHIFT:
+            value -= shift.popleft()[1]
+        coupons, most_value = max(coupons, len(shift)), max(most_value, value)
+    return Allowance(coupons, most_value)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the deployment allows."""
@@ -65,10 +84,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class OfflineScanFacts:
-    """A genuine token of a coupon that is there, and when and where a till says it took it.
-
-    `scanned_at` is the till's clock, `corrected_at` the same on ours.
-    """
+    """A genuine token of a coupon that is there, and when, by our clock, and where a till says it took it."""
 
     terms: OfferTerms
     valid_from: datetime

@@ -232,7 +232,7 @@ class OfflineScan(models.Model):
             models.UniqueConstraint(fields=["staff_device", "nonce"], name="promotions_offline_scan_nonce"),
         ]
         indexes = [
-            # A till's allowance: what it gave within the hours before.
+            # A till's allowance: what it gave within the hours around a scan.
             models.Index(fields=["staff_device", "-corrected_at"], name="promotions_offline_scan_recent"),
             # The desk: what nobody has decided.
             models.Index(

@@ -13,7 +13,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import Count, Sum
 from psycopg.errors import ForeignKeyViolation
 
 from promotions import metrics
@@ -27,6 +26,7 @@ from promotions.logic.offline import (
     OfflineScanFacts,
     find_breach,
     find_time_breach,
+    reckon_given,
 )
 from promotions.models import Coupon, OfflineScan, Redemption, StaffDevice, StaffMember
 from promotions.services.coupon_tokens import coupon_terms, identify_token
@@ -91,12 +91,17 @@ def offline_limits() -> Limits:
 
 
 def read_given(*, staff_device: StaffDevice, at: datetime) -> Allowance:
-    """What the till gave away without network in the shift before `at`, as far as it has told us."""
-    given = OfflineScan.objects.filter(
-        staff_device=staff_device, corrected_at__gt=at - SHIFT, corrected_at__lte=at
+    """What the till gave away without network in the fullest shift around `at`, as far as it has told us.
+
+    Also what was scanned later but told earlier, or scans sent newest first would each find an empty shift. One query;
+    exact while the till is locked.
+    """
+    around = OfflineScan.objects.filter(
+        staff_device=staff_device, corrected_at__gt=at - SHIFT, corrected_at__lt=at + SHIFT
     ).exclude(outcome=OfflineScan.Outcome.OUT_OF_POLICY)
-    told = given.aggregate(coupons=Count("pk"), value=Sum("value"))
-    return Allowance(told["coupons"], told["value"] or Decimal(0))
+    return reckon_given(
+        (given_at, value or Decimal(0)) for given_at, value in around.values_list("corrected_at", "value")
+    )
 
 
 def judge_scans(*, staff_device: StaffDevice, scans: Sequence[LateScan], now: datetime) -> list[Verdict]:

@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from promotions.logic import codes
 from promotions.logic.coupon_tokens import OfferTerms
@@ -17,6 +19,7 @@ from promotions.logic.offline import (
     OfflineScanFacts,
     find_breach,
     is_for_offline,
+    reckon_given,
     reckon_worst_loss,
 )
 from promotions.logic.training import PRACTICE_CODES
@@ -101,6 +104,14 @@ def test_what_is_taken_online_only(given: dict[str, Any], breach: Breach | None)
 def test_what_is_left_of_an_allowance_is_never_less_than_nothing() -> None:
     assert LIMITS.allowance.less(Allowance(3, Decimal("7.50"))) == Allowance(17, Decimal("92.50"))
     assert LIMITS.allowance.less(Allowance(30, Decimal(300))) == NOTHING
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), max_size=12))
+def test_the_fullest_shift_is_the_fullest_of_all_that_end_at_a_scan(told: list[tuple[int, int]]) -> None:
+    found = reckon_given((NOW + timedelta(hours=hour), Decimal(worth)) for hour, worth in told)
+
+    shifts = [[worth for hour, worth in told if end - 12 < hour <= end] for end, _ in told]
+    assert found == Allowance(max(map(len, shifts), default=0), Decimal(max(map(sum, shifts), default=0)))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Scans made without network and sent in later: each is judged at its own time, and none holds up another."""
 
+import itertools
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -313,6 +314,37 @@ def test_the_allowance_is_counted_over_twelve_hours(
 
     spent = ("out_of_policy", "allowance_spent")
     assert told == [("accepted", ""), ("accepted", ""), spent, ("accepted", ""), spent]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([0, 10, 20])))
+def test_sent_one_by_one_in_any_order_no_more_than_the_allowance_is_accepted(
+    till: Till, campaign: Campaign, set_clock: SetClock, settings: LazySettings, order: tuple[int, ...]
+) -> None:
+    settings.OFFLINE_COUPONS_PER_TILL = 2
+    set_clock(BACK)
+
+    reasons = []
+    for minutes in order:
+        gone = Away(till)
+        gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=minutes))
+        reasons += [each["reason"] for each in gone.send()]
+
+    assert reasons == ["", "", "allowance_spent"]
+
+
+def test_a_late_scan_between_two_shifts_counts_with_the_fuller_one_and_not_with_both(
+    till: Till, campaign: Campaign, set_clock: SetClock, settings: LazySettings
+) -> None:
+    settings.OFFLINE_COUPONS_PER_TILL = 2
+    reasons = []
+    set_clock(NOW + timedelta(hours=15))
+    # Morning and evening; then, told last, two at noon, of which the second is the third within twelve hours.
+    for hours in (0, 14, 7, 7.5):
+        gone = Away(till)
+        gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(hours=hours))
+        reasons += [each["reason"] for each in gone.send()]
+
+    assert reasons == ["", "", "", "allowance_spent"]
 
 
 def test_the_allowance_is_counted_by_value_too_and_conflicts_use_it_up(
