@@ -93,12 +93,12 @@ def offline_limits() -> Limits:
 def read_given(*, staff_device: StaffDevice, at: datetime) -> Allowance:
     """What the till gave away without network in the fullest shift around `at`, as far as it has told us.
 
-    Also what was scanned later but told earlier, or scans sent newest first would each find an empty shift. One query;
-    exact while the till is locked.
+    Also what was out of policy, since it was given all the same; and what was scanned later but told earlier, or scans
+    sent newest first would each find an empty shift. One query; exact while the till is locked.
     """
     around = OfflineScan.objects.filter(
         staff_device=staff_device, corrected_at__gt=at - SHIFT, corrected_at__lt=at + SHIFT
-    ).exclude(outcome=OfflineScan.Outcome.OUT_OF_POLICY)
+    )
     return reckon_given(
         (given_at, value or Decimal(0)) for given_at, value in around.values_list("corrected_at", "value")
     )

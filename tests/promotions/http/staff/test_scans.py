@@ -304,7 +304,7 @@ def test_the_allowance_is_counted_over_twelve_hours(
 ) -> None:
     settings.OFFLINE_COUPONS_PER_TILL = 2
     gone = Away(till)
-    for minutes in (0, 10, 20, 12 * 60, 12 * 60 + 5):
+    for minutes in (0, 10, 20, 12 * 60 + 10, 12 * 60 + 15):
         gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=minutes))
     # Sent in any order, they count in the order in which they were made.
     gone.waiting.reverse()
@@ -347,6 +347,21 @@ def test_a_late_scan_between_two_shifts_counts_with_the_fuller_one_and_not_with_
     assert reasons == ["", "", "", "allowance_spent"]
 
 
+def test_what_was_given_out_of_policy_uses_up_the_allowance(
+    till: Till, campaign: Campaign, set_clock: SetClock, settings: LazySettings
+) -> None:
+    settings.OFFLINE_COUPONS_PER_TILL = 2
+    gone = Away(till)
+    gone.take(tills.offline_coupon(campaign), token="D1.forged")
+    gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=11))
+    gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=12))
+    set_clock(BACK)
+
+    assert [each["reason"] for each in gone.send()] == ["code_unknown", "", "allowance_spent"]
+    left = till.post("sync", {"device_time": BACK.isoformat()}).json()["allowance"]
+    assert left["coupons_left"] == 0
+
+
 def test_the_allowance_is_counted_by_value_too_and_conflicts_use_it_up(
     till: Till, store: Store, campaign: Campaign, set_clock: SetClock, settings: LazySettings
 ) -> None:
@@ -363,7 +378,7 @@ def test_the_allowance_is_counted_by_value_too_and_conflicts_use_it_up(
 
     assert told == ["already_redeemed", "", "allowance_spent"]
     left = till.post("sync", {"device_time": BACK.isoformat()}).json()["allowance"]
-    assert (left["coupons_left"], left["value_left"]) == (18, "0.00")
+    assert (left["coupons_left"], left["value_left"]) == (17, "0.00")
 
 
 def test_a_faulty_scan_stands_beside_the_good_ones(till: Till, coupon: Printed, set_clock: SetClock) -> None:
