@@ -98,7 +98,7 @@ def gather_evidence(claim: Claim, *, now: datetime) -> Evidence:
     return Evidence(_weigh_fix(claim, now), _read_stay(claim.device_id, claim.store_id), claim.proof)
 
 
-def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresholds | None = None) -> Level:
+def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresholds) -> Level:
     """How sure we are without asking the phone: by what the last ten minutes left. Five queries; writes nothing.
 
     The stay at the store as presence has it, a store code taken there, or an unlock granted there; a jump bars them
@@ -125,7 +125,7 @@ def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresh
         repeats=trail.repeats,
     )
     evidence = Evidence(fix, stay, StoreProof.CODE if used.exists() else StoreProof.NONE)
-    return max(unlocked, assess(evidence, replace(limits or read_thresholds(), max_fix_age_s=KNOWN_FOR_S)).level)
+    return max(unlocked, assess(evidence, replace(limits, max_fix_age_s=KNOWN_FOR_S)).level)
 
 
 def read_proof(*, store_id: int, text: str | None, now: datetime) -> StoreProof:

@@ -11,7 +11,7 @@ from geofence.models import Visit
 from geofence.services.presence import confirm_visit
 from promotions.errors import DomainError
 from promotions.models import Budget, Coupon, Redemption, Refusal, StaffDevice
-from promotions.services.assurance import level_known
+from promotions.services.assurance import level_known, read_thresholds
 from promotions.services.budgets import take_unit
 from promotions.services.scans import Scan, Shown, find_implausible, require_no_training
 from promotions.services.staff_members import Till, lock_till
@@ -119,7 +119,8 @@ def _settle(till: Till, shown: Shown, is_dry_run: bool, now: datetime) -> Taken 
     error = find_obstacle(till=till, shown=shown, units=units, now=now)
     if error is not None:
         return Refused(error, coupon)
-    level = level_known(device_id=coupon.unlock.device_id, store_id=store_id, now=now)
+    limits = read_thresholds(coupon.campaign)
+    level = level_known(device_id=coupon.unlock.device_id, store_id=store_id, now=now, limits=limits)
     error = find_lack(shown=shown, level=level)
     if error is None and is_dry_run:
         error = find_full_cap(coupon=coupon, store_id=store_id)

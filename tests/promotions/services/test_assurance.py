@@ -62,6 +62,10 @@ def assess(device: Device, store: Store, fix: GivenFix | None = AT_DOOR, **given
     return assess_presence(device_id=device.pk, store_id=store.pk, fix=fix, now=NOW, **given)
 
 
+def known(device: Device, store: Store, now: datetime = NOW) -> Level:
+    return level_known(device_id=device.pk, store_id=store.pk, now=now, limits=Thresholds())
+
+
 def test_a_fix_at_the_door_is_plausible_and_a_stay_makes_it_sustained(device: Device, store: Store) -> None:
     at_once = assess(device, store)
     stay(device, store)
@@ -100,10 +104,10 @@ def test_evidence_takes_a_fixed_number_of_statements(device: Device, store: Stor
 
     with CaptureQueriesContext(connection) as asked:
         assess(device, store)
-    with CaptureQueriesContext(connection) as known:
-        level_known(device_id=device.pk, store_id=store.pk, now=NOW)
+    with CaptureQueriesContext(connection) as remembered:
+        known(device, store)
 
-    assert (len(asked), len(known)) == (3, 4)
+    assert (len(asked), len(remembered)) == (3, 4)
 
 
 def test_thresholds_are_the_operators_and_the_speed_the_campaigns(settings: Any, store: Store) -> None:
@@ -149,14 +153,14 @@ def test_what_presence_remembers_is_known_for_ten_minutes(
 ) -> None:
     stay(device, store, since_s=since_s, until_s=until_s, **given)
 
-    assert level_known(device_id=device.pk, store_id=store.pk, now=NOW) is level
+    assert known(device, store) is level
 
 
 def test_of_a_phone_never_seen_at_the_store_nothing_is_known(device: Device, store: Store) -> None:
     other = factories.store(name="Bastille", latitude_deg=48.8532, longitude_deg=2.3692)
     stay(device, other)
 
-    assert level_known(device_id=device.pk, store_id=store.pk, now=NOW) is Level.CLAIMED
+    assert known(device, store) is Level.CLAIMED
 
 
 @pytest.mark.parametrize(("seconds_ago", "level"), [(599, Level.CO_PRESENT), (601, Level.CLAIMED)])
@@ -166,17 +170,17 @@ def test_an_unlock_at_the_store_is_known_for_ten_minutes(
     campaign = factories.campaign(store)
     Unlock.objects.create(campaign=campaign, device=device, store=store, level=4, granted_at=ago(seconds_ago))
 
-    assert level_known(device_id=device.pk, store_id=store.pk, now=NOW) is level
-    assert level_known(device_id=device.pk, store_id=factories.store(name="B").pk, now=NOW) is Level.CLAIMED
+    assert known(device, store) is level
+    assert known(device, factories.store(name="B")) is Level.CLAIMED
 
 
 def test_a_store_code_taken_lately_makes_a_stay_level_four(device: Device, store: Store) -> None:
     StoreCodeUse.objects.create(device=device, store=store, step=1, used_at=ago(300))
-    alone = level_known(device_id=device.pk, store_id=store.pk, now=NOW)
+    alone = known(device, store)
     stay(device, store)
 
     assert alone is Level.CLAIMED
-    assert level_known(device_id=device.pk, store_id=store.pk, now=NOW) is Level.CO_PRESENT
+    assert known(device, store) is Level.CO_PRESENT
 
 
 def test_a_jump_bars_all_that_was_known(device: Device, store: Store) -> None:
@@ -184,7 +188,7 @@ def test_a_jump_bars_all_that_was_known(device: Device, store: Store) -> None:
     Unlock.objects.create(campaign=factories.campaign(store), device=device, store=store, level=2, granted_at=ago(30))
     LastFix.objects.update(jump_hold_until=NOW + timedelta(seconds=1))
 
-    levels = [level_known(device_id=device.pk, store_id=store.pk, now=at) for at in (NOW, NOW + timedelta(seconds=1))]
+    levels = [known(device, store, now=at) for at in (NOW, NOW + timedelta(seconds=1))]
 
     assert levels == [Level.CLAIMED, Level.SUSTAINED]
 
@@ -193,7 +197,7 @@ def test_a_frozen_stay_is_known_as_plausible_only(device: Device, store: Store) 
     stay(device, store, inside_fixes=4)
     LastFix.objects.update(repeats=3)
 
-    assert level_known(device_id=device.pk, store_id=store.pk, now=NOW) is Level.PLAUSIBLE
+    assert known(device, store) is Level.PLAUSIBLE
 
 
 def test_sightings_go_after_a_day_and_with_their_device(device: Device, store: Store) -> None:

@@ -48,7 +48,7 @@ def test_the_terms_are_those_of_the_day_it_was_issued(till: Till, campaign: Camp
 # Presence
 
 
-def seen_at(store: Store, coupon: Printed, *, minutes_ago: float = 2) -> None:
+def seen_at(store: Store, coupon: Printed, *, minutes_ago: float = 2, stayed_s: float = 300) -> None:
     """Ada's phone stayed in the store, and was last heard of then."""
     last_at = NOW - timedelta(minutes=minutes_ago)
     Presence.objects.create(
@@ -56,8 +56,8 @@ def seen_at(store: Store, coupon: Printed, *, minutes_ago: float = 2) -> None:
         geofence=store.geofences.get(),
         state="inside",
         last_fix_at=last_at,
-        entered_at=last_at - timedelta(minutes=5),
-        inside_since_at=last_at - timedelta(minutes=5),
+        entered_at=last_at - timedelta(seconds=stayed_s),
+        inside_since_at=last_at - timedelta(seconds=stayed_s),
         last_inside_at=last_at,
         inside_fixes=6,
         best_accuracy_m=12.0,
@@ -78,6 +78,17 @@ def test_a_phone_seen_in_the_store_is_proof_enough(till: Till, store: Store, car
     assert response.status_code == 201
     row = Redemption.objects.get()
     assert (row.level, row.is_vouched) == (2, False)
+
+
+@pytest.mark.parametrize(("max_speed_mps", "status"), [(3.0, 422), (15.0, 201)])
+def test_a_drive_through_may_be_faster_at_the_till_too(
+    till: Till, store: Store, careful: Printed, max_speed_mps: float, status: int
+) -> None:
+    Campaign.objects.update(max_speed_mps=max_speed_mps)
+    # The way through the fence may be 300 m.
+    seen_at(store, careful, stayed_s=80)
+
+    assert till.scan(code=careful.code).status_code == status
 
 
 @pytest.mark.parametrize("minutes_ago", [10.1, 600])
