@@ -178,7 +178,7 @@ def fault_code(code: str | None) -> str:
 
 RETRY_AFTER_S = 5
 # Conflicts that no later try would find gone.
-_LASTING = frozenset({"already_redeemed", "token_spent"})
+_LASTING = frozenset({"already_redeemed", "already_voided", "token_spent"})
 
 
 def problem_body(

@@ -46,6 +46,7 @@ def test_a_second_void_is_told_when_the_first_was(till: Till, redeemed: str, set
 
     assert problem_of(response) == (409, "already_voided")
     assert response.json()["voided_at"] == "2026-09-22T10:30:00Z"
+    assert "Retry-After" not in response.headers
     assert Void.objects.count() == 1
 
 
