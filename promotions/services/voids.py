@@ -75,7 +75,11 @@ def void_by_user(*, user: User, redemption_id: UUID, reason: Void.Reason, note: 
 def _end(redemption: Redemption) -> None:
     """The redemption lives no longer. Compare-and-set: of two that try, the second finds the first one's void."""
     if not Redemption.objects.filter(pk=redemption.pk, is_live=True).update(is_live=False):
-        raise DomainError("already_voided", voided_at=Void.objects.get(redemption=redemption).voided_at)
+        void = Void.objects.filter(redemption=redemption).first()
+        if void is None:
+            # Erased since it was read.
+            raise DomainError("not_found", "There is no such redemption.")
+        raise DomainError("already_voided", voided_at=void.voided_at)
     redemption.is_live = False
 
 

@@ -10,17 +10,19 @@ from datetime import datetime
 
 import pytest
 from django.contrib.auth.hashers import check_password
+from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import QuerySet
 from django.test import override_settings
 
 from promotions.errors import DomainError
 from promotions.models import Redemption, Refusal, StaffDevice, StaffMember, Void
-from promotions.services import redemptions, staff_members
+from promotions.services import redemptions, staff_members, voids
+from promotions.services.erasure import forget_device
 from promotions.services.redemptions import redeem_coupon
 from promotions.services.scans import Scan
 from promotions.services.staff_members import Till, set_pin, sign_in
-from promotions.services.voids import void_redemption
+from promotions.services.voids import void_by_user, void_redemption
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills
@@ -199,6 +201,34 @@ def test_of_two_voids_at_once_one_is_written() -> None:
 
     assert sorted(map(str, answers)) == ["already_voided", "voided"]
     assert Void.objects.count() == 1
+
+
+def void_in_admin(device: StaffDevice, redemption: Redemption) -> str:
+    user = User.objects.create_user("manager")
+    try:
+        void_by_user(user=user, redemption_id=redemption.pk, reason=Void.Reason.MISTAKE, note="", now=NOW)
+    except DomainError as error:
+        return error.code
+    return "voided"
+
+
+@pytest.mark.parametrize("take_back", [void, void_in_admin])
+def test_what_is_erased_while_it_is_voided_is_not_found(
+    monkeypatch: pytest.MonkeyPatch, take_back: Callable[[StaffDevice, Redemption], str]
+) -> None:
+    store = factories.store()
+    till, coupon = tills.till(store).row, tills.coupon(factories.campaign(store))
+    redeem(till, coupon)
+    end = voids._end
+
+    def erase_then_end(redemption: Redemption) -> None:
+        together([lambda: forget_device(coupon.row.unlock.device_id, now=NOW)])
+        end(redemption)
+
+    monkeypatch.setattr(voids, "_end", erase_then_end)
+
+    assert take_back(till, Redemption.objects.get()) == "not_found"
+    assert not Void.objects.exists()
 
 
 def test_a_void_and_a_scan_at_once_never_leave_two_live_redemptions() -> None:
