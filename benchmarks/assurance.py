@@ -157,16 +157,20 @@ def _pack(traces: Sequence[Trace], shop: Shop) -> "FixArray":
 
 
 def _ask(shop: Shop, device_id: UUID, question: Question) -> Answer:
-    from promotions.logic.assurance import Level, StoreProof
-    from promotions.services.assurance import assess_presence
+    from geofence.services.fences import judge_fix
+    from promotions.logic.assurance import Level, StoreProof, assess
+    from promotions.services.assurance import Claim, gather_evidence
 
-    assurance = assess_presence(
-        device_id=device_id,
-        store_id=shop.store_id,
-        fix=_give(shop, question.fix),
-        now=shop.at(question.at_s),
-        proof=StoreProof.CODE if question.has_code else StoreProof.NONE,
+    fix = _give(shop, question.fix)
+    judgement = judge_fix(
+        latitude_deg=fix.latitude_deg,
+        longitude_deg=fix.longitude_deg,
+        accuracy_m=fix.accuracy_m,
+        store_ids=[shop.store_id],
     )
+    proof = StoreProof.CODE if question.has_code else StoreProof.NONE
+    claim = Claim(device_id, shop.store_id, fix, judgement, proof)
+    assurance = assess(gather_evidence(claim, now=shop.at(question.at_s)))
     missing = tuple(piece.code.value for piece in assurance.missing_for(Level.SUSTAINED))
     return Answer(question.at_s, int(assurance.level), missing)
 

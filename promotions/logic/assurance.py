@@ -62,8 +62,6 @@ class StoreProof(StrEnum):
     CODE_WRONG = "code_wrong"
     CODE_OLD = "code_old"
     CODE_USED = "code_used"
-    # An enrolled staff device of the store scanned the customer's phone: two people face to face.
-    STAFF_SCAN = "staff_scan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +277,7 @@ def assess(evidence: Evidence, limits: Thresholds = DEFAULT_THRESHOLDS) -> Assur
     plausible = _missing_for_plausible(evidence.fix, limits)
     sustained = _missing_for_sustained(evidence, limits)
     proof = _PROOF_FAULTS.get(evidence.proof)
-    if evidence.proof is StoreProof.STAFF_SCAN:
-        level = Level.CO_PRESENT
-    elif plausible:
+    if plausible:
         level = Level.CLAIMED
     elif proof is None:
         level = Level.CO_PRESENT

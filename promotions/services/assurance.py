@@ -12,13 +12,12 @@ from django.db.models import Max
 from geofence.logic.geodesy import Point
 from geofence.logic.matching import FenceRole
 from geofence.models import Store
-from geofence.services.fences import FixJudgement, current_snapshot, judge_fix
+from geofence.services.fences import FixJudgement, current_snapshot
 from geofence.services.presence import presence_evidence
 from geofence.services.presence_trail import follow_fix, read_trail
 from promotions.errors import DomainError
 from promotions.logic.assurance import (
     DEFAULT_THRESHOLDS,
-    Assurance,
     Evidence,
     FixEvidence,
     Level,
@@ -49,10 +48,9 @@ class GivenFix:
     is_mock: bool = False
 
 
-def read_thresholds(campaign: Campaign | None = None) -> Thresholds:
+def read_thresholds(campaign: Campaign) -> Thresholds:
     """The numbers of the levels as the operator and, where it may, the campaign set them."""
-    walk = Thresholds(max_fix_age_s=float(settings.UNLOCK_FIX_MAX_AGE_S))
-    return walk if campaign is None else replace(walk, max_speed_mps=campaign.max_speed_mps)
+    return Thresholds(max_fix_age_s=float(settings.UNLOCK_FIX_MAX_AGE_S), max_speed_mps=campaign.max_speed_mps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +64,11 @@ class Claim:
     proof: StoreProof = StoreProof.NONE
 
 
-def assess_presence(
-    *,
-    device_id: UUID,
-    store_id: int,
-    fix: GivenFix | None,
-    now: datetime,
-    proof: StoreProof = StoreProof.NONE,
-    limits: Thresholds | None = None,
-) -> Assurance:
-    """How sure it is that the device is at the store now, and what is missing for more.
-
-    `proof`: what the device showed of the store, from `read_proof` or `name_proof`. Asking with a fix leaves a
-    point sighting for a day. Nothing here takes a store code. Errors: `busy` when the fences change underneath.
-    """
-    if fix is None:
-        return assess(Evidence(None, proof=proof), limits or read_thresholds())
-    judgement = judge_fix(
-        latitude_deg=fix.latitude_deg,
-        longitude_deg=fix.longitude_deg,
-        accuracy_m=fix.accuracy_m,
-        store_ids=[store_id],
-    )
-    return assess(
-        gather_evidence(Claim(device_id, store_id, fix, judgement, proof), now=now), limits or read_thresholds()
-    )
-
-
 def gather_evidence(claim: Claim, *, now: datetime) -> Evidence:
-    """All that speaks for a claim, for `assess`. Three statements; leaves a point sighting. Errors: `busy`."""
+    """All that speaks for a claim, for `assess`. Three statements; leaves a point sighting for a day.
+
+    Errors: `busy` when the fences change underneath.
+    """
     return Evidence(_weigh_fix(claim, now), _read_stay(claim.device_id, claim.store_id), claim.proof)
 
 
@@ -102,7 +76,7 @@ def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresh
     """How sure we are without asking the phone: by what the last ten minutes left. Five queries; writes nothing.
 
     The stay at the store as presence has it, a store code taken there, or an unlock granted there; a jump bars them
-    all. An enrolled staff scan is level 4 by itself and needs none of this.
+    all. That staff scan the coupon says nothing of the phone.
     """
     trail = read_trail(device_id=device_id, now=now)
     if trail.jump_hold_s > 0:

@@ -236,13 +236,6 @@ def test_a_code_that_does_not_count_is_its_own_missing_piece(proof: StoreProof, 
     assert [piece.code for piece in assurance.missing_for(4)] == [code]
 
 
-def test_a_staff_scan_is_level_four_by_itself() -> None:
-    assurance = assess(Evidence(None, proof=StoreProof.STAFF_SCAN))
-
-    assert assurance.level is Level.CO_PRESENT
-    assert all(assurance.missing_for(minimum) == () for minimum in Level)
-
-
 def test_what_just_meets_level_two_has_it() -> None:
     stay = StayEvidence(before_fix(600), before_fix(600), 50.0, moved_m=1_800.0)
 
@@ -350,7 +343,7 @@ def test_better_evidence_never_lowers_a_level(
         replace(fix, distance_m=max(0.0, fix.distance_m - nearer_m)),
     ]
     assert all(assess(Evidence(each, stay, proof)).level >= level for each in better)
-    assert assess(Evidence(fix, stay, StoreProof.STAFF_SCAN)).level >= level
+    assert assess(Evidence(fix, stay, StoreProof.CODE)).level >= level
     if stay is not None:
         longer = replace(
             stay, inside_since_at=stay.inside_since_at - timedelta(minutes=count), fixes=stay.fixes + count
@@ -361,7 +354,7 @@ def test_better_evidence_never_lowers_a_level(
 NUMBERS = ("accuracy_m", "distance_m", "share_inside", "fence_radius_m", "jump_hold_s")
 
 
-@given(fixes, st.none() | stays, st.sampled_from(NUMBERS), proofs.filter(lambda proof: proof != StoreProof.STAFF_SCAN))
+@given(fixes, st.none() | stays, st.sampled_from(NUMBERS), proofs)
 def test_what_is_not_a_number_never_passes(
     fix: FixEvidence, stay: StayEvidence | None, name: str, proof: StoreProof
 ) -> None:

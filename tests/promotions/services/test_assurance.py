@@ -8,11 +8,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from geofence.models import LastFix, Presence, Store
-from promotions.logic.assurance import Assurance, Level, StoreProof, Thresholds
+from geofence.services.fences import judge_fix
+from promotions.logic.assurance import Assurance, Level, StoreProof, Thresholds, assess
 from promotions.models import Device, PointSighting, StoreCodeUse, Unlock
 from promotions.services.assurance import (
+    Claim,
     GivenFix,
-    assess_presence,
+    gather_evidence,
     level_known,
     name_proof,
     read_proof,
@@ -58,8 +60,15 @@ def stay(device: Device, store: Store, *, since_s: float = 200, until_s: float =
     LastFix.objects.create(device_id=device.pk, fix_time=ago(until_s), received_at=ago(until_s))
 
 
-def assess(device: Device, store: Store, fix: GivenFix | None = AT_DOOR, **given: Any) -> Assurance:
-    return assess_presence(device_id=device.pk, store_id=store.pk, fix=fix, now=NOW, **given)
+def ask(device: Device, store: Store) -> Assurance:
+    """What a fix at the door is worth to a device that asks with it."""
+    judgement = judge_fix(
+        latitude_deg=AT_DOOR.latitude_deg,
+        longitude_deg=AT_DOOR.longitude_deg,
+        accuracy_m=AT_DOOR.accuracy_m,
+        store_ids=[store.pk],
+    )
+    return assess(gather_evidence(Claim(device.pk, store.pk, AT_DOOR, judgement), now=NOW))
 
 
 def known(device: Device, store: Store, now: datetime = NOW) -> Level:
@@ -67,10 +76,10 @@ def known(device: Device, store: Store, now: datetime = NOW) -> Level:
 
 
 def test_a_fix_at_the_door_is_plausible_and_a_stay_makes_it_sustained(device: Device, store: Store) -> None:
-    at_once = assess(device, store)
+    at_once = ask(device, store)
     stay(device, store)
 
-    later = assess(device, store)
+    later = ask(device, store)
 
     assert (at_once.level, later.level) == (Level.PLAUSIBLE, Level.SUSTAINED)
 
@@ -78,32 +87,23 @@ def test_a_fix_at_the_door_is_plausible_and_a_stay_makes_it_sustained(device: De
 def test_only_the_named_store_is_looked_at(device: Device, store: Store) -> None:
     other = factories.store(name="Bastille", latitude_deg=48.8532, longitude_deg=2.3692)
 
-    assurance = assess(device, other)
+    assurance = ask(device, other)
 
     assert [piece.code for piece in assurance.missing_for(1)] == ["not_at_store"]
 
 
 def test_a_store_without_a_fence_is_nowhere(device: Device) -> None:
-    assurance = assess(device, factories.store(radius_m=None))
+    assurance = ask(device, factories.store(radius_m=None))
 
     assert [piece.code for piece in assurance.missing_for(1)] == ["not_at_store"]
 
 
-def test_without_a_fix_only_a_staff_scan_proves_anything(device: Device, store: Store) -> None:
-    stay(device, store)
-
-    levels = [assess(device, store, None, proof=proof).level for proof in (StoreProof.CODE, StoreProof.STAFF_SCAN)]
-
-    assert levels == [Level.CLAIMED, Level.CO_PRESENT]
-    assert not PointSighting.objects.exists()
-
-
 def test_evidence_takes_a_fixed_number_of_statements(device: Device, store: Store) -> None:
     stay(device, store)
-    assess(device, store)
+    ask(device, store)
 
     with CaptureQueriesContext(connection) as asked:
-        assess(device, store)
+        ask(device, store)
     with CaptureQueriesContext(connection) as remembered:
         known(device, store)
 
@@ -116,7 +116,6 @@ def test_thresholds_are_the_operators_and_the_speed_the_campaigns(settings: Any,
     limits = read_thresholds(factories.campaign(store, max_speed_mps=15.0))
 
     assert limits == Thresholds(max_fix_age_s=45.0, max_speed_mps=15.0)
-    assert read_thresholds() == Thresholds(max_fix_age_s=45.0)
 
 
 def test_a_shown_text_is_judged_and_not_taken(store: Store) -> None:
@@ -134,7 +133,7 @@ def test_every_fate_of_a_store_code_is_evidence_of_something(outcome: StoreCodeO
     proof = name_proof(outcome)
 
     assert (proof is StoreProof.CODE) == bool(outcome)
-    assert proof not in (StoreProof.NONE, StoreProof.STAFF_SCAN)
+    assert proof is not StoreProof.NONE
 
 
 @pytest.mark.parametrize(
@@ -202,8 +201,8 @@ def test_a_frozen_stay_is_known_as_plausible_only(device: Device, store: Store) 
 
 def test_sightings_go_after_a_day_and_with_their_device(device: Device, store: Store) -> None:
     bo = factories.device()
-    assess(device, store)
-    assess(bo, store)
+    ask(device, store)
+    ask(bo, store)
 
     drop_expired(now=NOW + timedelta(hours=24))
     kept = PointSighting.objects.count()
@@ -218,5 +217,5 @@ def test_sightings_go_after_a_day_and_with_their_device(device: Device, store: S
 def test_an_erased_device_that_still_asks_leaves_no_sighting(device: Device, store: Store) -> None:
     forget_device(device.pk, now=NOW)
 
-    assert assess(device, store).level is Level.PLAUSIBLE
+    assert ask(device, store).level is Level.PLAUSIBLE
     assert not PointSighting.objects.exists()
