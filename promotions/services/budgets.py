@@ -17,7 +17,6 @@ from promotions.models import Budget, Campaign, Redemption, Reservation, Unlock
 
 Scope = Budget.Scope
 FLASH_SLOTS = 16
-_LOCK_TIMEOUT = "3s"
 
 
 class Caps(NamedTuple):
@@ -81,12 +80,6 @@ def has_unit(*, campaign: Campaign, scope: str, store_id: int | None = None) -> 
 def read_caps(campaign: Campaign) -> Caps:
     """The caps as the campaign's row has them."""
     return Caps(campaign.unlock_cap, campaign.redeem_cap, campaign.store_redeem_cap)
-
-
-def limit_waits() -> None:
-    """Let no statement of the running transaction wait long for a row: the client repeats the request."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
 
 
 @transaction.atomic

@@ -23,7 +23,6 @@ from promotions.logic.presence_tokens import (
     sign_presence,
 )
 from promotions.models import Brand, Campaign, Device, SpentPresenceToken
-from promotions.services.budgets import limit_waits
 from promotions.services.reservations import hold_device
 from promotions.services.unlocks import (
     Asked,
@@ -34,6 +33,7 @@ from promotions.services.unlocks import (
     require_consent,
     take_proof,
 )
+from promotions.services.waits import limit_waits
 
 # Where the deployment's own address is not set.
 _NAMELESS_ISSUER = "urn:doorstep"

@@ -9,17 +9,16 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from promotions.errors import DomainError
 from promotions.models import Redemption, StaffDevice, StaffMember
+from promotions.services.waits import limit_waits
 
 # Six digits and five tries: one chance in 200,000 for whoever finds a tablet (ASVS 6.4.1 asks that tries are few).
 PIN_DIGITS = 6
 PIN_TRIES = 5
-# A till that waits longer than this answers `busy`, and the page sends the same nonce again.
-LOCK_TIMEOUT_S = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +67,6 @@ def lock_till(*, staff_device: StaffDevice, now: datetime) -> Till:
     if row is None:
         raise DomainError("token_revoked", "This staff device was switched off.")
     return Till(device=row, member=find_member(device=row, now=now), has_members=row.has_members)
-
-
-def limit_waits() -> None:
-    """No statement of this transaction waits longer than `LOCK_TIMEOUT_S` for somebody else's row."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
 
 
 def find_member(*, device: StaffDevice, now: datetime) -> StaffMember | None:

@@ -31,11 +31,11 @@ from promotions.logic.schedule import closed_reason, next_opening
 from promotions.models import Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
 from promotions.models.devices import Purpose
 from promotions.services.assurance import Claim, GivenFix, gather_evidence, name_proof, read_proof, read_thresholds
-from promotions.services.budgets import limit_waits
 from promotions.services.facts import read_schedule
 from promotions.services.offers import StoreHint, campaign_end
 from promotions.services.reservations import has_turn, hold_device, take_turn
 from promotions.services.store_codes import take_store_code
+from promotions.services.waits import limit_waits
 
 _SUPPORTED_KINDS = frozenset({Campaign.Kind.COUPON, Campaign.Kind.INSTANT_WIN})
 # Two coupons with one code are a matter of 2^-50 each; more than a few in a row is a broken secret.

@@ -10,7 +10,8 @@ from django.db import transaction
 from promotions.errors import DomainError
 from promotions.models import Budget, Redemption, StaffDevice, Void
 from promotions.services.budgets import return_unit
-from promotions.services.staff_members import Till, limit_waits, lock_till
+from promotions.services.staff_members import Till, lock_till
+from promotions.services.waits import limit_waits
 
 
 def voidable_until(*, staff_device: StaffDevice, redemption: Redemption, is_manager: bool | None = None) -> datetime:

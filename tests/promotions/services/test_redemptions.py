@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from geofence.models import Store, Visit
 from promotions.errors import DomainError
 from promotions.models import Coupon, Redemption, Refusal, StaffDevice
-from promotions.services import redemptions, staff_members
+from promotions.services import redemptions, waits
 from promotions.services.redemptions import redeem_coupon
 from promotions.services.scans import Scan
 from tests import factories
@@ -123,7 +123,7 @@ def test_a_scan_costs_the_same_few_queries(django_assert_num_queries: DjangoAsse
 
 @pytest.mark.django_db(transaction=True)
 def test_a_till_that_waits_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staff_members, "LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(waits, "LOCK_TIMEOUT_S", 0.2)
     store = factories.store()
     till, coupon = tills.till(store), tills.coupon(factories.campaign(store))
 
@@ -148,7 +148,7 @@ def test_a_scan_under_way_does_not_hold_up_other_calls(set_clock: Callable[[date
 
 @pytest.mark.django_db(transaction=True)
 def test_the_lock_time_out_ends_with_its_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staff_members, "LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(waits, "LOCK_TIMEOUT_S", 0.2)
     store = factories.store()
     coupon = tills.coupon(factories.campaign(store))
 

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Device, Reservation, Unlock
-from promotions.services import budgets, erasure, reservations, unlocks
+from promotions.services import budgets, erasure, reservations, unlocks, waits
 from promotions.services.assurance import GivenFix
 from promotions.services.budgets import fit_caps
 from promotions.services.reservations import release_turn, reserve_turn
@@ -30,7 +30,7 @@ SIDES = 2
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crowd on a busy machine queues for longer than a phone is kept waiting; that is another test's matter."""
-    monkeypatch.setattr(budgets, "_LOCK_TIMEOUT", "60s")
+    monkeypatch.setattr(waits, "LOCK_TIMEOUT_S", 60)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.db.models import F
 
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusal, Unlock, WinningMoment
-from promotions.services import budgets, reservations
+from promotions.services import budgets, reservations, waits
 from promotions.services.assurance import GivenFix
 from promotions.services.unlocks import unlock_offer
 from tests import factories
@@ -23,7 +23,7 @@ FIX = GivenFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, NOW)
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crowd on a busy machine queues for longer than a phone is kept waiting; that is another test's matter."""
-    monkeypatch.setattr(budgets, "_LOCK_TIMEOUT", "60s")
+    monkeypatch.setattr(waits, "LOCK_TIMEOUT_S", 60)
 
 
 @pytest.fixture
