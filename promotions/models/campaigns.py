@@ -21,6 +21,9 @@ class Campaign(models.Model):
         DRAW = "draw", "draw"
         VOTE = "vote", "vote"
 
+    # The others can be written down and not be opened yet.
+    SUPPORTED_KINDS = frozenset({Kind.COUPON, Kind.INSTANT_WIN})
+
     class State(models.TextChoices):
         DRAFT = "draft", "draft"
         LIVE = "live", "live"

@@ -19,7 +19,6 @@ from promotions.services.facts import read_schedule
 
 MAX_HOLDOUT_PERCENT = 50
 _OPENABLE = (Campaign.State.DRAFT, Campaign.State.PAUSED)
-_SUPPORTED_KINDS = (Campaign.Kind.COUPON, Campaign.Kind.INSTANT_WIN)
 
 
 @transaction.atomic
@@ -71,7 +70,7 @@ def find_opening_faults(campaign: Campaign, stores: Sequence[Store], now: dateti
     """Everything that keeps the campaign from being opened."""
     if campaign.state not in _OPENABLE:
         yield _state_fault(campaign, _OPENABLE)
-    if campaign.kind not in _SUPPORTED_KINDS:
+    if campaign.kind not in Campaign.SUPPORTED_KINDS:
         yield Fault("/kind", "kind_not_supported", f"Campaigns of the kind “{campaign.kind}” cannot be opened yet.")
     if campaign.holdout_percent > MAX_HOLDOUT_PERCENT:
         yield Fault("/holdout_percent", "out_of_range", f"At most {MAX_HOLDOUT_PERCENT} % may be held out.")

@@ -21,7 +21,6 @@ from promotions.services.budgets import has_unit, return_unit, take_unit
 from promotions.services.facts import read_schedule
 from promotions.services.waits import limit_waits
 
-_SUPPORTED_KINDS = frozenset({Campaign.Kind.COUPON, Campaign.Kind.INSTANT_WIN})
 _UNLOCK = Budget.Scope.UNLOCK
 
 
@@ -148,7 +147,7 @@ def _find_door(campaign: Campaign, device_id: UUID, store_uuid: UUID | None) -> 
 
 def _require_open(campaign: Campaign, door: _Door, now: datetime, life: timedelta) -> None:
     """A turn is kept only where it can be used: the campaign is open at some moment of the reservation's life."""
-    if campaign.kind not in _SUPPORTED_KINDS:
+    if campaign.kind not in Campaign.SUPPORTED_KINDS:
         raise DomainError("kind_not_supported")
     if campaign.state == Campaign.State.ENDED:
         raise DomainError("after_end")

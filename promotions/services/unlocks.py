@@ -37,7 +37,6 @@ from promotions.services.reservations import has_turn, hold_device, take_turn
 from promotions.services.store_codes import take_store_code
 from promotions.services.waits import limit_waits
 
-_SUPPORTED_KINDS = frozenset({Campaign.Kind.COUPON, Campaign.Kind.INSTANT_WIN})
 # Two coupons with one code are a matter of 2^-50 each; more than a few in a row is a broken secret.
 _MAX_COLLISIONS = 5
 
@@ -173,7 +172,7 @@ def judge_ask(device: Device, campaign: Campaign, asked: Asked, now: datetime) -
     """
     store_ids = list(campaign.stores.filter(is_active=True).order_by("pk").values_list("pk", flat=True))
     place = _find_place(store_ids, asked.fix)
-    if campaign.kind not in _SUPPORTED_KINDS:
+    if campaign.kind not in Campaign.SUPPORTED_KINDS:
         raise _refuse("kind_not_supported", place)
     _require_open(campaign, place, now)
     if place is None:
