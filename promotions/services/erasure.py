@@ -137,6 +137,7 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
     _wait_for_batch(device_id)
     # An unlock under way holds a key share of this row until it commits: it is seen below, or fails on its key.
     Device.objects.select_for_update().filter(pk=device_id).first()
+    _wait_for_tills(device_id)
     geofence_erasure.forget_device(device_id=device_id)
     notifications.forget_device(device_id)
     _forget_answers(device_id)
@@ -170,6 +171,12 @@ def _withdraw_coupons(device_id: UUID, now: datetime) -> None:
 def _wait_for_batch(device_id: UUID) -> None:
     """Let a batch that may hold fixes of the device commit first; the next one finds no device and drops them."""
     ShardCursor.objects.select_for_update().filter(shard=shard_of(device_id)).first()
+
+
+def _wait_for_tills(device_id: UUID) -> None:
+    """Let a till that takes a redemption back commit first: its void is deleted with the redemption only if seen."""
+    of_device = Redemption.objects.filter(coupon__unlock__device_id=device_id)
+    list(of_device.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
 
 
 def _forget_answers(device_id: UUID) -> None:

@@ -231,6 +231,26 @@ def test_what_is_erased_while_it_is_voided_is_not_found(
     assert not Void.objects.exists()
 
 
+def test_what_is_voided_while_it_is_erased_goes_with_its_void(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = factories.store()
+    till, coupon = tills.till(store).row, tills.coupon(factories.campaign(store))
+    redeem(till, coupon)
+    write = voids._write
+    erasure = threading.Thread(target=together, args=([lambda: forget_device(coupon.row.unlock.device_id, now=NOW)],))
+
+    def erase_and_write(row: Void, now: datetime) -> Void:
+        erasure.start()
+        erasure.join(0.3)
+        return write(row, now)
+
+    monkeypatch.setattr(voids, "_write", erase_and_write)
+
+    assert void(till, Redemption.objects.get()) == "voided"
+    erasure.join()
+    assert not Redemption.objects.exists()
+    assert not Void.objects.exists()
+
+
 def test_a_void_and_a_scan_at_once_never_leave_two_live_redemptions() -> None:
     store = factories.store()
     till, neighbour = tills.till(store).row, tills.till(store, label="till 2").row
