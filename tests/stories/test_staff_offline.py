@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Browser, Page, Route, expect
 
 from promotions.models import OfflineScan, Redemption
@@ -21,6 +22,10 @@ def counter(web: Web) -> Counter:
 def enrol_and_lose_network(page: Page, counter: Counter) -> None:
     """The till knows the offers of its store, and then the network goes."""
     counter.enrol(page)
+    lose_network(page)
+
+
+def lose_network(page: Page) -> None:
     page.context.set_offline(True)
     expect(page.locator("#connection")).to_have_text("No connection")
 
@@ -28,6 +33,13 @@ def enrol_and_lose_network(page: Page, counter: Counter) -> None:
 def find_network(page: Page) -> None:
     page.context.set_offline(False)
     expect(page.locator("#connection")).to_have_text("Online")
+
+
+def find_network_and_settle(page: Page) -> None:
+    """What waited is sent, and the list of the last scans, which comes last, shows it as the server has it."""
+    find_network(page)
+    expect(page.locator("#recent button").first).to_be_visible()
+    expect(page.locator("#queue")).to_have_text("Nothing waiting")
 
 
 def scan(page: Page, shown: Shown) -> None:
@@ -121,6 +133,49 @@ def test_a_till_gives_no_more_than_is_left_of_its_allowance(phone: Page, counter
     next_customer(phone)
 
     scan(phone, cakes[1])
+
+    expect_answer(phone, "unsure", "NOT YET", re.compile("given all it may without a connection"))
+
+
+def test_what_was_given_in_one_outage_counts_in_the_next(phone: Page, counter: Counter) -> None:
+    single, double = counter.coupon(units=1), counter.coupon(units=2)
+    enrol_and_lose_network(phone, counter)
+    for coupon in (single, double):
+        scan(phone, coupon)
+        expect_answer(phone, "later", "GIVE", COFFEE)
+        next_customer(phone)
+    find_network_and_settle(phone)
+    lose_network(phone)
+
+    scan(phone, single)
+    expect(phone.locator("#answer")).not_to_have_attribute("data-kind", "later")
+    next_customer(phone)
+    scan(phone, double)
+    expect_answer(phone, "later", "GIVE", COFFEE)
+    expect(phone.locator("#answer-units")).to_have_text("2 of 2")
+    next_customer(phone)
+    scan(phone, double)
+
+    expect_answer(phone, "used", "USED", re.compile("It is waiting to be sent"))
+
+
+def test_what_was_sent_is_off_the_allowance_before_the_network_goes_again(phone: Page, counter: Counter) -> None:
+    coupons = [counter.coupon(units=1) for _ in range(2)]
+
+    def leave_one(route: Route) -> None:
+        told = route.fetch().json()
+        told["allowance"]["coupons_left"] -= settings.OFFLINE_COUPONS_PER_TILL - 1
+        route.fulfill(json=told)
+
+    phone.context.route("**/v1/staff/sync", leave_one)
+    enrol_and_lose_network(phone, counter)
+    scan(phone, coupons[0])
+    expect_answer(phone, "later", "GIVE", COFFEE)
+    next_customer(phone)
+    find_network_and_settle(phone)
+    lose_network(phone)
+
+    scan(phone, coupons[1])
 
     expect_answer(phone, "unsure", "NOT YET", re.compile("given all it may without a connection"))
 

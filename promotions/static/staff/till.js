@@ -79,7 +79,8 @@ async function refreshAll() {
   await refreshDevice();
   if (!theDevice() || theDevice().profile === "kiosk" || !isConnected()) return;
   await syncNow();
-  await sendQueue();
+  // What was sent counts against the allowance from now on, and its coupons may be used up.
+  if ((await sendQueue()) > 0) await syncNow();
   await showRecent();
 }
 
@@ -160,10 +161,10 @@ async function decideHere(scanned) {
     const taken = coupon && (await store.takenOf(coupon));
     const verdict = await decide(scanned.token, { sync: heldSync(), queue, taken, now: Date.now() });
     if (verdict.outcome !== "later") return describeLocal(verdict, about);
-    const { benefit, value, asks_amount } = verdict.offer;
+    const { benefit, value, units, asks_amount } = verdict.offer;
     if (asks_amount && !scanned.amount) return { code: "needs_amount", benefit };
     const { token, nonce, scanned_at, amount } = scanned;
-    await store.enqueue({ token, nonce, scanned_at, amount, coupon, benefit, value });
+    await store.enqueue({ token, nonce, scanned_at, amount, coupon, benefit, value, units });
     return describeLocal(verdict, about);
   } catch {
     return describeLocal({ outcome: "unknown" }, about);

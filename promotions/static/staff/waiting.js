@@ -76,10 +76,22 @@ async function settle(scans, verdicts) {
   const settled = scans.slice(0, verdicts.length);
   const bad = settled
     .map(({ benefit, scanned_at, nonce }, index) => ({ ...verdicts[index], benefit, scanned_at, nonce }))
-    .filter(({ outcome }) => outcome !== "accepted" && outcome !== "replay");
+    .filter((verdict) => !isTaken(verdict));
   await store.addNotices(bad);
+  for (const [index, scan] of settled.entries()) {
+    if (isTaken(verdicts[index])) await rememberUnit(scan, verdicts[index].redemption_id);
+  }
   await store.dequeue(settled);
   return settled.length;
+}
+
+const isTaken = ({ outcome }) => outcome === "accepted" || outcome === "replay";
+
+// The server's list of coupons that are used up comes later, or not before the network goes again. A scan that an older
+// version of this page put in the queue has no `units`.
+async function rememberUnit({ coupon, units = 1, scanned_at }, redemption) {
+  const left = (await store.takenOf(coupon))?.units_left ?? units;
+  await store.rememberTaken({ coupon, units_left: Math.max(0, left - 1), at: scanned_at, redemption });
 }
 
 export async function showNotices() {
