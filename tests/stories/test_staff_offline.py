@@ -159,6 +159,30 @@ def test_what_was_given_in_one_outage_counts_in_the_next(phone: Page, counter: C
     expect_answer(phone, "used", "USED", re.compile("It is waiting to be sent"))
 
 
+def test_undo_frees_one_unit_of_a_coupon_and_leaves_the_others_taken(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(units=3)
+    counter.enrol(phone)
+    for unit in ("1 of 3", "2 of 3"):
+        scan(phone, coupon)
+        expect_answer(phone, "give", "GIVE", COFFEE)
+        expect(phone.locator("#answer-units")).to_have_text(unit)
+        next_customer(phone)
+    expect(phone.locator("#recent button")).to_have_count(2)
+    phone.locator("#recent button").first.click()
+    phone.get_by_role("button", name="Scanned by mistake").click()
+    expect(phone.locator("#recent em")).to_have_text(re.compile("Undone"))
+    lose_network(phone)
+
+    for unit in ("2 of 3", "3 of 3"):
+        scan(phone, coupon)
+        expect_answer(phone, "later", "GIVE", COFFEE)
+        expect(phone.locator("#answer-units")).to_have_text(unit)
+        next_customer(phone)
+    scan(phone, coupon)
+
+    expect_answer(phone, "used", "USED", re.compile("It is waiting to be sent"))
+
+
 def test_what_was_sent_is_off_the_allowance_before_the_network_goes_again(phone: Page, counter: Counter) -> None:
     coupons = [counter.coupon(units=1) for _ in range(2)]
 

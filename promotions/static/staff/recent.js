@@ -78,7 +78,7 @@ async function undo(reason) {
   $("undo").close();
   const answer = await ask(() => takeBack(theDevice().token, undoing.id, reason));
   const isDone = answer?.status === 201 || answer?.body.code === "already_voided";
-  if (isDone) await store.forgetTakenBy(undoing.id).catch(() => {});
+  if (isDone) await store.giveBackUnit(undoing.id).catch(() => {});
   else if (theDevice()) {
     const isLate = answer?.body.code === "void_too_late";
     $("recent-fault").textContent = isLate ? strings.void_too_late : strings.undo_failed;

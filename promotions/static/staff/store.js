@@ -50,13 +50,21 @@ export const dequeue = (scans) => change("queue", (store) => scans.forEach(({ nu
 
 export const rememberTaken = (taken) => change("taken", (store) => store.put(taken));
 export const takenOf = (coupon) => read("taken", (store) => store.get(coupon));
-export const forgetTakenBefore = (instant) => forgetTaken(({ at }) => Date.parse(at) < instant);
-export const forgetTakenBy = (redemption) => forgetTaken((taken) => taken.redemption === redemption);
 
-async function forgetTaken(isMeant) {
-  const meant = (await read("taken", (store) => store.getAll())).filter(isMeant);
-  return change("taken", (store) => meant.forEach(({ coupon }) => store.delete(coupon)));
+export async function forgetTakenBefore(instant) {
+  const old = (await allTaken()).filter(({ at }) => Date.parse(at) < instant);
+  return change("taken", (store) => old.forEach(({ coupon }) => store.delete(coupon)));
 }
+
+// One unit is free again; the coupon's others stay taken.
+export async function giveBackUnit(redemption) {
+  const meant = (await allTaken()).filter((taken) => taken.redemption === redemption);
+  return change("taken", (store) =>
+    meant.forEach(({ coupon, units_left, at }) => store.put({ coupon, units_left: units_left + 1, at })),
+  );
+}
+
+const allTaken = () => read("taken", (store) => store.getAll());
 
 export const addNotices = (notices) => change("notices", (store) => notices.forEach((notice) => store.put(notice)));
 export const notices = () => read("notices", (store) => store.getAll());
