@@ -148,7 +148,7 @@ def test_what_was_given_in_one_outage_counts_in_the_next(phone: Page, counter: C
     lose_network(phone)
 
     scan(phone, single)
-    expect(phone.locator("#answer")).not_to_have_attribute("data-kind", "later")
+    expect_answer(phone, "used", "USED", re.compile(r"^Used today \d\d:\d\d, on this till$"))
     next_customer(phone)
     scan(phone, double)
     expect_answer(phone, "later", "GIVE", COFFEE)
@@ -157,6 +157,26 @@ def test_what_was_given_in_one_outage_counts_in_the_next(phone: Page, counter: C
     scan(phone, double)
 
     expect_answer(phone, "used", "USED", re.compile("It is waiting to be sent"))
+
+
+def test_what_was_taken_with_network_is_told_apart_without_it(browser: Browser, phone: Page, counter: Counter) -> None:
+    here, elsewhere = counter.coupon(units=1), counter.coupon(units=1)
+    with open_page(browser) as other:
+        counter.enrol(other, label="Till 2")
+        scan(other, elsewhere)
+        expect_answer(other, "give", "GIVE", COFFEE)
+    counter.enrol(phone)
+    scan(phone, here)
+    expect_answer(phone, "give", "GIVE", COFFEE)
+    next_customer(phone)
+    lose_network(phone)
+
+    scan(phone, here)
+    expect_answer(phone, "used", "USED", re.compile(r"^Used today \d\d:\d\d, on this till$"))
+    next_customer(phone)
+    scan(phone, elsewhere)
+
+    expect_answer(phone, "no", "NO", "This coupon was used up or withdrawn.")
 
 
 def test_undo_frees_one_unit_of_a_coupon_and_leaves_the_others_taken(phone: Page, counter: Counter) -> None:

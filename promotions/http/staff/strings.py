@@ -77,7 +77,7 @@ STRINGS: Mapping[str, Promise] = {
     "redeem_cap_store": _("This store has given all of this offer."),
     "redeem_cap_campaign": _("All of this offer have been given, in every store."),
     "already_voided": _("This scan was taken back. Scan the coupon again."),
-    "revoked": _("This coupon was withdrawn."),
+    "revoked": _("This coupon was used up or withdrawn."),
     "rate_limited": _("Too many wrong codes. Wait {seconds} s."),
     "training_code": _("A practice code. It works in training only."),
     "unexpected": _("The server refused: {detail}"),

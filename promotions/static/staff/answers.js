@@ -136,6 +136,8 @@ export function describeLocal(verdict, context) {
       return { kind: "later", word: strings.later, main: offer.benefit, units, detail: strings.later_detail };
     }
     case "used":
+      return { kind: "used", word: strings.used, main: fill(strings.used_here, { when: tellWhen(verdict.at, context) }) };
+    case "used_waiting":
       return { kind: "used", word: strings.used, main: fill(strings.used_waiting, { when: tellWhen(verdict.at, context) }) };
     case "screenshot":
       return { kind: "reopen", word: strings.reopen, main: strings.screenshot };

@@ -54,6 +54,8 @@ export async function decide(token, { sync, queue, taken, now }) {
 function judge(read, { sync, queue, taken, serverNow }) {
   if (serverNow < read.validFrom) return { outcome: "not_yet_valid", at: read.validFrom };
   if (serverNow >= read.validUntil) return { outcome: "expired", at: read.validUntil };
+  // Before `revoked`, which has it too by now and cannot say when and where.
+  if (taken?.units_left === 0) return { outcome: "used", at: taken.at };
   if (sync.revoked.includes(read.coupon)) return { outcome: "revoked" };
   const step = Math.floor(serverNow / (sync.step_s * 1000));
   if (Math.abs(step - read.step) > MAX_STEPS_OFF) return { outcome: "screenshot" };
@@ -65,7 +67,7 @@ function judge(read, { sync, queue, taken, serverNow }) {
 function withinLimits(read, offer, { sync, queue, taken }) {
   const waiting = queue.filter(({ coupon }) => coupon === read.coupon);
   const leftBefore = taken?.units_left ?? offer.units;
-  if (waiting.length >= leftBefore) return { outcome: "used", at: waiting.at(-1)?.scanned_at ?? taken?.at };
+  if (waiting.length >= leftBefore) return { outcome: "used_waiting", at: waiting.at(-1).scanned_at };
   const { coupons_left, value_left } = sync.allowance;
   const given = queue.reduce((sum, { value }) => sum + cents(value), 0);
   const isSpent = queue.length >= coupons_left || given + cents(offer.value) > cents(value_left);
