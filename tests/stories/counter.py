@@ -17,6 +17,11 @@ from tests import factories
 from tests.stories.web import Web
 
 HOUR = timedelta(hours=1)
+FIRE = """(texts) => { for (const text of texts) for (const key of [...text, "Enter"]) {
+  const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+  Object.defineProperty(event, "timeStamp", { value: performance.now() });
+  (document.activeElement ?? document.body).dispatchEvent(event);
+} }"""
 
 
 def now() -> datetime:
@@ -106,6 +111,11 @@ def type_code(page: Page, code: str) -> None:
     """As a person does, with Enter at the end."""
     page.locator("#code").fill(code)
     page.locator("#code").press("Enter")
+
+
+def fire_scanner(page: Page, *texts: str) -> None:
+    """As a hand scanner does, one reading at once after the other."""
+    page.evaluate(FIRE, texts)
 
 
 def expect_answer(page: Page, kind: str, word: str, main: Any) -> None:

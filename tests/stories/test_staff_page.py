@@ -13,7 +13,7 @@ from promotions.logic import codes
 from promotions.models import Redemption, StaffDevice, Void
 from tests import factories
 from tests.stories.browsing import open_page
-from tests.stories.counter import Counter, expect_answer, next_customer, now, type_code
+from tests.stories.counter import Counter, expect_answer, fire_scanner, next_customer, now, type_code
 
 COFFEE = "1 free coffee"
 WRONG_CODES = [
@@ -38,6 +38,20 @@ window.took = new Promise((done) => {
     ? requestAnimationFrame(() => done(performance.now() - since)) : requestAnimationFrame(watch);
   watch();
 });
+}"""
+
+
+# Scans stay under way until they are let go, however long that takes.
+HOLD = """() => {
+window.held = [];
+window.really = window.fetch;
+AbortSignal.timeout = () => new AbortController().signal;
+window.fetch = async (address, asked) => {
+  if (asked.method === "POST" && address.endsWith("/redemptions")) await new Promise((done) => {
+    document.body.dataset.held = held.push(done);
+  });
+  return really(address, asked);
+};
 }"""
 
 
@@ -125,6 +139,46 @@ def test_the_amount_is_asked_only_when_the_campaign_asks(phone: Page, counter: C
     expect(phone.locator("#shift-given")).to_have_text("1")
 
 
+def test_an_answer_under_way_is_its_own_customers(phone: Page, counter: Counter) -> None:
+    first, second = counter.coupon(redeem_level=2, allows_vouching=True), counter.coupon(benefit="1 cake")
+    counter.enrol(phone)
+    type_code(phone, first.code)
+    expect_answer(phone, "presence", "CUSTOMER HERE?", re.compile("Or say that you see them"))
+    phone.evaluate(HOLD)
+
+    phone.get_by_role("button", name="I see the customer: give").dblclick()
+    expect(phone.locator("body")).to_have_attribute("data-held", "1")
+    expect(phone.locator("#answer-vouch")).to_be_disabled()
+    expect(phone.locator("#answer-next")).to_be_disabled()
+    phone.keyboard.press("Escape")
+    fire_scanner(phone, second.qr)
+    expect(phone.locator("#answer")).to_have_attribute("data-kind", "presence")
+    expect(phone.locator("body")).to_have_attribute("data-held", "1")
+    phone.evaluate("held.forEach((release) => release())")
+
+    expect_answer(phone, "give", "GIVE", COFFEE)
+    expect(phone.locator("#answer-next")).to_be_focused()
+    next_customer(phone)
+    phone.evaluate("window.fetch = really")
+    fire_scanner(phone, second.qr)
+    expect_answer(phone, "give", "GIVE", "1 cake")
+
+
+def test_training_does_not_begin_while_an_answer_is_under_way(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon()
+    counter.enrol(phone)
+    phone.evaluate(HOLD)
+    type_code(phone, coupon.code)
+    expect(phone.locator("body")).to_have_attribute("data-held", "1")
+
+    phone.get_by_role("button", name="Training").click()
+    phone.evaluate("held.forEach((release) => release())")
+
+    expect_answer(phone, "give", "GIVE", COFFEE)
+    expect(phone.locator("#answer-training")).to_be_hidden()
+    expect(phone.locator("#training-banner")).to_be_hidden()
+
+
 def test_staff_may_vouch_for_a_customer_they_see(phone: Page, counter: Counter) -> None:
     coupon = counter.coupon(redeem_level=2, allows_vouching=True)
     strict = counter.coupon(redeem_level=2)
@@ -148,15 +202,12 @@ def test_a_hand_scanner_that_fires_twice_is_one_scan(phone: Page, counter: Count
     counter.enrol(phone)
     # Its keys come at once, however busy this machine is.
     phone.clock.pause_at(now() + timedelta(minutes=1))
-    fire = """(text) => { for (let time = 0; time < 2; time += 1) for (const key of [...text, "Enter"]) {
-      const target = document.activeElement ?? document.body;
-      target.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
-    } }"""
-    phone.evaluate(fire, coupon.qr)
+    fire_scanner(phone, coupon.qr, coupon.qr)
     expect_answer(phone, "give", "GIVE", COFFEE)
     # The next customer's coupon, with the last answer still on the screen.
     other = counter.coupon(benefit="1 cake")
-    phone.evaluate(fire, other.qr)
+    phone.clock.fast_forward(1000)
+    fire_scanner(phone, other.qr, other.qr)
 
     expect_answer(phone, "give", "GIVE", "1 cake")
     assert Redemption.objects.filter(coupon__in=[coupon.row, other.row]).count() == 2

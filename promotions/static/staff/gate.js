@@ -47,7 +47,8 @@ export class Gate {
   }
 }
 
-// Keys that come faster than fingers: a hand scanner that acts as a keyboard. `onText` gets what it read.
+// Keys that come faster than fingers: a hand scanner that acts as a keyboard. `onText` gets what it read and says whether
+// it was taken.
 export class Wedge {
   #text = "";
   #keyAt = 0;
@@ -75,9 +76,11 @@ export class Wedge {
     if (gap > WEDGE_GAP_MS || text.length < WEDGE_MIN_CHARS) return false;
     // Keys carry no picture that a code could leave, so time alone tells a second firing from a second scan.
     const isTwice = text === this.#last && now - this.#lastAt < SAME_CODE_PAUSE_MS;
-    this.#last = text;
-    this.#lastAt = now;
-    if (!isTwice) this.#onText(text);
+    // What came too early to be taken may come again at once.
+    if (isTwice || this.#onText(text)) {
+      this.#last = text;
+      this.#lastAt = now;
+    }
     return true;
   }
 }

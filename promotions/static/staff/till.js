@@ -21,14 +21,18 @@ const PROBE_MS = 5000;
 const ANSWER_STANDS_MS = 300;
 
 let pending = null;
+// The answer to `pending` is on its way. Until it is on the screen nothing may take its customer's place before it.
+let isSending = false;
 let isTraining = false;
 let shownAt = 0;
 let refreshing = null;
 
 const wedge = new Wedge((text) => {
-  if ($("answer").open) closeAnswer();
   $("scan-form").reset();
+  if (isSending || isFresh()) return false;
+  if ($("answer").open) closeAnswer();
   scan(text);
+  return true;
 });
 
 // Which part of the page shows
@@ -116,19 +120,21 @@ function answer(outcome) {
 }
 
 async function sendPending() {
+  if (isSending || !pending) return;
   pauseCamera();
-  setBusy(true);
-  const outcome = await findOutcome(pending);
-  setBusy(false);
+  setSending(true);
+  const outcome = await findOutcome(pending).finally(() => setSending(false));
   if ($("answer").open && (outcome.code || !theDevice())) $("answer").close();
   if (!theDevice()) pending = null;
   else if (outcome.code === "pin_required") lockUntilSignedIn(sendPending);
   else answer(outcome);
 }
 
-function setBusy(isBusy) {
-  $("scan-form").setAttribute("aria-busy", isBusy);
-  document.querySelector("#scan-form .main").textContent = isBusy ? strings.checking : strings.submit;
+function setSending(value) {
+  isSending = value;
+  $("scan-form").setAttribute("aria-busy", isSending);
+  document.querySelector("#scan-form .main").textContent = isSending ? strings.checking : strings.submit;
+  for (const name of ["vouch", "retry", "next"]) $(`answer-${name}`).disabled = isSending;
 }
 
 // Once the connection is known to be away, a QR is decided here at once; what cannot be is still tried.
@@ -189,7 +195,10 @@ function show({ kind, word, main, units = "", detail = "", mendable = false, may
   signal(kind);
 }
 
+const isFresh = () => $("answer").open && performance.now() - shownAt <= ANSWER_STANDS_MS;
+
 function closeAnswer() {
+  if (isSending) return;
   $("answer").close();
   pending = null;
   if ($("answer").dataset.mendable === "false") $("scan-form").reset();
@@ -200,6 +209,7 @@ function closeAnswer() {
 
 function vouch() {
   if (isTraining) return show(describe(practise("new", context()), context()));
+  if (isSending) return;
   pending = { ...pending, vouch: true };
   return sendPending();
 }
@@ -288,7 +298,7 @@ function wireScan() {
   });
   const next = (event) => {
     event.preventDefault();
-    if (performance.now() - shownAt > ANSWER_STANDS_MS) closeAnswer();
+    if (!isFresh()) closeAnswer();
   };
   $("answer-next").addEventListener("click", next);
   $("answer").addEventListener("cancel", next);
@@ -323,7 +333,7 @@ function wirePage() {
     enrolWith($("enrol-token").value.trim());
   });
   $("notices-close").addEventListener("click", closeNotices);
-  $("training-button").addEventListener("click", () => setTraining(!isTraining));
+  $("training-button").addEventListener("click", () => isSending || setTraining(!isTraining));
   $("language").addEventListener("click", () => {
     document.cookie = `django_language=${$("language").lang}; path=/; max-age=31536000; SameSite=Lax`;
     location.reload();
