@@ -224,6 +224,22 @@ def test_what_was_sent_is_off_the_allowance_before_the_network_goes_again(phone:
     expect_answer(phone, "unsure", "NOT YET", re.compile("given all it may without a connection"))
 
 
+def test_what_waits_is_sent_before_the_till_is_enrolled_anew(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(units=1)
+    enrol_and_lose_network(phone, counter)
+    scan(phone, coupon)
+    expect_answer(phone, "later", "GIVE", COFFEE)
+    next_customer(phone)
+    phone.goto("about:blank")
+    phone.context.set_offline(False)
+
+    counter.enrol(phone, label="Till 2")
+
+    expect(phone.locator("#queue")).to_have_text("Nothing waiting")
+    expect(phone.locator("#notices")).to_be_hidden()
+    assert Redemption.objects.get(coupon=coupon.row).staff_device.label == "Till 1"
+
+
 def test_a_browser_without_the_signature_says_so(browser: Browser, counter: Counter) -> None:
     coupon = counter.coupon()
     no_ed25519 = "crypto.subtle.generateKey = () => Promise.reject(new DOMException('no', 'NotSupportedError'));"

@@ -52,12 +52,15 @@ function showPage() {
 
 async function enrolWith(token) {
   $("enrol-fault").textContent = "";
+  // What waits was scanned before the new enrolment, which cannot vouch for it.
+  if (theDevice()) await refresh();
   const answer = await ask(() => enrol(token));
   if (answer?.status !== 201) {
     $("enrol-fault").textContent = answer ? strings.enrol_refused : strings.no_answer;
     return;
   }
   await store.forgetAll().catch(() => {});
+  await loadSync();
   keepDevice({ token: answer.body.access_token, store: answer.body.store, label: "" });
   // Without this the browser may throw away what waits to be sent when its disk is full.
   navigator.storage?.persist?.();
