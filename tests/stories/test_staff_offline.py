@@ -257,11 +257,16 @@ def test_no_answer_is_told_apart_and_tried_again_with_the_same_nonce(phone: Page
     enrol_and_lose_network(phone, counter)
     type_code(phone, coupon.code)
     expect_answer(phone, "unsure", "NOT YET", re.compile("typed code"))
+    expect(phone.locator("#answer")).to_be_visible()
+    phone.evaluate("() => { const { dataset } = answer; answer.onclose = () => { dataset.closed = 'once'; }; }")
 
     phone.context.set_offline(False)
     phone.locator("#answer-retry").click()
 
     expect_answer(phone, "give", "GIVE", COFFEE)
+    # Screen readers read an alert dialog out when it opens.
+    expect(phone.locator("#answer[open]")).to_have_attribute("data-closed", "once")
+    expect(phone.locator("#answer-next")).to_be_focused()
     expect(phone.locator("#connection")).to_have_text("Online")
 
 

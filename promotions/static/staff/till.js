@@ -192,7 +192,9 @@ function show({ kind, word, main, units = "", detail = "", mendable = false, may
   $("answer-training").hidden = !isTraining;
   $("answer-vouch").hidden = !mayVouch;
   $("answer-retry").hidden = !mayRetry || isTraining;
-  if (!$("answer").open) $("answer").showModal();
+  // Opened anew after a second try, too: a screen reader reads an alert dialog out when it opens.
+  $("answer").close();
+  $("answer").showModal();
   shownAt = performance.now();
   $(!$("answer-retry").hidden ? "answer-retry" : "answer-next").focus();
   signal(kind);
