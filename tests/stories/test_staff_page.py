@@ -23,6 +23,8 @@ WRONG_CODES = [
     ("00000000000", "Not one of ours. Ask the customer to open the coupon in the app."),
     ("TRAIN-GIVE", "A practice code. It works in training only."),
 ]
+# Somebody else's QR.
+MENU = f"https://menu.example/{'table-' * 20}12?lang=fr"
 # From Enter to the answer on the screen, as the page itself sees it, and what it asked the server meanwhile.
 STOPWATCH = """() => {
 window.asked = [];
@@ -227,6 +229,10 @@ def test_french_staff_read_french(browser: Browser, counter: Counter) -> None:
         next_customer(page)
         type_code(page, coupon.code)
         expect_answer(page, "used", french["used"], re.compile(french["used_here"].format(when="aujourd’hui .{5}")))
+
+        next_customer(page)
+        type_code(page, MENU)
+        expect_answer(page, "no", french["refused"], french["code_unknown"])
 
         next_customer(page)
         page.get_by_role("button", name="English").click()

@@ -103,6 +103,9 @@ function reason(body, context) {
       return fill(strings.wrong_store, { stores: body.valid_stores.map((store) => nameStore(store, context)).join(", ") });
     case "redeem_cap_reached":
       return body.scope === "store" ? strings.redeem_cap_store : strings.redeem_cap_campaign;
+    // Too long to be a code of ours: another's QR. All else in the request is this page's own.
+    case "invalid_input":
+      return strings.code_unknown;
     case "code_unknown":
     case "already_voided":
     case "training_code":
