@@ -13,6 +13,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from promotions.conf import SETTINGS
+from promotions.http.device import ingest
+from promotions.http.device.fixes import REJECTIONS
 from promotions.http.problems import CATALOGUE
 from promotions.management.commands import write_docs
 from tests.contract.openapi import description
@@ -44,6 +46,15 @@ def test_every_setting_is_described() -> None:
     named = set(re.findall(r"^\| `([A-Z_]+)`", (DOCS / "settings.md").read_text(), re.MULTILINE))
 
     assert named == set(SETTINGS)
+
+
+def test_every_reason_a_stock_phone_is_not_told_is_explained() -> None:
+    parsers = "".join(path.read_text() for path in Path(ingest.__path__[0]).glob("*.py"))
+    reasons = {*REJECTIONS, *re.findall(r'\.reject\(\w+, "(\w+)"\)', parsers), "unreadable"}
+
+    table = (DOCS / "stock-phones.md").read_text().partition("| `outcome` |")[2].partition("\n\n")[0]
+
+    assert set(re.findall(r"`(\w+)`(?=.* \| )", table)) == reasons
 
 
 def test_the_description_is_served_as_it_is_written(client: Client) -> None:
