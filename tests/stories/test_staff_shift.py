@@ -112,6 +112,21 @@ def test_in_training_every_answer_is_practised_and_nothing_redeemed(phone: Page,
     assert not Refusal.objects.filter(store=counter.store).exists()
 
 
+def test_nothing_that_was_really_given_can_be_undone_in_training(phone: Page, counter: Counter) -> None:
+    counter.enrol(phone)
+    type_code(phone, counter.coupon().code)
+    expect_answer(phone, "give", "GIVE", COFFEE)
+    next_customer(phone)
+    undo = phone.get_by_role("button", name=f"Undo: {COFFEE}")
+    expect(undo).to_be_visible()
+
+    phone.locator("#training-button").click()
+    expect(undo).to_be_hidden()
+    phone.locator("#training-button").click()
+
+    expect(undo).to_be_visible()
+
+
 def test_a_kiosk_takes_no_coupons(phone: Page, counter: Counter) -> None:
     token = create_kiosk_enrolment(store=counter.store, label="Counter", user=None, now=now())
 

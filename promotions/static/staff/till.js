@@ -265,6 +265,8 @@ function setTraining(isOn) {
   isTraining = isOn;
   $("training-banner").hidden = !isOn;
   $("practice").hidden = !isOn;
+  // Its undo takes back what was really given.
+  $("recent-card").hidden = isOn;
   $("training-button").setAttribute("aria-pressed", isOn);
   $("training-label").textContent = isOn ? strings.training_stop : strings.training_start;
   const codes = (heldSync()?.training ?? []).map(({ code }) => practiceButton(code));
