@@ -57,5 +57,6 @@ def _mark_code(text: str) -> SafeString:
 class SwaggerView(SpectacularSwaggerView):
     """`/v1/docs/`, with scripts and styles of our own origin."""
 
+    http_method_names = ["get", "head"]
     url_name = "openapi"
     schema = None

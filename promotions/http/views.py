@@ -15,8 +15,13 @@ from promotions.http.serializers import StrictSerializer, read_query
 
 
 class ApiView(APIView):
-    """Query parameters are declared per method in `query_serializers` and read in `query`; the time is `now`."""
+    """Query parameters are declared per method in `query_serializers` and read in `query`; the time is `now`.
 
+    HEAD is answered as GET, with the same parameters; the server leaves the body out.
+    """
+
+    # No OPTIONS: DRF would promise it in `Allow`, and has nothing to answer it with here.
+    http_method_names = [name for name in APIView.http_method_names if name != "options"]
     query_serializers: ClassVar[Mapping[str, type[Serializer[Any]]]] = {}
     now: datetime
     query: dict[str, Any]
@@ -29,9 +34,12 @@ class ApiView(APIView):
         return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Authenticate, then refuse every parameter the call does not have."""
+        """Authenticate, then refuse a method the address does not have, then every parameter the call does not have."""
         super().initial(request, *args, **kwargs)
-        self.query = read_query(self.query_serializers.get(request.method or "", StrictSerializer), request)
+        if request.method not in self.allowed_methods:
+            self.http_method_not_allowed(request, *args, **kwargs)
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        self.query = read_query(self.query_serializers.get(method, StrictSerializer), request)
 
 
 def raw_body(request: Request) -> bytes:
