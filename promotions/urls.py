@@ -1,17 +1,20 @@
 """Every address Django answers. The fix lane takes `POST /v1/fixes` and `/v1/ingest/*` before they come here."""
 
 from django.contrib import admin
-from django.urls import include, path, re_path
+from django.urls import include, path, re_path, register_converter
 from django.views.generic import RedirectView
 
 from promotions.admin.search import search
 from promotions.http import docs, health, pages, problems
 from promotions.http.brand.presence_tokens import KeySetView
+from promotions.http.ids import IdConverter
 from promotions.http.staff import kiosk
 
 handler400 = "promotions.http.problems.bad_request"
 handler404 = "promotions.http.problems.not_found"
 handler500 = "promotions.http.problems.server_error"
+
+register_converter(IdConverter, "id")
 
 urlpatterns = [
     path("admin/search/", search),

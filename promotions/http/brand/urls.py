@@ -7,5 +7,5 @@ from promotions.http.brand.report import CampaignReportView
 
 urlpatterns = [
     path("presence-tokens/spend", SpendView.as_view(), name="spend-presence-token"),
-    path("campaigns/<uuid:campaign_id>/report", CampaignReportView.as_view(), name="campaign-report"),
+    path("campaigns/<id:campaign_id>/report", CampaignReportView.as_view(), name="campaign-report"),
 ]

@@ -16,5 +16,5 @@ urlpatterns = [
     path("redemptions", RedemptionsView.as_view(), name="staff-redemptions"),
     path("sync", SyncView.as_view(), name="staff-sync"),
     path("scans", ScansView.as_view(), name="staff-scans"),
-    path("redemptions/<uuid:redemption_id>/void", VoidView.as_view(), name="staff-void"),
+    path("redemptions/<id:redemption_id>/void", VoidView.as_view(), name="staff-void"),
 ]
