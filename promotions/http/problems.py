@@ -300,7 +300,7 @@ def _faults(detail: Any, pointer: str) -> list[Fault]:
         if any(isinstance(item, Mapping | list) for item in detail):
             return [fault for index, item in enumerate(detail) for fault in _faults(item, f"{pointer}/{index}")]
         return [fault for item in detail for fault in _faults(item, pointer)]
-    return [Fault(pointer=pointer or "/", code=fault_code(getattr(detail, "code", None)), detail=str(detail))]
+    return [Fault(pointer=pointer, code=fault_code(getattr(detail, "code", None)), detail=str(detail))]
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from promotions.errors import Fault, InvalidInput
 from promotions.http.bodies import escape_key
-from promotions.http.problems import fault_code
+from promotions.http.problems import FAULTS, fault_code
 
 _DATE_AND_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
 _INSTANT = re.compile(_DATE_AND_TIME + r"([Zz]|[+-][0-9]{2}:[0-9]{2})")
@@ -56,6 +56,19 @@ class TextField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> str:
         """The string, with the checks of `CharField`."""
+        if not isinstance(data, str):
+            self.fail("wrong_type")
+        return super().to_internal_value(data)
+
+
+class OneOfField(serializers.ChoiceField):
+    """One of the listed texts; DRF's own field would also look for a number's or a list's text among them."""
+
+    # DRF's own words would repeat what was given.
+    default_error_messages = {"wrong_type": "This must be a text.", "invalid_choice": FAULTS["unknown_value"]}
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The listed value."""
         if not isinstance(data, str):
             self.fail("wrong_type")
         return super().to_internal_value(data)
@@ -190,11 +203,7 @@ def read_query(serializer_class: type[serializers.Serializer[Any]], request: Req
     serializer = serializer_class(data=given.dict())
     if not serializer.is_valid():
         raise InvalidInput(
-            [
-                Fault(_parameter(name), _parameter_code(error.code), str(error))
-                for name, errors in serializer.errors.items()
-                for error in errors
-            ]
+            [_parameter_fault(name, error) for name, errors in serializer.errors.items() for error in errors]
         )
     values: dict[str, Any] = serializer.validated_data
     return values
@@ -204,5 +213,8 @@ def _parameter(name: str) -> str:
     return f"?{name[:_QUOTED_NAME_CHARS]}"
 
 
-def _parameter_code(code: str) -> str:
-    return _OF_PARAMETERS.get(fault_code(code), fault_code(code))
+def _parameter_fault(name: str, error: ErrorDetail) -> Fault:
+    code = _OF_PARAMETERS.get(fault_code(error.code), fault_code(error.code))
+    # What DRF and `StrictSerializer` say of fields.
+    detail = FAULTS[code] if error.code in {"required", "unknown_field"} else str(error)
+    return Fault(_parameter(name), code, detail)

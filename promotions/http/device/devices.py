@@ -17,7 +17,7 @@ from promotions.http.address import read_address
 from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.schema import operation
-from promotions.http.serializers import StrictSerializer, TextField, read_body
+from promotions.http.serializers import OneOfField, StrictSerializer, TextField, read_body
 from promotions.http.views import ApiView
 from promotions.models import Device
 from promotions.models.devices import Purpose
@@ -57,7 +57,7 @@ class PatternField(TextField):
 class PushAddressRequest(StrictSerializer):
     """Where the device can be reached. One address per kind; the last one given counts."""
 
-    kind = serializers.ChoiceField(choices=PushAddress.Kind.choices)
+    kind = OneOfField(choices=PushAddress.Kind.choices)
     address = PatternField(_PRINTABLE, max_length=_MAX_ADDRESS_CHARS)
     app_id = TextField(max_length=120, required=False, default="", allow_blank=True)
     environment = TextField(max_length=20, required=False, default="", allow_blank=True)
@@ -66,7 +66,7 @@ class PushAddressRequest(StrictSerializer):
 class ConsentsField(serializers.ListField):
     """Every purpose the person agrees to; what is left out is not agreed to."""
 
-    child = serializers.ChoiceField(choices=Purpose.choices)
+    child = OneOfField(choices=Purpose.choices)
 
     def to_internal_value(self, data: Any) -> list[str]:
         """The purposes, each once."""
@@ -79,7 +79,7 @@ class ConsentsField(serializers.ListField):
 class DeviceRequest(StrictSerializer):
     """One installation of an app. Nothing in it may name a person."""
 
-    platform = serializers.ChoiceField(choices=Device.Platform.choices)
+    platform = OneOfField(choices=Device.Platform.choices)
     app_id = TextField(max_length=120, required=False, default="", allow_blank=True)
     locale = PatternField(_LOCALE, max_length=35, required=False, default="", help_text="BCP 47, such as fr-FR.")
     consents = ConsentsField(max_length=len(Purpose))

@@ -4,7 +4,15 @@ from typing import Any
 
 from rest_framework import serializers
 
-from promotions.http.serializers import AmountField, FlagField, IdField, InstantField, StrictSerializer, TextField
+from promotions.http.serializers import (
+    AmountField,
+    FlagField,
+    IdField,
+    InstantField,
+    OneOfField,
+    StrictSerializer,
+    TextField,
+)
 from promotions.logic.codes import MAX_TYPED_LENGTH
 from promotions.logic.coupon_tokens import MAX_TEXT_CHARS as MAX_TOKEN_CHARS
 from promotions.models import Redemption, StaffDevice, Void
@@ -82,7 +90,7 @@ class RedemptionRequest(StrictSerializer):
     scanned_at = InstantField(help_text="The staff device's clock.")
     amount = AmountField(required=False, help_text="What the customer pays, in the store's currency.")
     vouch = FlagField(default=False, help_text="Staff answer for the customer's presence, after `presence_required`.")
-    source = serializers.ChoiceField(  # type: ignore[assignment]
+    source = OneOfField(  # type: ignore[assignment]
         choices=[Redemption.Source.CAMERA, Redemption.Source.TYPED], required=False
     )
     dry_run = FlagField(default=False, help_text="Only ask whether the benefit is due.")
@@ -142,7 +150,7 @@ class RedemptionPage(serializers.Serializer[Any]):
 class VoidRequest(StrictSerializer):
     """Why a redemption is taken back."""
 
-    reason = serializers.ChoiceField(choices=Void.Reason.choices)
+    reason = OneOfField(choices=Void.Reason.choices)
     note = TextField(max_length=240, required=False, allow_blank=True, default="")
 
 

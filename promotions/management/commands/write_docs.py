@@ -56,7 +56,8 @@ def describe_problems() -> str:
         "",
         "Every answer that is no success is a problem document (RFC 9457, `application/problem+json`). Programs go by",
         "`code`; `type` leads to this list as the service shows it at `/problems`. `errors` names every fault found,",
-        "each with a `pointer`: a JSON Pointer into the body, `?name` for a parameter, `#Name` for a header.",
+        "each with a `pointer`: a JSON Pointer (RFC 6901) into the body, empty for all of it; `?name` for a parameter,",
+        "`#Name` for a header.",
         "`request_id` leads the operator to the log. Written by `make docs` from `promotions/http/problems.py`.",
     ]
     for code, kind in sorted(CATALOGUE.items()):

@@ -80,6 +80,7 @@ def test_parameters_have_the_same_names_for_the_same_mistakes(
     body = assert_problem(ada_client.get(f"{path}?{query}"), "invalid_input")
 
     assert _codes(body["errors"], "") == faults
+    assert not any("field" in fault["detail"] for fault in body["errors"])
 
 
 @pytest.mark.parametrize("query", ["latitude=0&longitude=2.3", "latitude=48.8&longitude=0"])
@@ -92,7 +93,12 @@ def test_the_equator_and_the_prime_meridian_are_places(ada_client: DeviceClient,
     ("body", "faults"),
     [
         (b'{"platform":null,"consents":{}}', {("/platform", "wrong_type"), ("/consents", "wrong_type")}),
-        (b'{"platform":"toaster","consents":[7]}', {("/platform", "unknown_value"), ("/consents/0", "unknown_value")}),
+        (
+            b'{"platform":"toaster","consents":["x"]}',
+            {("/platform", "unknown_value"), ("/consents/0", "unknown_value")},
+        ),
+        (b'{"platform":1,"consents":[["geo_match"]]}', {("/platform", "wrong_type"), ("/consents/0", "wrong_type")}),
+        (b'{"platform":true,"consents":[7]}', {("/platform", "wrong_type"), ("/consents/0", "wrong_type")}),
         (b'{"platform":"ios","consents":["messages","messages"]}', {("/consents", "duplicate_value")}),
         (b'{"platform":"ios","consents":[],"locale":"no locale"}', {("/locale", "invalid_format")}),
         (b'{"platform":"ios","consents":[],"push_address":7}', {("/push_address", "wrong_type")}),
@@ -103,6 +109,15 @@ def test_other_bodies_have_no_other_names(db: None, body: bytes, faults: set[tup
     response = Client().post("/v1/devices", body, content_type="application/json")
 
     assert _codes(assert_problem(response, "invalid_input")["errors"], "") == faults
+
+
+def test_what_is_none_of_the_listed_is_not_repeated(db: None) -> None:
+    body = b'{"platform":"toaster","consents":[]}'
+
+    response = Client().post("/v1/devices", body, content_type="application/json")
+
+    (fault,) = assert_problem(response, "invalid_input")["errors"]
+    assert fault["detail"] == FAULTS["unknown_value"]
 
 
 def test_a_flood_of_faults_and_a_deep_nest_get_a_small_answer(db: None) -> None:

@@ -226,7 +226,7 @@ def test_a_repeat_is_answered_even_after_too_many_guesses(till: Till, coupon: Pr
     [
         ({"code": None}, {"/code"}),
         ({"code": 12345678901}, {"/code"}),
-        ({"token": "x"}, {"/"}),
+        ({"token": "x"}, {""}),
         ({"nonce": "7"}, {"/nonce"}),
         ({"scanned_at": "2026-09-22T10:30:00"}, {"/scanned_at"}),
         ({"scanned_at": "0001-01-01T00:00:00+14:00"}, {"/scanned_at"}),
@@ -254,7 +254,15 @@ def test_neither_code_nor_token_is_a_fault(till: Till) -> None:
     response = till.scan()
 
     assert problem_of(response) == (400, "invalid_input")
-    assert response.json()["errors"][0]["code"] == "code_or_token"
+    (fault,) = response.json()["errors"]
+    assert (fault["pointer"], fault["code"]) == ("", "code_or_token")
+
+
+def test_a_source_of_another_type_is_a_wrong_type(till: Till, coupon: Printed) -> None:
+    response = till.scan(code=coupon.code, source=5)
+
+    (fault,) = response.json()["errors"]
+    assert (fault["pointer"], fault["code"]) == ("/source", "wrong_type")
 
 
 def test_the_largest_amount_is_taken(till: Till, coupon: Printed) -> None:
