@@ -161,7 +161,11 @@ _NEAREST_STORE: dict[str, Any] = {
         "longitude": {"type": "number"},
         "distance_m": {"type": "integer", "minimum": 0},
         "distance_bucket": {"type": "string"},
-        "walking_minutes": {"type": ["integer", "null"], "minimum": 0},
+        "walking_minutes": {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "description": "On foot by street, reckoned from `distance_m`; null beyond 5 km.",
+        },
     },
     "additionalProperties": False,
 }

@@ -46,10 +46,17 @@ def bucket_distance(distance_m: float) -> DistanceBucket:
     return DistanceBucket.BEYOND_5000_M
 
 
-def walking_minutes(bucket: DistanceBucket) -> int | None:
-    """Minutes on foot from the far side of a step, rounded up; None where walking is no advice.
+def walking_minutes(distance_m: float) -> int | None:
+    """Minutes on foot, rounded up; None where walking is no advice. To be told only beside the distance itself."""
+    if bucket_distance(distance_m).upper_bound_m is None:
+        return None
+    return math.ceil(max(0.0, distance_m) * STREET_DETOUR / WALKING_M_PER_MIN)
 
-    Asks for the bucket and not for the distance: minutes from the exact distance would tell it.
+
+def most_walking_minutes(bucket: DistanceBucket) -> int | None:
+    """Minutes on foot from the far side of a step; None where walking is no advice.
+
+    For answers that keep the distance to themselves: minutes from the exact one would tell it.
     """
     upper_bound_m = bucket.upper_bound_m
-    return None if upper_bound_m is None else math.ceil(upper_bound_m * STREET_DETOUR / WALKING_M_PER_MIN)
+    return None if upper_bound_m is None else walking_minutes(upper_bound_m)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery
 
-from promotions.logic.distance import DistanceBucket, bucket_distance, walking_minutes
+from promotions.logic.distance import DistanceBucket, bucket_distance, most_walking_minutes, walking_minutes
 from promotions.logic.schedule import Opening, Schedule, next_opening, open_window
 from promotions.models import Budget, Campaign, Reservation, Unlock
 from promotions.services.facts import read_schedule
@@ -47,7 +47,12 @@ class StoreHint:
     @property
     def walking_minutes(self) -> int | None:
         """Minutes on foot; None where walking is no advice."""
-        return None if self.bucket is None else walking_minutes(self.bucket)
+        return None if self.distance_m is None else walking_minutes(self.distance_m)
+
+    @property
+    def most_walking_minutes(self) -> int | None:
+        """Minutes on foot, at most, that tell no more than the step."""
+        return None if self.bucket is None else most_walking_minutes(self.bucket)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,9 @@ class NearestStoreAnswer(serializers.Serializer[Any]):
     longitude = serializers.FloatField()
     distance_m = serializers.IntegerField(allow_null=True)
     distance_bucket = serializers.ChoiceField(choices=_BUCKETS, allow_null=True)
-    walking_minutes = serializers.IntegerField(allow_null=True)
+    walking_minutes = serializers.IntegerField(
+        allow_null=True, help_text="On foot by street, reckoned from `distance_m`; null beyond 5 km."
+    )
 
 
 class OpeningAnswer(serializers.Serializer[Any]):
@@ -142,9 +144,15 @@ def _tell_opening(opening: Any) -> dict[str, Any] | None:
 
 
 def tell_stores(stores: Iterable[StoreHint]) -> list[dict[str, Any]]:
-    """Stores to choose from, each with its way as a step and in minutes."""
-    told = ("id", "name", "latitude", "longitude", "distance_bucket", "walking_minutes")
-    return [{name: value for name, value in tell_store(store).items() if name in told} for store in stores]
+    """Stores to choose from, each with its way as a step and in minutes at most."""
+    told = ("id", "name", "latitude", "longitude", "distance_bucket")
+    return [
+        {
+            **{name: value for name, value in tell_store(store).items() if name in told},
+            "walking_minutes": store.most_walking_minutes,
+        }
+        for store in stores
+    ]
 
 
 def tell_store(store: StoreHint) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promotions.logic.distance import DistanceBucket, bucket_distance, walking_minutes
+from promotions.logic.distance import DistanceBucket, bucket_distance, most_walking_minutes, walking_minutes
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,18 @@ def test_farther_is_never_a_nearer_step(one: float, other: float) -> None:
     ("bucket", "minutes"),
     [("within_50_m", 1), ("within_100_m", 2), ("within_200_m", 4), ("within_500_m", 9), ("within_5000_m", 82)],
 )
-def test_walking_minutes_are_from_the_far_side_of_the_step(bucket: str, minutes: int) -> None:
-    assert walking_minutes(DistanceBucket(bucket)) == minutes
+def test_most_walking_minutes_are_from_the_far_side_of_the_step(bucket: str, minutes: int) -> None:
+    assert most_walking_minutes(DistanceBucket(bucket)) == minutes
+
+
+@pytest.mark.parametrize(
+    ("distance_m", "minutes"), [(-3.0, 0), (0.0, 0), (61.0, 1), (62.0, 2), (578.0, 10), (5_000.0, 82)]
+)
+def test_walking_minutes_are_those_of_the_distance(distance_m: float, minutes: int) -> None:
+    assert walking_minutes(distance_m) == minutes
 
 
 def test_nobody_is_told_to_walk_from_beyond() -> None:
-    assert walking_minutes(DistanceBucket.BEYOND_5000_M) is None
+    assert most_walking_minutes(DistanceBucket.BEYOND_5000_M) is None
+    assert walking_minutes(5_001.0) is None
+    assert walking_minutes(math.nan) is None

@@ -37,7 +37,7 @@ def test_an_offer_tells_the_nearest_store_and_the_window(ada_client: DeviceClien
     assert (offer["state"], offer["unlock_id"], offer["is_sold_out"]) == ("locked", None, False)
     assert offer["title"] == "Free coffee with any sandwich"
     assert (offer["nearest_store"]["id"], offer["nearest_store"]["distance_m"]) == (str(near.uuid), 111)
-    assert offer["nearest_store"]["distance_bucket"] == "within_200_m"
+    assert (offer["nearest_store"]["distance_bucket"], offer["nearest_store"]["walking_minutes"]) == ("within_200_m", 2)
     assert offer["window"]["timezone"] == "Europe/Paris"
     assert offer["window"]["current"] == {"starts_at": "2026-09-22T10:00:00Z", "ends_at": "2026-09-22T12:00:00Z"}
     assert offer["window"]["next"]["starts_at"] == "2026-09-23T10:00:00Z"

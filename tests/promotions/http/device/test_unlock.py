@@ -97,7 +97,7 @@ def test_a_phone_elsewhere_is_sent_to_the_nearest_store(
     nearest = assert_refused(response, "not_at_store", ada)["nearest_store"]
     assert nearest["id"] == str(store.uuid)
     assert nearest["distance_m"] == pytest.approx(1112, abs=3)
-    assert (nearest["distance_bucket"], nearest["walking_minutes"]) == ("within_2000_m", 33)
+    assert (nearest["distance_bucket"], nearest["walking_minutes"]) == ("within_2000_m", 19)
     refusal = Refusal.objects.get()
     assert (refusal.store, refusal.distance_bucket, refusal.level) == (store, "within_2000_m", 0)
 
