@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
@@ -20,7 +21,7 @@ _INSTANT = re.compile(_DATE_AND_TIME + r"([Zz]|[+-][0-9]{2}:[0-9]{2})")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 _COUNT = re.compile(r"-?[0-9]{1,18}")
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf(inity)?)", re.IGNORECASE)
-_AMOUNT = re.compile(r"[0-9]{1,5}(\.[0-9]{1,2})?")
+_AMOUNT = r"^[0-9]{1,5}(\.[0-9]{1,2})?$"
 # Longer names only blow up the answer that quotes them.
 _QUOTED_NAME_CHARS = 80
 _OF_PARAMETERS = {"missing_field": "missing_parameter", "unknown_field": "unknown_parameter"}
@@ -157,6 +158,7 @@ class CountField(serializers.IntegerField):
         return int(data)
 
 
+@extend_schema_field({"type": "string", "format": "decimal", "pattern": _AMOUNT})
 class AmountField(serializers.DecimalField):
     """Money as a decimal string, two places at most, 0 to 99,999.99 in the store's currency."""
 
@@ -172,7 +174,7 @@ class AmountField(serializers.DecimalField):
         """The amount."""
         if not isinstance(data, str):
             self.fail("wrong_type")
-        if not _AMOUNT.fullmatch(data):
+        if not re.fullmatch(_AMOUNT, data):
             self.fail("invalid")
         return Decimal(data)
 

@@ -37,14 +37,13 @@ def world(ada_client: DeviceClient) -> dict[str, Any]:
     store = factories.store()
     campaign = factories.campaign(store)
     unlock_id = ask(ada_client, campaign).json()["unlock_id"]
-    brand_token = create_brand_token(brand=campaign.brand, label="till", now=NOW)
+    brand_token = create_brand_token(brand=campaign.brand, label="report", now=NOW)
     return {
         "ids": {"campaign_id": campaign.uuid, "unlock_id": unlock_id, "redemption_id": uuid.uuid4()},
         "deviceToken": ada_client,
         "staffToken": _bearer(tills.till(store).access_token),
         "kiosk": _bearer(tills.kiosk(store).access_token),
         "brandToken": _bearer(brand_token),
-        "brandBearer": _bearer(brand_token),
     }
 
 

@@ -178,7 +178,7 @@ def credentials_for(case: Any, server: Server) -> dict[str, str]:
     schemes = {name for need in case.operation.definition.raw.get("security", ()) for name in need}
     if "staffToken" in schemes:
         return {"Authorization": f"Bearer {server.staff_token}"}
-    if schemes & {"brandToken", "brandBearer"}:
+    if "brandToken" in schemes:
         return {"Authorization": f"Bearer {server.brand_token}"}
     if not schemes:
         return {}

@@ -41,8 +41,7 @@ class BrandAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore
     """The security scheme in the OpenAPI description."""
 
     target_class = "promotions.http.brand.presence_tokens.BrandAuthentication"
-    # `brandToken` is what reports take, beside a session.
-    name = "brandBearer"
+    name = "brandToken"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         """A Bearer token, as made in admin."""

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from promotions import clock, shedding
 from promotions.errors import DomainError
 from promotions.http.auth import read_bearer
+from promotions.http.brand.presence_tokens import BrandAuthenticationScheme
 from promotions.http.schema import operation
 from promotions.http.views import ApiView
 from promotions.logic.lift import MIN_CELL, ArmCounts, Interval, Verdict, VerdictReason, suppress_small
@@ -45,18 +46,15 @@ class ReportAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignor
     """The two credentials in the OpenAPI description; either will do."""
 
     target_class = "promotions.http.brand.report.ReportAuthentication"
-    name = ["brandToken", "adminSession"]
+    name = "adminSession"
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
         """One or the other; a single mapping would ask for both."""
-        return [{name: []} for name in self.name]
+        return [{BrandAuthenticationScheme.name: []}, {self.name: []}]
 
-    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
-        """A brand's token, or the cookie of the admin site."""
-        return [
-            {"type": "http", "scheme": "bearer", "description": "A brand's token, made in admin."},
-            {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "A session of the admin site."},
-        ]
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        """The cookie of the admin site. The brand's token is described where it is the only credential."""
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "A session of the admin site."}
 
 
 class CellField(serializers.IntegerField):

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -32,7 +33,7 @@ from promotions.services.devices import (
 )
 from promotions.services.erasure import export_device, forget_device
 
-_LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}$"
+_LOCALE = r"^([A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4})?$"
 _PRINTABLE = r"^[ -~]+$"
 _MAX_ADDRESS_CHARS = 1024
 
@@ -52,6 +53,18 @@ class PatternField(TextField):
         if value.endswith("\n"):
             self.fail("invalid")
         return value
+
+
+class LocaleField(PatternField):
+    """The person's language; empty when it is not known, as when it is left out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        about = "BCP 47, such as fr-FR; empty when it is not known."
+        super().__init__(_LOCALE, max_length=35, required=False, help_text=about, **kwargs)
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """The locale. Without `allow_blank`, for which OpenAPI would get a second kind of text beside the pattern."""
+        return data if data == "" else super().run_validation(data)
 
 
 class PushAddressRequest(StrictSerializer):
@@ -81,7 +94,7 @@ class DeviceRequest(StrictSerializer):
 
     platform = OneOfField(choices=Device.Platform.choices)
     app_id = TextField(max_length=120, required=False, default="", allow_blank=True)
-    locale = PatternField(_LOCALE, max_length=35, required=False, default="", help_text="BCP 47, such as fr-FR.")
+    locale = LocaleField(default="")
     consents = ConsentsField(max_length=len(Purpose))
     consent_text_version = TextField(
         max_length=64, required=False, default="", allow_blank=True, help_text="Which text the person was shown."
@@ -93,7 +106,7 @@ class DeviceChangeRequest(StrictSerializer):
     """What is to be otherwise; `consents`, when given, is the whole new list."""
 
     app_id = TextField(max_length=120, required=False, allow_blank=True)
-    locale = PatternField(_LOCALE, max_length=35, required=False)
+    locale = LocaleField()
     consents = ConsentsField(max_length=len(Purpose), required=False)
     consent_text_version = TextField(max_length=64, required=False, default="", allow_blank=True)
     push_address = PushAddressRequest(required=False)

@@ -82,7 +82,7 @@ def _fixes_operation() -> dict[str, Any]:
     codes = [*_STOCK_CODES, "body_too_large", "invalid_input", "unsupported_media_type"]
     return {
         "operationId": "fixes_create",
-        "tags": ["device"],
+        "tags": ["devices"],
         "description": (
             "Post up to 100 fixes. 202 means they are stored durably. A fix that is well-formed and cannot be used is "
             "named in `rejected`; the others are taken. Repeats are harmless. When the answer carries `X-Next-After`, "

@@ -43,6 +43,14 @@ def test_a_registered_device_gets_credentials_that_carry_its_consents(client: Cl
     assert {(row.is_granted, row.text_version, row.recorded_at) for row in ledger} == {(True, "2026-09", NOW)}
 
 
+def test_an_empty_locale_is_none(client: Client, ada_client: DeviceClient) -> None:
+    registered = register(client, locale="")
+    changed = ada_client.send("PATCH", "/v1/devices/me", {"locale": ""})
+
+    assert (registered.status_code, changed.status_code) == (201, 200)
+    assert Device.objects.get(pk=registered.json()["device_id"]).locale == changed.json()["locale"] == ""
+
+
 def test_without_geo_match_there_is_no_ingest_key(client: Client) -> None:
     response = register(client, consents=["messages"])
 
@@ -69,6 +77,7 @@ def test_a_push_address_is_kept_and_moves_with_the_phone(client: Client) -> None
         ({"consents": "geo_match"}, ["/consents"]),
         ({"locale": "fr\n", "platform": 7}, ["/locale", "/platform"]),
         ({"locale": "not a locale"}, ["/locale"]),
+        ({"locale": "\n"}, ["/locale"]),
         ({"app_id": 12}, ["/app_id"]),
         ({"app_id": "x" * 121}, ["/app_id"]),
         (
