@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 
 from promotions.http.device.lane_schema import lane_components, lane_paths, lane_security_schemes
 from promotions.http.problems import CATALOGUE, CONTENT_TYPE, FAULTS
@@ -30,8 +30,19 @@ def _idempotency_key(*, min_chars: int) -> OpenApiParameter:
     )
 
 
+def body_example(summary: str, value: Mapping[str, Any], *, about: str = "") -> OpenApiExample:
+    """A body for *Try it out* at `/v1/docs/`: made up from the types, one would be refused."""
+    return OpenApiExample("example", value=value, summary=summary, description=about, request_only=True)
+
+
 def operation(
-    *, summary: str, answers: Serializers, body: Any = None, problems: Iterable[str] = (), operation_id: str = ""
+    *,
+    summary: str,
+    answers: Serializers,
+    body: Any = None,
+    example: OpenApiExample | None = None,
+    problems: Iterable[str] = (),
+    operation_id: str = "",
 ) -> Callable[[F], F]:
     """Describe a view's method: its body and answers by serializer, and the problem codes that are its own.
 
@@ -41,7 +52,13 @@ def operation(
     unknown = [code for code in problem_codes if code not in CATALOGUE]
     if unknown:
         raise ValueError(f"not in the catalogue: {unknown}")
-    decorate = extend_schema(summary=summary, request=body, responses=dict(answers), operation_id=operation_id or None)
+    decorate = extend_schema(
+        summary=summary,
+        request=body,
+        responses=dict(answers),
+        operation_id=operation_id or None,
+        examples=[example] if example else None,
+    )
 
     def mark(method: F) -> F:
         described: F = decorate(method)

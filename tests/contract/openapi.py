@@ -33,6 +33,14 @@ def find_operation(method: str, path: str) -> Mapping[str, Any] | None:
     return None
 
 
+def example_of(path: str) -> dict[str, Any]:
+    """The one example of a POST's body."""
+    media = description()["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    (example,) = media["examples"].values()
+    value: dict[str, Any] = example["value"]
+    return value
+
+
 @cache
 def _validator(reference: str) -> Draft202012Validator:
     schema = {**json.loads(reference), "components": description()["components"]}

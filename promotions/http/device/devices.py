@@ -17,7 +17,7 @@ from promotions import limits
 from promotions.http.address import read_address
 from promotions.http.auth import DeviceAuthentication, asking_device
 from promotions.http.idempotency import idempotent_with_secrets
-from promotions.http.schema import operation
+from promotions.http.schema import body_example, operation
 from promotions.http.serializers import OneOfField, StrictSerializer, TextField, read_body
 from promotions.http.views import ApiView
 from promotions.models import Device
@@ -153,6 +153,17 @@ def _reissue(told: Mapping[str, Any], asked_at: datetime) -> dict[str, str | Non
 _with_credentials = idempotent_with_secrets("access_token", "ingest_key", reveal=_reissue)
 
 
+_EXAMPLE = body_example(
+    "A phone in France",
+    {
+        "platform": "android",
+        "locale": "fr-FR",
+        "consents": [purpose.value for purpose in Purpose],
+        "consent_text_version": "2026-09",
+    },
+)
+
+
 class DevicesView(ApiView):
     """`/v1/devices`"""
 
@@ -164,6 +175,7 @@ class DevicesView(ApiView):
     @operation(
         summary="Register an installation",
         body=DeviceRequest,
+        example=_EXAMPLE,
         answers={201: RegisteredDevice},
         problems=("rate_limited",),
     )

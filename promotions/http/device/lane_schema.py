@@ -10,6 +10,16 @@ from promotions.http.device.fixes import FixesAccepted, PostedFixes
 
 _REF = "#/components/schemas/{name}"
 
+EXAMPLE_FIX: Mapping[str, Any] = MappingProxyType(
+    {
+        "latitude": 48.8675,
+        "longitude": 2.3635,
+        "horizontal_accuracy_m": 12.0,
+        "fix_time": "2026-09-22T10:30:00Z",
+    }
+)
+"""At the Place de la République in Paris."""
+
 _CREDENTIAL_CODES = ("token_missing", "token_malformed", "token_expired", "token_revoked", "consent_required")
 _STOCK_CODES = (
     "malformed_body",
@@ -98,7 +108,15 @@ def _fixes_operation() -> dict[str, Any]:
                 "schema": {"type": "string"},
             }
         ],
-        "requestBody": _json_body({"$ref": _REF.format(name="PostedFixes")}, required=True),
+        "requestBody": _json_body(
+            {"$ref": _REF.format(name="PostedFixes")},
+            required=True,
+            example={
+                "summary": "A phone in Paris",
+                "description": "Put the present time into `fix_time`.",
+                "value": {"fixes": [dict(EXAMPLE_FIX)]},
+            },
+        ),
         "responses": {"202": _json_answer({"$ref": _REF.format(name="FixesAccepted")}, _NEXT_AFTER)},
         "x-problem-codes": codes,
     }
@@ -157,8 +175,11 @@ _NEXT_AFTER: dict[str, Any] = {
 }
 
 
-def _json_body(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
-    return {"required": required, "content": {"application/json": {"schema": schema}}}
+def _json_body(schema: dict[str, Any], *, required: bool, example: dict[str, Any] | None = None) -> dict[str, Any]:
+    media: dict[str, Any] = {"schema": schema}
+    if example is not None:
+        media["examples"] = {"Example": example}
+    return {"required": required, "content": {"application/json": media}}
 
 
 def _json_answer(schema: dict[str, Any], more_headers: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from promotions import metrics
 from promotions.http.auth import asking_device
-from promotions.http.device.unlocks import REFUSALS, DoorView, UnlockRequest, name_stores, read_fix
+from promotions.http.device.unlocks import AT_THE_DOOR, REFUSALS, DoorView, UnlockRequest, name_stores, read_fix
 from promotions.http.outcomes import counted
 from promotions.http.schema import operation
 from promotions.http.serializers import read_body
@@ -38,6 +38,7 @@ class PresenceTokenView(DoorView):
     @operation(
         summary="Ask for a presence token, at the store",
         body=PresenceTokenRequest,
+        example=AT_THE_DOOR,
         answers={201: PresenceTokenAnswer},
         problems=tuple(code for code in REFUSALS if code != "sold_out"),
     )

@@ -18,11 +18,12 @@ from geofence.models import Store
 from promotions import clock, limits, metrics, shedding, stream
 from promotions.errors import DomainError
 from promotions.http.auth import DeviceAuthentication, asking_device
+from promotions.http.device.lane_schema import EXAMPLE_FIX
 from promotions.http.device.offers import tell_store, tell_stores
 from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.outcomes import counted
 from promotions.http.pagination import Keyset, PageQuery
-from promotions.http.schema import operation
+from promotions.http.schema import body_example, operation
 from promotions.http.serializers import (
     FlagField,
     InstantField,
@@ -173,12 +174,20 @@ class DoorView(ApiView):
         shedding.require_room_for_unlocks(stream.shard_of(device_id))
 
 
+AT_THE_DOOR = body_example(
+    "A phone at a store in Paris",
+    {"fix": dict(EXAMPLE_FIX)},
+    about="Put the store's place into `latitude` and `longitude`, and the present time into `fix_time`.",
+)
+
+
 class UnlockView(DoorView):
     """`/v1/offers/{campaign_id}/unlock`"""
 
     @operation(
         summary="Ask for the offer, at the store",
         body=UnlockRequest,
+        example=AT_THE_DOOR,
         answers={201: UnlockAnswer, 200: UnlockAnswer},
         problems=REFUSALS,
     )

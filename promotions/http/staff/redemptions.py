@@ -11,7 +11,7 @@ from promotions import metrics
 from promotions.http.idempotency import idempotent
 from promotions.http.outcomes import counted
 from promotions.http.pagination import Keyset, PageQuery
-from promotions.http.schema import operation
+from promotions.http.schema import body_example, operation
 from promotions.http.serializers import CountField, read_body
 from promotions.http.staff.auth import StaffAuthentication, staff_device
 from promotions.http.staff.serializers import (
@@ -56,6 +56,18 @@ class RecentQuery(PageQuery):
     limit = CountField(min_value=1, max_value=RECENT, default=RECENT, help_text="Entries per page.")
 
 
+_EXAMPLE = body_example(
+    "A code typed by hand, only asked about",
+    {
+        "code": "0123-4567-890",
+        "nonce": "0d0b9107-7c3f-4e0a-9d3b-1f2e3d4c5b6a",
+        "scanned_at": "2026-09-22T10:30:00Z",
+        "dry_run": True,
+    },
+    about="Put the customer's `code` and the present time in; a QR's text goes into `token` instead of `code`.",
+)
+
+
 class RedemptionsView(ApiView):
     """`/v1/staff/redemptions`"""
 
@@ -65,6 +77,7 @@ class RedemptionsView(ApiView):
     @operation(
         summary="Take a coupon",
         body=RedemptionRequest,
+        example=_EXAMPLE,
         answers={201: RedemptionAnswer, 200: RedemptionAnswer},
         problems=REFUSALS,
     )

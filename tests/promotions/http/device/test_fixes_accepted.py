@@ -9,6 +9,7 @@ import pytest
 from geofence.logic.fixes import FixFlag, FixSource, split_device_id
 from promotions import clock, stream
 from promotions.http.device.lane import FixLane
+from tests.contract.openapi import example_of
 from tests.promotions.http.device.lanes import LaneDriver, Pace, assert_problem, fix
 
 
@@ -26,6 +27,13 @@ def test_a_fix_is_in_the_stream_when_202_is_answered(lane: LaneDriver) -> None:
     assert record["fix_time_ms"] == round(taken_at.timestamp() * 1000)
     assert abs(record["received_at_ms"] - clock.epoch_s() * 1000) < 5_000
     assert (record["flags"], record["source"]) == (FixFlag.MOCK, FixSource.API)
+
+
+@pytest.mark.usefixtures("now")
+def test_the_fix_of_the_description_is_taken(lane: LaneDriver) -> None:
+    response = lane.post_fixes(example_of("/v1/fixes"))
+
+    assert (response.status, response.json()) == (202, {"accepted": 1, "rejected": []})
 
 
 @pytest.mark.parametrize("said", [{}, {"horizontal_accuracy_m": None}, {"horizontal_accuracy_m": 0}])
