@@ -7,6 +7,7 @@ from django.conf import settings
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleTimeWidget, UnfoldAdminTextareaWidget
 
 from notifications.logic.rendering import Template, find_template_faults
+from promotions.logic.schedule import MIDNIGHT
 from promotions.models import Campaign, TimeWindow
 from promotions.services.budgets import find_cap_faults, hold_alone
 
@@ -71,6 +72,18 @@ class TimeWindowForm(forms.ModelForm[TimeWindow]):
             "starts_at": UnfoldAdminSingleTimeWidget(format="%H:%M"),
             "ends_at": UnfoldAdminSingleTimeWidget(format="%H:%M"),
         }
+
+    def clean(self) -> dict[str, Any]:
+        """Hours that end as they begin: 00:00 twice is the whole day; anything else is a slip that would mean it."""
+        given = super().clean() or {}
+        starts_at, ends_at = given.get("starts_at"), given.get("ends_at")
+        if starts_at is not None and starts_at == ends_at != MIDNIGHT:
+            self.add_error(
+                "ends_at",
+                "These hours end at the minute they begin. Enter a later end, an earlier one for hours past midnight, "
+                "or 00:00 in both for the whole day.",
+            )
+        return given
 
 
 class LevelField(forms.TypedChoiceField):

@@ -195,6 +195,18 @@ def test_a_bad_time_window_is_refused(client: Client, brand: Brand, store: Store
     assert not Campaign.objects.exists()
 
 
+@pytest.mark.parametrize(("time", "is_saved"), [("22:00", False), ("00:00", True)])
+def test_hours_that_end_as_they_begin_are_a_slip_unless_they_are_the_whole_day(
+    client: Client, brand: Brand, store: Store, time: str, is_saved: bool
+) -> None:
+    line = {**lunch(0), "starts_at": time, "ends_at": time}
+
+    answer = client.post(reverse(ADD), fields(brand, store, **inline("windows", line)))
+
+    assert Campaign.objects.exists() is is_saved
+    assert ("00:00 in both for the whole day" in answer.content.decode()) is not is_saved
+
+
 def test_a_campaign_without_a_message_is_fine(client: Client, brand: Brand, store: Store) -> None:
     client.post(reverse(ADD), fields(brand, store, message_title="", message_body=""))
 
