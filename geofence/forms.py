@@ -32,19 +32,26 @@ class WeekField(forms.MultiValueField):
         super().__init__(fields=lines, require_all_fields=False, **given)
 
     def compress(self, data_list: list[str]) -> dict[str, list[list[str]]]:
-        """The lines as stored; what is not a pair of times is refused, with the day."""
+        """The lines as stored; a day with a fault is refused, in one sentence each."""
         hours: dict[str, list[list[str]]] = {}
-        faults = []
+        faults: dict[str, str] = {}
         for day, line in zip(WeekWidget.days, data_list, strict=False):
             for part in filter(str.strip, (line or "").split(",")):
                 pair = _PAIR.fullmatch(part)
                 if pair is None:
-                    faults.append(f"{day.capitalize()}: “{part.strip()}” is not of the form 09:00-19:00.")
+                    faults.setdefault(day, f"“{part.strip()}” is not of the form 09:00-19:00")
                 else:
                     hours.setdefault(day, []).append([time.zfill(5) for time in pair.groups()])
+        faults = {**self.find_faults(hours), **faults}
         if faults:
-            raise forms.ValidationError(faults)
+            raise forms.ValidationError(
+                [f"{name}: {faults[day]}." for day, name in WeekWidget.day_names.items() if day in faults]
+            )
         return hours
+
+    def find_faults(self, hours: dict[str, list[list[str]]]) -> dict[str, str]:
+        """What is wrong with the times, by day. What they may be is the product's to say."""
+        return {}
 
 
 class StoreForm(forms.ModelForm[Store]):

@@ -1,7 +1,8 @@
 """The map on which fences are drawn and stores are placed. The number and text fields beside it do the same by hand."""
 
 import json
-from typing import Any
+from calendar import day_name
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
@@ -52,11 +53,12 @@ class WeekWidget(forms.MultiWidget):
 
     template_name = "geofence/widgets/week.html"
     days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    day_names: ClassVar[dict[str, str]] = dict(zip(days, day_name, strict=True))
 
     def __init__(self) -> None:
         lines = {
-            day: UnfoldAdminTextInputWidget({"placeholder": "09:00-19:00", "autocomplete": "off", "aria-label": day})
-            for day in self.days
+            day: UnfoldAdminTextInputWidget({"placeholder": "09:00-19:00", "autocomplete": "off", "aria-label": name})
+            for day, name in self.day_names.items()
         }
         super().__init__(lines)
 

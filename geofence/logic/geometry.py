@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,6 +28,15 @@ RINGS_MAX = 50
 GEOJSON_TEXT_MAX = 200_000
 # A fence further from its store than this, whose mirror image is near, had its coordinates swapped.
 SWAP_NEAR_M = 50_000.0
+# GEOS tells what is wrong and at which longitude and latitude: "Self-intersection[2.4072935 48.8450855]".
+_GEOS_REASON = re.compile(r"(?P<reason>[^\[]+)\[(?P<longitude>\S+) (?P<latitude>\S+)\]")
+_REASONS = {
+    "Self-intersection": "The border crosses itself",
+    "Ring Self-intersection": "The border touches itself",
+    "Hole lies outside shell": "A hole lies outside the border",
+    "Holes are nested": "A hole lies within another",
+    "Interior is disconnected": "The holes cut the fence apart",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,7 @@ def list_polygon_faults(polygon: shapely.Polygon, *, store_at: Point | None = No
     if structural:
         return structural
     if not polygon.is_valid:
-        return (Fault("/coordinates", FaultCode.NOT_VALID, f"{shapely.is_valid_reason(polygon)}."),)
+        return (Fault("/coordinates", FaultCode.NOT_VALID, _tell_invalid(polygon)),)
     local = LocalPolygon.from_degrees(polygon)
     faults = []
     if local.area_m2 < AREA_MIN_M2:
@@ -101,6 +111,15 @@ def list_polygon_faults(polygon: shapely.Polygon, *, store_at: Point | None = No
     if store_at is not None:
         faults += _list_swap_faults(local.origin, store_at, "/coordinates")
     return tuple(faults)
+
+
+def _tell_invalid(polygon: shapely.Polygon) -> str:
+    """What GEOS finds wrong, in our words and with the latitude first, as everywhere a person reads."""
+    found = _GEOS_REASON.fullmatch(shapely.is_valid_reason(polygon))
+    if found is None:
+        return "This is no valid polygon."
+    what = _REASONS.get(found["reason"], found["reason"])
+    return f"{what} near {float(found['latitude']):.5f}, {float(found['longitude']):.5f}."
 
 
 def _refuse(fault: Fault) -> PolygonReading:

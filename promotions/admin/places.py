@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +11,7 @@ from django.utils.http import urlencode
 from unfold.decorators import action
 
 from geofence import admin as places
-from geofence.forms import StoreForm
+from geofence.forms import StoreForm, WeekField
 from geofence.models import FenceSet, Geofence, GeofenceRevision, LastFix, Partner, Presence, Store, Visit
 from promotions import clock
 from promotions.admin.base import FactAdmin, ReadOnly, Scoped, ScopedRelatedFilter, tenancy_of
@@ -20,16 +19,21 @@ from promotions.logic.hours import find_hours_faults
 from promotions.services.tenancy import filter_editable, filter_visible, is_editable
 
 
-class HoursCheckedStoreForm(StoreForm):
-    """A store whose opening hours the schedule can read."""
+class HoursField(WeekField):
+    """Opening hours that the schedule can read."""
 
-    def clean_opening_hours(self) -> Any:
-        """All faults of the hours at once."""
-        hours = self.cleaned_data["opening_hours"]
-        faults = find_hours_faults(hours)
-        if faults:
-            raise forms.ValidationError([f"{fault.pointer.strip('/')}: {fault.detail}." for fault in faults])
-        return hours
+    def find_faults(self, hours: dict[str, list[list[str]]]) -> dict[str, str]:
+        """The first fault of each day."""
+        faults: dict[str, str] = {}
+        for fault in find_hours_faults(hours):
+            faults.setdefault(fault.pointer.split("/")[1], fault.detail)
+        return faults
+
+
+class HoursCheckedStoreForm(StoreForm):
+    """A store with such hours."""
+
+    opening_hours = HoursField(required=False, help_text=StoreForm.base_fields["opening_hours"].help_text)
 
 
 @admin.register(Partner)

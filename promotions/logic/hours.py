@@ -1,6 +1,7 @@
 """Store opening hours as they are configured, `{"mon": [["09:00", "19:00"]], …}`: all faults, then time windows."""
 
 import re
+from calendar import day_name
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import time
@@ -42,6 +43,10 @@ class _Span:
     end_min: int
 
     @property
+    def text(self) -> str:
+        return f"{self.start_min // 60:02}:{self.start_min % 60:02}-{self.end_min // 60:02}:{self.end_min % 60:02}"
+
+    @property
     def week_start_min(self) -> int:
         return self.weekday * _DAY_MIN + self.start_min
 
@@ -57,13 +62,20 @@ def _minute_of(text: object) -> int | None:
     return int(text[:2]) * 60 + int(text[3:])
 
 
+def _quote(value: object) -> str:
+    """A value of any JSON, short."""
+    return f"“{str(value)[:20]}”"
+
+
 def _time_faults(pointer: str, start: object, end: object) -> Iterator[HoursFault]:
     for index, (text, minute) in enumerate(((start, _minute_of(start)), (end, _minute_of(end)))):
         if minute is None:
-            yield HoursFault(f"{pointer}/{index}", "not_a_time", "must be HH:MM, from 00:00 to 24:00")
+            yield HoursFault(
+                f"{pointer}/{index}", "not_a_time", f"{_quote(text)} is no time; times go from 00:00 to 24:00"
+            )
         elif text == "24:00" and index == 0:
             yield HoursFault(
-                f"{pointer}/{index}", "not_a_start", "24:00 can only end an opening; a day starts at 00:00"
+                f"{pointer}/{index}", "not_a_start", "24:00 can only end an opening; a day begins at 00:00"
             )
 
 
@@ -77,9 +89,18 @@ def _read_pair(pointer: str, weekday: int, pair: object, faults: list[HoursFault
     if found or start_min is None or end_min is None:
         return None
     if start_min == end_min != 0:
-        faults.append(HoursFault(pointer, "no_length", "opens and closes at the same time; all day is 00:00 to 24:00"))
+        faults.append(
+            HoursFault(pointer, "no_length", f"opens and closes at {_quote(pair[0])}; all day is 00:00-24:00")
+        )
         return None
     return _Span(pointer, weekday, start_min, end_min or _DAY_MIN)
+
+
+def _overlap_fault(earlier: _Span, later: _Span) -> HoursFault:
+    detail = f"{later.text} begins before {earlier.text} is over"
+    if earlier.weekday != later.weekday:
+        detail = f"{later.text} begins before {day_name[earlier.weekday]}’s {earlier.text} is over, past midnight"
+    return HoursFault(later.pointer, "overlaps", detail)
 
 
 def _overlap_faults(spans: list[_Span]) -> Iterator[HoursFault]:
@@ -87,9 +108,9 @@ def _overlap_faults(spans: list[_Span]) -> Iterator[HoursFault]:
     ordered = sorted(spans, key=lambda span: (span.week_start_min, span.week_end_min))
     for earlier, later in pairwise(ordered):
         if later.week_start_min < earlier.week_end_min:
-            yield HoursFault(later.pointer, "overlaps", f"begins before {earlier.pointer} is over")
+            yield _overlap_fault(earlier, later)
     if len(ordered) > 1 and ordered[0].week_start_min + _WEEK_MIN < ordered[-1].week_end_min:
-        yield HoursFault(ordered[0].pointer, "overlaps", f"begins before {ordered[-1].pointer} is over")
+        yield _overlap_fault(ordered[-1], ordered[0])
 
 
 def _read(raw: object) -> tuple[list[_Span], list[HoursFault]]:

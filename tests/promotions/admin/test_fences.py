@@ -274,6 +274,32 @@ def test_a_bad_store_is_refused_at_its_field(client: Client, store: Store, given
     assert Store.objects.count() == 1
 
 
+def test_each_bad_day_is_told_in_a_sentence_of_its_own(client: Client, store: Store) -> None:
+    hours = {
+        "mon": "nine to five",
+        "tue": "25:00-26:00",
+        "wed": "10:00-09:00",
+        "thu": "08:00-12:00",
+        "fri": "9:00-12:00, 11:00-13:00",
+    }
+    posted = {f"opening_hours_{day}": line for day, line in hours.items()}
+
+    answer = client.post(reverse("admin:geofence_store_add"), store_fields(store.partner, **posted))
+
+    assert faults(answer)["opening_hours"] == [
+        "Monday: “nine to five” is not of the form 09:00-19:00.",
+        "Tuesday: “25:00” is no time; times go from 00:00 to 24:00.",
+        "Thursday: 08:00-12:00 begins before Wednesday’s 10:00-09:00 is over, past midnight.",
+        "Friday: 11:00-13:00 begins before 09:00-12:00 is over.",
+    ]
+
+
+def test_a_border_that_crosses_itself_is_told_with_the_place(client: Client, store: Store) -> None:
+    answer = client.post(reverse(ADD), polygon_fields(store, polygon(BOW_TIE)))
+
+    assert faults(answer)["area_geojson"] == ["The border crosses itself near 48.86800, 2.36350."]
+
+
 def test_a_store_cannot_be_given_to_a_foreign_partner(client: Client) -> None:
     answer = client.post(reverse("admin:geofence_store_add"), store_fields(factories.partner()))
 

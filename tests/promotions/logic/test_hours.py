@@ -78,7 +78,7 @@ def test_all_faults_come_at_once_in_words() -> None:
         parse_hours({"mon": [["x", "12:00"], ["09:00", "09:00"]], "xyz": []})
 
     assert [fault.code for fault in refused.value.faults] == ["not_a_time", "no_length", "unknown_day"]
-    assert "/mon/0/0: must be HH:MM" in str(refused.value)
+    assert "/mon/0/0: “x” is no time" in str(refused.value)
     assert isinstance(refused.value.faults[0], HoursFault)
 
 
