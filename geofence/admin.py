@@ -18,7 +18,7 @@ from django.http import HttpRequest, JsonResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
@@ -27,6 +27,7 @@ from unfold.decorators import display
 from geofence.forms import GeofenceForm, StoreForm
 from geofence.models import FenceSet, Geofence, GeofenceRevision, LastFix, Partner, Presence, Store, Visit
 from geofence.services.fences import change_geofence, create_geofence
+from geofence.widgets import WeekWidget
 
 # Half the side of the square around a store in which neighbours are shown, about 20 km.
 NEIGHBOURHOOD_DEG = 0.2
@@ -99,7 +100,7 @@ class StoreAdmin(ModelAdmin):
     list_filter: ClassVar[list[Any]] = ["is_active", "timezone"]
     search_fields = ["name", "address", "partner__name"]
     list_select_related = ["partner"]
-    readonly_fields = ["uuid", "draw_link"]
+    readonly_fields = ["uuid", "draw_link", "hours_shown"]
     inlines = [GeofenceInline]
     warn_unsaved_form = True
     fieldsets = [
@@ -125,10 +126,34 @@ class StoreAdmin(ModelAdmin):
         url = f"{reverse('admin:geofence_geofence_add')}?{urlencode({'store': store.pk})}"
         return format_html('<a class="text-link" href="{}">Draw a fence on the map</a>', url)
 
+    @display(description="opening hours")
+    def hours_shown(self, store: Store) -> SafeString | str:
+        """The hours for those who may only look at them, a line a day."""
+        if not store.opening_hours:
+            return "always open"
+        lines = zip(WeekWidget.day_names.values(), WeekWidget().decompress(store.opening_hours), strict=True)
+        return format_html_join(
+            SafeString("<br>"), "{} {}", ((name[:3], line.replace("-", "–") or "closed") for name, line in lines)
+        )
+
+    def may_draw(self, request: HttpRequest, store: Store | None) -> bool:
+        """Whoever may add fences; the product narrows it to the user's stores."""
+        return request.user.has_perm("geofence.add_geofence")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Store | None = None) -> Any:
+        """Without what the user may not do, and with the hours as they are read where they cannot be written."""
+        may_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        hidden = set() if self.may_draw(request, obj) else {"draw_link"}
+        shown = {} if may_change else {"opening_hours": "hours_shown"}
+        return [
+            (title, {**given, "fields": [shown.get(name, name) for name in given["fields"] if name not in hidden]})
+            for title, given in super().get_fieldsets(request, obj)
+        ]
+
     def save_model(self, request: HttpRequest, obj: Store, form: ModelForm[Store], change: bool) -> None:
         """Says what is still missing: a store without a fence is never found."""
         super().save_model(request, obj, form, change)
-        if not change:
+        if not change and self.may_draw(request, obj):
             messages.info(request, format_html("{} has no fence yet. {}", obj.name, self.draw_link(obj)))
 
 

@@ -67,6 +67,10 @@ class StoreAdmin(Scoped, places.StoreAdmin):
             **super().get_changeform_initial_data(request),
         }
 
+    def may_draw(self, request: HttpRequest, store: Store | None) -> bool:
+        """Whoever may add fences, at a store of theirs."""
+        return super().may_draw(request, store) and self._owns(request, store)
+
     def has_enrol_permission(self, request: HttpRequest, object_id: str) -> bool:
         """Whoever may enrol, in a store of theirs."""
         store = self.get_object(request, object_id)

@@ -294,6 +294,29 @@ def test_each_bad_day_is_told_in_a_sentence_of_its_own(client: Client, store: St
     ]
 
 
+def test_hours_that_cannot_be_changed_are_shown_as_they_are_read(store: Store) -> None:
+    store.opening_hours = {"mon": [["09:00", "12:30"], ["14:00", "19:00"]]}
+    store.save()
+    analyst = rows.brand_analyst(factories.campaign(store).brand)
+
+    page = analyst.get(reverse("admin:geofence_store_change", args=[store.pk])).content.decode()
+
+    assert "Mon 09:00–12:30, 14:00–19:00<br>Tue closed<br>" in page
+    assert "&quot;mon&quot;" not in page
+
+
+def test_a_fence_is_offered_only_to_who_may_draw_it_there(client: Client, store: Store) -> None:
+    brand = factories.campaign(store).brand
+    address = reverse("admin:geofence_store_change", args=[store.pk])
+    offer = "Draw a fence on the map"
+
+    assert offer in client.get(address).content.decode()
+    for stranger in (rows.brand_analyst(brand), rows.brand_manager(brand)):
+        answer = stranger.get(address)
+        assert answer.status_code == 200
+        assert offer not in answer.content.decode()
+
+
 def test_a_border_that_crosses_itself_is_told_with_the_place(client: Client, store: Store) -> None:
     answer = client.post(reverse(ADD), polygon_fields(store, polygon(BOW_TIE)))
 
