@@ -1,6 +1,6 @@
 """The campaign's form: weekdays as boxes, the message with its preview, the holdout with what it can prove."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
@@ -111,6 +111,12 @@ class CampaignForm(forms.ModelForm[Campaign]):
         widgets = {
             "message_body": UnfoldAdminTextareaWidget({"rows": 2, "maxlength": 240}),
             "terms": UnfoldAdminTextareaWidget({"rows": 3}),
+        }
+        labels: ClassVar[dict[str, str]] = {"is_flash": "Many phones at once"}
+        help_texts: ClassVar[dict[str, str]] = {
+            "is_flash": "For a rush, such as a moment told to all: unlocks do not wait for each other. Needs a cap.",
+            "message_body": "May contain {store}, {brand}, {offer} and {until}, when the offer closes at that store: "
+            "the end of the hours below, or closing time if that comes first.",
         }
 
     def clean(self) -> dict[str, Any]:

@@ -15,13 +15,19 @@
                 store: chosenStore() || root.dataset.store,
                 brand: brand && brand.selectedIndex > 0 ? brand.options[brand.selectedIndex].text : root.dataset.brand,
                 offer: text("offer_title") || "…",
-                until: root.dataset.until,
+                until: firstEnd() || root.dataset.until,
             };
         }
 
         function chosenStore() {
             const stores = field("stores");
             return stores && stores.selectedOptions && stores.selectedOptions.length ? stores.selectedOptions[0].text : "";
+        }
+
+        function firstEnd() {
+            const ends = document.querySelectorAll("[name^=windows-][name$=-ends_at]:not([name*=__prefix__])");
+            const time = [...ends].map((end) => end.value.match(/^\d{1,2}:\d{2}/)).find(Boolean);
+            return time ? time[0] : "";
         }
 
         function refresh() {
@@ -53,6 +59,9 @@
             field(name).addEventListener("change", refresh);
             if (window.django && window.django.jQuery) window.django.jQuery(field(name)).on("change", refresh);
         });
+        // Lines of hours come and go, so their group is listened to; a line is gone only after the click.
+        const hours = document.getElementById("windows-group");
+        if (hours) ["input", "change", "click"].forEach((name) => hours.addEventListener(name, () => setTimeout(refresh)));
         refresh();
     }
 
