@@ -114,7 +114,9 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
                     "message_title",
                     "message_body",
                     "message_preview",
-                    ("message_life_s", "messages_per_device", "priority"),
+                    "message_life_s",
+                    "messages_per_device",
+                    "priority",
                 ],
             },
         ),
@@ -139,7 +141,6 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
     ]
 
     class Media:
-        css: ClassVar[dict[str, list[str]]] = {"screen": ["promotions/admin/admin.css"]}
         js: ClassVar[list[str]] = ["promotions/admin/campaign.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
@@ -282,9 +283,6 @@ class TimeWindowAdmin(TenantAdmin):
     search_fields = ["campaign__name"]
     fields = ["campaign", "weekdays", "starts_at", "ends_at"]
     autocomplete_fields = ["campaign"]
-
-    class Media:
-        css: ClassVar[dict[str, list[str]]] = {"screen": ["promotions/admin/admin.css"]}
 
 
 @admin.register(PrizeLot)

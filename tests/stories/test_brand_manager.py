@@ -233,3 +233,34 @@ def test_a_brand_sets_up_a_lunch_campaign_on_one_page_opens_it_and_sees_it_live(
     here = {"latitude": store.latitude_deg, "longitude": store.longitude_deg}
     offers = DeviceClient(factories.device()).get("/v1/offers", here).json()
     assert str(campaign.uuid) in str(offers)
+
+
+# Anything of the page itself that is wider than its room, and so is cut off or scrolls sideways.
+TOO_WIDE = """() => [document.documentElement, ...document.querySelectorAll(
+    "fieldset, .formset-wrapper, .formset-wrapper .simplebar-content-wrapper, .figures-scroll"
+)].filter((box) => box.scrollWidth > box.clientWidth + 1).map((box) => `${box.tagName}.${box.className}`)"""
+
+
+@pytest.mark.parametrize(
+    ("width", "address"),
+    [
+        (390, "/admin/"),
+        (390, "/admin/promotions/campaign/add/"),
+        (1280, "/admin/promotions/campaign/add/"),
+        (1280, "/admin/auth/user/{user}/change/"),
+        (1280, "/admin/auth/group/add/"),
+    ],
+)
+def test_pages_fit_into_the_screen(page: Page, width: int, address: str) -> None:
+    factories.campaign(name="Lunch")
+    user = User.objects.create_superuser("olga", password=PASSWORD)
+    log_in(page, "olga")
+    page.set_viewport_size({"width": width, "height": 844})
+
+    page.goto(address.format(user=user.pk))
+    more = page.get_by_text("Add another Time window")
+    if more.count():
+        more.click()
+        expect(page.locator("#id_windows-0-ends_at")).to_be_visible()
+
+    assert page.evaluate(TOO_WIDE) == []
