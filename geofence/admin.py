@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -38,8 +37,7 @@ def at_store(instant: datetime | None, store: Store | None) -> str:
     """An instant by the clock of the store's wall, or UTC where no store is known."""
     if instant is None:
         return "–"
-    zone = store.timezone if store else "UTC"
-    return f"{instant.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} {zone}"
+    return store.tell_time(instant) if store else f"{instant:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class PartnerAdmin(ModelAdmin):

@@ -1,6 +1,8 @@
 """Stores, their fences, and what phones did there. Facts only: the rules live in `logic/`, the doors in `services/`."""
 
 import uuid
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from django.contrib.gis.db import models
 from django.db.models import F, Q
@@ -67,6 +69,10 @@ class Store(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def tell_time(self, instant: datetime) -> str:
+        """An instant by the clock on the store's wall, with its zone."""
+        return f"{instant.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M:%S} {self.timezone}"
 
 
 class Geofence(models.Model):

@@ -115,4 +115,4 @@ class Attempt(models.Model):
         ordering = ["-started_at"]
 
     def __str__(self) -> str:
-        return f"{self.outcome} at {self.started_at:%Y-%m-%d %H:%M:%S}"
+        return f"{self.get_outcome_display()} at {self.started_at:%Y-%m-%d %H:%M:%S} UTC"

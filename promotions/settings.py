@@ -233,6 +233,8 @@ LANGUAGES = [("en", "English"), ("fr", "Français")]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
+# Instants that belong to no store are told in UTC, and say so.
+FORMAT_MODULE_PATH = ["promotions.locale"]
 LOCALE_PATHS = [BASE_DIR / "promotions" / "locale"]
 
 STATIC_URL = "/static/"

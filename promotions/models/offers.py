@@ -85,7 +85,7 @@ class Unlock(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.outcome} at {self.granted_at:%Y-%m-%d %H:%M}"
+        return f"{self.get_outcome_display()} at {self.store.tell_time(self.granted_at)}"
 
 
 class Coupon(models.Model):
@@ -161,7 +161,7 @@ class Reservation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"until {self.expires_at:%Y-%m-%d %H:%M}"
+        return f"until {self.expires_at:%Y-%m-%d %H:%M} UTC"
 
 
 class Refusal(models.Model):

@@ -48,7 +48,7 @@ class PointSighting(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"seen at {self.seen_at:%Y-%m-%d %H:%M}"
+        return f"seen at {self.seen_at:%Y-%m-%d %H:%M} UTC"
 
 
 class SpentPresenceToken(models.Model):
@@ -63,4 +63,4 @@ class SpentPresenceToken(models.Model):
     expires_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return f"spent at {self.spent_at:%Y-%m-%d %H:%M}"
+        return f"spent at {self.spent_at:%Y-%m-%d %H:%M} UTC"

@@ -158,7 +158,7 @@ class Redemption(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"redemption at {self.redeemed_at:%Y-%m-%d %H:%M}"
+        return f"redemption at {self.store.tell_time(self.redeemed_at)}"
 
 
 class Void(models.Model):
@@ -185,7 +185,7 @@ class Void(models.Model):
         ordering = ["-voided_at"]
 
     def __str__(self) -> str:
-        return self.reason
+        return self.get_reason_display()
 
 
 class OfflineScan(models.Model):
@@ -243,7 +243,7 @@ class OfflineScan(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.outcome} at {self.scanned_at:%Y-%m-%d %H:%M}"
+        return f"{self.get_outcome_display().split(':')[0]} at {self.store.tell_time(self.scanned_at)}"
 
 
 class WithdrawnCoupon(models.Model):
@@ -264,4 +264,4 @@ class WithdrawnCoupon(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"until {self.valid_until:%Y-%m-%d %H:%M}"
+        return f"until {self.valid_until:%Y-%m-%d %H:%M} UTC"

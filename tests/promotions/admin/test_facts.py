@@ -14,6 +14,7 @@ from promotions.models import (
     DeadLetter,
     Device,
     IdempotencyRecord,
+    OfflineScan,
     Opportunity,
     PointSighting,
     Redemption,
@@ -23,6 +24,7 @@ from promotions.models import (
     Void,
     WinningMoment,
 )
+from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows
 
@@ -144,3 +146,24 @@ def test_words_find_by_text() -> None:
     answer = rows.operator().get(address(Refusal, "changelist"), {"q": "not_at"})
 
     assert [found.pk for found in answer.context_data["cl"].result_list] == [row.pk]  # type: ignore[attr-defined]
+
+
+def test_a_title_tells_the_time_of_the_store_and_the_outcome_in_words() -> None:
+    store = factories.store(timezone="Europe/Paris")
+    campaign, client = factories.campaign(store), rows.operator()
+    redemption = rows.redemption(campaign, store)
+    scan = rows.offline_scan(campaign, store, outcome="out_of_policy", scanned_at=NOW)
+    here = store.tell_time(NOW)
+
+    assert here.endswith("Europe/Paris")
+    assert f"Redemption at {here}" in client.get(address(Redemption, "change", redemption.pk)).content.decode()
+    assert f"Out of policy at {here}" in client.get(address(OfflineScan, "change", scan.pk)).content.decode()
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_an_instant_without_a_store_says_that_it_is_utc(language: str) -> None:
+    sent = rows.message()
+
+    page = rows.operator().get(address(Message, "change", sent.pk), headers={"Accept-Language": language})
+
+    assert f"{NOW:%Y-%m-%d %H:%M} UTC" in page.content.decode()

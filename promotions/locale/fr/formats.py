@@ -1,0 +1,3 @@
+"""Instants as staff read them where no store says the zone."""
+
+DATETIME_FORMAT = "Y-m-d H:i T"
