@@ -268,5 +268,8 @@ class LastFix(models.Model):
 
     # No index on `received_at`: each fix of each phone would have to change it. The retention sweep reads the table.
 
+    class Meta:
+        verbose_name_plural = "last fixes"
+
     def __str__(self) -> str:
         return f"last fix of {self.device_id}"

@@ -15,6 +15,7 @@ def _may_view(permission: str) -> Callable[[HttpRequest], bool]:
 
 
 def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
+    """A model's page. The title is the model's own name, which heads the page: a test compares them."""
     app_label, model_name = model.split(".")
     link = reverse_lazy(f"admin:{app_label}_{model_name}_changelist")
     return {"title": title, "icon": icon, "link": link, "permission": _may_view(model)}
@@ -29,15 +30,15 @@ NAVIGATION = [
         "items": [
             _item(_("Campaigns"), "campaign", "promotions.campaign"),
             _item(_("Brands"), "sell", "promotions.brand"),
-            _item(_("Report tokens"), "key", "promotions.brandtoken"),
+            _item(_("Brand tokens"), "key", "promotions.brandtoken"),
         ],
     },
     {
         "title": _("Places"),
         "items": [
             _item(_("Stores"), "storefront", "geofence.store"),
-            _item(_("Fences"), "location_on", "geofence.geofence"),
-            _item(_("Fence versions"), "history", "geofence.geofencerevision"),
+            _item(_("Geofences"), "location_on", "geofence.geofence"),
+            _item(_("Geofence revisions"), "history", "geofence.geofencerevision"),
             _item(_("Partners"), "handshake", "geofence.partner"),
         ],
     },
@@ -45,11 +46,15 @@ NAVIGATION = [
         "title": _("At the till"),
         "items": [
             _item(_("Staff devices"), "point_of_sale", "promotions.staffdevice"),
-            _item(_("Enrolments"), "qr_code_2", "promotions.staffenrolment"),
+            _item(_("Staff enrolments"), "qr_code_2", "promotions.staffenrolment"),
             _item(_("Staff members"), "badge", "promotions.staffmember"),
-            _item(_("Redemptions"), "redeem", "promotions.redemption"),
-            _item(_("Taken back"), "undo", "promotions.void"),
-            _item(_("Without network"), "wifi_off", "promotions.offlinescan"),
+            {
+                **_item(_("Redemptions"), "redeem", "promotions.redemption"),
+                # Till signals lie beneath, and have a line of their own.
+                "active": lambda request: "/redemption/" in request.path and "/redemption/signals/" not in request.path,
+            },
+            _item(_("Voids"), "undo", "promotions.void"),
+            _item(_("Offline scans"), "wifi_off", "promotions.offlinescan"),
             {
                 "title": _("Till signals"),
                 "icon": "flag",
@@ -67,18 +72,18 @@ NAVIGATION = [
             _item(_("Messages"), "chat", "notifications.message"),
             _item(_("Attempts"), "send", "notifications.attempt"),
             _item(_("Refusals"), "block", "promotions.refusal"),
-            _item(_("Turns kept"), "hourglass_top", "promotions.reservation"),
+            _item(_("Reservations"), "hourglass_top", "promotions.reservation"),
             _item(_("Unlocks"), "lock_open", "promotions.unlock"),
             _item(_("Coupons"), "confirmation_number", "promotions.coupon"),
             _item(_("Winning moments"), "emoji_events", "promotions.winningmoment"),
             _item(_("Devices"), "smartphone", "promotions.device"),
             _item(_("Consents"), "verified_user", "promotions.consent"),
             _item(_("Push addresses"), "alternate_email", "notifications.pushaddress"),
-            _item(_("Presence"), "my_location", "geofence.presence"),
-            _item(_("Last heard of"), "schedule", "geofence.lastfix"),
-            _item(_("Points asked from"), "pin_drop", "promotions.pointsighting"),
-            _item(_("Store codes shown"), "qr_code", "promotions.storecodeuse"),
-            _item(_("Presence tokens spent"), "verified", "promotions.spentpresencetoken"),
+            _item(_("Presences"), "my_location", "geofence.presence"),
+            _item(_("Last fixes"), "schedule", "geofence.lastfix"),
+            _item(_("Point sightings"), "pin_drop", "promotions.pointsighting"),
+            _item(_("Store code uses"), "qr_code", "promotions.storecodeuse"),
+            _item(_("Spent presence tokens"), "verified", "promotions.spentpresencetoken"),
         ],
     },
     {
@@ -86,13 +91,13 @@ NAVIGATION = [
         "collapsible": True,
         "items": [
             _item(_("Users"), "person", "auth.user"),
-            _item(_("Roles"), "badge", "auth.group"),
+            _item(_("Groups"), "badge", "auth.group"),
             _item(_("Memberships"), "group", "promotions.membership"),
             _item(_("Dead letters"), "mark_email_unread", "promotions.deadletter"),
             _item(_("Shard cursors"), "linear_scale", "promotions.shardcursor"),
-            _item(_("Kept answers"), "replay", "promotions.idempotencyrecord"),
+            _item(_("Idempotency records"), "replay", "promotions.idempotencyrecord"),
             _item(_("Budgets"), "savings", "promotions.budget"),
-            _item(_("Erased coupons"), "block", "promotions.withdrawncoupon"),
+            _item(_("Withdrawn coupons"), "block", "promotions.withdrawncoupon"),
         ],
     },
 ]

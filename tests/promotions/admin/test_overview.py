@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
+from django.utils.text import capfirst
 
+from promotions.look import NAVIGATION
 from promotions.models import Budget
 from tests import factories
 from tests.promotions.admin import rows
@@ -93,3 +96,24 @@ def test_breadcrumbs_name_the_part_and_not_the_same_word_twice() -> None:
     page = rows.operator().get(reverse("admin:geofence_geofence_changelist")).content.decode()
 
     assert "Places and presence" in page
+
+
+def test_the_menu_names_each_page_as_the_page_names_itself() -> None:
+    pages = {
+        str(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")): model._meta
+        for model in admin.site._registry
+    }
+    items = [item for group in NAVIGATION for item in group["items"] if str(item["link"]) in pages]
+
+    assert len(items) > 30
+    for item in items:
+        assert str(item["title"]) == capfirst(pages[str(item["link"])].verbose_name_plural)
+
+
+@pytest.mark.parametrize(
+    ("page", "name"), [("redemption_signals", "Till signals"), ("redemption_changelist", "Redemptions")]
+)
+def test_the_menu_marks_the_page_that_is_open(page: str, name: str) -> None:
+    menu = rows.operator().get(reverse(f"admin:promotions_{page}")).context_data["sidebar_navigation"]  # type: ignore[attr-defined]
+
+    assert [str(item["title"]) for group in menu for item in group["items"] if item["active"]] == [name]
