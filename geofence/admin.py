@@ -4,6 +4,7 @@ Nothing is registered here: `promotions.admin` adds tenancy to these classes and
 """
 
 import json
+import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
@@ -11,7 +12,8 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Func, Q, QuerySet, TextField, Value
+from django.db.models.functions import Concat
 from django.forms import ModelForm
 from django.http import HttpRequest, JsonResponse
 from django.template.loader import render_to_string
@@ -38,6 +40,13 @@ def at_store(instant: datetime | None, store: Store | None) -> str:
     if instant is None:
         return "–"
     return store.tell_time(instant) if store else f"{instant:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class Unaccented(Func):
+    """A text without accents, as `_unaccent` makes it; PostgreSQL alone does it, without an extension."""
+
+    template = r"regexp_replace(normalize(%(expressions)s, NFKD), '[\u0300-\u036f]', '', 'g')"
+    output_field = TextField()
 
 
 class PartnerAdmin(ModelAdmin):
@@ -96,7 +105,7 @@ class StoreAdmin(ModelAdmin):
     ordering = ["name"]
     list_display = ["name", "partner", "address", "timezone", "fences_count", "is_active"]
     list_filter: ClassVar[list[Any]] = ["is_active", "timezone"]
-    search_fields = ["name", "address", "partner__name"]
+    search_fields = ["searched"]
     list_select_related = ["partner"]
     readonly_fields = ["uuid", "draw_link", "hours_shown"]
     inlines = [GeofenceInline]
@@ -112,6 +121,13 @@ class StoreAdmin(ModelAdmin):
         """With the number of fences in use."""
         active = Count("geofences", filter=Q(geofences__is_active=True))
         return super().get_queryset(request).annotate(fences_count=active)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Store], search_term: str
+    ) -> tuple[QuerySet[Store], bool]:
+        """By name, address and partner; accents are as good as none."""
+        searched = Unaccented(Concat("name", Value(" "), "address", Value(" "), "partner__name"))
+        return super().get_search_results(request, queryset.alias(searched=searched), _unaccent(search_term))
 
     @display(description="fences", ordering="fences_count")
     def fences_count(self, store: Any) -> int:
@@ -357,6 +373,10 @@ def _size(fence: Geofence) -> str:
 def _read_id(text: str | None) -> int | None:
     # Ten digits hold every 32-bit id and fit PostgreSQL's bigint.
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 10 else None
+
+
+def _unaccent(text: str) -> str:
+    return "".join(sign for sign in unicodedata.normalize("NFKD", text) if not "\u0300" <= sign <= "\u036f")
 
 
 def _around(degrees: float) -> tuple[float, float]:

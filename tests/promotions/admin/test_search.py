@@ -28,3 +28,17 @@ def test_a_search_answers(operator: Client) -> None:
 @pytest.mark.django_db
 def test_strangers_are_sent_to_the_login(client: Client) -> None:
     assert client.get("/admin/search/", {"s": "a"}).status_code == 302
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("words", ["republique", "République", "REPUBLIQUE place", "chateau", "Re\u0301publique"])
+def test_a_store_is_found_with_accents_and_without(operator: Client, words: str) -> None:
+    store = factories.store(name="Tartine République", address="Place du Château")
+    factories.store(name="Bastille")
+    asked = {"app_label": "promotions", "model_name": "campaign", "field_name": "stores", "term": words}
+
+    listed = operator.get("/admin/geofence/store/", {"q": words}).context_data["cl"].result_list  # type: ignore[attr-defined]
+    offered = operator.get("/admin/autocomplete/", asked).json()["results"]
+
+    assert list(listed) == [store]
+    assert [choice["text"] for choice in offered] == [store.name]
