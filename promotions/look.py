@@ -79,6 +79,7 @@ NAVIGATION = [
             _item(_("Devices"), "smartphone", "promotions.device"),
             _item(_("Consents"), "verified_user", "promotions.consent"),
             _item(_("Push addresses"), "alternate_email", "notifications.pushaddress"),
+            _item(_("Revocation notices"), "key_off", "promotions.revocationnotice"),
             _item(_("Presences"), "my_location", "geofence.presence"),
             _item(_("Last fixes"), "schedule", "geofence.lastfix"),
             _item(_("Point sightings"), "pin_drop", "promotions.pointsighting"),
