@@ -212,17 +212,10 @@ def _letter(message: Message, address: PushAddress) -> Letter:
 def _record_accepted(
     message: Message, transport: Transport, receipt: Receipt, *, started_at: datetime, now: datetime
 ) -> str:
+    attempt = Attempt(outcome=Attempt.Outcome.ACCEPTED, provider_id=receipt.provider_id)
     with transaction.atomic():
-        if not _hold(message):
+        if not _keep_attempt(attempt, message, transport, started_at=started_at, now=now):
             return _tell(message, "erased", "")
-        Attempt.objects.create(
-            message=message,
-            transport=transport.name,
-            started_at=started_at,
-            finished_at=now,
-            outcome=Attempt.Outcome.ACCEPTED,
-            provider_id=receipt.provider_id,
-        )
         return _move(message, Message.State.ACCEPTED, "", now)
 
 
@@ -231,17 +224,10 @@ def _record_failure(
 ) -> str:
     delay_s = None if error.permanent else next_delay_s(message.attempts, message.id.int % 1000 / 1000)
     due_at = now + timedelta(seconds=delay_s) if delay_s is not None else None
+    attempt = Attempt(outcome=Attempt.Outcome.RETRY if due_at else Attempt.Outcome.FAILED, error_code=error.code)
     with transaction.atomic():
-        if not _hold(message):
+        if not _keep_attempt(attempt, message, transport, started_at=started_at, now=now):
             return _tell(message, "erased", "")
-        Attempt.objects.create(
-            message=message,
-            transport=transport.name,
-            started_at=started_at,
-            finished_at=now,
-            outcome=Attempt.Outcome.RETRY if due_at else Attempt.Outcome.FAILED,
-            error_code=error.code,
-        )
         if due_at is None:
             return _move(message, Message.State.FAILED, error.code, now)
         if due_at >= message.expires_at:
@@ -250,9 +236,16 @@ def _record_failure(
     return _tell(message, "retry", error.code)
 
 
-def _hold(message: Message) -> bool:
-    """Whether the row is still there, and it stays until the transaction ends: its device may be erased meanwhile."""
-    return Message.objects.select_for_update(no_key=True).filter(id=message.id).first() is not None
+def _keep_attempt(
+    attempt: Attempt, message: Message, transport: Transport, *, started_at: datetime, now: datetime
+) -> bool:
+    """Write the attempt down; False when the message went meanwhile with its device. It stays until we commit."""
+    if not Message.objects.select_for_update(no_key=True).filter(id=message.id).values_list("id").first():
+        return False
+    attempt.message, attempt.transport = message, transport.name
+    attempt.started_at, attempt.finished_at = started_at, now
+    attempt.save(force_insert=True)
+    return True
 
 
 def _move(message: Message, state: Message.State, reason: str, now: datetime) -> str:

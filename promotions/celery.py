@@ -27,7 +27,7 @@ app.conf.beat_schedule = {
     # A lost wake-up costs at most this long after its mark has died (`stream.WAKE_LIFE_MS`).
     "sweep-shards": {"task": "promotions.tasks.sweep_shards", "schedule": 2.0},
     "deliver-messages": {"task": "promotions.tasks.deliver_messages", "schedule": 2.0},
-    # One look; the work only after Redis came back empty.
+    # Two looks; work only where one was not heard, or after Redis came back empty.
     "tell-revocations": {"task": "promotions.tasks.tell_revocations", "schedule": 5.0},
     "drop-expired": {"task": "promotions.tasks.drop_expired", "schedule": 900.0},
 }

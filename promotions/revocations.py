@@ -5,7 +5,6 @@ Redis holds a copy that every fix lane follows within two seconds; nothing else 
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import UUID
@@ -45,15 +44,6 @@ return 1
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Revocation:
-    """Credentials of the device issued before `tokens_not_before_ms` are dead; `blocked` shuts it out altogether."""
-
-    device_id: UUID
-    tokens_not_before_ms: int
-    blocked: BlockCode = ""
-
-
 def entries_key() -> str:
     """Hash: device id → `<not before, ms>:<block code>`. The braces keep both keys on one Redis Cluster node."""
     return f"{settings.REDIS_PREFIX}:{{revocations}}:entries"
@@ -67,13 +57,15 @@ def changes_key() -> str:
 def publish_revocation(
     client: "redis.Redis", *, device_id: UUID, tokens_not_before: datetime, blocked: BlockCode = ""
 ) -> bool:
-    """Tell every fix lane; acts within two seconds. Call after the commit that made it true.
+    """Tell every fix lane that credentials issued before an instant are dead; `blocked` shuts the device out.
 
-    Repeatable. False when Redis did not answer: tell it again.
+    Acts within two seconds. Call after the commit that made it true. Repeatable. False when Redis did not answer: tell
+    it again.
     """
-    revocation = Revocation(device_id, round(tokens_not_before.timestamp() * 1000), blocked)
+    not_before_ms = round(tokens_not_before.timestamp() * 1000)
+    said = (str(device_id), str(not_before_ms), blocked, str(keep_ms()))
     try:
-        _publish(client, revocation)
+        client.eval(_PUBLISH, 2, entries_key(), changes_key(), *said)
     except RedisError as error:
         logger.warning("revocation_not_published", extra={"reason": type(error).__name__})
         return False
@@ -93,19 +85,6 @@ def is_whole(client: "redis.Redis") -> bool:
 def mark_whole(client: "redis.Redis") -> None:
     """Say that whatever the copy still lacks is known to lack. Errors: RedisError."""
     client.set(complete_key(), "1")
-
-
-def _publish(client: "redis.Redis", revocation: Revocation) -> None:
-    client.eval(
-        _PUBLISH,
-        2,
-        entries_key(),
-        changes_key(),
-        str(revocation.device_id),
-        str(revocation.tokens_not_before_ms),
-        revocation.blocked,
-        str(keep_ms()),
-    )
 
 
 def keep_ms() -> int:

@@ -105,10 +105,9 @@ def _move_lane(device: Device, *, is_withdrawn: bool, now: datetime) -> None:
     if is_withdrawn:
         device.tokens_not_before = now
         give_back_turns(device_id=device.pk)
-    elif device.tokens_not_before is None:
-        return
-    not_before, blocked = device.tokens_not_before, "consent_required" if is_withdrawn else ""
-    give_notice(device.pk, not_before, blocked)  # type: ignore[arg-type]
+        give_notice(device.pk, now, "consent_required")
+    elif device.tokens_not_before is not None:
+        give_notice(device.pk, device.tokens_not_before, "")
 
 
 @transaction.atomic
