@@ -1,5 +1,6 @@
 """Turns kept, used, given up and taken over by many at once: every unit of a cap is given exactly once."""
 
+import itertools
 import threading
 import time
 from datetime import datetime, timedelta
@@ -116,9 +117,12 @@ def test_ended_turns_are_taken_over_once_each(store: Store) -> None:
 def test_a_takeover_that_looks_before_it_deletes_gives_one_turn_to_many(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    calls, both_looked = itertools.count(), threading.Barrier(2)
+
     def take_carelessly(campaign_id: int, now: datetime) -> bool:
         ended = Reservation.objects.filter(campaign_id=campaign_id, expires_at__lte=now).order_by("expires_at").first()
-        time.sleep(0.01)
+        if next(calls) < 2:
+            both_looked.wait(timeout=20)
         if ended is not None:
             Reservation.objects.filter(pk=ended.pk).delete()
         return ended is not None
