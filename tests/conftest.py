@@ -1,12 +1,15 @@
 """Fixtures of the whole suite, named after roles: ada consents, cy does not; every answer is checked."""
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
 import hypothesis
 import pytest
+import redis
 from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
@@ -87,6 +90,17 @@ def _conform() -> Iterator[None]:
 def _fresh_fences() -> None:
     """No test sees the fences of the one before: in production the copy may be a second old."""
     forget_snapshot()
+
+
+@pytest.fixture
+def redis_prefix(settings: Any) -> Iterator[str]:
+    """A first part for Redis keys that nobody else uses; what stands under it goes afterwards."""
+    url, prefix = settings.REDIS_URL, f"test-{uuid.uuid4().hex}"
+    settings.REDIS_PREFIX = prefix
+    yield prefix
+    with closing(redis.Redis.from_url(url)) as client:
+        for key in client.scan_iter(f"{prefix}:*", count=1000):
+            client.delete(key)
 
 
 @pytest.fixture

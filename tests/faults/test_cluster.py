@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.conf import settings as django_settings
@@ -26,10 +26,9 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateCluster]:
 
 
 @pytest.fixture
-def lane(nodes: PrivateCluster, settings: Any) -> Iterator[LaneDriver]:
+def lane(nodes: PrivateCluster, redis_prefix: str, settings: Any) -> Iterator[LaneDriver]:
     """A lane whose streams live on the cluster, and all else on the one Redis."""
     settings.STREAM_URL = nodes.url
-    settings.REDIS_PREFIX = f"test-{uuid4().hex}"
     driver = LaneDriver()
     yield driver
     driver.close()

@@ -27,18 +27,9 @@ from tests.promotions.http.device.test_fixes_redis_away import PrivateRedis, pri
 
 __all__ = ["grown", "private_redis"]
 
+pytestmark = pytest.mark.usefixtures("redis_prefix")
+
 AWAY = "redis://127.0.0.1:1/0"
-
-
-@pytest.fixture(autouse=True)
-def _own_keys(settings: Any) -> Iterator[None]:
-    settings.REDIS_PREFIX = f"test-{uuid.uuid4().hex}"
-    url = settings.REDIS_URL
-    yield
-    settings.REDIS_URL = url
-    client = stream.sync_client()
-    for key in client.scan_iter(f"{settings.REDIS_PREFIX}:*", count=1000):
-        client.delete(key)
 
 
 @pytest.fixture

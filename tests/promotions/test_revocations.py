@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -19,12 +19,9 @@ NOW_MS = epoch_ms(NOW)
 
 
 @pytest.fixture
-def client(settings: Any) -> Iterator[Any]:
+def client(redis_prefix: str) -> Any:
     """Redis, on keys of this test's own."""
-    settings.REDIS_PREFIX = f"test-{uuid.uuid4().hex}"
-    client = stream.sync_client()
-    yield client
-    client.delete(revocations.entries_key(), revocations.changes_key(), revocations.complete_key())
+    return stream.sync_client()
 
 
 def _with_feed(work: Callable[[RevocationFeed], Awaitable[T]]) -> T:

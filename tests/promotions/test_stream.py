@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,9 @@ SHARD = 7
 
 
 @pytest.fixture
-def client(settings: Any) -> Iterator[Any]:
+def client(redis_prefix: str) -> Any:
     """Redis, on keys of this test's own."""
-    settings.REDIS_PREFIX = f"test-{uuid.uuid4().hex}"
-    client = stream.sync_client()
-    yield client
-    for key in client.scan_iter(f"{settings.REDIS_PREFIX}:*", count=1000):
-        client.delete(key)
+    return stream.sync_client()
 
 
 def _records(count: int = 1, **fields: Any) -> FixArray:

@@ -1,8 +1,5 @@
 """Dead letters go back into their streams from the admin, by the operator."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from django.contrib.messages import get_messages
 from django.http import HttpResponse
@@ -19,12 +16,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
 
 @pytest.fixture
-def letter(settings: Any) -> Iterator[DeadLetter]:
-    settings.REDIS_PREFIX = "test-admin-operations"
-    yield DeadLetter.objects.create(
+def letter(redis_prefix: str) -> DeadLetter:
+    return DeadLetter.objects.create(
         shard=3, entry_id="1-0", fields={"d": "Ynl0ZXM="}, reason="ValueError: odd", buried_at=NOW
     )
-    stream.sync_client().delete(stream.stream_key(3))
 
 
 def replay(letter: DeadLetter) -> HttpResponse:

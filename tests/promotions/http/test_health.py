@@ -8,6 +8,7 @@ from django.conf import settings
 from django.test import Client
 
 from promotions import checks, stream
+from promotions.models import ShardCursor
 from tests.contract.problems import assert_problem
 
 
@@ -47,32 +48,19 @@ def test_readiness_names_migrations_that_wait(client: Client, monkeypatch: pytes
 
 
 @pytest.mark.django_db
-def test_readiness_tells_the_backlog(client: Client, settings: Any) -> None:
-    settings.REDIS_PREFIX = "doorstep-readiness"
-    raw = redis.Redis.from_url(settings.REDIS_URL)
-    from promotions.models import ShardCursor
-
+def test_readiness_tells_the_backlog(client: Client, redis_prefix: str) -> None:
     ShardCursor.objects.create(shard=0)
-    raw.xadd(stream.stream_key(0), {"v1": b"x"})
+    stream.sync_client().xadd(stream.stream_key(0), {"v1": b"x"})
 
-    try:
-        assert client.get("/readyz").json()["backlog_entries"] == 1
-    finally:
-        raw.delete(stream.stream_key(0))
-        raw.close()
+    assert client.get("/readyz").json()["backlog_entries"] == 1
 
 
 @pytest.mark.django_db
-def test_readiness_fails_when_the_oldest_entry_has_waited_too_long(client: Client, settings: Any) -> None:
-    settings.REDIS_PREFIX = "doorstep-late"
-    raw = redis.Redis.from_url(settings.REDIS_URL)
+def test_readiness_fails_when_the_oldest_entry_has_waited_too_long(client: Client, redis_prefix: str) -> None:
+    raw = stream.sync_client()
     raw.xadd(stream.stream_key(1), {"v1": b"x"}, id=f"{_redis_now_ms(raw) - 121_000}-0")
 
-    try:
-        body = assert_problem(client.get("/readyz"), "unavailable")
-    finally:
-        raw.delete(stream.stream_key(1))
-        raw.close()
+    body = assert_problem(client.get("/readyz"), "unavailable")
 
     assert body["detail"] == "Not ready: workers."
     assert body["checks"]["workers"].startswith("The oldest entry has waited 121 s")

@@ -1,17 +1,15 @@
 """What a changed consent or an erasure does beyond the device's own row."""
 
 import threading
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import redis
 from django.db import connection, transaction
 
-from promotions import revocations
+from promotions import revocations, stream
 from promotions.errors import DomainError
 from promotions.models import Consent, Device, Refusal, RevocationNotice, Unlock
 from promotions.revocations import entries_key
@@ -37,19 +35,15 @@ GEO_MATCH = DeviceChange(consents=ConsentGiven(frozenset({"geo_match"})))
 
 
 @pytest.fixture
-def published(settings: Any) -> Iterator[Any]:
+def published(redis_prefix: str) -> Callable[[Device], str | None]:
     """What the fix lanes were told of a device."""
-    settings.REDIS_PREFIX = f"doorstep-{uuid.uuid4().hex[:8]}"
-    client = redis.Redis.from_url(settings.REDIS_URL)
+    client = stream.hub_client()
 
     def read(device: Device) -> str | None:
         said = client.hget(entries_key(), str(device.pk))
         return said.decode() if isinstance(said, bytes) else None
 
-    yield read
-    for key in client.scan_iter(f"{settings.REDIS_PREFIX}:*"):
-        client.delete(key)
-    client.close()
+    return read
 
 
 def test_withdrawing_shuts_the_lane_and_granting_opens_it(published: Any) -> None:
@@ -115,7 +109,7 @@ def test_a_redis_that_lost_its_data_is_told_all_of_it(published: Any, settings: 
     block_device(bo.pk, now=NOW)
     forget_device(gone.pk, now=NOW)
     tell_unheard()
-    settings.REDIS_PREFIX = f"{settings.REDIS_PREFIX}-emptied"
+    settings.REDIS_PREFIX = f"{settings.REDIS_PREFIX}:emptied"
 
     told = [tell_unheard(), tell_unheard()]
 

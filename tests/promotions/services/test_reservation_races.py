@@ -1,6 +1,5 @@
 """Turns kept, used, given up and taken over by many at once: every unit of a cap is given exactly once."""
 
-import itertools
 import threading
 import time
 from datetime import datetime, timedelta
@@ -99,38 +98,33 @@ def test_reading_before_writing_the_counter_oversells_turns_too(store: Store, mo
     assert given(campaign) > 20
 
 
-def ask_for_ended_turns(store: Store) -> Campaign:
-    """30 turns have ended; their devices and 90 others want the offer at once."""
+def test_ended_turns_are_taken_over_once_each(store: Store) -> None:
     campaign, devices = capped(store, 30, used=30), phones(120)
     keep(campaign, devices[:30])
+
     crowd(120, lambda number: unlock(campaign, devices[number], now=LATER))
-    return campaign
-
-
-def test_ended_turns_are_taken_over_once_each(store: Store) -> None:
-    campaign = ask_for_ended_turns(store)
 
     assert Unlock.objects.count() == used(campaign) == 30
     assert not Reservation.objects.exists()
 
 
-def test_a_takeover_that_looks_before_it_deletes_gives_one_turn_to_many(
+def test_a_takeover_that_looks_before_it_deletes_gives_one_turn_to_two(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls, both_looked = itertools.count(), threading.Barrier(2)
+    campaign, (away, *askers) = capped(store, 1, used=1), phones(1 + SIDES)
+    keep(campaign, [away])
+    both_looked = threading.Barrier(SIDES)
 
     def take_carelessly(campaign_id: int, now: datetime) -> bool:
-        ended = Reservation.objects.filter(campaign_id=campaign_id, expires_at__lte=now).order_by("expires_at").first()
-        if next(calls) < 2:
-            both_looked.wait(timeout=20)
-        if ended is not None:
-            Reservation.objects.filter(pk=ended.pk).delete()
-        return ended is not None
+        ended = Reservation.objects.get(campaign_id=campaign_id, expires_at__lte=now)
+        both_looked.wait(timeout=20)
+        Reservation.objects.filter(pk=ended.pk).delete()
+        return True
 
     monkeypatch.setattr(reservations, "_take_over", take_carelessly)
-    ask_for_ended_turns(store)
+    crowd(SIDES, lambda number: unlock(campaign, askers[number], now=LATER))
 
-    assert Unlock.objects.count() > 30
+    assert Unlock.objects.count() == SIDES
 
 
 def side_by_side(rounds: int, call: Call) -> None:
@@ -161,17 +155,28 @@ def test_a_turn_that_ends_while_its_device_unlocks_is_one_unit(store: Store) -> 
 
 
 def test_an_owner_that_only_looks_for_its_turn_shares_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_over, both = reservations._take_over, threading.Barrier(SIDES)
+
     def delete_carelessly(campaign_id: int, device_id: UUID) -> bool:
         mine = Reservation.objects.filter(campaign_id=campaign_id, device_id=device_id)
         is_there = mine.exists()
-        time.sleep(0.03)
+        if is_there:
+            both.wait(timeout=20)  # It has looked; now the other takes over.
+            both.wait(timeout=20)
         mine.delete()
         return is_there
 
-    monkeypatch.setattr(reservations, "_delete_own", delete_carelessly)
-    campaigns = unlock_as_the_turn_ends(store, 20)
+    def take_over_between(campaign_id: int, now: datetime) -> bool:
+        both.wait(timeout=20)
+        is_taken = take_over(campaign_id, now)
+        both.wait(timeout=20)
+        return is_taken
 
-    assert max(Unlock.objects.filter(campaign=campaign).count() for campaign in campaigns) == SIDES
+    monkeypatch.setattr(reservations, "_delete_own", delete_carelessly)
+    monkeypatch.setattr(reservations, "_take_over", take_over_between)
+    (campaign,) = unlock_as_the_turn_ends(store, 1)
+
+    assert Unlock.objects.filter(campaign=campaign).count() == SIDES
 
 
 def slow_down(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
