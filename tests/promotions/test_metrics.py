@@ -30,11 +30,10 @@ from tests.conftest import DeviceClient
 from tests.factories import NOW
 from tests.fixes import Walk
 from tests.promotions.figures import Growth, grown
-from tests.promotions.http.device.conftest import redis_prefix
 from tests.promotions.http.device.test_fixes_redis_away import PrivateRedis, private_redis
 from tests.promotions.http.staff import tills
 
-__all__ = ["grown", "private_redis", "redis_prefix"]
+__all__ = ["grown", "private_redis"]
 
 # What a scrape may take, whatever is away.
 WITHIN_S = 2.5

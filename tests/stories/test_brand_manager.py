@@ -35,7 +35,7 @@ def context(live_server: LiveServer) -> Iterator[BrowserContext]:
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
             opened = chromium.new_context(viewport={"width": 1440, "height": 1000}, base_url=live_server.url)
-            opened.set_default_timeout(10_000)
+            opened.set_default_timeout(20_000)
             yield opened
             chromium.close()
 
