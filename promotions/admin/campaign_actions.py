@@ -1,4 +1,4 @@
-"""Opening, pausing, resuming and ending a campaign: buttons on its page, each with a question first."""
+"""Opening, pausing, resuming, ending a campaign, recalling its coupons: buttons on its page that ask first."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,16 +13,17 @@ from unfold.forms import BaseDialogForm
 
 from promotions import clock
 from promotions.errors import DomainError, InvalidInput
-from promotions.models import Campaign
+from promotions.models import Campaign, Coupon
 from promotions.services.campaigns import end_campaign, open_campaign, pause_campaign
+from promotions.services.recalls import recall_coupons
 
 State = Campaign.State
 
 
 class CampaignActions:
-    """The four buttons; each is there in the states in which it makes sense. For a ModelAdmin of campaigns."""
+    """The buttons; each is there in the states in which it makes sense. For a ModelAdmin of campaigns."""
 
-    actions_detail = ["open_now", "pause", "resume", "end"]
+    actions_detail = ["open_now", "pause", "resume", "end", "recall"]
 
     def has_open_permission(self, request: HttpRequest, object_id: str) -> bool:
         """A draft of one's own."""
@@ -39,6 +40,14 @@ class CampaignActions:
     def has_end_permission(self, request: HttpRequest, object_id: str) -> bool:
         """An opened one of one's own."""
         return self._may(request, object_id, State.LIVE, State.PAUSED)
+
+    def has_recall_permission(self, request: HttpRequest, object_id: str) -> bool:
+        """One of one's own whose coupons may be out, also after its end."""
+        campaign = self._find(request, object_id)
+        if campaign is None or campaign.state == State.DRAFT:
+            return False
+        # Of the base, not the page's own, which says that nothing changes after the end.
+        return bool(super().has_change_permission(request, campaign))  # type: ignore[misc]
 
     @action(
         description="Open",
@@ -105,6 +114,27 @@ class CampaignActions:
         """Ends."""
         return self._run(request, object_id, end_campaign, "The campaign has ended.")
 
+    @action(
+        description="Recall coupons",
+        icon="undo",
+        variant=ActionVariant.DANGER,
+        permissions=["recall"],
+        dialog={
+            "title": "Recall all coupons that are out?",
+            "description": "Tills refuse them from now on, for good; tills without network from when they are "
+            "connected again. Phones still unlock new ones unless you pause or end the campaign first.",
+            "form_class": None,
+            "form_submit_text": "Recall them",
+        },
+    )
+    def recall(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Recalls every coupon that is still good."""
+        campaign = self._find(request, object_id)
+        assert campaign is not None  # the permission found it
+        count = recall_coupons(coupons=Coupon.objects.filter(campaign=campaign), now=clock.now())
+        messages.success(request, f"{count} recalled.")
+        return self._back_to(request, campaign)
+
     def _may(self, request: HttpRequest, object_id: str, *states: State) -> bool:
         campaign = self._find(request, object_id)
         if campaign is None or campaign.state not in states:
@@ -112,7 +142,7 @@ class CampaignActions:
         return bool(self.has_change_permission(request, campaign))  # type: ignore[attr-defined]
 
     def _find(self, request: HttpRequest, object_id: str) -> Campaign | None:
-        """The campaign, once a request: four buttons ask."""
+        """The campaign, once a request: every button asks."""
         known: dict[str, Campaign | None] = request.__dict__.setdefault("_campaigns", {})
         if object_id not in known:
             known[object_id] = self.get_object(request, object_id)  # type: ignore[attr-defined]
@@ -130,6 +160,9 @@ class CampaignActions:
             messages.error(request, error.detail)
         else:
             messages.success(request, success)
+        return self._back_to(request, campaign)
+
+    def _back_to(self, request: HttpRequest, campaign: Campaign) -> HttpResponse:
         address = reverse("admin:promotions_campaign_change", args=[campaign.pk])
         # htmx follows a redirect without leaving the page, so it is told to go there; a plain form just is redirected.
         if request.headers.get("HX-Request"):

@@ -143,6 +143,8 @@ class CampaignForm(forms.ModelForm[Campaign]):
             self.add_error("value", f"Worth more than {most}, a coupon is never taken without network.")
         if given.get("redeem_level"):
             self.add_error("redeem_level", "Without network no presence can be proven: this must be 0 then.")
+        if given.get("redeems_in_hours"):
+            self.add_error("redeems_in_hours", "A till without network cannot judge hours: choose one of the two.")
 
     def _clean_caps(self, given: dict[str, Any]) -> None:
         """Of an opened campaign: not below what is used, and nobody uses more until this is saved."""

@@ -125,7 +125,14 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
             "Till",
             {
                 "classes": ["tab"],
-                "fields": [("units", "value"), "asks_amount", "allows_vouching", "allows_offline", "offline_loss"],
+                "fields": [
+                    ("units", "value"),
+                    "redeems_in_hours",
+                    "asks_amount",
+                    "allows_vouching",
+                    "allows_offline",
+                    "offline_loss",
+                ],
             },
         ),
         ("Proof", {"classes": ["tab"], "fields": ["holdout_percent", "proof"]}),

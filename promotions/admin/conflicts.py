@@ -39,6 +39,7 @@ REASONS = {
     Breach.WRONG_STORE: "The coupon is not taken in this store.",
     Breach.NOT_YET_VALID: "The coupon did not exist yet at that time.",
     Breach.COUPON_EXPIRED: "The coupon had expired when it was scanned.",
+    Breach.RECALLED: "The coupon had been withdrawn when it was scanned.",
     Breach.NOT_OFFLINE: "The campaign does not let tills take it without network.",
     Breach.ONLINE_ONLY: "It is worth more than a till may give away without network.",
     Breach.SCREENSHOT: "The QR had been drawn too long before: a picture of it, perhaps.",

@@ -1,11 +1,15 @@
 """From opportunity to coupon, and every refusal: facts about single devices, for the operator alone."""
 
 from django.contrib import admin
-from unfold.decorators import display
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import action, display
 
 from geofence.admin import at_store
-from promotions.admin.base import FactAdmin
+from promotions import clock
+from promotions.admin.base import FactAdmin, tenancy_of
 from promotions.models import Coupon, Opportunity, Refusal, Reservation, Unlock
+from promotions.services.recalls import recall_coupons
 
 
 @admin.register(Opportunity)
@@ -84,13 +88,14 @@ class ReservationAdmin(FactAdmin):
 class CouponAdmin(FactAdmin):
     """Issued coupons. Codes are not shown: only their digests are stored."""
 
-    list_display = ["benefit", "campaign", "store", "until"]
-    list_filter = ["campaign"]
+    list_display = ["benefit", "campaign", "store", "until", "recalled"]
+    list_filter = ["campaign", ("recalled_at", admin.EmptyFieldListFilter)]
     list_select_related = ["campaign", "unlock__store"]
     search_fields = ["benefit", "campaign__name"]
     id_search = ("id", "unlock__id", "unlock__device_id")
     ordering = ["-valid_from"]
-    fields = ["id", "campaign", "benefit", "terms", "store", "since", "until", "generation"]
+    fields = ["id", "campaign", "benefit", "terms", "store", "since", "until", "redeem_hours", "recalled", "generation"]
+    actions = ["recall"]
 
     @display(description="unlocked at", ordering="unlock__store__name")
     def store(self, coupon: Coupon) -> str:
@@ -103,6 +108,20 @@ class CouponAdmin(FactAdmin):
     @display(description="valid until", ordering="valid_until")
     def until(self, coupon: Coupon) -> str:
         return at_store(coupon.valid_until, coupon.unlock.store)
+
+    @display(description="recalled", ordering="recalled_at")
+    def recalled(self, coupon: Coupon) -> str | None:
+        return at_store(coupon.recalled_at, coupon.unlock.store) if coupon.recalled_at else None
+
+    def has_recall_permission(self, request: HttpRequest) -> bool:
+        """The operator alone."""
+        return tenancy_of(request).is_operator
+
+    @action(description="Recall: tills refuse them from now on", permissions=["recall"])
+    def recall(self, request: HttpRequest, queryset: QuerySet[Coupon]) -> None:
+        """Withdraw the chosen coupons for good."""
+        count = recall_coupons(coupons=Coupon.objects.filter(pk__in=queryset.values("pk")), now=clock.now())
+        self.message_user(request, f"{count} recalled.")
 
 
 @admin.register(Refusal)

@@ -99,7 +99,13 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     ),
     "wrong_store": ProblemKind(422, "Not valid in this store", "Send the customer to a store of the campaign."),
     "not_yet_valid": ProblemKind(422, "Not valid yet", "Valid from `valid_from`."),
+    "outside_hours": ProblemKind(
+        422,
+        "The coupon is not taken at this hour",
+        "Taken from `next_opening_at` to `next_closing_at`; null: not again before it ends.",
+    ),
     "coupon_expired": ProblemKind(410, "The coupon has expired", "Nothing to give."),
+    "recalled": ProblemKind(410, "The coupon was withdrawn", "Nothing to give: withdrawn at `recalled_at`."),
     "already_redeemed": ProblemKind(409, "Already redeemed", "See `redeemed_at` and `same_store`."),
     "nonce_mismatch": ProblemKind(422, "This nonce was used for another scan", "Use a new nonce for a new scan."),
     "already_voided": ProblemKind(409, "Already taken back", "Nothing to do."),

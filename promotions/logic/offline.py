@@ -30,6 +30,7 @@ class Breach(StrEnum):
     WRONG_STORE = "wrong_store"
     NOT_YET_VALID = "not_yet_valid"
     COUPON_EXPIRED = "coupon_expired"
+    RECALLED = "recalled"
     # The campaign does not allow it, or asks for presence, which nobody can prove without network.
     NOT_OFFLINE = "not_offline"
     # Worth more than is risked without network, or of unknown worth.
@@ -89,6 +90,7 @@ class OfflineScanFacts:
     terms: OfferTerms
     valid_from: datetime
     valid_until: datetime
+    recalled_at: datetime | None
     store_id: int
     enrolled_at: datetime
     corrected_at: datetime
@@ -158,6 +160,8 @@ def find_breach(facts: OfflineScanFacts, limits: Limits) -> Breach | None:
 def _find_coupon_breach(facts: OfflineScanFacts, limits: Limits) -> Breach | None:
     if facts.corrected_at >= facts.valid_until:
         return Breach.COUPON_EXPIRED
+    if facts.recalled_at is not None and facts.corrected_at >= facts.recalled_at:
+        return Breach.RECALLED
     # A coupon cannot be shown before it is issued: what seems so is the clocks' difference.
     if facts.corrected_at < facts.valid_from - limits.max_ahead:
         return Breach.NOT_YET_VALID

@@ -19,6 +19,8 @@ PRACTICE_CODES = (
     PracticeCode("TRAIN-USED", "already_redeemed"),
     PracticeCode("TRAIN-ENDED", "coupon_expired"),
     PracticeCode("TRAIN-EARLY", "not_yet_valid"),
+    PracticeCode("TRAIN-HOURS", "outside_hours"),
+    PracticeCode("TRAIN-BACK", "recalled"),
     PracticeCode("TRAIN-SHOP", "wrong_store"),
     PracticeCode("TRAIN-PHOTO", "screenshot"),
     PracticeCode("TRAIN-HERE", "presence_required"),

@@ -72,6 +72,13 @@ class Campaign(models.Model):
         help_text="Life of an issued coupon.",
     )
 
+    redeems_in_hours = models.BooleanField(
+        "taken in the hours below only",
+        default=False,
+        db_default=False,
+        help_text="Tills refuse a coupon outside the campaign's hours, as they stand when it is issued.",
+    )
+
     trigger = models.CharField(max_length=8, choices=Trigger.choices, default=Trigger.ENTER)
     message_title = models.CharField(
         max_length=80, blank=True, help_text="Empty: no message; the offer is found in the app."
@@ -145,6 +152,10 @@ class Campaign(models.Model):
                 name="promotions_campaign_levels",
             ),
             models.CheckConstraint(condition=Q(units__gte=1, units__lte=50), name="promotions_campaign_units"),
+            # A till without network is not asked to judge hours in its store's zone.
+            models.CheckConstraint(
+                condition=Q(redeems_in_hours=False) | Q(allows_offline=False), name="promotions_campaign_hours_online"
+            ),
         ]
         indexes = [
             # The pipeline's and the app's question: what runs today.

@@ -112,6 +112,10 @@ class Coupon(models.Model):
     store_ids = models.JSONField(help_text="Stores that take it, frozen at issue.")
     valid_from = models.DateTimeField()
     valid_until = models.DateTimeField(help_text="The first instant at which it is no longer taken.")
+    redeem_hours = models.JSONField(
+        default=list, db_default=[], help_text="Weekly hours at which tills take it, frozen at issue; none: at any."
+    )
+    recalled_at = models.DateTimeField(null=True, help_text="From then on tills refuse it.")
 
     class Meta:
         constraints = [

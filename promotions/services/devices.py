@@ -8,8 +8,9 @@ from uuid import UUID
 from django.db import transaction
 
 from notifications.services import PushTarget, register_address
-from promotions.models import Consent, Device
+from promotions.models import Consent, Coupon, Device
 from promotions.models.devices import Purpose
+from promotions.services.recalls import recall_coupons
 from promotions.services.reservations import give_back_turns
 from promotions.services.revocation_notices import give_notice
 from promotions.tokens import issue_access_token, issue_ingest_key
@@ -112,10 +113,11 @@ def _move_lane(device: Device, *, is_withdrawn: bool, now: datetime) -> None:
 
 @transaction.atomic
 def block_device(device_id: UUID, *, now: datetime) -> bool:
-    """Refuse a device everywhere from now on; whether it was not refused before. Nothing of it is deleted."""
+    """Refuse a device and its coupons everywhere from now on; whether it was not refused before. Nothing is deleted."""
     blocked = Device.objects.filter(pk=device_id, is_blocked=False).update(is_blocked=True, tokens_not_before=now)
     if blocked:
         give_notice(device_id, now, "token_revoked")
+        recall_coupons(coupons=Coupon.objects.filter(unlock__device_id=device_id), now=now)
     return bool(blocked)
 
 

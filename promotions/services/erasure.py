@@ -61,7 +61,7 @@ HOLDINGS: Mapping[type[Model], tuple[Rows, tuple[str, ...]]] = {
     ),
     Coupon: (
         lambda device_id: Coupon.objects.filter(unlock__device_id=device_id).order_by("valid_from", "pk"),
-        ("id", "unlock_id", "benefit", "terms", "valid_from", "valid_until"),
+        ("id", "unlock_id", "benefit", "terms", "valid_from", "valid_until", "redeem_hours", "recalled_at"),
     ),
     Redemption: (
         lambda device_id: Redemption.objects.filter(coupon__unlock__device_id=device_id).order_by("redeemed_at", "pk"),

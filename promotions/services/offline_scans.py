@@ -187,6 +187,7 @@ def _judge(till: Till, scan: LateScan, now: datetime) -> Verdict:
         terms=coupon_terms(coupon),
         valid_from=coupon.valid_from,
         valid_until=coupon.valid_until,
+        recalled_at=coupon.recalled_at,
         store_id=till.device.store_id,
         enrolled_at=till.device.enrolled_at,
         corrected_at=record.corrected_at,

@@ -59,8 +59,8 @@ def redeem_coupon(*, staff_device: StaffDevice, scan: Scan, is_dry_run: bool, no
     One transaction with the visit it confirms and the caps it counts against. A refusal is stored with its reason,
     then raised. Errors: `training_code`, `code_malformed`, `profile_forbidden`, `nonce_mismatch`, `pin_required`,
     `rate_limited`, `code_unknown`, `screenshot`, `already_redeemed`, `already_voided`, `coupon_expired`,
-    `not_yet_valid`, `wrong_store`, `scanned_at_implausible`, `presence_required`, `needs_amount`,
-    `redeem_cap_reached`; OperationalError after `LOCK_TIMEOUT_S` of waiting.
+    `recalled`, `not_yet_valid`, `wrong_store`, `outside_hours`, `scanned_at_implausible`, `presence_required`,
+    `needs_amount`, `redeem_cap_reached`; OperationalError after `LOCK_TIMEOUT_S` of waiting.
     """
     require_no_training(scan)
     fingerprint = scan.fingerprint()

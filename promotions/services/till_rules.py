@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.contrib.gis.db.models.functions import Distance
 
 from geofence.models import Store
 from promotions.errors import DomainError
+from promotions.logic.redeem_hours import is_taken_at, next_taking, thaw_hours
+from promotions.logic.schedule import Opening
 from promotions.models import Budget, Coupon, Redemption, StaffDevice
 from promotions.services.budgets import has_unit
 from promotions.services.scans import MAX_SCAN_AHEAD, Shown, corrected_at, scanned_at_implausible
@@ -46,24 +49,39 @@ def read_units(coupon: Coupon) -> Units:
 
 
 def find_obstacle(*, till: Till, shown: Shown, units: Units, now: datetime) -> DomainError | None:
-    """The first rule that stands in the way. A campaign that is paused or over still honours its coupons.
-
-    There is no hour at which a valid coupon is not taken: a campaign's windows are for unlocking it.
-    """
+    """The first rule that stands in the way. A campaign that is paused or over still honours its coupons."""
     device, coupon = till.device, shown.coupon
     if units.lowest_free is None and units.latest is not None:
         return already_redeemed(device, units.latest)
+    if coupon.recalled_at is not None:
+        return DomainError("recalled", recalled_at=coupon.recalled_at)
     if now >= coupon.valid_until:
         return DomainError("coupon_expired", valid_until=coupon.valid_until)
     if now < coupon.valid_from:
         return DomainError("not_yet_valid", valid_from=coupon.valid_from)
     if device.store_id not in coupon.store_ids:
         return DomainError("wrong_store", valid_stores=_nearest_stores(device.store, coupon))
+    wrong_hour = _find_wrong_hour(coupon, device.store, now)
+    if wrong_hour is not None:
+        return wrong_hour
     if corrected_at(shown.scan, staff_device=device) < coupon.valid_from - MAX_SCAN_AHEAD:
         return scanned_at_implausible(now)
     if shown.is_screenshot:
         return DomainError("screenshot")
     return None
+
+
+def _find_wrong_hour(coupon: Coupon, store: Store, now: datetime) -> DomainError | None:
+    """A coupon may be good at certain hours only, by the clock of the store that takes it."""
+    windows, zone = thaw_hours(coupon.redeem_hours), ZoneInfo(store.timezone)
+    if is_taken_at(windows, now, zone):
+        return None
+    following = next_taking(windows, now, Opening(coupon.valid_from, coupon.valid_until), zone)
+    return DomainError(
+        "outside_hours",
+        next_opening_at=following and following.starts_at,
+        next_closing_at=following and following.ends_at,
+    )
 
 
 def find_lack(*, shown: Shown, level: int) -> DomainError | None:

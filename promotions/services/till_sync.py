@@ -163,22 +163,26 @@ def _list_withdrawn(store_id: int, now: datetime) -> tuple[list[UUID], set[int]]
 
 
 def _find_withdrawn(store_id: int, now: datetime, campaign_id: int | None = None) -> list[tuple[int, UUID]]:
-    """Campaign and id of coupons that are used up or erased and have not ended; one more than fits is enough."""
+    """Campaign and id of coupons used up, recalled or erased that have not ended; one more than fits is enough."""
     used_up = Redemption.objects.filter(
         is_live=True,
         coupon__allows_offline=True,
         coupon__campaign__allows_offline=True,
         coupon__valid_until__gt=now,
+        coupon__recalled_at=None,
         coupon__store_ids__contains=store_id,
     )
     erased = WithdrawnCoupon.objects.filter(
         campaign__allows_offline=True, store_ids__contains=store_id, valid_until__gt=now
     )
+    recalled = live_offline_coupons(now).filter(recalled_at__isnull=False, store_ids__contains=store_id)
     if campaign_id is not None:
         used_up, erased = used_up.filter(coupon__campaign_id=campaign_id), erased.filter(campaign_id=campaign_id)
+        recalled = recalled.filter(campaign_id=campaign_id)
     per_coupon = used_up.order_by().values_list("coupon__campaign_id", "coupon_id").annotate(units=Count("pk"))
     most = MAX_WITHDRAWN + 1
     return [
         *((row[0], row[1]) for row in per_coupon.filter(units__gte=F("coupon__units"))[:most]),
         *erased.order_by().values_list("campaign_id", "coupon_id")[:most],
+        *recalled.order_by().values_list("campaign_id", "pk")[:most],
     ]

@@ -27,6 +27,7 @@ from promotions.logic.assurance import (
     describe_missing,
     tell_amounts,
 )
+from promotions.logic.redeem_hours import freeze_hours
 from promotions.logic.schedule import closed_reason, next_opening
 from promotions.models import Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
 from promotions.models.devices import Purpose
@@ -400,6 +401,7 @@ def _issue_coupon(unlock: Unlock, grounds: Grounds, benefit: str, now: datetime)
         store_ids=list(grounds.store_ids),
         valid_from=now,
         valid_until=min(last_moment, end) if end else last_moment,
+        redeem_hours=freeze_hours(read_schedule(campaign).windows) if campaign.redeems_in_hours else [],
     )
     for _attempt in range(_MAX_COLLISIONS):
         coupon.generation = codes.choose_generation(_secret(), coupon.pk, coupon.generation + 1)

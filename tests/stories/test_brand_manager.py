@@ -16,6 +16,7 @@ from promotions.services.tenancy import BRAND_MANAGER, PARTNER_MANAGER, ensure_r
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW
+from tests.promotions.http.staff import tills
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -202,6 +203,8 @@ def fill_campaign(page: Page, store: Store) -> None:
     page.fill("#id_message_body", "{offer} at {store} until {until}")
     preview = page.locator("[data-preview-body]")
     expect(preview).to_have_text(f"Free coffee with any sandwich at {store.name} until 14:00")
+    tab(page, "Till")
+    page.check("#id_redeems_in_hours")
     tab(page, "Proof")
     page.fill("#id_holdout_percent", "20")
     page.fill("[data-proof-phones]", "3000")
@@ -229,10 +232,20 @@ def test_a_brand_sets_up_a_lunch_campaign_on_one_page_opens_it_and_sees_it_live(
 
     campaign, window = Campaign.objects.get(), TimeWindow.objects.get()
     assert (campaign.state, campaign.brand, campaign.holdout_percent) == ("live", brand, 20)
+    assert campaign.redeems_in_hours
     assert (f"{window}", window.weekdays) == ("12:00–15:00", 0b0111111)
     here = {"latitude": store.latitude_deg, "longitude": store.longitude_deg}
     offers = DeviceClient(factories.device()).get("/v1/offers", here).json()
     assert str(campaign.uuid) in str(offers)
+
+    coupon = tills.coupon(campaign)
+    page.goto(f"/admin/promotions/campaign/{campaign.pk}/change/")
+    page.get_by_role("link", name="Recall coupons").first.click()
+    page.get_by_role("button", name="Recall them").click()
+    expect(page.get_by_text("1 recalled.")).to_be_visible()
+
+    coupon.row.refresh_from_db()
+    assert coupon.row.recalled_at == NOW
 
 
 # Anything of the page itself that is wider than its room, and so is cut off or scrolls sideways.

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from promotions.http.staff.strings import strings_for_scripts
 from promotions.logic import codes
+from promotions.logic.hours import DAYS
 from promotions.models import Redemption, StaffDevice, Void
 from tests import factories
 from tests.stories.browsing import open_page
@@ -95,12 +96,19 @@ def test_every_refusal_has_its_sentence(phone: Page, counter: Counter) -> None:
     ended = counter.coupon(valid_until=now() - timedelta(minutes=1))
     early = counter.coupon(valid_from=now() + timedelta(days=1), valid_until=now() + timedelta(days=2))
     pictured = counter.coupon().old_qr(seconds_ago=90)
+    in_three_days = {"weekdays": [DAYS[(now().weekday() + 3) % 7]], "starts_at": "12:00", "ends_at": "14:00"}
+    for_lunch = counter.coupon(redeem_hours=[in_three_days], valid_until=now() + timedelta(days=6))
+    too_short = counter.coupon(redeem_hours=[in_three_days])
+    recalled = counter.coupon(recalled_at=now() - timedelta(minutes=1))
     counter.enrol(phone)
 
     for text, kind, word, main in [
         (elsewhere.code, "no", "NO", r"Not valid here. Valid in: Bastille \(1.7 km\)"),
         (ended.code, "no", "NO", r"Ended today \d\d:\d\d|Ended yesterday 23:59"),
         (early.code, "no", "NO", r"Valid from tomorrow \d\d:\d\d"),
+        (for_lunch.code, "no", "NO", r"Not at this hour. Next: .+ 12:00 to 14:00"),
+        (too_short.code, "no", "NO", "Not at this hour, and not again before it ends"),
+        (recalled.code, "no", "NO", r"Withdrawn (today \d\d:\d\d|yesterday 23:59). Give nothing."),
         (pictured, "reopen", "OLD PICTURE", "Ask the customer to reopen the coupon"),
     ]:
         type_code(phone, text)

@@ -34,6 +34,7 @@ from promotions.http.serializers import (
 )
 from promotions.http.views import ApiView
 from promotions.logic import codes
+from promotions.logic.hours import DAYS
 from promotions.models import Campaign, Coupon, Unlock
 from promotions.services.assurance import GivenFix
 from promotions.services.coupon_tokens import draw_token
@@ -114,6 +115,14 @@ class RotationAnswer(serializers.Serializer[Any]):
     signed = serializers.CharField()
 
 
+class HoursAnswer(serializers.Serializer[Any]):
+    """Hours of some weekdays. An end at or before the start is on the next day; 00:00 is the end of the day."""
+
+    weekdays = serializers.ListField(child=serializers.ChoiceField(choices=DAYS))
+    starts_at = serializers.CharField(help_text="HH:MM.")
+    ends_at = serializers.CharField(help_text="HH:MM, not included.")
+
+
 class CouponAnswer(serializers.Serializer[Any]):
     """The right to a benefit. Show `code` and the QR of `qr_token` to the staff, and draw the QR anew each step."""
 
@@ -127,6 +136,10 @@ class CouponAnswer(serializers.Serializer[Any]):
     terms = serializers.CharField(allow_blank=True)
     valid_from = serializers.DateTimeField()
     valid_until = serializers.DateTimeField(help_text="The first instant at which it is no longer taken.")
+    redeem_hours = HoursAnswer(
+        many=True, help_text="When tills take it, by the clock of the store that does; none: at any hour."
+    )
+    recalled_at = serializers.DateTimeField(allow_null=True, help_text="From then on tills refuse it; null: good.")
     units = serializers.IntegerField(help_text="How often the coupon is taken.")
     units_left = serializers.IntegerField()
     redeemed_at = serializers.DateTimeField(
@@ -344,6 +357,8 @@ def _tell_coupon(coupon: Coupon, campaign: Campaign, now: datetime) -> dict[str,
         "terms": coupon.terms,
         "valid_from": coupon.valid_from,
         "valid_until": coupon.valid_until,
+        "redeem_hours": coupon.redeem_hours,
+        "recalled_at": coupon.recalled_at,
         "units": coupon.units,
         "units_left": units_left,
         "redeemed_at": None if units_left else max(taken_at),

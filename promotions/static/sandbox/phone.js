@@ -146,7 +146,8 @@ async function loadCoupon(unlockId) {
   const image = await fetch(body.coupon.qr_path, { headers: { Authorization: `Bearer ${phone.access_token}` } });
   const former = coupons.get(unlockId);
   const qr = URL.createObjectURL(await image.blob());
-  coupons.set(unlockId, { code: body.coupon.code_display, qr, drawn_at: Date.now() });
+  const { code_display: code, redeem_hours: hours, recalled_at: recalledAt } = body.coupon;
+  coupons.set(unlockId, { code, hours, recalledAt, qr, drawn_at: Date.now() });
   if (former) URL.revokeObjectURL(former.qr);
 }
 
@@ -189,10 +190,15 @@ function showLocked(offer) {
 function showUnlocked(offer) {
   const coupon = coupons.get(offer.unlock_id);
   if (!coupon) return [make("small", "Not won this time.")];
+  if (coupon.recalledAt) return [make("small", "Withdrawn: it is not taken any more.")];
   const image = make("img", "");
   image.src = coupon.qr;
   image.alt = `QR code of the coupon for ${offer.benefit}`;
-  return [image, make("p", coupon.code, "code")];
+  return [image, make("p", coupon.code, "code"), ...coupon.hours.map((window) => make("small", tellHours(window)))];
+}
+
+function tellHours({ weekdays, starts_at, ends_at }) {
+  return `Taken ${weekdays.length === 7 ? "daily" : weekdays.join(", ")} ${starts_at}–${ends_at}`;
 }
 
 function showMessages(messages) {

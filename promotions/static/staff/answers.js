@@ -99,6 +99,10 @@ function reason(body, context) {
       return fill(strings.coupon_expired, { when: tellWhen(body.valid_until, context) });
     case "not_yet_valid":
       return fill(strings.not_yet_valid, { when: tellWhen(body.valid_from, context) });
+    case "recalled":
+      return fill(strings.recalled, { when: tellWhen(body.recalled_at, context) });
+    case "outside_hours":
+      return otherHour(body, context);
     case "wrong_store":
       return fill(strings.wrong_store, { stores: body.valid_stores.map((store) => nameStore(store, context)).join(", ") });
     case "redeem_cap_reached":
@@ -113,6 +117,12 @@ function reason(body, context) {
     default:
       return fill(strings.unexpected, { detail: body.detail ?? body.title });
   }
+}
+
+function otherHour({ next_opening_at, next_closing_at }, context) {
+  if (!next_opening_at) return context.strings.outside_hours_over;
+  const values = { when: tellWhen(next_opening_at, context), until: tellTime(next_closing_at, context) };
+  return fill(context.strings.outside_hours, values);
 }
 
 function malformed(body, strings) {
@@ -167,6 +177,7 @@ const WHY = {
   coupon_gone: "why_ended",
   coupon_expired: "why_ended",
   not_yet_valid: "why_ended",
+  recalled: "why_recalled",
   in_future: "why_clock",
   before_enrolment: "why_clock",
   too_old: "why_late",

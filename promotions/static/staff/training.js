@@ -14,6 +14,8 @@ export function practise(outcome, { strings, now }) {
       refused(409, "already_redeemed", { redeemed_at: at(-26), same_device: false, same_store: true, store: { name: "" } }),
     coupon_expired: () => refused(410, "coupon_expired", { valid_until: at(-600) }),
     not_yet_valid: () => refused(422, "not_yet_valid", { valid_from: at(35) }),
+    recalled: () => refused(410, "recalled", { recalled_at: at(-600) }),
+    outside_hours: () => refused(422, "outside_hours", { next_opening_at: at(95), next_closing_at: at(215) }),
     wrong_store: () => refused(422, "wrong_store", { valid_stores: [{ name: strings.training_store, distance_m: 350 }] }),
     presence_required: () => refused(422, "presence_required", { may_vouch: true }),
     redeem_cap_reached: () => refused(422, "redeem_cap_reached", { scope: "store" }),

@@ -12,10 +12,11 @@ from django.test import Client
 from django.urls import reverse
 
 from geofence.models import Store, Visit
-from promotions.models import Brand, Budget, Campaign, PrizeLot, Refusal
+from promotions.models import Brand, Budget, Campaign, Coupon, PrizeLot, Refusal
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows
+from tests.promotions.http.staff import tills
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
@@ -271,7 +272,12 @@ def test_pause_resume_and_end_move_the_state(client: Client, draft: Campaign) ->
 
 @pytest.mark.parametrize(
     ("state", "buttons"),
-    [("draft", {"open_now"}), ("live", {"pause", "end"}), ("paused", {"resume", "end"}), ("ended", set())],
+    [
+        ("draft", {"open_now"}),
+        ("live", {"pause", "end", "recall"}),
+        ("paused", {"resume", "end", "recall"}),
+        ("ended", {"recall"}),
+    ],
 )
 def test_only_buttons_that_make_sense_are_there_and_work(
     client: Client, draft: Campaign, state: str, buttons: set[str]
@@ -280,17 +286,31 @@ def test_only_buttons_that_make_sense_are_there_and_work(
 
     content = client.get(page(draft)).content.decode()
 
-    every = {"open_now", "pause", "resume", "end"}
+    every = {"open_now", "pause", "resume", "end", "recall"}
     assert {button for button in every if f"/{draft.pk}/{button}/" in content} == buttons
     for button in every - buttons:
         assert press(client, draft, button).status_code == 403
 
 
-def test_another_brand_s_campaign_cannot_be_opened(draft: Campaign) -> None:
+@pytest.mark.parametrize(("state", "button"), [("draft", "open_now"), ("ended", "recall")])
+def test_another_brand_s_campaign_cannot_be_touched(draft: Campaign, state: str, button: str) -> None:
+    Campaign.objects.filter(pk=draft.pk).update(state=state, opened_at=NOW)
     stranger = rows.brand_manager(factories.brand())
 
-    assert press(stranger, draft, "open_now").status_code == 403
-    assert press(rows.brand_analyst(draft.brand), draft, "open_now").status_code == 403
+    assert press(stranger, draft, button).status_code == 403
+    assert press(rows.brand_analyst(draft.brand), draft, button).status_code == 403
+
+
+def test_recalling_withdraws_the_campaigns_coupons_and_no_others(client: Client, draft: Campaign, store: Store) -> None:
+    Campaign.objects.filter(pk=draft.pk).update(state="live", opened_at=NOW)
+    mine, over = tills.coupon(draft), tills.coupon(draft, valid_until=NOW)
+    foreign = tills.coupon(factories.campaign(store))
+
+    answer = press(client, draft, "recall")
+
+    assert told(answer) == ["1 recalled."]
+    recalled = {each.row.pk: Coupon.objects.get(pk=each.row.pk).recalled_at for each in (mine, over, foreign)}
+    assert list(recalled.values()) == [NOW, None, None]
 
 
 def test_after_the_opening_arms_and_kind_stay_as_they_are(client: Client, draft: Campaign, store: Store) -> None:

@@ -5,11 +5,13 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from promotions.models import Device
+from promotions.models import Coupon, Device
+from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
 from tests.promotions.admin import rows
+from tests.promotions.http.staff import tills
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
@@ -28,6 +30,28 @@ def test_a_blocked_device_is_refused_from_then_on(ada: Device, ada_client: Devic
     ada.refresh_from_db()
     assert (ada.is_blocked, ada.tokens_not_before) == (True, NOW)
     assert_problem(ada_client.send("GET", "/v1/offers"), "token_revoked")
+
+
+def test_a_blocked_device_s_coupons_are_withdrawn_and_nobody_else_s(ada: Device) -> None:
+    campaign = factories.campaign(factories.store())
+    hers, other = tills.coupon(campaign, device=ada), tills.coupon(campaign)
+
+    block(rows.operator(), ada)
+
+    assert [Coupon.objects.get(pk=each.row.pk).recalled_at for each in (hers, other)] == [NOW, None]
+
+
+def test_the_operator_withdraws_single_coupons(ada: Device) -> None:
+    campaign = factories.campaign(factories.store())
+    chosen, other = tills.coupon(campaign), tills.coupon(campaign)
+    address = reverse("admin:promotions_coupon_changelist")
+    form = {"action": "recall", "_selected_action": [str(chosen.row.pk)]}
+
+    rows.brand_manager(campaign.brand).post(address, form)
+    assert not Coupon.objects.exclude(recalled_at=None).exists()
+    rows.operator().post(address, form)
+
+    assert [Coupon.objects.get(pk=each.row.pk).recalled_at for each in (chosen, other)] == [NOW, None]
 
 
 def test_a_stranger_cannot_block(ada: Device) -> None:

@@ -67,6 +67,7 @@ def test_a_new_campaign_is_told_what_is_missing(store: Store) -> None:
         ({"value": ""}, {"value"}),
         ({"value": "20.01"}, {"value"}),
         ({"value": "2.50", "redeem_level": 2}, {"redeem_level"}),
+        ({"value": "2.50", "redeems_in_hours": "on"}, {"redeems_in_hours"}),
     ],
 )
 def test_the_switch_needs_a_price_within_limits_and_no_presence(

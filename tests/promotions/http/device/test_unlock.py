@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -18,10 +18,12 @@ from promotions.models import (
     IdempotencyRecord,
     PrizeLot,
     Refusal,
+    TimeWindow,
     Unlock,
     WinningMoment,
 )
 from promotions.services.coupon_tokens import identify_token
+from promotions.services.recalls import recall_coupons
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
@@ -85,6 +87,30 @@ def test_a_coupon_ends_with_the_campaign_in_the_stores_zone(ada_client: DeviceCl
 
     # Midnight in Paris.
     assert told["coupon"]["valid_until"] == "2026-09-22T22:00:00Z"
+
+
+@pytest.mark.parametrize("is_limited", [False, True])
+def test_a_coupon_keeps_the_hours_of_the_day_it_was_issued(
+    ada_client: DeviceClient, campaign: Campaign, is_limited: bool
+) -> None:
+    Campaign.objects.update(redeems_in_hours=is_limited)
+    window = TimeWindow.objects.create(campaign=campaign, weekdays=0b11111, starts_at=time(12), ends_at=time(14))
+
+    first = ask(ada_client, campaign).json()["coupon"]
+    window.delete()
+
+    workdays = ["mon", "tue", "wed", "thu", "fri"]
+    expected = [{"weekdays": workdays, "starts_at": "12:00", "ends_at": "14:00"}] if is_limited else []
+    assert first["redeem_hours"] == ask(ada_client, campaign).json()["coupon"]["redeem_hours"] == expected
+    assert first["recalled_at"] is None
+
+
+def test_a_phone_is_told_that_its_coupon_was_withdrawn(ada_client: DeviceClient, campaign: Campaign) -> None:
+    ask(ada_client, campaign)
+
+    recall_coupons(coupons=Coupon.objects.all(), now=NOW + timedelta(minutes=1))
+
+    assert ask(ada_client, campaign).json()["coupon"]["recalled_at"] == "2026-09-22T10:31:00Z"
 
 
 def test_a_phone_elsewhere_is_sent_to_the_nearest_store(

@@ -205,6 +205,7 @@ def test_a_cap_that_is_passed_by_then_is_a_conflict(till: Till, campaign: Campai
         ("online_only", {"value": Decimal("20.01")}, {}),
         ("code_unknown", {"store_ids": [0]}, {}),
         ("coupon_expired", {"valid_until": NOW + timedelta(minutes=10)}, {}),
+        ("recalled", {"recalled_at": NOW + timedelta(minutes=10)}, {}),
         ("not_yet_valid", {"valid_from": NOW + timedelta(minutes=13)}, {}),
         ("needs_amount", {"asks_amount": True}, {}),
         ("in_future", {}, {"scanned_at": (BACK + timedelta(minutes=3)).isoformat()}),

@@ -1,0 +1,55 @@
+"""When tills take a coupon: its campaign's windows, frozen when it is issued, judged in the till's zone."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, time
+from typing import TypedDict
+from zoneinfo import ZoneInfo
+
+from promotions.logic.hours import DAYS
+from promotions.logic.schedule import Opening, Schedule, TimeWindow, local_date, next_opening, store_is_open
+
+
+class FrozenHours(TypedDict):
+    """A window as a coupon keeps it and phones are told it: days as `mon`, wall times as `12:00`."""
+
+    weekdays: list[str]
+    starts_at: str
+    ends_at: str
+
+
+def freeze_hours(windows: Iterable[TimeWindow]) -> list[FrozenHours]:
+    """As JSON keeps them. No window: taken at any hour."""
+    return [
+        FrozenHours(
+            weekdays=[DAYS[day] for day in sorted(window.weekdays)],
+            starts_at=window.starts_at.isoformat("minutes"),
+            ends_at=window.ends_at.isoformat("minutes"),
+        )
+        for window in windows
+    ]
+
+
+def thaw_hours(frozen: Iterable[FrozenHours]) -> tuple[TimeWindow, ...]:
+    """What `freeze_hours` was given."""
+    return tuple(
+        TimeWindow(
+            frozenset(DAYS.index(day) for day in window["weekdays"]),
+            time.fromisoformat(window["starts_at"]),
+            time.fromisoformat(window["ends_at"]),
+        )
+        for window in frozen
+    )
+
+
+def is_taken_at(windows: Sequence[TimeWindow], instant: datetime, zone: ZoneInfo) -> bool:
+    """Whether a coupon with these hours is taken at an instant."""
+    return not windows or store_is_open(tuple(windows), instant, zone)
+
+
+def next_taking(windows: Sequence[TimeWindow], instant: datetime, valid: Opening, zone: ZoneInfo) -> Opening | None:
+    """When it is taken again within its validity, or None when it is not."""
+    days = Schedule(local_date(valid.starts_at, zone), local_date(valid.ends_at, zone), tuple(windows))
+    opening = next_opening(days, instant, zone)
+    if opening is None or opening.starts_at >= valid.ends_at:
+        return None
+    return Opening(opening.starts_at, min(opening.ends_at, valid.ends_at))

@@ -1,0 +1,58 @@
+"""Hours frozen into a coupon: kept as they were, judged by the store's clock, never told beyond the coupon's end."""
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promotions.logic.redeem_hours import freeze_hours, is_taken_at, next_taking, thaw_hours
+from promotions.logic.schedule import EVERY_DAY, Opening, TimeWindow
+
+PARIS = ZoneInfo("Europe/Paris")
+LUNCH = (TimeWindow(EVERY_DAY, time(12), time(14)),)
+# A Tuesday, 12:30 in Paris.
+NOON = datetime(2026, 9, 22, 10, 30, tzinfo=UTC)
+MINUTES = st.times().map(lambda wall: wall.replace(second=0, microsecond=0))
+WINDOWS = st.lists(st.builds(TimeWindow, st.frozensets(st.integers(0, 6), min_size=1), MINUTES, MINUTES), max_size=4)
+
+
+@given(WINDOWS)
+def test_what_is_frozen_thaws_as_it_was(windows: list[TimeWindow]) -> None:
+    assert thaw_hours(freeze_hours(windows)) == tuple(windows)
+
+
+def test_it_is_kept_in_words_that_phones_are_told() -> None:
+    weekend_night = TimeWindow(frozenset({5, 4}), time(22, 30), time(2))
+
+    assert freeze_hours([weekend_night]) == [{"weekdays": ["fri", "sat"], "starts_at": "22:30", "ends_at": "02:00"}]
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_taken"), [(-0.5, True), (-0.51, False), (0, True), (1.49, True), (1.5, False), (24, True)]
+)
+def test_a_coupon_for_lunch_is_taken_at_lunch(hours: float, is_taken: bool) -> None:
+    assert is_taken_at(LUNCH, NOON + timedelta(hours=hours), PARIS) is is_taken
+
+
+def test_without_hours_it_is_taken_at_any() -> None:
+    assert is_taken_at((), NOON + timedelta(hours=11), PARIS)
+
+
+@pytest.mark.parametrize(
+    ("valid_h", "opening_h"),
+    [
+        # From 14:30 on, after lunch: tomorrow's, all of it, as much as the coupon lasts, or none.
+        (48, (23.5, 25.5)),
+        (24, (23.5, 24)),
+        (23.5, None),
+        (3, None),
+    ],
+)
+def test_the_next_time_is_told_up_to_the_coupons_end(valid_h: float, opening_h: tuple[float, float] | None) -> None:
+    valid = Opening(NOON - timedelta(hours=1), NOON + timedelta(hours=valid_h))
+
+    found = next_taking(LUNCH, NOON + timedelta(hours=2), valid, PARIS)
+
+    assert found == (opening_h and Opening(*(NOON + timedelta(hours=hours) for hours in opening_h)))
