@@ -7,8 +7,9 @@ from django.conf import settings
 from playwright.sync_api import Browser, Page, Route, expect
 
 from promotions.models import OfflineScan, Redemption
+from promotions.services.staff import create_enrolment
 from tests.stories.browsing import open_page
-from tests.stories.counter import Counter, Shown, expect_answer, next_customer, set_up_counter, type_code
+from tests.stories.counter import Counter, Shown, expect_answer, next_customer, now, set_up_counter, type_code
 from tests.stories.web import Web
 
 COFFEE = "1 free coffee"
@@ -179,7 +180,10 @@ def test_what_was_taken_with_network_is_told_apart_without_it(browser: Browser, 
     expect_answer(phone, "no", "NO", "This coupon was used up or withdrawn.")
 
 
-def test_undo_frees_one_unit_of_a_coupon_and_leaves_the_others_taken(phone: Page, counter: Counter) -> None:
+@pytest.mark.parametrize("undone", [0, 1])
+def test_undo_frees_one_unit_of_a_coupon_and_leaves_the_others_taken(
+    phone: Page, counter: Counter, undone: int
+) -> None:
     coupon = counter.coupon(units=3)
     counter.enrol(phone)
     for unit in ("1 of 3", "2 of 3"):
@@ -188,7 +192,7 @@ def test_undo_frees_one_unit_of_a_coupon_and_leaves_the_others_taken(phone: Page
         expect(phone.locator("#answer-units")).to_have_text(unit)
         next_customer(phone)
     expect(phone.locator("#recent button")).to_have_count(2)
-    phone.locator("#recent button").first.click()
+    phone.locator("#recent button").nth(undone).click()
     phone.get_by_role("button", name="Scanned by mistake").click()
     expect(phone.locator("#recent em")).to_have_text(re.compile("Undone"))
     lose_network(phone)
@@ -237,6 +241,30 @@ def test_what_waits_is_sent_before_the_till_is_enrolled_anew(phone: Page, counte
 
     expect(phone.locator("#queue")).to_have_text("Nothing waiting")
     expect(phone.locator("#notices")).to_be_hidden()
+    assert Redemption.objects.get(coupon=coupon.row).staff_device.label == "Till 1"
+
+
+def test_a_till_whose_scans_cannot_be_sent_yet_is_not_enrolled_anew(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(units=1)
+    enrol_and_lose_network(phone, counter)
+    scan(phone, coupon)
+    expect_answer(phone, "later", "GIVE", COFFEE)
+    next_customer(phone)
+    phone.context.route("**/v1/staff/scans", lambda route: route.fulfill(status=503, json={"code": "busy"}))
+    phone.goto("about:blank")
+    phone.context.set_offline(False)
+    token = create_enrolment(store=counter.store, label="Till 2", is_manager=False, user=None, now=now())
+    link = f"{counter.web.base_url}/staff/#enrol={token}"
+    phone.goto(link)
+
+    expect(phone.locator("#announcement")).to_have_text(re.compile("Not set up anew: scans wait to be sent"))
+    expect(phone.locator("#label")).to_contain_text("Till 1")
+    assert not Redemption.objects.filter(coupon=coupon.row).exists()
+
+    phone.context.unroute("**/v1/staff/scans")
+    phone.goto("about:blank")
+    phone.goto(link)
+    expect(phone.locator("#label")).to_contain_text("Till 2")
     assert Redemption.objects.get(coupon=coupon.row).staff_device.label == "Till 1"
 
 

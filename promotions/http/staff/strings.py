@@ -25,6 +25,7 @@ STRINGS: Mapping[str, Promise] = {
     "sent": _("Connected again. {count} sent and confirmed."),
     # Enrolment
     "enrol_refused": _("This enrolment is unknown, used or too old. Ask your manager for a new one."),
+    "enrol_waits": _("Not set up anew: scans wait to be sent. Once nothing waits, open the link again."),
     "device_off": _("This device was switched off. Ask your manager to set it up again."),
     # Who is here
     "pin_wrong": _("Wrong initials or PIN. Tries left: {tries}"),

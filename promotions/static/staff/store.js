@@ -48,8 +48,13 @@ export const enqueue = (scan) => change("queue", (store) => store.add(scan));
 export const queued = () => read("queue", (store) => store.getAll());
 export const dequeue = (scans) => change("queue", (store) => scans.forEach(({ number }) => store.delete(number)));
 
-export const rememberTaken = (taken) => change("taken", (store) => store.put(taken));
 export const takenOf = (coupon) => read("taken", (store) => store.get(coupon));
+
+// One more unit of a coupon, by the redemption that took it.
+export async function rememberTaken({ coupon, units_left, at, redemption }) {
+  const redemptions = [...new Set([...((await takenOf(coupon))?.redemptions ?? []), redemption])];
+  return change("taken", (store) => store.put({ coupon, units_left, at, redemptions }));
+}
 
 export async function forgetTakenBefore(instant) {
   const old = (await allTaken()).filter(({ at }) => Date.parse(at) < instant);
@@ -58,9 +63,12 @@ export async function forgetTakenBefore(instant) {
 
 // One unit is free again; the coupon's others stay taken.
 export async function giveBackUnit(redemption) {
-  const meant = (await allTaken()).filter((taken) => taken.redemption === redemption);
+  const meant = (await allTaken()).filter(({ redemptions }) => redemptions?.includes(redemption));
   return change("taken", (store) =>
-    meant.forEach(({ coupon, units_left, at }) => store.put({ coupon, units_left: units_left + 1, at })),
+    meant.forEach(({ coupon, units_left, at, redemptions }) => {
+      const others = redemptions.filter((each) => each !== redemption);
+      store.put({ coupon, units_left: units_left + 1, at, redemptions: others });
+    }),
   );
 }
 

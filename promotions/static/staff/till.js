@@ -5,7 +5,7 @@ import { enrol, makeNonce, readScan, redeem } from "./api.js";
 import { Wedge } from "./gate.js";
 import { isLocked, lockUntilSignedIn, refreshDevice, wireLock } from "./lock.js";
 import { decide, readToken } from "./offline.js";
-import { $, ask, context, isConnected, keepDevice, setConnected, strings, theDevice } from "./page.js";
+import { $, announce, ask, context, isConnected, keepDevice, setConnected, strings, theDevice } from "./page.js";
 import { whenConnectionChanges, whenDeviceChanges } from "./page.js";
 import { forgetRecent, showRecent, showWaiting, wireRecent } from "./recent.js";
 import { allowSound, signal } from "./signals.js";
@@ -54,6 +54,7 @@ async function enrolWith(token) {
   $("enrol-fault").textContent = "";
   // What waits was scanned before the new enrolment, which cannot vouch for it.
   if (theDevice()) await refresh();
+  if (theDevice() && (await store.queued().catch(() => [])).length) return announce(strings.enrol_waits, { stays: true });
   const answer = await ask(() => enrol(token));
   if (answer?.status !== 201) {
     $("enrol-fault").textContent = answer ? strings.enrol_refused : strings.no_answer;
