@@ -49,6 +49,25 @@ class Unaccented(Func):
     output_field = TextField()
 
 
+class AccentlessSearch:
+    """A page whose search box takes accents for as good as none, over all of `searched_texts` together."""
+
+    searched_texts: ClassVar[tuple[str, ...]]
+    search_fields: ClassVar[list[str]] = ["searched"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Rows with every word somewhere in those texts."""
+        first, *others = self.searched_texts
+        texts = [first, *(part for name in others for part in (Value(" "), name))]
+        rows = queryset.alias(searched=Unaccented(Concat(*texts)))
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(  # type: ignore[misc]
+            request, rows, _unaccent(search_term)
+        )
+        return found
+
+
 class PartnerAdmin(ModelAdmin):
     """Who owns stores."""
 
@@ -97,7 +116,7 @@ class GeofenceInline(TabularInline):
         return _size(geofence)
 
 
-class StoreAdmin(ModelAdmin):
+class StoreAdmin(AccentlessSearch, ModelAdmin):
     """A store: where its door is, when it is open, and its fences."""
 
     form = StoreForm
@@ -105,7 +124,7 @@ class StoreAdmin(ModelAdmin):
     ordering = ["name"]
     list_display = ["name", "partner", "address", "timezone", "fences_count", "is_active"]
     list_filter: ClassVar[list[Any]] = ["is_active", "timezone"]
-    search_fields = ["searched"]
+    searched_texts = ("name", "address", "partner__name")
     list_select_related = ["partner"]
     readonly_fields = ["uuid", "draw_link", "hours_shown"]
     inlines = [GeofenceInline]
@@ -121,13 +140,6 @@ class StoreAdmin(ModelAdmin):
         """With the number of fences in use."""
         active = Count("geofences", filter=Q(geofences__is_active=True))
         return super().get_queryset(request).annotate(fences_count=active)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Store], search_term: str
-    ) -> tuple[QuerySet[Store], bool]:
-        """By name, address and partner; accents are as good as none."""
-        searched = Unaccented(Concat("name", Value(" "), "address", Value(" "), "partner__name"))
-        return super().get_search_results(request, queryset.alias(searched=searched), _unaccent(search_term))
 
     @display(description="fences", ordering="fences_count")
     def fences_count(self, store: Any) -> int:
@@ -171,14 +183,14 @@ class StoreAdmin(ModelAdmin):
             messages.info(request, format_html("{} has no fence yet. {}", obj.name, self.draw_link(obj)))
 
 
-class GeofenceAdmin(ModelAdmin):
+class GeofenceAdmin(AccentlessSearch, ModelAdmin):
     """A fence, drawn on the map. Saving goes through the service, which numbers the version and keeps the old one."""
 
     form = GeofenceForm
     list_display = ["store", "role", "shape", "size", "version", "is_active", "updated_at"]
     list_display_links = ["store"]
     list_filter: ClassVar[list[Any]] = ["role", "shape", "is_active"]
-    search_fields = ["store__name", "store__address"]
+    searched_texts = ("store__name", "store__address")
     list_select_related = ["store", "store__partner"]
     readonly_fields = ["uuid", "version", "updated_at"]
     radio_fields = {"shape": admin.HORIZONTAL, "role": admin.HORIZONTAL}

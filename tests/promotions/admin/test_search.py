@@ -40,5 +40,7 @@ def test_a_store_is_found_with_accents_and_without(operator: Client, words: str)
     listed = operator.get("/admin/geofence/store/", {"q": words}).context_data["cl"].result_list  # type: ignore[attr-defined]
     offered = operator.get("/admin/autocomplete/", asked).json()["results"]
 
-    assert list(listed) == [store]
+    drawn = operator.get("/admin/geofence/geofence/", {"q": words}).context_data["cl"].result_list  # type: ignore[attr-defined]
+
+    assert (list(listed), [fence.store for fence in drawn]) == ([store], [store])
     assert [choice["text"] for choice in offered] == [store.name]
