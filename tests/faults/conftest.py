@@ -12,9 +12,10 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from promotions.local.places import Place
+from tests.databases import use_database
 from tests.faults.history import History
 from tests.faults.servers import PrivatePostgres, PrivateRedis
-from tests.faults.stage import Stage, use_database
+from tests.faults.stage import Stage
 
 IS_FULL = os.environ.get("FAULTS") == "full"
 
@@ -33,7 +34,7 @@ def running_stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.T
     try:
         stage = Stage(place, database, redis)
         with closing(stage.listener):
-            with django_db_blocker.unblock(), use_database(database.url):
+            with django_db_blocker.unblock(), use_database(**database.address):
                 stage.prepare()
             stage.stack.start()
             try:
@@ -52,7 +53,7 @@ def running_stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.T
 @pytest.fixture
 def stage(running_stage: Stage, django_db_blocker: DjangoDbBlocker) -> Iterator[Stage]:
     """The running product, whole; this process's own ORM looks at its database."""
-    with django_db_blocker.unblock(), use_database(running_stage.database.url):
+    with django_db_blocker.unblock(), use_database(**running_stage.database.address):
         running_stage.heal()
         yield running_stage
         running_stage.stack.check()

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -86,6 +87,13 @@ class PrivatePostgres:
         self._child = cluster.child
         self._argv = [str(word) for word in cluster.child.process.args]  # type: ignore[union-attr]
         self._data = Path(self._argv[self._argv.index("-D") + 1])
+
+    @property
+    def address(self) -> Mapping[str, object]:
+        """The same as Django's settings have it."""
+        parts = urlsplit(self.url)
+        name, user = parts.path.lstrip("/"), parts.username
+        return {"NAME": name, "HOST": parts.hostname, "PORT": parts.port, "USER": user, "PASSWORD": parts.password}
 
     def connect(self) -> "psycopg.Connection[tuple[object, ...]]":
         """A connection of the test's own."""

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
 from geofence.models import LastFix, Store, Visit
-from geofence.services.snapshots import forget_snapshot
 from notifications.models import Message
 from promotions import stream
 from promotions.local.places import FOLDER_VARIABLE, Place
@@ -42,23 +40,6 @@ class World:
     walk: tuple[tuple[float, float], ...]
     shop: Store
     campaign: Campaign
-
-
-@contextmanager
-def use_database(url: str) -> Iterator[None]:
-    """Turn this process's own connection to another server for a while."""
-    parts, former = urlsplit(url), dict(connection.settings_dict)
-    connection.close()
-    connection.settings_dict.update(
-        NAME=parts.path.lstrip("/"), HOST=parts.hostname, PORT=parts.port, USER=parts.username, PASSWORD=parts.password
-    )
-    forget_snapshot()
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict.update(former)
-        forget_snapshot()
 
 
 class Stage:

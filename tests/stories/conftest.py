@@ -2,19 +2,17 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import urlunsplit
 
 import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection
 from playwright.sync_api import Browser, Page
 from pytest_django.plugin import DjangoDbBlocker
 
-from geofence.services.snapshots import forget_snapshot
 from promotions.local.stack import Stack
+from tests.databases import use_database
 from tests.stories.browsing import open_browser, open_page
 from tests.stories.counter import Counter, set_up_counter
 from tests.stories.web import Web
@@ -29,21 +27,6 @@ def _server_url(name: str) -> str:
     return urlunsplit(("postgresql", f"{user}@{host}", f"/{name}", "", ""))
 
 
-@contextmanager
-def _use_database(name: str) -> Iterator[None]:
-    """Turn this process's connection to another database for a while."""
-    former = connection.settings_dict["NAME"]
-    connection.close()
-    connection.settings_dict["NAME"] = name
-    forget_snapshot()
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict["NAME"] = former
-        forget_snapshot()
-
-
 @pytest.fixture(scope="session")
 def stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """Web, worker and beat, started once for all stories."""
@@ -52,7 +35,7 @@ def stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathF
     with psycopg.connect(_server_url("postgres"), autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{name}"')
         try:
-            with django_db_blocker.unblock(), _use_database(name):
+            with django_db_blocker.unblock(), use_database(NAME=name):
                 call_command("migrate", verbosity=0)
             env = {
                 **os.environ,
@@ -80,7 +63,7 @@ def stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathF
 def web(stage: Web, django_db_blocker: DjangoDbBlocker) -> Iterator[Web]:
     """The running product; the test's own ORM looks at the same database."""
     name = f"{DATABASE}_{os.getpid()}"
-    with django_db_blocker.unblock(), _use_database(name):
+    with django_db_blocker.unblock(), use_database(NAME=name):
         yield stage
 
 
