@@ -260,17 +260,18 @@ TOO_WIDE = """() => [document.documentElement, ...document.querySelectorAll(
         (390, "/admin/"),
         (390, "/admin/promotions/campaign/add/"),
         (1280, "/admin/promotions/campaign/add/"),
+        (390, "/admin/promotions/campaign/{campaign}/change/"),
         (1280, "/admin/auth/user/{user}/change/"),
         (1280, "/admin/auth/group/add/"),
     ],
 )
 def test_pages_fit_into_the_screen(page: Page, width: int, address: str) -> None:
-    factories.campaign(name="Lunch")
+    campaign = factories.campaign(name="Lunch")
     user = User.objects.create_superuser("olga", password=PASSWORD)
     log_in(page, "olga")
     page.set_viewport_size({"width": width, "height": 844})
 
-    page.goto(address.format(user=user.pk))
+    page.goto(address.format(user=user.pk, campaign=campaign.pk))
     more = page.get_by_text("Add another Time window")
     if more.count():
         more.click()
