@@ -10,7 +10,7 @@ from promotions.logic.schedule import Opening, Schedule, TimeWindow, local_date,
 
 
 class FrozenHours(TypedDict):
-    """A window as a coupon keeps it and phones are told it: days as `mon`, wall times as `12:00`."""
+    """A window as a coupon keeps it and phones are told it: days as `mon`, wall times as `12:00:00`."""
 
     weekdays: list[str]
     starts_at: str
@@ -22,8 +22,8 @@ def freeze_hours(windows: Iterable[TimeWindow]) -> list[FrozenHours]:
     return [
         FrozenHours(
             weekdays=[DAYS[day] for day in sorted(window.weekdays)],
-            starts_at=window.starts_at.isoformat("minutes"),
-            ends_at=window.ends_at.isoformat("minutes"),
+            starts_at=window.starts_at.isoformat("seconds"),
+            ends_at=window.ends_at.isoformat("seconds"),
         )
         for window in windows
     ]

@@ -96,7 +96,7 @@ def test_every_refusal_has_its_sentence(phone: Page, counter: Counter) -> None:
     ended = counter.coupon(valid_until=now() - timedelta(minutes=1))
     early = counter.coupon(valid_from=now() + timedelta(days=1), valid_until=now() + timedelta(days=2))
     pictured = counter.coupon().old_qr(seconds_ago=90)
-    in_three_days = {"weekdays": [DAYS[(now().weekday() + 3) % 7]], "starts_at": "12:00", "ends_at": "14:00"}
+    in_three_days = {"weekdays": [DAYS[(now().weekday() + 3) % 7]], "starts_at": "12:00:00", "ends_at": "14:00:00"}
     for_lunch = counter.coupon(redeem_hours=[in_three_days], valid_until=now() + timedelta(days=6))
     too_short = counter.coupon(redeem_hours=[in_three_days])
     recalled = counter.coupon(recalled_at=now() - timedelta(minutes=1))

@@ -116,11 +116,11 @@ class RotationAnswer(serializers.Serializer[Any]):
 
 
 class HoursAnswer(serializers.Serializer[Any]):
-    """Hours of some weekdays. An end at or before the start is on the next day; 00:00 is the end of the day."""
+    """Hours of some weekdays. An end at or before the start is on the next day; 00:00:00 is the end of the day."""
 
     weekdays = serializers.ListField(child=serializers.ChoiceField(choices=DAYS))
-    starts_at = serializers.CharField(help_text="HH:MM.")
-    ends_at = serializers.CharField(help_text="HH:MM, not included.")
+    starts_at = serializers.CharField(help_text="HH:MM:SS.")
+    ends_at = serializers.CharField(help_text="HH:MM:SS, not included.")
 
 
 class CouponAnswer(serializers.Serializer[Any]):

@@ -198,7 +198,7 @@ function showUnlocked(offer) {
 }
 
 function tellHours({ weekdays, starts_at, ends_at }) {
-  return `Taken ${weekdays.length === 7 ? "daily" : weekdays.join(", ")} ${starts_at}–${ends_at}`;
+  return `Taken ${weekdays.length === 7 ? "daily" : weekdays.join(", ")} ${starts_at.slice(0, 5)}–${ends_at.slice(0, 5)}`;
 }
 
 function showMessages(messages) {

@@ -100,7 +100,7 @@ def test_a_coupon_keeps_the_hours_of_the_day_it_was_issued(
     window.delete()
 
     workdays = ["mon", "tue", "wed", "thu", "fri"]
-    expected = [{"weekdays": workdays, "starts_at": "12:00", "ends_at": "14:00"}] if is_limited else []
+    expected = [{"weekdays": workdays, "starts_at": "12:00:00", "ends_at": "14:00:00"}] if is_limited else []
     assert first["redeem_hours"] == ask(ada_client, campaign).json()["coupon"]["redeem_hours"] == expected
     assert first["recalled_at"] is None
 

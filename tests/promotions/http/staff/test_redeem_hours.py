@@ -15,7 +15,7 @@ from tests.promotions.http.staff.tills import Till, problem_of
 SetClock = Callable[[datetime], None]
 
 EVERY_DAY = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-LUNCH = [{"weekdays": EVERY_DAY, "starts_at": "12:00", "ends_at": "14:00"}]
+LUNCH = [{"weekdays": EVERY_DAY, "starts_at": "12:00:00", "ends_at": "14:00:00"}]
 
 
 def test_it_is_taken_within_its_hours(till: Till, campaign: Campaign) -> None:
