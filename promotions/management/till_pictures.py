@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from geofence.models import Store
 from promotions.logic import codes
+from promotions.logic.redeem_hours import freeze_hours
+from promotions.logic.schedule import EVERY_DAY, TimeWindow
 from promotions.models import Campaign, Coupon, StaffMember
 from promotions.services.coupon_tokens import draw_token
 from promotions.services.staff import create_enrolment
@@ -58,6 +60,8 @@ def lay_out_props(*, store: Store, elsewhere: Store, now: datetime) -> TillProps
         "ask": {"asks_amount": True},
         "presence": {"redeem_level": 2, "allows_vouching": True},
         "ended": {"valid_from": now - timedelta(hours=3), "valid_until": now - timedelta(minutes=20)},
+        "evening": {"redeem_hours": freeze_hours([TimeWindow(EVERY_DAY, time(18), time(20))])},
+        "recalled": {"recalled_at": now - timedelta(minutes=40)},
         "elsewhere": {"store_ids": [elsewhere.pk]},
         "photo": {},
         "clock": {},
@@ -165,6 +169,8 @@ def _take_answers(studio: TillStudio) -> None:
         _lose_one_answer(page)
         studio.scan(page, props.code("lost"), "again", "give-once")
         studio.scan(page, props.code("ended"), "no", "no-ended")
+        studio.scan(page, props.code("evening"), "no", "no-other-hour")
+        studio.scan(page, props.code("recalled"), "no", "no-withdrawn")
         studio.scan(page, props.code("elsewhere"), "no", "no-wrong-store")
         typo = props.code("give")[:-1] + ("0" if props.code("give")[-1] != "0" else "1")
         studio.scan(page, typo, "no", "no-typing-error")
