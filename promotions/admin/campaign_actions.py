@@ -122,7 +122,8 @@ class CampaignActions:
         dialog={
             "title": "Recall all coupons that are out?",
             "description": "Tills refuse them from now on, for good; tills without network from when they are "
-            "connected again. Phones still unlock new ones unless you pause or end the campaign first.",
+            "connected again. Their holders get no other from this campaign; other phones still do, unless you pause "
+            "or end it first.",
             "form_class": None,
             "form_submit_text": "Recall them",
         },

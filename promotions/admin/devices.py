@@ -30,7 +30,7 @@ class DeviceAdmin(FactAdmin):
         """The operator alone."""
         return tenancy_of(request).is_operator
 
-    @action(description="Block: refuse them everywhere", permissions=["block"])
+    @action(description="Block: refuse them everywhere, recall their coupons", permissions=["block"])
     def block(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
         """End the credentials of the chosen devices for good. They may register anew."""
         now = clock.now()

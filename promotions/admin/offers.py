@@ -1,6 +1,7 @@
 """From opportunity to coupon, and every refusal: facts about single devices, for the operator alone."""
 
 from django.contrib import admin
+from django.contrib.messages import ERROR
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import action, display
@@ -119,7 +120,10 @@ class CouponAdmin(FactAdmin):
 
     @action(description="Recall: tills refuse them from now on", permissions=["recall"])
     def recall(self, request: HttpRequest, queryset: QuerySet[Coupon]) -> None:
-        """Withdraw the chosen coupons for good."""
+        """Withdraw the chosen coupons for good: those of this page, for nobody means all there are."""
+        if request.POST.get("select_across") == "1":
+            self.message_user(request, "Choose coupons one by one, or recall all of a campaign's on its page.", ERROR)
+            return
         count = recall_coupons(coupons=Coupon.objects.filter(pk__in=queryset.values("pk")), now=clock.now())
         self.message_user(request, f"{count} recalled.")
 

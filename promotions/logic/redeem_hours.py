@@ -6,7 +6,7 @@ from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from promotions.logic.hours import DAYS
-from promotions.logic.schedule import Opening, Schedule, TimeWindow, local_date, next_opening, store_is_open
+from promotions.logic.schedule import Opening, Schedule, TimeWindow, local_date, next_opening
 
 
 class FrozenHours(TypedDict):
@@ -39,11 +39,6 @@ def thaw_hours(frozen: Iterable[FrozenHours]) -> tuple[TimeWindow, ...]:
         )
         for window in frozen
     )
-
-
-def is_taken_at(windows: Sequence[TimeWindow], instant: datetime, zone: ZoneInfo) -> bool:
-    """Whether a coupon with these hours is taken at an instant."""
-    return not windows or store_is_open(tuple(windows), instant, zone)
 
 
 def next_taking(windows: Sequence[TimeWindow], instant: datetime, valid: Opening, zone: ZoneInfo) -> Opening | None:

@@ -33,6 +33,14 @@ class Migration(migrations.Migration):
                 help_text="Weekly hours at which tills take it, frozen at issue; none: at any.",
             ),
         ),
+        migrations.AddIndex(
+            model_name="coupon",
+            index=models.Index(
+                condition=models.Q(("allows_offline", True), ("recalled_at__isnull", False)),
+                fields=["campaign", "valid_until"],
+                name="promotions_coupon_recalled",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="campaign",
             constraint=models.CheckConstraint(

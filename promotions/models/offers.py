@@ -132,6 +132,12 @@ class Coupon(models.Model):
                 condition=models.Q(allows_offline=True),
                 name="promotions_coupon_offline",
             ),
+            # Of these, what was recalled: tills ask every minute.
+            models.Index(
+                fields=["campaign", "valid_until"],
+                condition=models.Q(allows_offline=True, recalled_at__isnull=False),
+                name="promotions_coupon_recalled",
+            ),
         ]
 
     def __str__(self) -> str:

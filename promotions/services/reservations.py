@@ -116,10 +116,12 @@ def drop_ended_turns(*, now: datetime) -> None:
 
 
 def hold_device(device_id: UUID) -> Device:
-    """The device, locked: its requests are judged one after the other. Errors: `token_revoked` when it is forgotten."""
-    device = Device.objects.select_for_update(no_key=True).filter(pk=device_id).first()
+    """The device, locked: its requests are judged one after the other.
+
+    Errors: `token_revoked` when it was forgotten or blocked while it asked.
+    """
+    device = Device.objects.select_for_update(no_key=True).filter(pk=device_id, is_blocked=False).first()
     if device is None:
-        # Forgotten while it asked.
         raise DomainError("token_revoked")
     return device
 

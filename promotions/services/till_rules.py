@@ -10,8 +10,8 @@ from django.contrib.gis.db.models.functions import Distance
 
 from geofence.models import Store
 from promotions.errors import DomainError
-from promotions.logic.redeem_hours import is_taken_at, next_taking, thaw_hours
-from promotions.logic.schedule import Opening
+from promotions.logic.redeem_hours import next_taking, thaw_hours
+from promotions.logic.schedule import Opening, store_is_open
 from promotions.models import Budget, Coupon, Redemption, StaffDevice
 from promotions.services.budgets import has_unit
 from promotions.services.scans import MAX_SCAN_AHEAD, Shown, corrected_at, scanned_at_implausible
@@ -73,8 +73,10 @@ def find_obstacle(*, till: Till, shown: Shown, units: Units, now: datetime) -> D
 
 def _find_wrong_hour(coupon: Coupon, store: Store, now: datetime) -> DomainError | None:
     """A coupon may be good at certain hours only, by the clock of the store that takes it."""
+    if not coupon.redeem_hours:
+        return None
     windows, zone = thaw_hours(coupon.redeem_hours), ZoneInfo(store.timezone)
-    if is_taken_at(windows, now, zone):
+    if store_is_open(windows, now, zone):
         return None
     following = next_taking(windows, now, Opening(coupon.valid_from, coupon.valid_until), zone)
     return DomainError(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -149,8 +150,8 @@ def _list_withdrawn(store_id: int, now: datetime) -> tuple[list[UUID], set[int]]
     told: list[UUID] = []
     left_out: set[int] = set()
     campaigns = {
-        *live_offline_coupons(now).order_by().values_list("campaign_id", flat=True).distinct(),
-        *WithdrawnCoupon.objects.filter(valid_until__gt=now).values_list("campaign_id", flat=True).distinct(),
+        *_distinct_campaigns(live_offline_coupons(now), store_id),
+        *_distinct_campaigns(WithdrawnCoupon.objects.filter(valid_until__gt=now), store_id),
     }
     each = {campaign_id: _find_withdrawn(store_id, now, campaign_id) for campaign_id in campaigns}
     # Those with the fewest coupons first: so most campaigns stay.
@@ -160,6 +161,10 @@ def _list_withdrawn(store_id: int, now: datetime) -> tuple[list[UUID], set[int]]
         else:
             told += [coupon_id for _, coupon_id in rows]
     return told, left_out
+
+
+def _distinct_campaigns(rows: QuerySet[Any], store_id: int) -> QuerySet[Any, int]:
+    return rows.filter(store_ids__contains=store_id).order_by().values_list("campaign_id", flat=True).distinct()
 
 
 def _find_withdrawn(store_id: int, now: datetime, campaign_id: int | None = None) -> list[tuple[int, UUID]]:

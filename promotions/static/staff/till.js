@@ -54,7 +54,9 @@ async function enrolWith(token) {
   $("enrol-fault").textContent = "";
   // What waits was scanned before the new enrolment, which cannot vouch for it.
   if (theDevice()) await refresh();
-  if (theDevice() && (await store.queued().catch(() => [])).length) return announce(strings.enrol_waits, { stays: true });
+  // A kiosk sends nothing in; what waits there is an earlier till's.
+  const isTill = theDevice() && theDevice().profile !== "kiosk";
+  if (isTill && (await store.queued().catch(() => [])).length) return announce(strings.enrol_waits, { stays: true });
   const answer = await ask(() => enrol(token));
   if (answer?.status !== 201) {
     $("enrol-fault").textContent = answer ? strings.enrol_refused : strings.no_answer;

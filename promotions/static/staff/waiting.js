@@ -90,7 +90,10 @@ const isTaken = ({ outcome }) => outcome === "accepted" || outcome === "replay";
 // The server's list of coupons that are used up comes later, or not before the network goes again. A scan that an older
 // version of this page put in the queue has no `units`.
 async function rememberUnit({ coupon, units = 1, scanned_at }, redemption) {
-  const left = (await store.takenOf(coupon))?.units_left ?? units;
+  const taken = await store.takenOf(coupon);
+  // Sent a second time, as this page had died before it was out of the queue.
+  if (taken?.redemptions?.includes(redemption)) return;
+  const left = taken?.units_left ?? units;
   await store.rememberTaken({ coupon, units_left: Math.max(0, left - 1), at: scanned_at, redemption });
 }
 

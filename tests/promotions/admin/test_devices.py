@@ -54,6 +54,15 @@ def test_the_operator_withdraws_single_coupons(ada: Device) -> None:
     assert [Coupon.objects.get(pk=each.row.pk).recalled_at for each in (chosen, other)] == [NOW, None]
 
 
+def test_all_coupons_there_are_cannot_be_withdrawn_by_one_click() -> None:
+    coupon = tills.coupon(factories.campaign(factories.store()))
+    form = {"action": "recall", "_selected_action": [str(coupon.row.pk)], "select_across": "1"}
+
+    rows.operator().post(reverse("admin:promotions_coupon_changelist"), form)
+
+    assert Coupon.objects.get().recalled_at is None
+
+
 def test_a_stranger_cannot_block(ada: Device) -> None:
     block(Client(), ada)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promotions.logic.redeem_hours import freeze_hours, is_taken_at, next_taking, thaw_hours
+from promotions.logic.redeem_hours import freeze_hours, next_taking, thaw_hours
 from promotions.logic.schedule import EVERY_DAY, Opening, TimeWindow
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -29,17 +29,6 @@ def test_it_is_kept_in_words_that_phones_are_told() -> None:
     assert freeze_hours([weekend_night]) == [
         {"weekdays": ["fri", "sat"], "starts_at": "22:30:00", "ends_at": "02:00:00"}
     ]
-
-
-@pytest.mark.parametrize(
-    ("hours", "is_taken"), [(-0.5, True), (-0.51, False), (0, True), (1.49, True), (1.5, False), (24, True)]
-)
-def test_a_coupon_for_lunch_is_taken_at_lunch(hours: float, is_taken: bool) -> None:
-    assert is_taken_at(LUNCH, NOON + timedelta(hours=hours), PARIS) is is_taken
-
-
-def test_without_hours_it_is_taken_at_any() -> None:
-    assert is_taken_at((), NOON + timedelta(hours=11), PARIS)
 
 
 @pytest.mark.parametrize(

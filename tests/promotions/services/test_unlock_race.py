@@ -1,6 +1,7 @@
 """Many requests at once, each on a connection of its own: the constraint and the conditional update hold."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, connection
@@ -8,8 +9,9 @@ from django.db.models import F
 
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusal, Unlock, WinningMoment
-from promotions.services import budgets, reservations, waits
+from promotions.services import budgets, reservations, unlocks, waits
 from promotions.services.assurance import GivenFix
+from promotions.services.devices import block_device
 from promotions.services.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
@@ -126,3 +128,45 @@ def test_every_winning_moment_is_taken_by_one_play(store: Store) -> None:
     outcomes = list(Unlock.objects.values_list("outcome", flat=True))
     assert (outcomes.count("won"), outcomes.count("lost")) == (10, 54)
     assert WinningMoment.objects.filter(taken_at__isnull=False).values("unlock").distinct().count() == 10
+
+
+def unlock_while_blocked(campaign: Campaign, device: Device, monkeypatch: pytest.MonkeyPatch, hold: Any) -> Any:
+    """The operator blocks the device after its request was let in, and before it holds its row."""
+
+    def hold_late(device_id: UUID) -> Device:
+        assert crowd(1, lambda _number: block_device(device_id, now=NOW)) == [True]
+        return hold(device_id)
+
+    monkeypatch.setattr(unlocks, "hold_device", hold_late)
+    return crowd(1, lambda _number: ask(campaign, device))[0]
+
+
+def test_a_device_blocked_while_it_unlocks_gets_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign, ada = factories.campaign(store), factories.device()
+
+    result = unlock_while_blocked(campaign, ada, monkeypatch, reservations.hold_device)
+
+    assert result == "token_revoked"
+    assert not Unlock.objects.exists()
+
+
+def test_without_looking_again_it_keeps_a_good_coupon(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign, ada = factories.campaign(store), factories.device()
+
+    unlock_while_blocked(campaign, ada, monkeypatch, lambda device_id: Device.objects.get(pk=device_id))
+
+    assert Coupon.objects.get().recalled_at is None
+
+
+def test_devices_that_are_blocked_and_unlock_at_once_have_no_good_coupon(store: Store) -> None:
+    campaign, devices = factories.campaign(store), [factories.device() for _ in range(30)]
+
+    crowd(
+        60,
+        lambda number: (
+            block_device(devices[number // 2].pk, now=NOW) if number % 2 else ask(campaign, devices[number // 2])
+        ),
+    )
+
+    assert not Coupon.objects.filter(recalled_at=None).exists()
+    assert Device.objects.filter(is_blocked=True).count() == 30

@@ -1,18 +1,17 @@
-"""Coupons that were withdrawn: refused from that moment on, online and in what tills without network send later."""
+"""Coupons that were withdrawn: refused from that moment on, and told to tills for the time without network."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from promotions.models import Campaign, Coupon, Redemption
+from promotions.services import till_sync
 from promotions.services.recalls import recall_coupons
+from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills
 from tests.promotions.http.staff.tills import Printed, Till, problem_of
-
-SetClock = Callable[[datetime], None]
 
 
 def recall(*printed: Printed, now: datetime = NOW) -> int:
@@ -46,6 +45,30 @@ def test_units_that_were_taken_stay_taken(till: Till, campaign: Campaign) -> Non
 
     assert problem_of(till.scan(code=coupon.code)) == (410, "recalled")
     assert Redemption.objects.get().is_live
+
+
+def test_a_coupon_used_up_before_says_when_it_was(till: Till, coupon: Printed) -> None:
+    till.scan(code=coupon.code)
+    recall(coupon)
+
+    assert problem_of(till.scan(code=coupon.code)) == (409, "already_redeemed")
+
+
+def test_tills_are_told_of_their_own_store_s_live_coupons_only(
+    till: Till, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Campaign.objects.update(allows_offline=True)
+    told_of = tills.offline_coupon(campaign, value=Decimal("2.50"))
+    elsewhere = factories.campaign(factories.store(), allows_offline=True, value=Decimal(1))
+    later = NOW + timedelta(hours=1)
+    recall(told_of, tills.offline_coupon(elsewhere), tills.offline_coupon(campaign, valid_until=later))
+
+    found = till_sync._list_withdrawn(till.row.store_id, later)
+    monkeypatch.setattr(till_sync, "MAX_WITHDRAWN", 0)
+    full = till_sync._list_withdrawn(till.row.store_id, later)
+
+    assert found == ([told_of.row.pk], set())
+    assert full == ([], {campaign.pk})
 
 
 @pytest.mark.parametrize("units_taken", [0, 1])

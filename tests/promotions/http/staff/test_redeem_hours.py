@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from geofence.models import Store
 from promotions.models import Campaign, Redemption, Refusal
 from tests import factories
 from tests.factories import NOW
@@ -61,11 +62,35 @@ def test_the_clock_is_that_of_the_store_that_takes_it(campaign: Campaign) -> Non
     assert response.json()["next_opening_at"] == "2026-09-22T11:00:00Z"
 
 
+@pytest.mark.parametrize(("minutes", "status"), [(-31, 422), (-30, 201), (89, 201), (90, 422)])
+def test_the_hours_hold_to_the_last_minute(
+    till: Till, campaign: Campaign, set_clock: SetClock, minutes: int, status: int
+) -> None:
+    coupon = tills.coupon(campaign, redeem_hours=LUNCH)
+    set_clock(NOW + timedelta(minutes=minutes))
+
+    assert till.scan(code=coupon.code).status_code == status
+
+
+def test_a_store_that_does_not_take_it_comes_before_its_hours(campaign: Campaign, set_clock: SetClock) -> None:
+    sibling = tills.till(factories.store(name="Bastille", partner=campaign.stores.get().partner))
+    coupon = tills.coupon(campaign, redeem_hours=LUNCH)
+    set_clock(NOW + timedelta(hours=2))
+
+    assert sibling.scan(code=coupon.code).json()["code"] == "wrong_store"
+
+
+def test_a_coupon_without_hours_asks_no_store_for_its_zone(till: Till, campaign: Campaign) -> None:
+    Store.objects.update(timezone="Nowhere/Yet")
+
+    assert till.scan(code=tills.coupon(campaign).code).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("given", "code"),
     [
         ({"valid_until": NOW + timedelta(hours=1)}, "coupon_expired"),
-        ({"store_ids": []}, "code_unknown"),
+        ({"recalled_at": NOW}, "recalled"),
         ({"asks_amount": True}, "outside_hours"),
     ],
 )
