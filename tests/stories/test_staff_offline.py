@@ -6,8 +6,8 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, Page, Route, expect
 
-from promotions.models import OfflineScan, Redemption
-from promotions.services.staff import create_enrolment
+from promotions.models import OfflineScan, Redemption, StaffDevice
+from promotions.services.staff import create_enrolment, create_kiosk_enrolment
 from tests.stories.browsing import open_page
 from tests.stories.counter import Counter, Shown, expect_answer, next_customer, now, set_up_counter, type_code
 from tests.stories.web import Web
@@ -266,6 +266,28 @@ def test_a_till_whose_scans_cannot_be_sent_yet_is_not_enrolled_anew(phone: Page,
     phone.goto(link)
     expect(phone.locator("#label")).to_contain_text("Till 2")
     assert Redemption.objects.get(coupon=coupon.row).staff_device.label == "Till 1"
+
+
+def test_a_till_switched_off_with_scans_becomes_a_kiosk_and_a_till_again(phone: Page, counter: Counter) -> None:
+    coupon = counter.coupon(units=1)
+    enrol_and_lose_network(phone, counter)
+    scan(phone, coupon)
+    expect_answer(phone, "later", "GIVE", COFFEE)
+    next_customer(phone)
+    StaffDevice.objects.filter(store=counter.store).update(revoked_at=now())
+    phone.context.set_offline(False)
+    expect(phone.locator("#enrol-fault")).to_have_text(re.compile("switched off"))
+    token = create_kiosk_enrolment(store=counter.store, label="Counter", user=None, now=now())
+    phone.goto("about:blank")
+    phone.goto(f"{counter.web.base_url}/staff/#enrol={token}")
+    expect(phone.locator("#kiosk")).to_be_visible()
+    phone.goto("about:blank")
+
+    counter.enrol(phone, label="Till 2")
+
+    # The new enrolment cannot vouch for what was scanned before it; the desk has it.
+    expect(phone.locator("#queue")).to_have_text("Nothing waiting")
+    assert OfflineScan.objects.get(coupon=coupon.row).reason == "before_enrolment"
 
 
 def test_a_browser_without_the_signature_says_so(browser: Browser, counter: Counter) -> None:
