@@ -22,8 +22,14 @@ from tests import factories
 from tests.contract.openapi import find_breaches
 from tests.factories import NOW
 
-# A machine shared with others tells nothing about a single case's time.
-hypothesis.settings.register_profile("suite", deadline=None)
+# A machine shared with others tells nothing about a single case's time. CI asks whether a change broke something, so it
+# takes the same examples each time; everybody else's runs look for new ones.
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
 hypothesis.settings.load_profile("suite")
 
 # Tests that share running processes: each group on one core of those that pytest uses, the longest first.
