@@ -124,7 +124,7 @@ class CouponAdmin(FactAdmin):
         if request.POST.get("select_across") == "1":
             self.message_user(request, "Choose coupons one by one, or recall all of a campaign's on its page.", ERROR)
             return
-        count = recall_coupons(coupons=Coupon.objects.filter(pk__in=queryset.values("pk")), now=clock.now())
+        count = recall_coupons(coupons=queryset, now=clock.now())
         self.message_user(request, f"{count} recalled.")
 
 

@@ -279,15 +279,15 @@ def _open_until(case: _Case) -> datetime:
     return min(opening.ends_at for opening in openings if opening)
 
 
-def _expiry(case: _Case) -> datetime:
+def _expiry(case: _Case, open_until: datetime) -> datetime:
     """When a message is no longer worth sending: its life is over, or the offer closed."""
-    return min(case.transition.fix_time + timedelta(seconds=case.campaign.message_ttl_s), _open_until(case))
+    return min(case.transition.fix_time + timedelta(seconds=case.campaign.message_ttl_s), open_until)
 
 
 def _lateness(case: _Case) -> Reason | None:
     """Arrival decides whether a message may still go; so does our own delay, once it has eaten the message's life."""
     lateness_s = (case.transition.received_at - case.transition.fix_time).total_seconds()
-    is_late = lateness_s > case.rules.max_lateness_s or case.now >= _expiry(case)
+    is_late = lateness_s > case.rules.max_lateness_s or case.now >= _expiry(case, _open_until(case))
     return Reason.TOO_LATE if is_late else None
 
 
@@ -355,7 +355,7 @@ def _refuse(case: _Case, reason: Reason, lost_to: int | None = None) -> Decision
 
 
 def _grant(case: _Case) -> Decision:
-    campaign = case.campaign
+    campaign, open_until = case.campaign, _open_until(case)
     return Decision(
         case.transition,
         campaign.id,
@@ -364,8 +364,8 @@ def _grant(case: _Case) -> Decision:
         case.local_on,
         arm=assign_arm(campaign.salt, Layer.CAMPAIGN, case.device.id, campaign.holdout_share),
         planned_at=case.now,
-        expires_at=_expiry(case),
-        open_until=_open_until(case),
+        expires_at=_expiry(case, open_until),
+        open_until=open_until,
     )
 
 

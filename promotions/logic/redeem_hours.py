@@ -1,6 +1,6 @@
 """When tills take a coupon: its campaign's windows, frozen when it is issued, judged in the till's zone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, time
 from typing import TypedDict
 from zoneinfo import ZoneInfo
@@ -41,9 +41,9 @@ def thaw_hours(frozen: Iterable[FrozenHours]) -> tuple[TimeWindow, ...]:
     )
 
 
-def next_taking(windows: Sequence[TimeWindow], instant: datetime, valid: Opening, zone: ZoneInfo) -> Opening | None:
+def next_taking(windows: tuple[TimeWindow, ...], instant: datetime, valid: Opening, zone: ZoneInfo) -> Opening | None:
     """When it is taken again within its validity, or None when it is not."""
-    days = Schedule(local_date(valid.starts_at, zone), local_date(valid.ends_at, zone), tuple(windows))
+    days = Schedule(local_date(valid.starts_at, zone), local_date(valid.ends_at, zone), windows)
     opening = next_opening(days, instant, zone)
     if opening is None or opening.starts_at >= valid.ends_at:
         return None

@@ -71,7 +71,6 @@ class Campaign(models.Model):
         validators=[MinValueValidator(1)],
         help_text="Life of an issued coupon.",
     )
-
     redeems_in_hours = models.BooleanField(
         "taken in the hours below only",
         default=False,

@@ -48,6 +48,16 @@ def scan(page: Page, shown: Shown) -> None:
     type_code(page, shown.qr)
 
 
+def give_without_network(page: Page, counter: Counter) -> Shown:
+    """A coupon good for once, taken by a till that lost the network: it waits to be sent."""
+    coupon = counter.coupon(units=1)
+    enrol_and_lose_network(page, counter)
+    scan(page, coupon)
+    expect_answer(page, "later", "GIVE", COFFEE)
+    next_customer(page)
+    return coupon
+
+
 def test_coupons_are_given_without_network_and_sent_when_it_is_back(phone: Page, counter: Counter) -> None:
     coupon = counter.coupon()
     enrol_and_lose_network(phone, counter)
@@ -76,11 +86,7 @@ def test_coupons_are_given_without_network_and_sent_when_it_is_back(phone: Page,
 
 
 def test_a_conflict_is_told_plainly_and_stays_until_read(browser: Browser, phone: Page, counter: Counter) -> None:
-    coupon = counter.coupon(units=1)
-    enrol_and_lose_network(phone, counter)
-    scan(phone, coupon)
-    expect_answer(phone, "later", "GIVE", COFFEE)
-    next_customer(phone)
+    coupon = give_without_network(phone, counter)
     with open_page(browser) as other:
         counter.enrol(other, label="Till 2")
         scan(other, coupon)
@@ -229,11 +235,7 @@ def test_what_was_sent_is_off_the_allowance_before_the_network_goes_again(phone:
 
 
 def test_what_waits_is_sent_before_the_till_is_enrolled_anew(phone: Page, counter: Counter) -> None:
-    coupon = counter.coupon(units=1)
-    enrol_and_lose_network(phone, counter)
-    scan(phone, coupon)
-    expect_answer(phone, "later", "GIVE", COFFEE)
-    next_customer(phone)
+    coupon = give_without_network(phone, counter)
     phone.goto("about:blank")
     phone.context.set_offline(False)
 
@@ -245,11 +247,7 @@ def test_what_waits_is_sent_before_the_till_is_enrolled_anew(phone: Page, counte
 
 
 def test_a_till_whose_scans_cannot_be_sent_yet_is_not_enrolled_anew(phone: Page, counter: Counter) -> None:
-    coupon = counter.coupon(units=1)
-    enrol_and_lose_network(phone, counter)
-    scan(phone, coupon)
-    expect_answer(phone, "later", "GIVE", COFFEE)
-    next_customer(phone)
+    coupon = give_without_network(phone, counter)
     phone.context.route("**/v1/staff/scans", lambda route: route.fulfill(status=503, json={"code": "busy"}))
     phone.goto("about:blank")
     phone.context.set_offline(False)
@@ -269,11 +267,7 @@ def test_a_till_whose_scans_cannot_be_sent_yet_is_not_enrolled_anew(phone: Page,
 
 
 def test_a_till_switched_off_with_scans_becomes_a_kiosk_and_a_till_again(phone: Page, counter: Counter) -> None:
-    coupon = counter.coupon(units=1)
-    enrol_and_lose_network(phone, counter)
-    scan(phone, coupon)
-    expect_answer(phone, "later", "GIVE", COFFEE)
-    next_customer(phone)
+    coupon = give_without_network(phone, counter)
     StaffDevice.objects.filter(store=counter.store).update(revoked_at=now())
     phone.context.set_offline(False)
     expect(phone.locator("#enrol-fault")).to_have_text(re.compile("switched off"))
