@@ -15,7 +15,7 @@ HOST := 127.0.0.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test run check bench faults screenshots messages openapi setup setup-browser setup-bench lint types contracts \
+.PHONY: help demo test run check bench faults screenshots messages openapi requirements setup setup-tests setup-browser setup-bench lint types contracts \
 	migrations openapi-check deploy-check docs docs-check
 
 help: ## List the commands
@@ -30,13 +30,13 @@ test: setup-browser ## Run the whole test suite (ARGS= goes to pytest)
 run: setup ## Serve the demo brand until Ctrl-C (PORT=8000 HOST=127.0.0.1)
 	@$(SERVICES) --name run --keep -- $(PYTHON_OF_VENV) -m promotions.local serve --host "$(HOST)" --port "$(PORT)"
 
-check: setup lint types contracts migrations openapi-check deploy-check docs-check ## Do what CI does
+check: setup-tests lint types contracts migrations openapi-check deploy-check docs-check ## Do what CI does
 	@$(MAKE) --no-print-directory test
 
 bench: setup-bench ## Measure the fix lane, matching, the pipeline, unlocks and the whole way (ARGS=--quick: a look)
 	@$(SERVICES) --name bench -- $(PYTHON_OF_VENV) -m benchmarks $(ARGS)
 
-faults: setup ## Kill and freeze processes and prove that nothing is lost (minutes; the suite has a short form)
+faults: setup-tests ## Kill and freeze processes and prove that nothing is lost (minutes; the suite has a short form)
 	@FAULTS=full $(SERVICES) --name faults -- $(PYTHON_OF_VENV) -m pytest tests/faults $(ARGS)
 
 screenshots: setup-browser ## Take the pictures in docs/img from the running product
@@ -49,24 +49,32 @@ messages: setup ## Collect the words to translate into promotions/locale and com
 openapi: setup ## Write docs/openapi.yaml from the code
 	@DEBUG=1 $(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
+# Compiled with Python 3.11, the oldest supported one, so that what only it needs is listed.
+requirements: setup-tests ## Compile requirements/*.txt from the .in files; versions stay where they can
+	@for name in base demo test; do .venv/bin/pip-compile --quiet --allow-unsafe --generate-hashes --no-strip-extras \
+		--no-emit-find-links --no-emit-index-url --output-file=requirements/$$name.txt requirements/$$name.in || exit 1; done
+
 setup: ## Install what is missing and prepare .venv
 	@$(LOCAL) setup
 
+setup-tests:
+	@$(LOCAL) setup --with-tests
+
 setup-browser:
-	@$(LOCAL) setup --with-chromium --with-npm
+	@$(LOCAL) setup --with-tests --with-chromium --with-npm
 
 setup-bench:
-	@$(LOCAL) setup --with-wrk
+	@$(LOCAL) setup --with-tests --with-wrk
 
-lint: setup ## Style, format and spelling
+lint: setup-tests ## Style, format and spelling
 	@$(PYTHON_OF_VENV) -m ruff check .
 	@$(PYTHON_OF_VENV) -m ruff format --check .
 	@.venv/bin/typos
 
-types: setup ## mypy, strict
+types: setup-tests ## mypy, strict
 	@DEBUG=1 $(PYTHON_OF_VENV) -m mypy
 
-contracts: setup ## Who may import whom
+contracts: setup-tests ## Who may import whom
 	@DEBUG=1 .venv/bin/lint-imports
 
 migrations: setup ## The models and their migrations agree

@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m promotions.local", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     setup = commands.add_parser("setup", help="install what is missing and prepare .venv")
+    setup.add_argument("--with-tests", action="store_true", help="also the packages of the tests and checks")
     setup.add_argument("--with-chromium", action="store_true", help="also a browser, for tests and screenshots")
     setup.add_argument("--with-npm", action="store_true", help="also npm, so that the till's QR decoder is there")
     setup.add_argument("--with-wrk", action="store_true", help="also a load generator, for benchmarks")
@@ -62,7 +63,7 @@ def _setup(options: argparse.Namespace) -> int:
             with_npm=options.with_npm,
             environment=os.environ,
         )
-        virtualenv.prepare(ROOT)
+        virtualenv.prepare(ROOT, lists=("base", "demo", "test") if options.with_tests else ("base", "demo"))
         decoder.prepare(ROOT, is_needed=options.with_npm)
         if options.with_chromium:
             packages.install_own_browser(virtualenv.python_of(ROOT))

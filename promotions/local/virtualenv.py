@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from promotions.local.console import say
 from promotions.local.errors import LocalError
+
+# The lists are complete, so there is nothing to resolve. A resolver could prefer a release published after the list was
+# written, and hash mode would then reject it.
+PIP_OPTIONS = ("-qq", "--no-input", "--disable-pip-version-check", "--no-deps", "--require-hashes")
 
 # Somebody's pip settings for other places; in a virtualenv they make it fail or install elsewhere.
 # Addresses, certificates, caches and proxies are kept: the machine may need them.
@@ -26,20 +30,36 @@ def python_of(root: Path) -> Path:
     return root / ".venv" / "bin" / "python"
 
 
-def prepare(root: Path) -> None:
-    """Create or refresh the virtualenv. Quick when its stamp says that nothing changed."""
+def prepare(root: Path, *, lists: Sequence[str] = ("base", "demo")) -> None:
+    """Create or refresh the virtualenv with these lists of `requirements/`. Quick when nothing changed."""
     stamp = root / ".venv" / "doorstep-stamp"
-    wanted = _stamp_text(root)
-    found = stamp.read_text(encoding="utf-8") if stamp.exists() else None
-    if found == wanted and _is_sound(root):
-        return
-    moved = found is not None and found.split("\n")[0] != wanted.split("\n")[0]
-    if moved or not _is_sound(root):
+    place = str((root / ".venv").resolve())  # its scripts name this path
+    installed = _read_stamp(stamp, place)
+    if installed is None or not _is_sound(root):
         _create(root)
-    say("Installing the Python packages of requirements/dev.txt: a minute or two, once.")
-    pip = [str(python_of(root)), "-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check"]
-    _run([*pip, "--require-hashes", "--requirement", str(root / "requirements" / "dev.txt")], root)
-    stamp.write_text(wanted, encoding="utf-8")
+        installed = {}
+    for name in lists:
+        file = root / "requirements" / f"{name}.txt"
+        digest = sha256(file.read_bytes()).hexdigest()
+        if installed.get(name) != digest:
+            say(f"Installing the Python packages of requirements/{name}.txt.")
+            _run([str(python_of(root)), "-m", "pip", "install", *PIP_OPTIONS, "--requirement", str(file)], root)
+            installed[name] = digest
+            _write_stamp(stamp, place, installed)
+
+
+def _read_stamp(stamp: Path, place: str) -> dict[str, str] | None:
+    """Return the digest of each installed list; None for a virtualenv that is new, moved or of another program."""
+    try:
+        found, *lines = stamp.read_text(encoding="utf-8").splitlines()
+        return dict(line.split() for line in lines) if found == place else None
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _write_stamp(stamp: Path, place: str, installed: Mapping[str, str]) -> None:
+    lines = [place, *(f"{name} {digest}" for name, digest in installed.items())]
+    stamp.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def _create(root: Path) -> None:
@@ -48,13 +68,6 @@ def _create(root: Path) -> None:
         raise LocalError(f"{folder} is a link to something that is no working Python 3.11 virtualenv: remove the link.")
     say("Creating .venv.")
     _run([sys.executable, "-m", "venv", "--clear", str(folder)], root)
-
-
-def _stamp_text(root: Path) -> str:
-    """Where the virtualenv really is (its scripts name that path) and which requirements are in it."""
-    files = sorted((root / "requirements").glob("*.txt"))
-    place = (root / ".venv").resolve()
-    return "\n".join([str(place), *(f"{file.name} {sha256(file.read_bytes()).hexdigest()}" for file in files), ""])
 
 
 def _is_sound(root: Path) -> bool:

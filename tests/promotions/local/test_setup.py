@@ -130,21 +130,26 @@ def test_the_virtualenv_is_filled_once_and_again_when_requirements_change(
 ) -> None:
     monkeypatch.setenv("PIP_USER", "1")
     monkeypatch.setenv("PIP_TARGET", str(tmp_path / "elsewhere"))
-    requirements = tmp_path / "requirements" / "dev.txt"
-    requirements.parent.mkdir()
-    requirements.write_text("", encoding="utf-8")
+    folder = tmp_path / "requirements"
+    folder.mkdir()
+    for name in ("base", "demo", "test"):
+        (folder / f"{name}.txt").write_text("", encoding="utf-8")
 
-    virtualenv.prepare(tmp_path)
-    first = capsys.readouterr().err
-    virtualenv.prepare(tmp_path)
-    second = capsys.readouterr().err
-    requirements.write_text("# changed\n", encoding="utf-8")
-    virtualenv.prepare(tmp_path)
-    third = capsys.readouterr().err
+    def prepare(*lists: str) -> list[str]:
+        virtualenv.prepare(tmp_path, lists=lists)
+        return capsys.readouterr().err.splitlines()
 
-    assert first.startswith("Creating .venv.\nInstalling")
-    assert second == ""
-    assert third.startswith("Installing")
+    first = prepare("base", "demo")
+    second = prepare("base", "demo")
+    with_tests = prepare("base", "demo", "test")
+    (folder / "base.txt").write_text("# changed\n", encoding="utf-8")
+    changed = prepare("base", "demo")
+
+    of_list = "Installing the Python packages of requirements/{}.txt.".format
+    assert first == ["Creating .venv.", of_list("base"), of_list("demo")]
+    assert second == []
+    assert with_tests == [of_list("test")]
+    assert changed == [of_list("base")]
     assert not (tmp_path / "elsewhere").exists()
 
 
