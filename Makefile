@@ -51,7 +51,7 @@ openapi: setup ## Write docs/openapi.yaml from the code
 
 # Compiled with Python 3.11, the oldest supported one, so that what only it needs is listed.
 requirements: setup-tests ## Compile requirements/*.txt from the .in files; versions stay where they can
-	@for name in base demo test; do .venv/bin/pip-compile --quiet --allow-unsafe --generate-hashes --no-strip-extras \
+	@for name in base demo telemetry test; do .venv/bin/pip-compile --quiet --allow-unsafe --generate-hashes --no-strip-extras \
 		--no-emit-find-links --no-emit-index-url --output-file=requirements/$$name.txt requirements/$$name.in || exit 1; done
 
 setup: ## Install what is missing and prepare .venv
