@@ -77,8 +77,8 @@ types: setup-tests ## mypy, strict
 contracts: setup-tests ## Who may import whom
 	@DEBUG=1 .venv/bin/lint-imports
 
-migrations: setup ## The models and their migrations agree
-	@$(SERVICES) --name check -- $(MANAGE) makemigrations --check --dry-run
+migrations: setup-tests ## The models and their migrations agree, and a new migration blocks nothing
+	@$(SERVICES) --name check -- sh -c '$(MANAGE) makemigrations --check --dry-run && $(PYTHON_OF_VENV) -m tests.upgrades'
 
 openapi-check: setup
 	@mkdir -p var

@@ -1,8 +1,9 @@
 """Start-up checks: what a deployment must not run with, and what readiness looks at. One sentence each."""
 
 import logging
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,12 +16,15 @@ from django.db.migrations.executor import MigrationExecutor
 
 from notifications.transports import REGISTRY
 from promotions import stream
+from promotions.version import VERSION
 
 logger = logging.getLogger(__name__)
 
 _SECRETS = ("SECRET_KEY", "DEVICE_TOKEN_SECRET", "CODE_SECRET")
 _DEVELOPMENT_PREFIX = "development-only-"
 _MIN_SECRET_CHARS = 32
+_OWN_APPS = {"geofence", "notifications", "promotions"}
+_NEEDS_RELEASE = re.compile(r"_needs_(\d+)_(\d+)_(\d+)\Z")
 
 
 class Away(Exception):
@@ -84,19 +88,38 @@ def _ask_nodes(client: "redis.Redis", section: str) -> list[dict[str, Any]]:
 
 
 def find_migration_faults() -> list[str]:
-    """Migrations not yet applied. Errors: Away."""
+    """Migrations not yet applied, and those that this release is too old for. Errors: Away."""
     try:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except (DatabaseError, InterfaceError) as error:
         raise Away(f"PostgreSQL does not answer ({type(error).__name__}).") from error
-    if not plan:
-        return []
-    first = plan[0][0]
-    return [
-        f"The database is behind the code by {len(plan)} migration(s), first {first.app_label}.{first.name}: "
-        "run `manage.py migrate`."
-    ]
+    applied = {name for app, name in executor.loader.applied_migrations if app in _OWN_APPS}
+    known = {name for app, name in executor.loader.disk_migrations if app in _OWN_APPS}
+    faults = list(find_too_old(applied - known, VERSION))
+    if plan:
+        first = plan[0][0]
+        faults.append(
+            f"The database is behind the code by {len(plan)} migration(s), first {first.app_label}.{first.name}: "
+            "run `manage.py migrate`."
+        )
+    return faults
+
+
+def find_too_old(newer_migrations: Collection[str], version: str) -> Iterator[str]:
+    """Yield a sentence when this release still reads what a newer one has dropped.
+
+    A database that is ahead is no fault by itself: an upgrade migrates first, and until the processes are replaced the
+    release before works on the new schema. A migration that drops something names the oldest release that can do
+    without it, `..._needs_0_2_0`.
+    """
+    needed = [tuple(map(int, found.groups())) for name in newer_migrations if (found := _NEEDS_RELEASE.search(name))]
+    if needed and max(needed) > tuple(map(int, version.split("."))):
+        oldest = ".".join(map(str, max(needed)))
+        yield (
+            f"This is release {version}, and the database was migrated for releases from {oldest} on: "
+            f"start release {oldest} or a newer one."
+        )
 
 
 def find_start_faults() -> list[str]:

@@ -28,6 +28,7 @@ from promotions.checks import (
     find_start_faults,
     find_transport_faults,
 )
+from promotions.version import VERSION
 
 STRONG = {name: name.lower() * 4 for name in ("SECRET_KEY", "DEVICE_TOKEN_SECRET", "CODE_SECRET")}
 
@@ -172,6 +173,25 @@ def test_a_database_that_is_behind_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     (fault,) = find_migration_faults()
     assert ".".join(last) in fault
     assert "manage.py migrate" in fault
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("newer", ["0999_note_the_weather", "0999_drop_old_note_needs_0_1_0"])
+def test_a_database_that_is_ahead_is_served_by_the_release_before(newer: str) -> None:
+    MigrationRecorder(connection).record_applied("promotions", newer)
+
+    assert find_migration_faults() == []
+
+
+@pytest.mark.django_db
+def test_a_database_that_dropped_what_this_release_reads_is_named() -> None:
+    recorder = MigrationRecorder(connection)
+    recorder.record_applied("geofence", "0998_drop_a_column_needs_7_9_0")
+    recorder.record_applied("promotions", "0999_drop_another_needs_7_10_2")
+
+    (fault,) = find_migration_faults()
+    assert f"release {VERSION}" in fault
+    assert "start release 7.10.2 or a newer one" in fault
 
 
 @pytest.mark.django_db

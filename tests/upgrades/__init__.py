@@ -1,0 +1,1 @@
+"""Upgrades without stopping: the rules that each new migration keeps."""
