@@ -86,7 +86,7 @@ openapi-check: setup
 	@diff -u docs/openapi.yaml var/openapi.yaml || { echo "docs/openapi.yaml is out of date: run 'make openapi'." >&2; exit 1; }
 
 deploy-check: setup
-	@DEBUG=0 ALLOWED_HOSTS=doorstep.example TRUSTED_PROXIES=1 SECRET_KEY="$$($(SECRET))" DEVICE_TOKEN_SECRET="$$($(SECRET))" \
+	@DEBUG=0 ALLOWED_HOSTS=doorstep.example PUBLIC_BASE_URL=https://doorstep.example TRUSTED_PROXIES=1 SECRET_KEY="$$($(SECRET))" DEVICE_TOKEN_SECRET="$$($(SECRET))" \
 		CODE_SECRET="$$($(SECRET))" $(SERVICES) --name check -- \
 		sh -c '$(MANAGE) migrate --verbosity 0 && $(MANAGE) check --deploy --fail-level WARNING --database default'
 

@@ -6,6 +6,9 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from promotions.conf import refuse_faulty_settings
+
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
+    refuse_faulty_settings()
     execute_from_command_line(sys.argv)

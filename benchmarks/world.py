@@ -69,6 +69,7 @@ def _set_up_django(database_url: str) -> None:
         # As a deployment runs: DEBUG keeps every query in memory.
         DEBUG="0",
         ALLOWED_HOSTS="127.0.0.1",
+        PUBLIC_BASE_URL="https://127.0.0.1",
         # The load says `X-Forwarded-Proto: https` as the one proxy before it would.
         TRUSTED_PROXIES="1",
         LOG_LEVEL="ERROR",

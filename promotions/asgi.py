@@ -12,6 +12,10 @@ os.environ.setdefault("DATABASE_POOL_SIZE", "10")
 # Static files come from WhiteNoise as ordinary iterators, which Django reads on a thread; they are few and small.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
+from promotions.conf import refuse_faulty_settings  # noqa: E402
+
+refuse_faulty_settings()
+
 from django.core.asgi import get_asgi_application  # noqa: E402
 
 django_application = get_asgi_application()

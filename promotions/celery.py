@@ -9,7 +9,10 @@ from celery import Celery
 from celery.signals import beat_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 from kombu.transport.redis import Channel
 
+from promotions.conf import refuse_faulty_settings
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
+refuse_faulty_settings()
 
 # Objects made since the collector last looked at the young ones.
 YOUNG_OBJECTS = 100_000

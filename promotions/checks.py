@@ -10,46 +10,21 @@ from typing import Any
 import redis
 from django.apps.config import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from notifications.transports import REGISTRY
-from promotions import stream
+from promotions import conf, stream
 from promotions.version import VERSION
 
 logger = logging.getLogger(__name__)
 
-_SECRETS = ("SECRET_KEY", "DEVICE_TOKEN_SECRET", "CODE_SECRET")
-_DEVELOPMENT_PREFIX = "development-only-"
-_MIN_SECRET_CHARS = 32
 _OWN_APPS = {"geofence", "notifications", "promotions"}
 _NEEDS_RELEASE = re.compile(r"_needs_(\d+)_(\d+)_(\d+)\Z")
 
 
 class Away(Exception):
     """The part does not answer, so nothing can be said of it."""
-
-
-def find_secret_faults() -> Iterator[str]:
-    """Secrets that everybody knows, that are short, or that are the same; none in development."""
-    if settings.DEBUG:
-        return
-    values = {name: str(getattr(settings, name)) for name in _SECRETS}
-    for name, value in values.items():
-        if value.startswith(_DEVELOPMENT_PREFIX):
-            yield f"{name} is not set: give it (or {name}_FILE) {_MIN_SECRET_CHARS} random characters or more."
-        elif len(value) < _MIN_SECRET_CHARS:
-            yield f"{name} is too short: at least {_MIN_SECRET_CHARS} characters."
-    if len(set(values.values())) < len(values):
-        yield f"{', '.join(_SECRETS)} must differ from each other."
-
-
-def find_transport_faults() -> Iterator[str]:
-    """A transport that does not exist, on which every message would fail."""
-    if settings.NOTIFICATION_TRANSPORT not in REGISTRY:
-        known = ", ".join(sorted(REGISTRY))
-        yield f"NOTIFICATION_TRANSPORT is {settings.NOTIFICATION_TRANSPORT!r}: choose one of {known}."
 
 
 def find_redis_faults(client: "redis.Redis") -> list[str]:
@@ -123,11 +98,11 @@ def find_too_old(newer_migrations: Collection[str], version: str) -> Iterator[st
 
 
 def find_start_faults() -> list[str]:
-    """Everything for which a web process, worker or beat must not start.
+    """Everything for which a web process, worker or beat must not start; settings were checked before they were used.
 
     A part that is away is none: it comes back, and redemption goes on without Redis meanwhile. Readiness tells it.
     """
-    faults = [*find_secret_faults(), *find_transport_faults()]
+    faults: list[str] = []
     checks: list[Callable[[], Sequence[str]]] = [
         find_stream_faults,
         find_migration_faults,
@@ -156,10 +131,10 @@ def _find_and_disconnect() -> list[str]:
         connection.close()
 
 
-@register(Tags.security, deploy=True)
-def check_secrets(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
-    """`manage.py check --deploy`. Not at every command: `migrate` and `makemigrations` sign nothing."""
-    return [Error(fault, id="doorstep.E001") for fault in find_secret_faults()]
+@register()
+def check_names(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    """Warn of variables that look like misspelt settings: they set nothing."""
+    return [Warning(sentence, id="doorstep.W003") for sentence in conf.find_misspelt()]
 
 
 @register(Tags.security, deploy=True)

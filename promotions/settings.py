@@ -6,15 +6,14 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import django_stubs_ext
 from django.urls import reverse_lazy
 from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.base import AttemptWithBackoff
 
-from promotions.conf import envbool, envint, envlist, envtext
-from promotions.errors import ConfigurationError
+from promotions.conf import envbool, envint, envlist, envtext, is_given, require_sound_settings
+from promotions.conf.addresses import parse_postgis_url
 from promotions.look import UNFOLD as UNFOLD
 from promotions.version import VERSION
 
@@ -22,11 +21,13 @@ from promotions.version import VERSION
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+require_sound_settings()
 DEBUG = envbool("DEBUG")
 
 
 def _secret(name: str) -> str:
-    """The secret, or a fixed development value; `checks.py` refuses that value outside DEBUG."""
+    """The secret, or a fixed development value, which only DEBUG allows."""
     return envtext(name) or f"development-only-{name.lower()}-never-use-in-production"
 
 
@@ -35,9 +36,6 @@ SECRET_KEY_FALLBACKS = envlist("SECRET_KEY_FALLBACKS")
 DEVICE_TOKEN_SECRET = _secret("DEVICE_TOKEN_SECRET")
 DEVICE_TOKEN_SECRET_FALLBACKS = envlist("DEVICE_TOKEN_SECRET_FALLBACKS")
 CODE_SECRET = _secret("CODE_SECRET")
-
-if os.environ.get("CLOCK_WARP") and not DEBUG:
-    raise ConfigurationError("CLOCK_WARP makes time run faster: it is for the demo, with DEBUG=1 only.")
 
 ALLOWED_HOSTS = envlist("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = envlist("CSRF_TRUSTED_ORIGINS")
@@ -108,8 +106,8 @@ def _bundled_library(pattern: str) -> str | None:
 
 
 # GeoDjango needs GEOS and GDAL; the wheels of shapely and pyogrio carry both, so the system need not.
-GEOS_LIBRARY_PATH = os.environ.get("GEOS_LIBRARY_PATH") or _bundled_library("shapely.libs/libgeos_c-*.so*")
-GDAL_LIBRARY_PATH = os.environ.get("GDAL_LIBRARY_PATH") or _bundled_library("pyogrio.libs/libgdal-*.so*")
+GEOS_LIBRARY_PATH = envtext("GEOS_LIBRARY_PATH") or _bundled_library("shapely.libs/libgeos_c-*.so*")
+GDAL_LIBRARY_PATH = envtext("GDAL_LIBRARY_PATH") or _bundled_library("pyogrio.libs/libgdal-*.so*")
 
 
 # What the pool waits before the next try, longer before each further one, when PostgreSQL does not answer, and also
@@ -126,9 +124,7 @@ def _try_again(pool: ConnectionPool[Any]) -> None:
 
 
 def _database(url: str) -> dict[str, Any]:
-    parts = urlparse(url)
-    if parts.scheme not in {"postgis", "postgres", "postgresql"} or not parts.path.strip("/"):
-        raise ConfigurationError("DATABASE_URL must read postgis://user:password@host:port/name.")
+    address = parse_postgis_url(url)
     pool_size = envint("DATABASE_POOL_SIZE")
     pool = {
         "min_size": 1,
@@ -140,15 +136,15 @@ def _database(url: str) -> dict[str, Any]:
     }
     return {
         "ENGINE": "django.contrib.gis.db.backends.postgis",
-        "NAME": unquote(parts.path.lstrip("/")),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname or "",
-        "PORT": parts.port or 5432,
+        "NAME": address.name,
+        "USER": address.user,
+        "PASSWORD": address.password,
+        "HOST": address.host,
+        "PORT": address.port,
         # A pool keeps its own connections; a worker or command keeps one per thread.
         "CONN_MAX_AGE": 0 if pool_size else None,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"pool": pool} if pool_size else {},
+        "OPTIONS": {**address.parameters, **({"pool": pool} if pool_size else {})},
     }
 
 
@@ -186,7 +182,7 @@ MAP_TILE_URL = envtext("MAP_TILE_URL")
 
 def _limit(name: str) -> int:
     """A rate limit; in development, where one machine plays all phones, only when it is given."""
-    return 0 if DEBUG and name not in os.environ else envint(name)
+    return 0 if DEBUG and not is_given(name) else envint(name)
 
 
 WEB_PROCESSES = envint("WEB_PROCESSES")
@@ -202,8 +198,8 @@ SHED_FIXES_AGE_S = envint("SHED_FIXES_AGE_S")
 SHED_UNLOCKS_AGE_S = envint("SHED_UNLOCKS_AGE_S")
 READY_MAX_AGE_S = envint("READY_MAX_AGE_S")
 if _metrics_folder := envtext("PROMETHEUS_MULTIPROC_DIR"):
-    # The library wants it to be there before anything is counted.
-    Path(_metrics_folder).mkdir(parents=True, exist_ok=True)
+    # Checked and created by now: the library writes there as soon as something is counted.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
 else:
     # The library takes an empty value for the working directory.
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)

@@ -2,9 +2,12 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+from promotions.conf import refuse_faulty_settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
+refuse_faulty_settings()
+
+from django.core.wsgi import get_wsgi_application  # noqa: E402
 
 application = get_wsgi_application()
 

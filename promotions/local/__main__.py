@@ -63,7 +63,9 @@ def _setup(options: argparse.Namespace) -> int:
             with_npm=options.with_npm,
             environment=os.environ,
         )
-        virtualenv.prepare(ROOT, lists=("base", "demo", "telemetry", "test") if options.with_tests else ("base", "demo"))
+        virtualenv.prepare(
+            ROOT, lists=("base", "demo", "telemetry", "test") if options.with_tests else ("base", "demo")
+        )
         decoder.prepare(ROOT, is_needed=options.with_npm)
         if options.with_chromium:
             packages.install_own_browser(virtualenv.python_of(ROOT))

@@ -43,7 +43,7 @@ def test_every_problem_has_an_anchor_on_the_page_its_type_points_at(client: Clie
 
 
 def test_every_setting_is_described() -> None:
-    named = set(re.findall(r"^\| `([A-Z_]+)`", (DOCS / "settings.md").read_text(), re.MULTILINE))
+    named = set(re.findall(r"^\| (?:\*\*)?`([A-Z_]+)`", (DOCS / "settings.md").read_text(), re.MULTILINE))
 
     assert named == set(SETTINGS)
 

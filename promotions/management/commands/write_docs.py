@@ -81,10 +81,11 @@ def describe_settings() -> str:
     lines = [
         "# Settings",
         "",
-        "Environment variables. A secret may also come from the file named by `<NAME>_FILE`. Written by `make docs`",
-        "from `promotions/conf.py`.",
+        "Environment variables. Every process and command checks all of them when it starts and names each fault.",
+        "Settings in **bold** are required outside DEBUG. A secret may also come from the file that `<NAME>_FILE`",
+        "names. Written by `make docs` from `promotions/conf/registry.py`.",
         "",
-        "| Name | Kind | Default | Unit | What it does |",
+        "| Name | Allowed | Default | Unit | What it does |",
         "|---|---|---|---|---|",
         *(_setting_row(setting) for _name, setting in sorted(SETTINGS.items())),
     ]
@@ -93,7 +94,9 @@ def describe_settings() -> str:
 
 def _setting_row(setting: Setting) -> str:
     default = f"`{setting.default}`" if setting.default else ""
-    return f"| `{setting.name}` | {setting.kind} | {default} | {setting.unit} | {_cell(setting.help)} |"
+    name = f"**`{setting.name}`**" if setting.is_required else f"`{setting.name}`"
+    name += " (secret)" if setting.is_secret else ""
+    return f"| {name} | {_cell(setting.form.allowed)} | {default} | {setting.unit} | {_cell(setting.help)} |"
 
 
 def _cell(text: str) -> str:

@@ -1,0 +1,30 @@
+"""Settings an operator may give: forms of values, the registry of all settings, and how they are read and checked."""
+
+from promotions.conf.reading import (
+    envbool,
+    envint,
+    envlist,
+    envtext,
+    find_faults,
+    find_misspelt,
+    is_given,
+    refuse_faulty_settings,
+    require_sound_settings,
+    tolerate_faults,
+)
+from promotions.conf.registry import SETTINGS, Setting
+
+__all__ = [
+    "SETTINGS",
+    "Setting",
+    "envbool",
+    "envint",
+    "envlist",
+    "envtext",
+    "find_faults",
+    "find_misspelt",
+    "is_given",
+    "refuse_faulty_settings",
+    "require_sound_settings",
+    "tolerate_faults",
+]

@@ -1,0 +1,338 @@
+"""Forms a setting's value may have. Pure: a form parses a text or says what is wrong with it, and reads no file."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
+from urllib.parse import SplitResult, urlsplit
+
+from promotions.conf.addresses import parse_postgis_url, parse_redis_url
+
+
+class Form(Protocol):
+    """What a value must look like. `allowed` completes the sentence "It must be …"."""
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values, for docs/settings.md and for the sentence about a fault."""
+
+    def parse(self, text: str) -> object:
+        """Return the value. Errors: ValueError, with what is wrong or empty when `allowed` says enough."""
+
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A yes or no. Empty is no."""
+
+    allowed: str = "1 or 0"
+
+    def parse(self, text: str) -> bool:
+        """Also true, yes, on, false, no, off."""
+        if not text.strip():
+            return False
+        try:
+            return _WORDS[text.strip().lower()]
+        except KeyError:
+            raise ValueError from None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number within a range, ends included."""
+
+    low: int
+    high: int
+
+    @property
+    def allowed(self) -> str:
+        """The range in words."""
+        return f"a whole number from {self.low} to {self.high}"
+
+    def parse(self, text: str) -> int:
+        """Decimal digits only: no underscores, no decimals."""
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
+            raise ValueError
+        value = int(text)
+        if not self.low <= value <= self.high:
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A duration in whole seconds within a range, ends included."""
+
+    low: int
+    high: int
+
+    @property
+    def allowed(self) -> str:
+        """The range in seconds and in larger units."""
+        spoken = f"{_speak(self.low)} to {_speak(self.high)}"
+        return f"a whole number of seconds from {self.low} to {self.high} ({spoken})"
+
+    def parse(self, text: str) -> int:
+        """As a whole number."""
+        return Whole(self.low, self.high).parse(text)
+
+
+def _speak(seconds: int) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some words."""
+
+    values: tuple[str, ...]
+
+    def __init__(self, *values: str) -> None:
+        object.__setattr__(self, "values", values)
+
+    @property
+    def allowed(self) -> str:
+        """The words."""
+        return f"one of {', '.join(self.values)}"
+
+    def parse(self, text: str) -> str:
+        """The word as it is listed."""
+        if text.strip() not in self.values:
+            raise ValueError
+        return text.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A short name that is safe inside keys."""
+
+    allowed: str = "1 to 64 letters, digits, dots, colons, hyphens or underscores"
+
+    def parse(self, text: str) -> str:
+        """The name."""
+        if not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", text):
+            raise ValueError
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A random text. Outside DEBUG it is required and its length counts."""
+
+    min_chars: int = 32
+
+    @property
+    def allowed(self) -> str:
+        """The least length."""
+        return f"a random text of {self.min_chars} characters or more"
+
+    def parse(self, text: str) -> str:
+        """The text as given: `reading` checks the length, outside DEBUG only."""
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Some former secrets, none of them needed."""
+
+    allowed: str = "texts separated by commas; empty: none"
+
+    def parse(self, text: str) -> list[str]:
+        """The texts."""
+        return _split(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A part of the day, which may include midnight; or none."""
+
+    allowed: str = "`HH:MM-HH:MM` with two different times; empty: none"
+
+    def parse(self, text: str) -> str:
+        """The hours as given; `notifications.logic.policy` turns them into times."""
+        if not text.strip():
+            return ""
+        hour = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+        found = re.fullmatch(rf"({hour})-({hour})", text.strip())
+        if not found:
+            raise ValueError
+        if found[1] == found[2]:
+            raise ValueError("it starts and ends at the same time")
+        return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpUrl:
+    """The address of a service, with scheme and host; or none."""
+
+    allowed: str = "an absolute address such as `https://shop.example`"
+
+    def parse(self, text: str) -> str:
+        """The address as given."""
+        if not text.strip():
+            return ""
+        parts = _split_http(text.strip())
+        if parts.query or parts.fragment:
+            raise ValueError("it has a query or a fragment")
+        return text.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class TileUrl:
+    """The template of a map tile's address; or none."""
+
+    allowed: str = (
+        "an address with `{z}`, `{x}` and `{y}` such as `https://tiles.example/{z}/{x}/{y}.png`, or a path of this "
+        "host that begins with `/`; empty: none"
+    )
+
+    def parse(self, text: str) -> str:
+        """The template as given."""
+        template = text.strip()
+        if not template:
+            return ""
+        if not template.startswith("/") or template.startswith("//"):
+            _split_http(template.replace("{s}", "s"))
+        missing = [name for name in ("{z}", "{x}", "{y}") if name not in template]
+        if missing:
+            raise ValueError(f"{', '.join(missing)} is missing")
+        if unknown := set(re.findall(r"\{[^}]*\}", template)) - {"{z}", "{x}", "{y}", "{s}", "{r}"}:
+            raise ValueError(f"{min(unknown)} has no meaning")
+        return template
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Host names without scheme and port."""
+
+    allowed: str = (
+        "host names or addresses separated by commas, without scheme and port; `.shop.example`: also subdomains"
+    )
+
+    def parse(self, text: str) -> list[str]:
+        """The names."""
+        hosts = _split(text)
+        for host in hosts:
+            if host != "*" and not is_host(host.removeprefix(".")):
+                raise ValueError(f"{host!r} is no host name")
+        return hosts
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Schemes and hosts, without a path."""
+
+    allowed: str = "origins such as `https://shop.example` separated by commas; empty: none"
+
+    def parse(self, text: str) -> list[str]:
+        """The origins."""
+        origins = _split(text)
+        for origin in origins:
+            parts = _split_http(origin.replace("://*.", "://", 1))
+            if parts.path or parts.query or parts.fragment:
+                raise ValueError(f"{origin!r} is more than scheme, host and port")
+        return origins
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The path of a file; or none."""
+
+    allowed: str = "the path of a file"
+
+    def parse(self, text: str) -> str:
+        """The path as given."""
+        return _parse_path(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The path of a folder; or none."""
+
+    allowed: str = "the path of a folder that may be created and written; empty: none"
+
+    def parse(self, text: str) -> str:
+        """The path as given."""
+        return _parse_path(text)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgisUrl:
+    """The address of a database."""
+
+    allowed: str = "an address such as `postgis://user:password@host:5432/name`"
+
+    def parse(self, text: str) -> str:
+        """The address as given."""
+        if text:
+            parse_postgis_url(text)
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class RedisUrl:
+    """The address of a Redis, where `may_be_cluster` says so also of a cluster."""
+
+    may_be_cluster: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """An example per kind."""
+        cluster = ", or `redis+cluster://host:6379` for a cluster; empty: none" if self.may_be_cluster else ""
+        return f"an address such as `redis://:password@host:6379/0`, with TLS `rediss://`{cluster}"
+
+    def parse(self, text: str) -> str:
+        """The address as given."""
+        if text:
+            parse_redis_url(text, may_be_cluster=self.may_be_cluster)
+        return text
+
+
+def is_host(text: str) -> bool:
+    """Whether the text is a DNS name, an IPv4 address or an IPv6 address in brackets."""
+    if text.startswith("["):
+        return text.endswith("]") and _is_address(IPv6Address, text[1:-1])
+    if re.fullmatch(r"[0-9.]+", text):
+        return _is_address(IPv4Address, text)
+    labels = text.removesuffix(".").split(".")
+    return len(text) <= 253 and all(re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", label) for label in labels)
+
+
+def _is_address(kind: type[IPv4Address] | type[IPv6Address], text: str) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _split(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _split_http(text: str) -> SplitResult:
+    """Scheme http or https, a host, perhaps a port and a path. Errors: ValueError."""
+    if re.search(r"[\s\x00-\x1f\x7f\\]", text):
+        raise ValueError("it holds a space or a control character")
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"}:
+        raise ValueError("it does not begin with http:// or https://")
+    if "@" in parts.netloc:
+        raise ValueError("it holds a user name")
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    if not is_host(host):
+        raise ValueError("its host is no host name")
+    if parts.port == 0:
+        raise ValueError("port 0 is no port")
+    return parts
+
+
+def _parse_path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("it holds a NUL character")
+    return text

@@ -1,0 +1,43 @@
+"""Looks at the files and folders that settings name: whether this user can read or write them."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+
+def find_obstacles(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the setting and a sentence for each place that cannot be used. Creates no file."""
+    if folder := str(values.get("PROMETHEUS_MULTIPROC_DIR") or ""):
+        yield from _say("PROMETHEUS_MULTIPROC_DIR", folder, _find_folder_obstacle(Path(folder)))
+    if values.get("NOTIFICATION_TRANSPORT") == "file":
+        file = Path(str(values.get("NOTIFICATION_FILE") or ""))
+        yield from _say("NOTIFICATION_FILE", str(file), _find_file_obstacle(file))
+    for name in ("GEOS_LIBRARY_PATH", "GDAL_LIBRARY_PATH"):
+        library = str(values.get(name) or "")
+        if library and not os.access(library, os.R_OK):
+            yield name, f"{name} names {library}, which cannot be read: name the library's file, or leave it empty."
+
+
+def _say(name: str, path: str, obstacle: str | None) -> Iterator[tuple[str, str]]:
+    if obstacle:
+        yield name, f"{name} names {path}, {obstacle}: choose a place that this user may write, or grant the right."
+
+
+def _find_folder_obstacle(folder: Path) -> str | None:
+    """What keeps this user from writing into the folder, created first if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        return "which is no folder"
+    except OSError as error:
+        return f"which cannot be created ({error.strerror})"
+    return None if os.access(folder, os.W_OK | os.X_OK) else "which cannot be written"
+
+
+def _find_file_obstacle(file: Path) -> str | None:
+    if not file.name or file.is_dir():
+        return "which is no file"
+    if file.exists():
+        return None if os.access(file, os.W_OK) else "which cannot be written"
+    obstacle = _find_folder_obstacle(file.parent)
+    return f"in a folder {obstacle.removeprefix('which ')}" if obstacle else None

@@ -1,0 +1,210 @@
+"""Reads settings from the environment, checks all of them, and collects every fault into one list."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeVar
+
+from promotions.conf import forms, places
+from promotions.conf.registry import SETTINGS, Setting
+from promotions.errors import ConfigurationError
+
+T = TypeVar("T")
+
+_SHEDDING = ("SHED_REPORTS_AGE_S", "SHED_FIXES_AGE_S", "SHED_UNLOCKS_AGE_S")
+# Two decimal numbers and a rate, as the demo gives them.
+_WARP = re.compile(r"-?[0-9.]+,-?[0-9.]+,[0-9.]+")
+# Similar enough for a slip of the keyboard: one or two letters of a dozen.
+_SIMILARITY = 0.86
+
+
+class _Mode:
+    """Whether faulty settings are replaced by their defaults: for the doctor, which reports them itself."""
+
+    is_tolerant = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One setting that cannot be used, and the sentence that says why and what to do."""
+
+    name: str
+    sentence: str
+
+
+def tolerate_faults() -> None:
+    """Use the default of a faulty setting from now on, so that `manage.py doctor` runs and can report it."""
+    _Mode.is_tolerant = True
+
+
+def envbool(name: str) -> bool:
+    """A yes or no."""
+    return _read(name, bool)
+
+
+def envint(name: str) -> int:
+    """A whole number."""
+    return _read(name, int)
+
+
+def envtext(name: str) -> str:
+    """A text, address, path or secret."""
+    return _read(name, str)
+
+
+def envlist(name: str) -> list[str]:
+    """Some texts."""
+    return _read(name, list)
+
+
+def is_given(name: str, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the operator set the variable, or the file of a secret."""
+    given = os.environ if environment is None else environment
+    return bool(given.get(name) or (SETTINGS[name].is_secret and given.get(f"{name}_FILE")))
+
+
+def _read(name: str, kind: type[T]) -> T:
+    setting = SETTINGS[name]
+    try:
+        value = _parse(setting, os.environ)
+    except ConfigurationError:
+        if not _Mode.is_tolerant:
+            raise
+        value = setting.form.parse(setting.default)
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is declared as {type(setting.form).__name__}, not as {kind.__name__}.")
+    return value
+
+
+def _parse(setting: Setting, environment: Mapping[str, str]) -> object:
+    """The checked value. Errors: ConfigurationError, with one sentence."""
+    text = _read_text(setting, environment)
+    try:
+        return setting.form.parse(text)
+    except ValueError as error:
+        given = "cannot be used" if setting.is_secret else f"is {text!r}"
+        reason = f"{error}. It" if str(error) else "it"
+        raise ConfigurationError(f"{setting.name} {given}: {reason} must be {setting.form.allowed}.") from error
+
+
+def _read_text(setting: Setting, environment: Mapping[str, str]) -> str:
+    name, path = setting.name, environment.get(f"{setting.name}_FILE")
+    if not setting.is_secret or not path:
+        return environment.get(name, setting.default)
+    if environment.get(name):
+        raise ConfigurationError(f"{name} and {name}_FILE are both set: keep one of them.")
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{name}_FILE names {path}, which cannot be read ({error.strerror}): name a file that this user can read."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{name}_FILE names {path}, which is not UTF-8 text.") from error
+    if not text:
+        raise ConfigurationError(f"{name}_FILE names {path}, which is empty: write the value into it.")
+    return text
+
+
+def find_faults(environment: Mapping[str, str] | None = None) -> list[Fault]:
+    """Return every fault of the settings in `environment`, by default this process's: none is left for later."""
+    given = os.environ if environment is None else environment
+    values: dict[str, object] = {}
+    faults = []
+    for name, setting in SETTINGS.items():
+        try:
+            values[name] = _parse(setting, given)
+        except ConfigurationError as error:
+            faults.append(Fault(name, str(error)))
+    for rule in _RULES:
+        faults += rule(values, given)
+    return faults + [Fault(name, sentence) for name, sentence in places.find_obstacles(values)]
+
+
+def _require(values: Mapping[str, object], given: Mapping[str, str]) -> Iterator[Fault]:
+    """What has no safe default must be set outside DEBUG."""
+    if values.get("DEBUG"):
+        return
+    for name, setting in SETTINGS.items():
+        if setting.is_required and name in values and not is_given(name, given):
+            file = f", also in a file that {name}_FILE names" if setting.is_secret else ""
+            yield Fault(name, f"{name} is not set: it must be {setting.form.allowed}{file}.")
+
+
+def _check_secrets(values: Mapping[str, object], given: Mapping[str, str]) -> Iterator[Fault]:
+    """Secrets are long and differ; any will do in development."""
+    if values.get("DEBUG"):
+        return
+    secrets = {name: text for name, text in values.items() if text and isinstance(SETTINGS[name].form, forms.Secret)}
+    for name, text in secrets.items():
+        form = SETTINGS[name].form
+        if isinstance(form, forms.Secret) and len(str(text)) < form.min_chars:
+            yield Fault(name, f"{name} is too short: it must be {form.allowed}.")
+    if len(set(secrets.values())) < len(secrets):
+        yield Fault(next(iter(secrets)), f"{_join(list(secrets))} must differ from each other.")
+
+
+def _check_warp(values: Mapping[str, object], given: Mapping[str, str]) -> Iterator[Fault]:
+    """The demo's fast clock, which is no setting of a deployment."""
+    warp = given.get("CLOCK_WARP", "")
+    if warp and not values.get("DEBUG"):
+        yield Fault("CLOCK_WARP", "CLOCK_WARP makes time run faster: it is for the demo, with DEBUG=1 only.")
+    elif warp and not _WARP.fullmatch(warp):
+        yield Fault("CLOCK_WARP", "CLOCK_WARP must be three numbers separated by commas: remove it.")
+
+
+def _check_shedding(values: Mapping[str, object], given: Mapping[str, str]) -> Iterator[Fault]:
+    """Reports are refused first, then fixes, then unlocks."""
+    ages_s = [age_s for name in _SHEDDING if isinstance(age_s := values.get(name), int)]
+    if ages_s != sorted(ages_s):
+        yield Fault(_SHEDDING[0], f"{_join(_SHEDDING)} must not decrease in this order.")
+
+
+def _join(words: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+_RULES: tuple[Callable[[Mapping[str, object], Mapping[str, str]], Iterator[Fault]], ...] = (
+    _require,
+    _check_secrets,
+    _check_warp,
+    _check_shedding,
+)
+
+
+def require_sound_settings() -> None:
+    """Return when all settings can be used. Errors: ConfigurationError, one line per fault."""
+    faults = [] if _Mode.is_tolerant else find_faults()
+    if faults:
+        raise ConfigurationError("\n".join(fault.sentence for fault in faults))
+
+
+def refuse_faulty_settings() -> None:
+    """Leave the process with one sentence per fault; return when there is none. Called before Django is loaded."""
+    try:
+        require_sound_settings()
+    except ConfigurationError as error:
+        sys.exit("\n".join(f"Doorstep does not start: {line}" for line in str(error).splitlines()))
+
+
+def find_misspelt(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return a sentence for each variable that is no setting and looks like one."""
+    given = os.environ if environment is None else environment
+    known = {*SETTINGS, *(f"{name}_FILE" for name, setting in SETTINGS.items() if setting.is_secret)}
+    found = []
+    for name in sorted(set(given) - known):
+        meant = _guess(name, known)
+        if meant and meant not in given:
+            found.append(f"{name} is no setting: did you mean {meant}?")
+    return found
+
+
+def _guess(name: str, known: set[str]) -> str | None:
+    for prefix in ("DOORSTEP_", "DJANGO_"):
+        if name.removeprefix(prefix) in known:
+            return name.removeprefix(prefix)
+    return next(iter(get_close_matches(name, known, n=1, cutoff=_SIMILARITY)), None)
