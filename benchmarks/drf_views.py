@@ -3,10 +3,7 @@
 Not part of the product. Serve it with `DJANGO_SETTINGS_MODULE=benchmarks.drf_settings`.
 """
 
-import os
 from typing import Any
-
-os.environ.setdefault("DATABASE_POOL_SIZE", "10")
 
 from django.core.asgi import get_asgi_application
 
@@ -22,9 +19,13 @@ from rest_framework.views import APIView  # noqa: E402
 
 from geofence.logic.fixes import FixSource  # noqa: E402
 from promotions import clock, stream  # noqa: E402
+from promotions.database.roles import Role, assume_role  # noqa: E402
 from promotions.http.auth import read_bearer  # noqa: E402
 from promotions.http.device.fixes import Arrival, FixLimits, NormalisedFix, pack_fixes  # noqa: E402
 from promotions.tokens import read_access_token  # noqa: E402
+
+# The product's pools, so that both sides have the same connections.
+assume_role(Role.WEB)
 
 
 class FixSerializer(serializers.Serializer[Any]):

@@ -6,8 +6,6 @@ import warnings
 from importlib import import_module
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
-# Requests run on many short-lived threads, so the process shares a pool instead of keeping a connection per thread.
-os.environ.setdefault("DATABASE_POOL_SIZE", "10")
 
 # Static files come from WhiteNoise as ordinary iterators, which Django reads on a thread; they are few and small.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
@@ -21,11 +19,16 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 django_application = get_asgi_application()
 
 from promotions.checks import refuse_unsafe_start  # noqa: E402
+from promotions.database.audiences import ByAudience  # noqa: E402
+from promotions.database.roles import Role, assume_role  # noqa: E402
 from promotions.http.body_limit import BodyLimit  # noqa: E402
 from promotions.http.device.lane import FixLane  # noqa: E402
 
+# Requests run on many short-lived threads, so the process has pools instead of a connection per thread.
+assume_role(Role.WEB)
 refuse_unsafe_start()
-application = FixLane(BodyLimit(django_application))  # type: ignore[arg-type]  # Django's stub narrows the scope to dict
+by_audience = ByAudience(django_application)  # type: ignore[arg-type]  # Django's stub narrows the scope to dict
+application = FixLane(BodyLimit(by_audience))
 
 # What is loaded by now stays. Else each full collection would walk all of it, 50 ms in which nobody is served.
 import_module("promotions.urls")

@@ -59,9 +59,20 @@ def settle_memory(**_kwargs: Any) -> None:
 
 
 @worker_init.connect
-@beat_init.connect
-def check_deployment(**_kwargs: Any) -> None:
-    """Refuse to start with what would lose or leak data."""
-    from promotions.checks import refuse_unsafe_start
+def start_worker(**_kwargs: Any) -> None:
+    """Take a worker's limits; refuse to start with what would lose or leak data."""
+    _start("worker")
 
+
+@beat_init.connect
+def start_beat(**_kwargs: Any) -> None:
+    """Do the same for beat."""
+    _start("beat")
+
+
+def _start(role: str) -> None:
+    from promotions.checks import refuse_unsafe_start
+    from promotions.database.roles import Role, assume_role
+
+    assume_role(Role(role))
     refuse_unsafe_start()

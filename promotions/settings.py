@@ -2,15 +2,12 @@
 
 import glob
 import os
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
 from django.urls import reverse_lazy
-from psycopg_pool import ConnectionPool, PoolTimeout
-from psycopg_pool.base import AttemptWithBackoff
 
 from promotions.conf import envbool, envint, envlist, envtext, is_given, require_sound_settings
 from promotions.conf.addresses import parse_postgis_url
@@ -110,46 +107,45 @@ GEOS_LIBRARY_PATH = envtext("GEOS_LIBRARY_PATH") or _bundled_library("shapely.li
 GDAL_LIBRARY_PATH = envtext("GDAL_LIBRARY_PATH") or _bundled_library("pyogrio.libs/libgdal-*.so*")
 
 
-# What the pool waits before the next try, longer before each further one, when PostgreSQL does not answer, and also
-# when a request finds one more of its connections lost. Ten lost together cost a request a second; with the library's
-# own second, doubled each time, four cost more than it waits.
-AttemptWithBackoff.INITIAL_DELAY = 0.05
-AttemptWithBackoff.DELAY_BACKOFF = 1.2
-
-
-def _try_again(pool: ConnectionPool[Any]) -> None:
-    """Requests that wait for a connection do not make the pool try once more; another request does."""
-    with suppress(PoolTimeout):
-        pool.putconn(pool.getconn(timeout=0.01))
-
-
 def _database(url: str) -> dict[str, Any]:
     address = parse_postgis_url(url)
-    pool_size = envint("DATABASE_POOL_SIZE")
-    pool = {
-        "min_size": 1,
-        "max_size": pool_size,
-        "timeout": 5,
-        # The pool tries again at growing intervals, and would go on waiting after an outage for as long as it lasted.
-        "reconnect_timeout": 0.5,
-        "reconnect_failed": _try_again,
-    }
     return {
-        "ENGINE": "django.contrib.gis.db.backends.postgis",
+        "ENGINE": "promotions.database",
         "NAME": address.name,
         "USER": address.user,
         "PASSWORD": address.password,
         "HOST": address.host,
         "PORT": address.port,
-        # A pool keeps its own connections; a worker or command keeps one per thread.
-        "CONN_MAX_AGE": 0 if pool_size else None,
+        # A worker or command keeps one connection per thread; a web process has pools.
+        "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**address.parameters, **({"pool": pool} if pool_size else {})},
+        "OPTIONS": {**address.parameters},
     }
 
 
 DATABASE_URL = envtext("DATABASE_URL")
 DATABASES = {"default": _database(DATABASE_URL or "postgis://doorstep@127.0.0.1:5432/doorstep")}
+DATABASE_POOL_SIZES = {
+    "phones": envint("DATABASE_POOL_SIZE"),
+    "tills": envint("TILL_POOL_SIZE"),
+    "admin": envint("ADMIN_POOL_SIZE"),
+    "health": envint("HEALTH_POOL_SIZE"),
+}
+WEB_STATEMENT_TIMEOUT_S = envint("WEB_STATEMENT_TIMEOUT_S")
+WEB_LOCK_TIMEOUT_S = envint("WEB_LOCK_TIMEOUT_S")
+WEB_IDLE_TRANSACTION_TIMEOUT_S = envint("WEB_IDLE_TRANSACTION_TIMEOUT_S")
+WORKER_STATEMENT_TIMEOUT_S = envint("WORKER_STATEMENT_TIMEOUT_S")
+WORKER_LOCK_TIMEOUT_S = envint("WORKER_LOCK_TIMEOUT_S")
+WORKER_IDLE_TRANSACTION_TIMEOUT_S = envint("WORKER_IDLE_TRANSACTION_TIMEOUT_S")
+BEAT_STATEMENT_TIMEOUT_S = envint("BEAT_STATEMENT_TIMEOUT_S")
+BEAT_LOCK_TIMEOUT_S = envint("BEAT_LOCK_TIMEOUT_S")
+BEAT_IDLE_TRANSACTION_TIMEOUT_S = envint("BEAT_IDLE_TRANSACTION_TIMEOUT_S")
+MIGRATION_STATEMENT_TIMEOUT_S = envint("MIGRATION_STATEMENT_TIMEOUT_S")
+MIGRATION_LOCK_TIMEOUT_S = envint("MIGRATION_LOCK_TIMEOUT_S")
+MIGRATION_IDLE_TRANSACTION_TIMEOUT_S = envint("MIGRATION_IDLE_TRANSACTION_TIMEOUT_S")
+COMMAND_STATEMENT_TIMEOUT_S = envint("COMMAND_STATEMENT_TIMEOUT_S")
+COMMAND_LOCK_TIMEOUT_S = envint("COMMAND_LOCK_TIMEOUT_S")
+COMMAND_IDLE_TRANSACTION_TIMEOUT_S = envint("COMMAND_IDLE_TRANSACTION_TIMEOUT_S")
 
 REDIS_URL = envtext("REDIS_URL") or "redis://127.0.0.1:6379/0"
 STREAM_URL = envtext("STREAM_URL")

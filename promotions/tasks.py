@@ -1,11 +1,16 @@
 """Every task of the product: a name, a bound, one call. All may run twice; none is the only copy of anything."""
 
 from celery import shared_task
+from django.db import connection
 
 from notifications import transports
 from notifications.services import deliver_due
 from promotions import clock, drain, stream
+from promotions.database.roles import Role, limits_for
 from promotions.services import deliveries, retention, revocation_notices
+
+# As long as there is time until the next turn.
+DROP_STATEMENT_TIMEOUT_S = 900
 
 
 @shared_task(ignore_result=True, soft_time_limit=60, time_limit=90)
@@ -42,5 +47,6 @@ def tell_revocations() -> None:
 
 @shared_task(ignore_result=True, expires=600)
 def drop_expired() -> None:
-    """Delete what is past its retention."""
-    retention.drop_expired(now=clock.now())
+    """Delete what is past its retention. After a long outage one statement may delete very much."""
+    with limits_for(connection, Role.WORKER, statement_timeout=DROP_STATEMENT_TIMEOUT_S):
+        retention.drop_expired(now=clock.now())

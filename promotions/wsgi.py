@@ -9,8 +9,12 @@ refuse_faulty_settings()
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
-application = get_wsgi_application()
+django_application = get_wsgi_application()
 
 from promotions.checks import refuse_unsafe_start  # noqa: E402
+from promotions.database.audiences import by_audience  # noqa: E402
+from promotions.database.roles import Role, assume_role  # noqa: E402
 
+assume_role(Role.WEB)
+application = by_audience(django_application)
 refuse_unsafe_start()

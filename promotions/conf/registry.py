@@ -98,11 +98,50 @@ _declare(
 )
 _declare(
     "DATABASE_POOL_SIZE",
-    Whole(0, 1_000),
-    "0",
+    Whole(1, 1_000),
+    "10",
     "connections",
-    "Connections a web process keeps open; 0 means one per thread (workers, commands).",
+    "Connections to PostgreSQL that a web process keeps for phones and for all calls without a pool of their own.",
 )
+_declare(
+    "TILL_POOL_SIZE",
+    Whole(1, 1_000),
+    "5",
+    "connections",
+    "Connections that a web process keeps for tills and kiosks. A rush of phones cannot take them.",
+)
+_declare(
+    "ADMIN_POOL_SIZE",
+    Whole(1, 1_000),
+    "3",
+    "connections",
+    "Connections that a web process keeps for admin and reports.",
+)
+_declare(
+    "HEALTH_POOL_SIZE",
+    Whole(1, 1_000),
+    "2",
+    "connections",
+    "Connections that a web process keeps for `/readyz` and `/metrics`.",
+)
+_LIMITS = {
+    "STATEMENT_TIMEOUT_S": "PostgreSQL ends a statement of {process} that runs longer (`statement_timeout`); 0: no limit.",
+    "LOCK_TIMEOUT_S": "PostgreSQL ends a statement of {process} that waits longer for a lock (`lock_timeout`); 0: no limit.",
+    "IDLE_TRANSACTION_TIMEOUT_S": "PostgreSQL ends a session of {process} that leaves a transaction open for longer without a statement (`idle_in_transaction_session_timeout`); 0: no limit.",
+}
+for _role, _process, _defaults in (
+    # Less than proxies and phones wait for an answer. A lock is waited for less, so that the answer is `busy`.
+    ("WEB", "a web process", ("10", "4", "30")),
+    # Longer than a batch may take: the task's own limit of 60 s comes first. This one ends what a killed worker left
+    # running, whose locks would stop its shard.
+    ("WORKER", "a worker", ("90", "10", "60")),
+    ("BEAT", "beat", ("10", "4", "30")),
+    # A data migration may run for hours. A migration that waits for its lock stops every query behind it.
+    ("MIGRATION", "`manage.py migrate`", ("0", "4", "0")),
+    ("COMMAND", "another management command", ("0", "30", "3600")),
+):
+    for (_end, _help), _default in zip(_LIMITS.items(), _defaults, strict=True):
+        _declare(f"{_role}_{_end}", Seconds(0, DAY), _default, "s", _help.format(process=_process))
 _declare(
     "REDIS_URL",
     RedisUrl(),

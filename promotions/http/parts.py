@@ -9,6 +9,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from redis.exceptions import RedisError
 
 from promotions.checks import Away
+from promotions.database.audiences import Audience, serving
 
 T = TypeVar("T")
 
@@ -40,7 +41,8 @@ class Part(Generic[T]):
             raise Away(f"{self.name} does not answer ({type(error).__name__}).") from error
 
     def _run(self) -> T:
-        try:
-            return self._look()
-        finally:
-            connection.close()
+        with serving(Audience.HEALTH):
+            try:
+                return self._look()
+            finally:
+                connection.close()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 from pytest_django import DjangoAssertNumQueries
 
@@ -156,7 +157,7 @@ def test_the_lock_time_out_ends_with_its_transaction(monkeypatch: pytest.MonkeyP
 
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")
-        assert cursor.fetchone() == ("0",)
+        assert cursor.fetchone() == (f"{settings.COMMAND_LOCK_TIMEOUT_S}s",)
 
 
 @pytest.mark.django_db(transaction=True)
