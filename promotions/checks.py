@@ -14,7 +14,9 @@ from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from promotions import conf, stream
+from promotions import conf, logins, stream
+from promotions.logins import Away as Away
+from promotions.logins import Refused
 from promotions.version import VERSION
 
 logger = logging.getLogger(__name__)
@@ -23,16 +25,12 @@ _OWN_APPS = {"geofence", "notifications", "promotions"}
 _NEEDS_RELEASE = re.compile(r"_needs_(\d+)_(\d+)_(\d+)\Z")
 
 
-class Away(Exception):
-    """The part does not answer, so nothing can be said of it."""
-
-
-def find_redis_faults(client: "redis.Redis") -> list[str]:
-    """Settings of Redis with which acknowledged fixes could be lost. Errors: Away."""
+def find_redis_faults(client: "redis.Redis", *, setting: str = "REDIS_URL") -> list[str]:
+    """Settings of Redis with which acknowledged fixes could be lost. Errors: Away, Refused."""
     try:
         persistence, memory = _ask_nodes(client, "persistence"), _ask_nodes(client, "memory")
     except redis.RedisError as error:
-        raise Away(f"Redis does not answer ({type(error).__name__}).") from error
+        raise logins.explain_redis(error, setting=setting) from error
     faults = []
     if not all(node.get("aof_enabled") for node in persistence):
         faults.append("Redis runs without its append-only file and would lose fixes: set `appendonly yes`.")
@@ -44,13 +42,15 @@ def find_redis_faults(client: "redis.Redis") -> list[str]:
 
 
 def find_stream_faults() -> list[str]:
-    """`find_redis_faults` of the Redis that holds the streams: of each node of a cluster. Errors: Away."""
+    """`find_redis_faults` of the Redis that holds the streams: of each node of a cluster. Errors: Away, Refused."""
+    setting = "REDIS_URL"
     try:
         stream.hub_client().ping()
+        setting = "STREAM_URL" if settings.STREAM_URL else setting
         client = stream.sync_client()
     except redis.RedisError as error:
-        raise Away(f"Redis does not answer ({type(error).__name__}).") from error
-    return find_redis_faults(client)
+        raise logins.explain_redis(error, setting=setting) from error
+    return find_redis_faults(client, setting=setting)
 
 
 def _ask_nodes(client: "redis.Redis", section: str) -> list[dict[str, Any]]:
@@ -63,12 +63,13 @@ def _ask_nodes(client: "redis.Redis", section: str) -> list[dict[str, Any]]:
 
 
 def find_migration_faults() -> list[str]:
-    """Migrations not yet applied, and those that this release is too old for. Errors: Away."""
+    """Migrations not yet applied, and those that this release is too old for. Errors: Away, Refused."""
     try:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except (DatabaseError, InterfaceError) as error:
-        raise Away(f"PostgreSQL does not answer ({type(error).__name__}).") from error
+        logins.require_postgresql()
+        raise logins.explain_postgresql(error) from error
     applied = {name for app, name in executor.loader.applied_migrations if app in _OWN_APPS}
     known = {name for app, name in executor.loader.disk_migrations if app in _OWN_APPS}
     faults = list(find_too_old(applied - known, VERSION))
@@ -100,7 +101,8 @@ def find_too_old(newer_migrations: Collection[str], version: str) -> Iterator[st
 def find_start_faults() -> list[str]:
     """Everything for which a web process, worker or beat must not start; settings were checked before they were used.
 
-    A part that is away is none: it comes back, and redemption goes on without Redis meanwhile. Readiness tells it.
+    A part that is away is none: it comes back, and redemption goes on without Redis until then. Readiness shows it. A
+    part that refuses us is one: it refuses until somebody corrects a setting or a right.
     """
     faults: list[str] = []
     checks: list[Callable[[], Sequence[str]]] = [
@@ -110,6 +112,8 @@ def find_start_faults() -> list[str]:
     for check in checks:
         try:
             faults += check()
+        except Refused as refused:
+            faults.append(str(refused))
         except Away as away:
             logger.warning("start_check_skipped", extra={"reason": str(away)})
     return faults

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions import drain, metrics, stream
+from promotions import drain, logins, metrics, stream
 from promotions.checks import Away, find_migration_faults, find_stream_faults
 from promotions.errors import DomainError
 from promotions.http.moment import Moment
@@ -90,8 +90,13 @@ def _judge_age(age_s: float) -> str:
 
 
 def _ask_postgresql() -> list[str]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (DatabaseError, InterfaceError):
+        # A pool does not say why it has no connection; a connection of its own does.
+        logins.require_postgresql()
+        raise
     return []
 
 
