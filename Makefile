@@ -6,7 +6,7 @@ MANAGE := $(PYTHON_OF_VENV) manage.py
 SERVICES := $(LOCAL) services
 SECRET := $(PYTHON_OF_VENV) -c 'import secrets; print(secrets.token_urlsafe(50))'
 
-SKIPPED := .venv benchmarks node_modules tests var
+SKIPPED := .venv .venv-next benchmarks node_modules tests var
 
 ARGS ?=
 PORT ?= 8000
@@ -15,7 +15,7 @@ HOST := 127.0.0.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test run check bench faults screenshots messages openapi requirements setup setup-tests setup-browser setup-bench lint types contracts \
+.PHONY: help demo test run check bench faults screenshots messages openapi requirements setup test-next setup-tests setup-browser setup-uv setup-bench lint types contracts \
 	migrations openapi-check deploy-check docs docs-check
 
 help: ## List the commands
@@ -26,6 +26,12 @@ demo: setup ## Replay a simulated day of phones through the real product and pri
 
 test: setup-browser ## Run the whole test suite (ARGS= goes to pytest)
 	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+
+# A deprecation is shown at the end in place of failing its test.
+test-next: ## Run the suite on the next Django (needs Python 3.12 or newer); deprecations are listed
+	@$(LOCAL) setup --next --with-chromium --with-npm
+	@$(SERVICES) --name test-next --disposable -- .venv-next/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup \
+		-W default::DeprecationWarning -W default::PendingDeprecationWarning $(ARGS)
 
 run: setup ## Serve the demo brand until Ctrl-C (PORT=8000 HOST=127.0.0.1)
 	@$(SERVICES) --name run --keep -- $(PYTHON_OF_VENV) -m promotions.local serve --host "$(HOST)" --port "$(PORT)"
@@ -49,10 +55,18 @@ messages: setup ## Collect the words to translate into promotions/locale and com
 openapi: setup ## Write docs/openapi.yaml from the code
 	@DEBUG=1 $(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
-# Compiled with Python 3.11, the oldest supported one, so that what only it needs is listed.
-requirements: setup-tests ## Compile requirements/*.txt from the .in files; versions stay where they can
-	@for name in base demo telemetry test; do .venv/bin/pip-compile --quiet --allow-unsafe --generate-hashes --no-strip-extras \
-		--no-emit-find-links --no-emit-index-url --output-file=requirements/$$name.txt requirements/$$name.in || exit 1; done
+# For Python 3.11, the oldest supported one, so that what only it needs is listed; a test sees that later ones need no more.
+COMPILE := .venv/bin/uv pip compile --quiet --generate-hashes --no-strip-extras --custom-compile-command 'make requirements'
+LISTS := base demo telemetry test
+
+requirements: setup-uv ## Compile requirements/*.txt from the .in files; versions stay (ARGS=--upgrade: they move)
+	@$(COMPILE) --python-version 3.11 $(ARGS) --output-file requirements/lock.txt requirements/lock.in
+	@earlier=; for name in $(LISTS); do \
+		$(COMPILE) --python-version 3.11 $(ARGS) $$earlier --output-file requirements/$$name.txt requirements/$$name.in || exit 1; \
+		earlier="$$earlier --constraints requirements/$$name.txt"; done
+	@cat $(LISTS:%=requirements/%.txt) >var/next.txt
+	@$(COMPILE) --python-version 3.12 --overrides requirements/next.in --output-file var/next.txt $(LISTS:%=requirements/%.in)
+	@mv var/next.txt requirements/next.txt
 
 setup: ## Install what is missing and prepare .venv
 	@$(LOCAL) setup
@@ -62,6 +76,9 @@ setup-tests:
 
 setup-browser:
 	@$(LOCAL) setup --with-tests --with-chromium --with-npm
+
+setup-uv:
+	@$(LOCAL) setup --with-uv
 
 setup-bench:
 	@$(LOCAL) setup --with-tests --with-wrk

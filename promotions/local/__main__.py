@@ -41,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     setup.add_argument("--with-chromium", action="store_true", help="also a browser, for tests and screenshots")
     setup.add_argument("--with-npm", action="store_true", help="also npm, so that the till's QR decoder is there")
     setup.add_argument("--with-wrk", action="store_true", help="also a load generator, for benchmarks")
+    setup.add_argument("--with-uv", action="store_true", help="also uv, which compiles the lists of requirements")
+    setup.add_argument("--next", action="store_true", help="for the next Django: .venv-next in place of .venv")
     setup.set_defaults(run=_setup)
     services = commands.add_parser("services", help="run a command with a private PostgreSQL and Redis")
     services.add_argument("--name", required=True, help="the folder under var/")
@@ -63,13 +65,20 @@ def _setup(options: argparse.Namespace) -> int:
             with_npm=options.with_npm,
             environment=os.environ,
         )
-        virtualenv.prepare(
-            ROOT, lists=("base", "demo", "telemetry", "test") if options.with_tests else ("base", "demo")
-        )
+        _prepare_virtualenv(options)
         decoder.prepare(ROOT, is_needed=options.with_npm)
         if options.with_chromium:
-            packages.install_own_browser(virtualenv.python_of(ROOT))
+            name = virtualenv.NAME_FOR_NEXT_DJANGO if options.next else virtualenv.DEFAULT_NAME
+            packages.install_own_browser(virtualenv.python_of(ROOT, name))
     return 0
+
+
+def _prepare_virtualenv(options: argparse.Namespace) -> None:
+    if options.next:
+        virtualenv.prepare_for_next_django(ROOT)
+    else:
+        lists = virtualenv.FOR_TESTS if options.with_tests else virtualenv.FOR_DEMO
+        virtualenv.prepare(ROOT, lists=(*lists, "lock") if options.with_uv else lists)
 
 
 def _services(options: argparse.Namespace) -> int:

@@ -1,13 +1,49 @@
 """What local commands say. On standard error, so that standard output stays with the command they run."""
 
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
+
+SIGN_INTERVAL_S = 5.0
 
 
 def say(text: str) -> None:
     """One line to the reader."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+@contextmanager
+def sign_of_life() -> Iterator[None]:
+    """Show the elapsed seconds while the block runs, so that a slow download does not look like a hang.
+
+    On a terminal one line counts up and disappears at the end. Elsewhere each sign is a line.
+    """
+    done = Event()
+    thread = Thread(target=_count_up, args=(done, sys.stderr.isatty()), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _count_up(done: Event, is_terminal: bool) -> None:
+    began = time.monotonic()
+    signs = 0
+    end = "\r" if is_terminal else "\n"
+    while not done.wait(SIGN_INTERVAL_S):
+        # The cursor returns to the start of the line: what a child writes next replaces the sign.
+        sys.stderr.write(f"    {time.monotonic() - began:.0f} s{end}")
+        sys.stderr.flush()
+        signs += 1
+    if signs and is_terminal:
+        sys.stderr.write("\x1b[K")
+        sys.stderr.flush()
 
 
 def tail(path: Path, *, lines: int = 20) -> str:

@@ -5,7 +5,7 @@ import subprocess
 from hashlib import sha256
 from pathlib import Path
 
-from promotions.local.console import say
+from promotions.local.console import say, sign_of_life
 from promotions.local.errors import LocalError
 
 WITHOUT = "The till then reads QR codes only in browsers that can do it themselves; elsewhere codes are typed."
@@ -40,9 +40,10 @@ def _install(root: Path) -> str | None:
     say("Installing the QR decoder with npm.")
     # No scripts of packages: this one is files only.
     argv = [npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
-    done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, cwd=root, capture_output=True, text=True, errors="replace", check=False
-    )
+    with sign_of_life():
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, cwd=root, capture_output=True, text=True, errors="replace", check=False
+        )
     if done.returncode == 0:
         return None
     last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no word")

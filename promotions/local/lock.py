@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from promotions.local.console import say
+from promotions.local.console import say, sign_of_life
 from promotions.local.errors import LocalError
 
 
@@ -36,4 +36,5 @@ def _take(descriptor: int, *, what: str, wait: bool) -> None:
         if not wait:
             raise LocalError(f"{what} is in use by {holder}. Wait until it ends, or end it, and try again.") from None
         say(f"Waiting for {what}, in use by {holder}.")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with sign_of_life():
+            fcntl.flock(descriptor, fcntl.LOCK_EX)

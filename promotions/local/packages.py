@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from promotions.local import postgres, redis
-from promotions.local.console import say, tail
+from promotions.local.console import say, sign_of_life, tail
 from promotions.local.errors import LocalError
 from promotions.local.places import ROOT
 
@@ -119,6 +119,9 @@ def _way_to_root(names: str, *, by_apt: str) -> list[str]:
     without_password = subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0
     if not without_password and not sys.stdin.isatty():
         raise LocalError(f"{by_hand}: sudo asks for a password and there is no terminal to ask on.")
+    # Asked now, since the elapsed seconds would overwrite a later prompt.
+    if not without_password and subprocess.run([sudo, "--validate"], check=False).returncode != 0:
+        raise LocalError(f"{by_hand}: sudo refused.")
     return [sudo]
 
 
@@ -140,7 +143,7 @@ def _postgis_package() -> str:
 
 
 def _run(argv: list[str]) -> None:
-    with LOG.open("ab") as log:
+    with LOG.open("ab") as log, sign_of_life():
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:
         raise LocalError(f"Failed: {' '.join(argv)}. The end of {LOG}:\n{tail(LOG)}")

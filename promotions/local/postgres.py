@@ -18,7 +18,8 @@ from promotions.local.errors import LocalError
 from promotions.local.places import Place
 from promotions.local.processes import Account, Child, Recipe
 
-OLDEST_MAJOR = 14  # the oldest that Django supports
+OLDEST_MAJOR = 15  # the oldest that its own project supports
+DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")
 ROLE = DATABASE = "doorstep"
 START_TIMEOUT_S = 60
 TRIES = 5
@@ -46,9 +47,9 @@ class Installation:
 
 
 def installations() -> list[Installation]:
-    """Every PostgreSQL server on this machine that Django supports, newest first."""
+    """Every supported PostgreSQL server on this machine, newest first."""
     found: dict[int, Installation] = {}
-    for programs in (*sorted(Path("/usr/lib/postgresql").glob("*/bin")), *_programs_on_path()):
+    for programs in (*sorted(DEBIAN_PROGRAMS.glob("*/bin")), *_programs_on_path()):
         major = _major(programs)
         if major is not None and major >= OLDEST_MAJOR:
             found.setdefault(major, Installation(major, programs))
@@ -185,6 +186,10 @@ def _installation_for(data: Path) -> Installation:
     for one in installations():
         if one.major == major:
             return one
+    if major < OLDEST_MAJOR:
+        raise LocalError(
+            f"{data} was made by PostgreSQL {major}, and the oldest supported is {OLDEST_MAJOR}: remove that folder."
+        )
     raise LocalError(
         f"{data} was made by PostgreSQL {major}, which is no longer installed: install it again, or remove that folder."
     )

@@ -69,7 +69,7 @@ def test_servers_that_are_given_are_not_missed() -> None:
 def test_without_apt_the_sentence_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
 
-    with pytest.raises(LocalError, match=r"Missing: PostgreSQL 14 or newer with PostGIS, Redis\. Install it"):
+    with pytest.raises(LocalError, match=r"Missing: PostgreSQL 15 or newer with PostGIS, Redis\. Install it"):
         packages.install_missing(with_chromium=False, environment={})
 
 
@@ -137,7 +137,8 @@ def test_the_virtualenv_is_filled_once_and_again_when_requirements_change(
 
     def prepare(*lists: str) -> list[str]:
         virtualenv.prepare(tmp_path, lists=lists)
-        return capsys.readouterr().err.splitlines()
+        said = capsys.readouterr().err.splitlines()
+        return [line for line in said if not line.startswith("    ")]  # without the elapsed seconds
 
     first = prepare("base", "demo")
     second = prepare("base", "demo")
@@ -175,6 +176,7 @@ def test_pip_keeps_addresses_and_loses_what_would_break_it() -> None:
         "PIP_INDEX_URL": "https://index.example",
         "HOME": "/home/ada",
         "PIP_USER": "0",
+        "PIP_CONSTRAINT": os.devnull,
         "PIP_ROOT_USER_ACTION": "ignore",
     }
 
@@ -201,3 +203,81 @@ def test_make_help_lists_every_public_command_from_any_folder(tmp_path: Path) ->
 
     listed = {line.split()[1] for line in done.stdout.splitlines()}
     assert listed >= {"demo", "test", "run", "check", "bench", "faults", "screenshots", "openapi", "help", "setup"}
+
+
+def test_the_next_django_says_which_python_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_program(tmp_path, "python3", "exit 1")
+    monkeypatch.setattr(virtualenv.sys, "executable", str(tmp_path / "python3"))
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+
+    with pytest.raises(
+        LocalError, match=r"The next Django needs Python 3\.12 or newer with its venv module; this machine"
+    ):
+        virtualenv.prepare_for_next_django(tmp_path)
+
+    assert not (tmp_path / ".venv-next").exists()
+
+
+def test_the_next_django_takes_the_first_python_that_is_new_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_program(tmp_path, "python3", "exit 1")
+    write_program(tmp_path, "python3.13", '[ "$1" = -c ] || exit 3')
+    monkeypatch.setattr(virtualenv.sys, "executable", str(tmp_path / "python3"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
+
+    with pytest.raises(LocalError, match=r"Failed with exit code 3: .*/python3\.13 -m venv --clear .*/\.venv-next"):
+        virtualenv.prepare_for_next_django(tmp_path)
+
+    assert capsys.readouterr().err.startswith("Creating .venv-next.\n")
+
+
+@pytest.mark.parametrize(("major", "is_usable"), [(14, False), (15, True), (17, True), (18, True)])
+def test_the_oldest_postgresql_is_15(
+    major: int, is_usable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / str(major) / "bin"
+    programs.mkdir(parents=True)
+    for name in ("postgres", "initdb"):
+        write_program(programs, name, "exit 0")
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setattr(postgres, "DEBIAN_PROGRAMS", tmp_path)
+
+    assert [one.major for one in postgres.installations()] == ([major] if is_usable else [])
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        ("postgresql-15-postgis-3", "postgresql-15-postgis-3"),
+        ("postgresql-17-postgis-3", "postgresql-17-postgis-3"),
+        ("postgresql-14-postgis-3 postgresql-17-postgis-3 postgresql-17-pgaudit", "postgresql-17-postgis-3"),
+    ],
+)
+def test_the_newest_postgis_of_the_release_is_chosen(
+    offered: str, chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_program(tmp_path, "apt-cache", f"printf '%s\\n' {offered}")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(postgres, "installations", list)
+
+    assert packages._postgis_package() == chosen
+
+
+def test_a_release_with_only_an_old_postgis_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_program(tmp_path, "apt-cache", "echo postgresql-14-postgis-3")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(LocalError, match=r"This release offers no PostGIS for PostgreSQL 15 or newer\."):
+        packages._postgis_package()
+
+
+def test_data_of_an_unsupported_postgresql_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "PG_VERSION").write_text("14\n", encoding="utf-8")
+    monkeypatch.setattr(postgres, "usable_installation", lambda: postgres.Installation(17, tmp_path))
+    monkeypatch.setattr(postgres, "installations", lambda: [postgres.Installation(17, tmp_path)])
+
+    with pytest.raises(
+        LocalError, match=r"made by PostgreSQL 14, and the oldest supported is 15: remove that folder\."
+    ):
+        postgres._installation_for(tmp_path)

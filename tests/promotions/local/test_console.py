@@ -1,0 +1,111 @@
+"""The signs of life of a command that takes long."""
+
+import io
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from promotions.local import console, decoder, packages, virtualenv
+from promotions.local.lock import held
+from promotions.local.places import ROOT
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def run_slowly() -> None:
+    with console.sign_of_life():
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "SIGN_INTERVAL_S", 0.01)
+
+
+@pytest.mark.usefixtures("_often")
+def test_in_a_log_each_sign_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+
+    run_slowly()
+
+    assert re.fullmatch(r"(    \d+ s\n)+", sys.stderr.getvalue())  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("_often")
+def test_on_a_terminal_one_line_counts_up_and_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+
+    run_slowly()
+
+    assert re.fullmatch(r"(    \d+ s\r)+\x1b\[K", sys.stderr.getvalue())  # type: ignore[attr-defined]
+
+
+def test_a_quick_command_shows_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.sign_of_life():
+        pass
+
+    assert capsys.readouterr().err == ""
+
+
+def test_signs_come_at_least_each_five_seconds() -> None:
+    assert console.SIGN_INTERVAL_S <= 5
+
+
+def install_with_pip(root: Path) -> None:
+    virtualenv._run(["sleep", "0.2"], root)
+
+
+def install_with_apt(_root: Path) -> None:
+    packages._run(["sleep", "0.2"])
+
+
+def install_with_npm(root: Path) -> None:
+    decoder.prepare(root, is_needed=True)
+
+
+@pytest.mark.usefixtures("_often")
+@pytest.mark.parametrize("install", [install_with_pip, install_with_apt, install_with_npm])
+def test_every_slow_step_of_the_set_up_shows_signs(
+    install: Callable[[Path], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\nsleep 0.2; mkdir node_modules\n", encoding="utf-8")
+    npm.chmod(0o755)
+    (tmp_path / "package-lock.json").touch()
+    monkeypatch.setattr(packages, "LOG", tmp_path / "set-up.log")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    install(tmp_path)
+
+    assert "    0 s\n" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_often")
+def test_waiting_for_another_set_up_shows_signs(tmp_path: Path) -> None:
+    with held(tmp_path / "lock", what="the set-up", wait=True):
+        second = (
+            "import sys; from pathlib import Path; from promotions.local import console, lock\n"
+            "console.SIGN_INTERVAL_S = 0.01\n"
+            "with lock.held(Path(sys.argv[1]), what='the set-up', wait=True): pass"
+        )
+        waiting = subprocess.Popen(
+            [sys.executable, "-c", second, tmp_path / "lock"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        assert waiting.stderr is not None
+        first_lines = [waiting.stderr.readline(), waiting.stderr.readline()]
+    waiting.communicate()
+
+    assert first_lines[0].startswith("Waiting for the set-up, in use by process")
+    assert first_lines[1] == "    0 s\n"
+    assert waiting.returncode == 0
