@@ -10,5 +10,5 @@ from promotions.conf import refuse_faulty_settings
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
-    refuse_faulty_settings()
+    refuse_faulty_settings(is_command=True)
     execute_from_command_line(sys.argv)

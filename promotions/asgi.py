@@ -14,6 +14,9 @@ from promotions.conf import refuse_faulty_settings  # noqa: E402
 
 refuse_faulty_settings()
 
+# They are served from the code and its packages; nothing is collected.
+warnings.filterwarnings("ignore", message="No directory at")
+
 from django.core.asgi import get_asgi_application  # noqa: E402
 
 django_application = get_asgi_application()
@@ -23,7 +26,9 @@ from promotions.database.audiences import ByAudience  # noqa: E402
 from promotions.database.roles import Role, assume_role  # noqa: E402
 from promotions.http.body_limit import BodyLimit  # noqa: E402
 from promotions.http.device.lane import FixLane  # noqa: E402
+from promotions.logs import capture_output  # noqa: E402
 
+capture_output()
 # Requests run on many short-lived threads, so the process has pools instead of a connection per thread.
 assume_role(Role.WEB)
 refuse_unsafe_start()

@@ -1,18 +1,31 @@
 """The Celery application: wake-ups and a schedule. No task message is ever the only copy of anything."""
 
 import gc
+import logging
 import os
 import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
+from celery.apps import beat, worker
+from celery.signals import (
+    beat_init,
+    celeryd_init,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+)
 from kombu.transport.redis import Channel
 
 from promotions.conf import refuse_faulty_settings
+from promotions.errors import start_line
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
 refuse_faulty_settings()
+
+logger = logging.getLogger(__name__)
 
 # Objects made since the collector last looked at the young ones.
 YOUNG_OBJECTS = 100_000
@@ -21,7 +34,24 @@ YOUNG_OBJECTS = 100_000
 # worker ends. Ours are wake-ups, and the sweeper makes up for a lost one.
 Channel.do_restore = False
 
+
+def _say(message: str, *_where: object) -> None:
+    """Write what Celery says from within a signal handler, where a logger could wait for itself."""
+    os.write(sys.__stderr__.fileno(), f"{start_line(message.strip(), 'info')}\n".encode())  # type: ignore[union-attr]
+
+
+worker.safe_say = _say  # type: ignore[attr-defined]  # missing in the stubs
+
+
+class QuietBeat(beat.Beat):
+    """Celery's beat without its banner: logs are JSON lines."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **{**given, "quiet": True})
+
+
 app = Celery("doorstep")
+app.Beat = app.subclass_with_self(QuietBeat)  # type: ignore[misc]  # a cached property, which takes a value
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["promotions"])
 # Celery would close the connection to PostgreSQL before and after every task; we ask whether it still works instead.
@@ -36,9 +66,22 @@ app.conf.beat_schedule = {
 }
 
 
+@celeryd_init.connect
+def leave_out_banner(instance: Any, **_kwargs: Any) -> None:
+    """Start a worker without Celery's banner."""
+    instance.quiet = True
+    use_django_logging()
+
+
 @setup_logging.connect
 def use_django_logging(**_kwargs: Any) -> None:
-    """Keep Celery from installing its own handlers beside ours."""
+    """Write all lines as Django does, Python's warnings among them. Keeps Celery from installing its own handlers."""
+    import django
+
+    from promotions.logs import capture_output
+
+    django.setup()
+    capture_output()
 
 
 @task_prerun.connect
@@ -76,3 +119,4 @@ def _start(role: str) -> None:
 
     assume_role(Role(role))
     refuse_unsafe_start()
+    logger.info("%s started", role)

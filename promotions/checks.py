@@ -2,7 +2,6 @@
 
 import logging
 import re
-import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from promotions import conf, logins, stream
+from promotions.errors import refuse_start
 from promotions.logins import Away as Away
 from promotions.logins import Refused
 from promotions.version import VERSION
@@ -125,7 +125,7 @@ def refuse_unsafe_start() -> None:
     with ThreadPoolExecutor(1) as pool:
         faults = pool.submit(_find_and_disconnect).result()
     if faults:
-        sys.exit("\n".join(f"Doorstep does not start: {fault}" for fault in faults))
+        refuse_start(faults)
 
 
 def _find_and_disconnect() -> list[str]:

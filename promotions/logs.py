@@ -1,5 +1,8 @@
 """JSON log lines on stderr. Never coordinates, codes or tokens: log ids and reasons."""
 
+import logging
+import sys
+import threading
 from typing import Any
 
 import structlog
@@ -24,6 +27,8 @@ _SHARED: list[Processor] = [
     _leave_out,
 ]
 
+_uncaught = logging.getLogger("uncaught")
+
 
 def json_formatter() -> structlog.stdlib.ProcessorFormatter:
     """The formatter of the root handler, for `logging.config`."""
@@ -35,3 +40,30 @@ def json_formatter() -> structlog.stdlib.ProcessorFormatter:
             structlog.processors.JSONRenderer(),
         ],
     )
+
+
+def capture_output() -> None:
+    """Write what Python itself would print, warnings and uncaught errors, as log lines. Repeatable."""
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_of_thread
+
+
+def _log_uncaught(kind: Any, error: Any, traceback: Any) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        _uncaught.info("interrupted")
+        return
+    _uncaught.critical("uncaught error", exc_info=(kind, error, traceback))
+
+
+def _log_unraisable(given: Any) -> None:
+    where = f"{given.err_msg or 'ignored'}: {given.object!r}"
+    _uncaught.error("error outside of any call", extra={"where": where}, exc_info=given.exc_value)
+
+
+def _log_of_thread(given: Any) -> None:
+    # A thread that ends itself is no error.
+    if given.exc_type is not SystemExit:
+        extra = {"thread_name": given.thread.name if given.thread else ""}
+        _uncaught.error("uncaught error", extra=extra, exc_info=given.exc_value)

@@ -292,6 +292,8 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
+# Celery writes two lines for each task, also for one that found nothing to do: at DEBUG only.
+_CHATTER = {"level": "DEBUG" if envtext("LOG_LEVEL") == "DEBUG" else "WARNING"}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -304,6 +306,9 @@ LOGGING = {
         # Its own configuration, which comes before ours, keeps it from the root's handler.
         "uvicorn": {"handlers": [], "propagate": True},
         "uvicorn.access": {"handlers": [], "propagate": False},
+        "celery.app.trace": _CHATTER,
+        "celery.beat": _CHATTER,
+        "celery.worker.strategy": _CHATTER,
         # A line for every try while PostgreSQL is away; what that costs is logged where it is answered.
         "psycopg.pool": {"level": "ERROR"},
     },

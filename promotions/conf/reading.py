@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,7 +10,7 @@ from typing import TypeVar
 
 from promotions.conf import forms, places
 from promotions.conf.registry import SETTINGS, Setting
-from promotions.errors import ConfigurationError
+from promotions.errors import ConfigurationError, refuse_start
 
 T = TypeVar("T")
 
@@ -183,12 +182,12 @@ def require_sound_settings() -> None:
         raise ConfigurationError("\n".join(fault.sentence for fault in faults))
 
 
-def refuse_faulty_settings() -> None:
+def refuse_faulty_settings(*, is_command: bool = False) -> None:
     """Leave the process with one sentence per fault; return when there is none. Called before Django is loaded."""
     try:
         require_sound_settings()
     except ConfigurationError as error:
-        sys.exit("\n".join(f"Doorstep does not start: {line}" for line in str(error).splitlines()))
+        refuse_start(str(error).splitlines(), is_command=is_command)
 
 
 def find_misspelt(environment: Mapping[str, str] | None = None) -> list[str]:

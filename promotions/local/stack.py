@@ -25,7 +25,7 @@ WEB_TRIES = 3
 ORDER = ("web", "worker", "beat")
 CELERY_APP = "promotions.celery"
 # What each process writes when it begins to work; `inspect ping` would take seconds.
-STARTED = {"web": b"Uvicorn running on", "worker": b" ready.", "beat": b"beat: Starting"}
+STARTED = {"web": b"Uvicorn running on", "worker": b" ready.", "beat": b"beat started"}
 
 
 class StackError(LocalError):

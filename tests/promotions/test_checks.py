@@ -1,5 +1,6 @@
 """What a deployment must not start with: a Redis that loses data, secrets that everybody knows, a database behind."""
 
+import json
 import os
 import runpy
 import socket
@@ -177,7 +178,11 @@ def test_an_unsafe_start_ends_the_process_with_the_sentences(monkeypatch: pytest
     with pytest.raises(SystemExit) as left:
         checks.refuse_unsafe_start()
 
-    assert left.value.code == "Doorstep does not start: First.\nDoorstep does not start: Second."
+    lines = [json.loads(line) for line in str(left.value.code).splitlines()]
+    assert [(line["level"], line["event"]) for line in lines] == [
+        ("critical", "Doorstep does not start: First."),
+        ("critical", "Doorstep does not start: Second."),
+    ]
 
 
 PROCESSES = {

@@ -11,8 +11,9 @@ from django.core.management import call_command
 from playwright.sync_api import Browser, Page
 from pytest_django.plugin import DjangoDbBlocker
 
-from promotions.local.stack import Stack
+from promotions.local.stack import ORDER, Stack
 from tests.databases import use_database
+from tests.loglines import find_foreign
 from tests.stories.browsing import open_browser, open_page
 from tests.stories.counter import Counter, set_up_counter
 from tests.stories.web import Web
@@ -55,6 +56,8 @@ def stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathF
                     mail_path=folder / "messages.jsonl",
                     log_folder=stack.log("web").parent,
                 )
+            # Also what they write when they end.
+            assert {name: find_foreign(stack.log(name)) for name in ORDER} == {name: [] for name in ORDER}
         finally:
             server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 

@@ -22,7 +22,7 @@ CANARY = re.compile(r"(?<![\d.:])(48\.?9183|2\.?46382)")
 
 
 def log_lines(web: Web, name: str) -> list[dict[str, Any]]:
-    """What a process logged, line by line; all of it is JSON but a worker's greeting."""
+    """What a process logged, line by line."""
     lines = (web.log_folder / f"{name}.log").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
 
