@@ -25,6 +25,7 @@ class _Mode:
     """Whether faulty settings are replaced by their defaults: for the doctor, which reports them itself."""
 
     is_tolerant = False
+    faults: "tuple[Fault, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class Fault:
 def tolerate_faults() -> None:
     """Use the default of a faulty setting from now on, so that `manage.py doctor` runs and can report it."""
     _Mode.is_tolerant = True
+    _Mode.faults = tuple(find_faults())
+
+
+def list_tolerated() -> tuple[Fault, ...]:
+    """Return the faults that `tolerate_faults` found, before settings changed the environment."""
+    return _Mode.faults
 
 
 def envbool(name: str) -> bool:
@@ -68,12 +75,8 @@ def is_given(name: str, environment: Mapping[str, str] | None = None) -> bool:
 
 def _read(name: str, kind: type[T]) -> T:
     setting = SETTINGS[name]
-    try:
-        value = _parse(setting, os.environ)
-    except ConfigurationError:
-        if not _Mode.is_tolerant:
-            raise
-        value = setting.form.parse(setting.default)
+    is_replaced = any(fault.name == name for fault in _Mode.faults)
+    value = setting.form.parse(setting.default) if is_replaced else _parse(setting, os.environ)
     if not isinstance(value, kind):
         raise TypeError(f"{name} is declared as {type(setting.form).__name__}, not as {kind.__name__}.")
     return value

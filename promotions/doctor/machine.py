@@ -1,0 +1,65 @@
+"""Looks at this machine: folders, releases, time zone data, and where messages go."""
+
+import os
+import shutil
+import sys
+import zoneinfo
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+from django.conf import settings
+
+from promotions import conf
+from promotions.doctor.context import Context
+from promotions.logic.diagnosis import Row, evaluate_releases, evaluate_space, fault, ok, warning
+
+_ZONE = "Europe/Paris"
+
+
+def check_disk(context: Context) -> Iterator[Row]:
+    """Space and rights in the folders that processes write."""
+    places = {"Work folder": Path(settings.BASE_DIR) / "var"}
+    if "PROMETHEUS_MULTIPROC_DIR" not in context.faulty and (folder := conf.envtext("PROMETHEUS_MULTIPROC_DIR")):
+        places["PROMETHEUS_MULTIPROC_DIR"] = Path(folder)
+    if settings.NOTIFICATION_TRANSPORT == "file" and "NOTIFICATION_FILE" not in context.faulty:
+        places["NOTIFICATION_FILE"] = Path(settings.NOTIFICATION_FILE).parent
+    for what, path in places.items():
+        if not path.is_dir():
+            yield warning(f"{what}: {path} is not there.", f"Create it: mkdir -p {path}")
+            continue
+        free_bytes = shutil.disk_usage(path).free
+        yield evaluate_space(what, str(path), free_bytes=free_bytes, is_writable=os.access(path, os.W_OK | os.X_OK))
+
+
+def check_releases(context: Context) -> Iterator[Row]:
+    """Python and Django."""
+    return evaluate_releases((sys.version_info[0], sys.version_info[1]), django.VERSION[:2], today=context.now.date())
+
+
+def check_time_zones(context: Context) -> Iterator[Row]:
+    """Whether the hours of a store can be computed."""
+    try:
+        zoneinfo.ZoneInfo(_ZONE)
+    except zoneinfo.ZoneInfoNotFoundError:
+        yield fault("There is no time zone data.", "Install the package tzdata, of the system or of Python.")
+        return
+    yield ok(f"{len(zoneinfo.available_timezones())} zones{_read_release()}.")
+
+
+def _read_release() -> str:
+    for folder in zoneinfo.TZPATH:
+        file = Path(folder) / "tzdata.zi"
+        if file.is_file():
+            with file.open(encoding="utf-8") as lines:
+                return f", release {lines.readline().removeprefix('# version').strip()}"
+    return ""
+
+
+def check_transport(context: Context) -> Iterator[Row]:
+    """Where messages go; settings have refused a place that cannot be written."""
+    yield from context.explain_skip("NOTIFICATION_TRANSPORT", "NOTIFICATION_FILE")
+    if settings.NOTIFICATION_TRANSPORT == "file":
+        yield ok(f"Messages go to the file {settings.NOTIFICATION_FILE}.")
+    else:
+        yield ok(f"Messages go by the transport `{settings.NOTIFICATION_TRANSPORT}`.")

@@ -1,0 +1,156 @@
+"""Asks PostgreSQL and Redis what the doctor wants to know of them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import redis
+from django.conf import settings
+
+from promotions import logins, stream
+from promotions.checks import find_migration_faults, find_redis_faults
+from promotions.doctor.context import Context
+from promotions.logic.diagnosis import (
+    PostgresqlFacts,
+    RedisFacts,
+    Row,
+    evaluate_postgresql,
+    evaluate_redis,
+    fault,
+    ok,
+    unknown,
+)
+from promotions.logins import Away, Refused
+
+_STATEMENT_TIMEOUT_MS = 5_000
+_FACTS = """
+SELECT current_setting('server_version_num')::int,
+    (SELECT extversion FROM pg_extension WHERE extname = 'postgis'),
+    (SELECT default_version FROM pg_available_extensions WHERE name = 'postgis'),
+    (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
+    coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
+    pg_is_in_recovery(),
+    current_setting('transaction_read_only') = 'on',
+    current_setting('fsync') = 'on',
+    (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()),
+    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int,
+    current_setting('max_connections')::int
+"""
+# A table we cannot read and write, views and tables of extensions aside.
+_TABLES = """
+SELECT c.relname FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+    AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+        AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
+ORDER BY 1
+"""
+
+
+def check_postgresql(context: Context) -> Iterator[Row]:
+    """Version, PostGIS, role and rights. Errors: Away, Refused."""
+    skipped = list(context.explain_skip("DATABASE_URL"))
+    if skipped:
+        yield from skipped
+        return
+    try:
+        facts = _ask_postgresql()
+    except psycopg.Error as error:
+        away = logins.explain_postgresql(error)
+        yield fault(
+            str(away), "" if isinstance(away, Refused) else "Start it, or correct host and port in DATABASE_URL."
+        )
+        return
+    yield from evaluate_postgresql(facts, today=context.now.date())
+
+
+def _ask_postgresql() -> PostgresqlFacts:
+    with psycopg.connect(**logins.connection_parameters(), autocommit=True) as connection:
+        connection.execute(f"SET statement_timeout = {_STATEMENT_TIMEOUT_MS}")
+        found: Any = connection.execute(_FACTS).fetchone()
+        tables = [name for (name,) in connection.execute(_TABLES).fetchall()]
+    version, postgis, offered, is_superuser, may_create, is_standby, is_read_only, is_durable, encoding, used, most = (
+        found
+    )
+    return PostgresqlFacts(
+        version=version,
+        postgis=postgis,
+        postgis_offered=offered,
+        is_superuser=is_superuser,
+        may_create_tables=may_create,
+        tables_without_rights=tables,
+        is_standby=is_standby,
+        is_read_only=is_read_only,
+        is_durable=is_durable,
+        encoding=encoding,
+        connections=used,
+        max_connections=most,
+    )
+
+
+def check_migrations(context: Context) -> Iterator[Row]:
+    """Whether the database and the code fit together."""
+    skipped = list(context.explain_skip("DATABASE_URL"))
+    if skipped:
+        yield from skipped
+        return
+    try:
+        faults = find_migration_faults()
+    except Away:
+        yield unknown("Not asked, since PostgreSQL does not let us in.")
+        return
+    yield from (fault(sentence) for sentence in faults)
+    if not faults:
+        yield ok("All migrations are applied.")
+
+
+def check_redis(context: Context) -> Iterator[Row]:
+    """Policy, version, role and memory of the one Redis and of the one that holds the streams."""
+    for name in ("REDIS_URL", "STREAM_URL"):
+        url = str(getattr(settings, name))
+        skipped = list(context.explain_skip(name))
+        yield from skipped
+        if skipped or not url:
+            continue
+        try:
+            client = stream.hub_client() if name == "REDIS_URL" else stream.sync_client()
+            # The streams' Redis must lose nothing; the other one holds what is sent again.
+            if name == "STREAM_URL" or not settings.STREAM_URL:
+                yield from (fault(sentence) for sentence in find_redis_faults(client, setting=name))
+            for facts in _ask_redis(client):
+                yield from evaluate_redis(facts, name=name)
+        except redis.RedisError as error:
+            yield _explain_redis(logins.explain_redis(error, setting=name), name)
+        except Away as away:
+            yield _explain_redis(away, name)
+
+
+def _explain_redis(away: Away, name: str) -> Row:
+    if isinstance(away, Refused):
+        return fault(str(away))
+    return fault(f"{name}: {away}", f"Start it, or correct host and port in {name}.")
+
+
+def _ask_redis(client: "redis.Redis") -> list[RedisFacts]:
+    """The facts of each node. Errors: RedisError."""
+    if isinstance(client, redis.RedisCluster):
+        nodes = [node.redis_connection for node in client.get_primaries()]
+    else:
+        nodes = [client]
+    return [_ask_node(node) for node in nodes if node is not None]
+
+
+def _ask_node(node: "redis.Redis") -> RedisFacts:
+    told: Any = node.info()
+    try:
+        answer: Any = node.config_get("appendfsync")
+    except redis.ResponseError:
+        # Services for rent refuse CONFIG.
+        answer = {}
+    return RedisFacts(
+        version=str(told.get("redis_version", "")),
+        is_replica=told.get("role") == "slave",
+        appendfsync=answer.get("appendfsync"),
+        used_bytes=int(told.get("used_memory", 0)),
+        max_bytes=int(told.get("maxmemory", 0)),
+    )
