@@ -4,7 +4,7 @@ import gc
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from celery import Celery
 from celery.apps import beat, worker
@@ -21,6 +21,7 @@ from kombu.transport.redis import Channel
 
 from promotions.conf import refuse_faulty_settings
 from promotions.errors import start_line
+from promotions.telemetry.tasks import connect as connect_telemetry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
 refuse_faulty_settings()
@@ -54,6 +55,7 @@ app = Celery("doorstep")
 app.Beat = app.subclass_with_self(QuietBeat)  # type: ignore[misc]  # a cached property, which takes a value
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["promotions"])
+connect_telemetry()
 # Celery would close the connection to PostgreSQL before and after every task; we ask whether it still works instead.
 app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize
 app.conf.beat_schedule = {
@@ -113,10 +115,13 @@ def start_beat(**_kwargs: Any) -> None:
     _start("beat")
 
 
-def _start(role: str) -> None:
+def _start(role: Literal["worker", "beat"]) -> None:
+    from promotions import telemetry
     from promotions.checks import refuse_unsafe_start
     from promotions.database.roles import Role, assume_role
 
     assume_role(Role(role))
     refuse_unsafe_start()
+    # Errors of this process, which works no task; each child of a worker's pool starts its own.
+    telemetry.start(role, with_traces=False)
     logger.info("%s started", role)

@@ -20,6 +20,8 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from promotions.telemetry import traces
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -97,7 +99,7 @@ SLOWED = Counter("doorstep_slowed", "Answers of the fix lane that asked the phon
 
 
 def timed(step: Callable[P, R]) -> Callable[P, R]:
-    """Time a step of the pipeline under its own name."""
+    """Time a step of the pipeline under its own name, and give it a span."""
     seconds = Histogram(
         f"doorstep_{step.__name__}_seconds",
         f"Seconds a batch spends in `{step.__name__}`.",
@@ -106,7 +108,7 @@ def timed(step: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(step)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with seconds.time():
+        with seconds.time(), traces.span(step.__name__):
             return step(*args, **kwargs)
 
     return run

@@ -9,7 +9,7 @@ from typing import Any
 import django_stubs_ext
 from django.urls import reverse_lazy
 
-from promotions.conf import envbool, envint, envlist, envtext, is_given, require_sound_settings
+from promotions.conf import envbool, envfloat, envint, envlist, envtext, is_given, require_sound_settings
 from promotions.conf.addresses import parse_postgis_url
 from promotions.look import UNFOLD as UNFOLD
 from promotions.version import VERSION
@@ -201,6 +201,13 @@ else:
     # The library takes an empty value for the working directory.
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
+SENTRY_DSN = envtext("SENTRY_DSN")
+OTEL_EXPORTER_OTLP_ENDPOINT = envtext("OTEL_EXPORTER_OTLP_ENDPOINT")
+OTEL_EXPORTER_OTLP_HEADERS = envtext("OTEL_EXPORTER_OTLP_HEADERS")
+OTEL_TRACES_SAMPLER_ARG = envfloat("OTEL_TRACES_SAMPLER_ARG")
+if OTEL_EXPORTER_OTLP_ENDPOINT:
+    MIDDLEWARE.append("promotions.http.middleware.RouteNameMiddleware")
+
 # Celery carries wake-ups only, so a lost message costs a sweep and nothing else.
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -285,9 +292,11 @@ CSRF_COOKIE_SECURE = not DEBUG
 SECURE_SSL_REDIRECT = not DEBUG
 # Asked for from within the deployment, over plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
-SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
-SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
-SECURE_HSTS_PRELOAD = not DEBUG
+SECURE_HSTS_SECONDS = 0 if DEBUG else envint("HSTS_SECONDS")
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG and envbool("HSTS_INCLUDE_SUBDOMAINS")
+SECURE_HSTS_PRELOAD = not DEBUG and envbool("HSTS_PRELOAD")
+# Both bind host names that may not be ours, so the operator decides: leaving them out is no fault.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 # Believed from a proxy that we know of only: where there is none, anyone could say so.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES > 0 else None
 X_FRAME_OPTIONS = "DENY"
@@ -312,5 +321,7 @@ LOGGING = {
         "celery.worker.strategy": _CHATTER,
         # A line for every try while PostgreSQL is away; what that costs is logged where it is answered.
         "psycopg.pool": {"level": "ERROR"},
+        # A warning for every try while the collector is away.
+        "opentelemetry": {"level": "ERROR"},
     },
 }

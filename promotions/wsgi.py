@@ -11,6 +11,7 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402
 
 django_application = get_wsgi_application()
 
+from promotions import telemetry  # noqa: E402
 from promotions.checks import refuse_unsafe_start  # noqa: E402
 from promotions.database.audiences import by_audience  # noqa: E402
 from promotions.database.roles import Role, assume_role  # noqa: E402
@@ -18,3 +19,4 @@ from promotions.database.roles import Role, assume_role  # noqa: E402
 assume_role(Role.WEB)
 application = by_audience(django_application)
 refuse_unsafe_start()
+telemetry.start("web")

@@ -2,6 +2,7 @@
 
 from promotions.conf.reading import (
     envbool,
+    envfloat,
     envint,
     envlist,
     envtext,
@@ -19,6 +20,7 @@ __all__ = [
     "SETTINGS",
     "Setting",
     "envbool",
+    "envfloat",
     "envint",
     "envlist",
     "envtext",

@@ -62,6 +62,19 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a whole."""
+
+    allowed: str = "a number from 0 to 1"
+
+    def parse(self, text: str) -> float:
+        """Decimal digits with a point, no exponent."""
+        if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18})?", text.strip()) or float(text) > 1:
+            raise ValueError
+        return float(text)
+
+
+@dataclass(frozen=True, slots=True)
 class Seconds:
     """A duration in whole seconds within a range, ends included."""
 
@@ -179,6 +192,33 @@ class HttpUrl:
         parts = _split_http(text.strip())
         if parts.query or parts.fragment:
             raise ValueError("it has a query or a fragment")
+        return text.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class SentryDsn:
+    """Where errors are reported; or nowhere. It holds a key."""
+
+    allowed: str = "an address such as `https://key@sentry.example/1`, as Sentry shows it; empty: none"
+
+    def parse(self, text: str) -> str:
+        """The address as given."""
+        dsn = text.strip()
+        if dsn and not re.fullmatch(r"https?://\w+(:\w+)?@[^\s/@?#]+(/[^\s?#]*)?/[0-9]+", dsn):
+            raise ValueError
+        return dsn
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """HTTP headers that are sent along, one of them often a credential."""
+
+    allowed: str = "`name=value` pairs separated by commas, values percent-encoded; empty: none"
+
+    def parse(self, text: str) -> str:
+        """The pairs as given."""
+        if any(not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[!-~ ]*", pair) for pair in _split(text)):
+            raise ValueError
         return text.strip()
 
 

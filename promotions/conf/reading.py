@@ -5,16 +5,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 from promotions.conf import forms, places
-from promotions.conf.registry import SETTINGS, Setting
+from promotions.conf.registry import SETTINGS, YEAR, Setting
 from promotions.errors import ConfigurationError, refuse_start
 
 T = TypeVar("T")
 
 _SHEDDING = ("SHED_REPORTS_AGE_S", "SHED_FIXES_AGE_S", "SHED_UNLOCKS_AGE_S")
+_PACKAGES = {
+    "SENTRY_DSN": ("sentry_sdk",),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http"),
+}
 # Two decimal numbers and a rate, as the demo gives them.
 _WARP = re.compile(r"-?[0-9.]+,-?[0-9.]+,[0-9.]+")
 # Similar enough for a slip of the keyboard: one or two letters of a dozen.
@@ -55,6 +60,11 @@ def envbool(name: str) -> bool:
 def envint(name: str) -> int:
     """A whole number."""
     return _read(name, int)
+
+
+def envfloat(name: str) -> float:
+    """A number that need not be whole."""
+    return _read(name, float)
 
 
 def envtext(name: str) -> str:
@@ -166,6 +176,38 @@ def _check_shedding(values: Mapping[str, object], given: Mapping[str, str]) -> I
         yield Fault(_SHEDDING[0], f"{_join(_SHEDDING)} must not decrease in this order.")
 
 
+def _check_preload(values: Mapping[str, object], given: Mapping[str, str]) -> Iterator[Fault]:
+    """Browsers' lists take a host only with all names under it and for a year."""
+    age_s = values.get("HSTS_SECONDS")
+    is_short = isinstance(age_s, int) and age_s < YEAR
+    if values.get("HSTS_PRELOAD") and (is_short or not values.get("HSTS_INCLUDE_SUBDOMAINS")):
+        yield Fault(
+            "HSTS_PRELOAD",
+            f"HSTS_PRELOAD=1 needs HSTS_INCLUDE_SUBDOMAINS=1 and HSTS_SECONDS of {YEAR} or more: set both, "
+            "or remove HSTS_PRELOAD.",
+        )
+
+
+def _check_packages(values: Mapping[str, object], given: Mapping[str, str]) -> Iterator[Fault]:
+    """What a deployment installs only for these settings."""
+    for name, modules in _PACKAGES.items():
+        if values.get(name) and not all(_is_installed(module) for module in modules):
+            yield Fault(
+                name,
+                f"{name} is set and its packages are not installed: run "
+                "`.venv/bin/pip install --no-deps --require-hashes -r requirements/telemetry.txt`, "
+                f"or remove {name}.",
+            )
+
+
+def _is_installed(module: str) -> bool:
+    """Look for a module without importing it; packages above it are imported."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def _join(words: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
@@ -175,6 +217,8 @@ _RULES: tuple[Callable[[Mapping[str, object], Mapping[str, str]], Iterator[Fault
     _check_secrets,
     _check_warp,
     _check_shedding,
+    _check_preload,
+    _check_packages,
 )
 
 

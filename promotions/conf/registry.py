@@ -10,6 +10,7 @@ from promotions.conf.forms import (
     Flag,
     Folder,
     Form,
+    Headers,
     Hosts,
     Hours,
     HttpUrl,
@@ -19,12 +20,14 @@ from promotions.conf.forms import (
     Seconds,
     Secret,
     Secrets,
+    SentryDsn,
+    Share,
     TileUrl,
     Whole,
     Word,
 )
 
-HOUR, DAY = 3_600, 86_400
+HOUR, DAY, YEAR = 3_600, 86_400, 31_536_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Setting:
     @property
     def is_secret(self) -> bool:
         """Whether the value is never repeated: addresses may hold a password."""
-        return isinstance(self.form, Secret | Secrets | PostgisUrl | RedisUrl)
+        return isinstance(self.form, Secret | Secrets | PostgisUrl | RedisUrl | SentryDsn | Headers)
 
 
 SETTINGS: dict[str, Setting] = {}
@@ -352,6 +355,43 @@ _declare(
     "",
     "Folder in which web, workers and beat of one machine count for `/metrics`; empty it when the machine starts. Empty: each counts alone.",
 )
+_declare(
+    "HSTS_SECONDS",
+    Seconds(0, 2 * YEAR),
+    str(YEAR),
+    "s",
+    "How long browsers insist on HTTPS for this host (`Strict-Transport-Security`). 0: no header, for a proxy that sends its own.",
+)
+_declare(
+    "HSTS_INCLUDE_SUBDOMAINS",
+    Flag(),
+    "0",
+    "",
+    "Insist on it also for every name under this host: only when all of them serve HTTPS.",
+)
+_declare(
+    "HSTS_PRELOAD",
+    Flag(),
+    "0",
+    "",
+    f"Agree to the preload lists of browsers, which are hard to leave. Needs HSTS_INCLUDE_SUBDOMAINS and HSTS_SECONDS of {YEAR} or more.",
+)
+_declare(
+    "SENTRY_DSN",
+    SentryDsn(),
+    "",
+    "",
+    "Where errors are reported. Needs the packages of `requirements/telemetry.txt`.",
+)
+_declare(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    HttpUrl(),
+    "",
+    "",
+    "Base address of an OpenTelemetry collector that takes OTLP over HTTP, usually port 4318; empty: no traces. Needs the packages of `requirements/telemetry.txt`.",
+)
+_declare("OTEL_EXPORTER_OTLP_HEADERS", Headers(), "", "", "Headers for the collector, for instance its credential.")
+_declare("OTEL_TRACES_SAMPLER_ARG", Share(), "0.05", "share", "Requests and tasks that are traced.")
 _declare("MAP_TILE_URL", TileUrl(), "", "", "Tile address for maps; without it maps have no tiles.")
 _declare(
     "LOG_LEVEL", Choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "", "The least severe log lines that are written."

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import structlog
 from django.http import HttpRequest, HttpResponse
 
+from promotions.telemetry import traces
+
 _SANE = re.compile(r"[A-Za-z0-9._-]{8,36}")
 
 
@@ -28,3 +30,18 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response["X-Request-Id"] = request_id
         return response
+
+
+class RouteNameMiddleware:
+    """Name the request's span after its route. Installed only when traces are on."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: object) -> None:
+        """Read the route as soon as it is resolved."""
+        if request.resolver_match is not None:
+            traces.name_request(request.resolver_match.route)

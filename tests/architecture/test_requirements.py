@@ -27,7 +27,7 @@ SETS = [("next",)] if IS_NEXT_DJANGO else [SOURCES[:1], SOURCES[:2], ("base", "t
 # Debian 12 has 3.11.2, for which redis needs one package more than for 3.11.3.
 PYTHONS = ["3.11.2", "3.11.9", "3.12.3", "3.13.5", "3.14.0"][2 * IS_NEXT_DJANGO :]
 MACHINES = ["x86_64", "aarch64"]
-# All other modules of the product need base.txt alone. Those named telemetry may need telemetry.txt.
+# All other modules of the product need base.txt alone. Those of promotions/telemetry may need telemetry.txt.
 NEEDS_DEMO = "promotions/simulation/"
 NEEDS_TEST = (
     "promotions/management/kiosk_pictures.py",
@@ -231,7 +231,7 @@ def imported_distributions(path: Path) -> dict[str, set[str]]:
 def test_the_product_imports_only_what_its_commands_install(path: Path) -> None:
     name = str(path.relative_to(ROOT))
     demo = ("demo",) if name.startswith(NEEDS_DEMO) else ()
-    telemetry = ("telemetry",) if "telemetry" in path.stem else ()
+    telemetry = ("telemetry",) if "telemetry" in path.parts else ()
     test = ("demo", "test") if name in NEEDS_TEST else ()
     listed = pins_of(("base", *demo, *telemetry, *test)).keys()
 
