@@ -16,7 +16,7 @@ HOST := 127.0.0.1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test run check bench faults screenshots messages openapi requirements setup test-next setup-tests setup-browser setup-uv setup-bench lint types contracts \
-	migrations openapi-check deploy-check docs docs-check
+	migrations openapi-check deploy-check deploy-kit deploy-build docs docs-check
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -106,6 +106,13 @@ deploy-check: setup
 	@DEBUG=0 ALLOWED_HOSTS=doorstep.example PUBLIC_BASE_URL=https://doorstep.example TRUSTED_PROXIES=1 SECRET_KEY="$$($(SECRET))" DEVICE_TOKEN_SECRET="$$($(SECRET))" \
 		CODE_SECRET="$$($(SECRET))" $(SERVICES) --name check -- \
 		sh -c '$(MANAGE) migrate --verbosity 0 && $(MANAGE) check --deploy --fail-level WARNING --database default'
+
+deploy-kit: setup-tests ## Try nginx, Caddy and systemd with the files of deploy/ (installs them; a minute or two)
+	@$(LOCAL) setup --with-tests --with-proxies
+	@$(SERVICES) --name kit --disposable -- $(PYTHON_OF_VENV) -m pytest tests/deploy/check_*.py $(ARGS)
+
+deploy-build: setup ## Run deploy/Dockerfile's steps and processes in a bare Debian tree (needs root and debootstrap; minutes)
+	@$(SERVICES) --name build -- deploy/test-build
 
 docs: setup ## Write the generated parts of docs/ from the code
 	@DEBUG=1 $(MANAGE) write_docs

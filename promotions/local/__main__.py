@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     setup.add_argument("--with-wrk", action="store_true", help="also a load generator, for benchmarks")
     setup.add_argument("--with-uv", action="store_true", help="also uv, which compiles the lists of requirements")
     setup.add_argument("--next", action="store_true", help="for the next Django: .venv-next in place of .venv")
+    setup.add_argument("--with-proxies", action="store_true", help="also nginx, Caddy and systemd, to try deploy/")
     setup.set_defaults(run=_setup)
     services = commands.add_parser("services", help="run a command with a private PostgreSQL and Redis")
     services.add_argument("--name", required=True, help="the folder under var/")
@@ -63,6 +64,7 @@ def _setup(options: argparse.Namespace) -> int:
             with_chromium=options.with_chromium,
             with_wrk=options.with_wrk,
             with_npm=options.with_npm,
+            with_proxies=options.with_proxies,
             environment=os.environ,
         )
         _prepare_virtualenv(options)

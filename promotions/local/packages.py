@@ -31,6 +31,16 @@ class Missing:
     starts: str = ""
 
 
+# What tries the samples in deploy/. Servers are installed without being started.
+PROXIES = {
+    "nginx": Missing("nginx", "nginx-light", "nginx"),
+    "caddy": Missing("Caddy", "caddy", "caddy"),
+    "systemd-analyze": Missing("systemd", "systemd"),
+    "openssl": Missing("openssl", "openssl"),
+}
+WITH_SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
 def find_browser() -> str | None:
     """A Chromium or Chrome on this machine; `CHROMIUM` names another one."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -57,7 +67,12 @@ def install_own_browser(python: Path) -> None:
 
 
 def find_missing(
-    *, with_chromium: bool, with_wrk: bool = False, with_npm: bool = False, environment: Mapping[str, str]
+    *,
+    with_chromium: bool,
+    with_wrk: bool = False,
+    with_npm: bool = False,
+    with_proxies: bool = False,
+    environment: Mapping[str, str],
 ) -> list[Missing]:
     """What must still be installed. A server whose address is in the environment is not needed here."""
     missing = []
@@ -77,16 +92,29 @@ def find_missing(
         missing.append(Missing("wrk, the load generator", "wrk"))
     if with_npm and shutil.which("npm") is None:
         missing.append(Missing("npm", "npm"))
+    if with_proxies:
+        missing += [one for program, one in PROXIES.items() if shutil.which(program, path=WITH_SBIN) is None]
     return missing
 
 
 def install_missing(
-    *, with_chromium: bool, with_wrk: bool = False, with_npm: bool = False, environment: Mapping[str, str]
+    *,
+    with_chromium: bool,
+    with_wrk: bool = False,
+    with_npm: bool = False,
+    with_proxies: bool = False,
+    environment: Mapping[str, str],
 ) -> None:
     """Install what is missing, or say what to install. Nothing missing: nothing asked, nothing run."""
 
     def look() -> list[Missing]:
-        return find_missing(with_chromium=with_chromium, with_wrk=with_wrk, with_npm=with_npm, environment=environment)
+        return find_missing(
+            with_chromium=with_chromium,
+            with_wrk=with_wrk,
+            with_npm=with_npm,
+            with_proxies=with_proxies,
+            environment=environment,
+        )
 
     missing = look()
     if not missing:

@@ -48,6 +48,17 @@ def test_the_load_generator_is_missed_only_by_benchmarks(monkeypatch: pytest.Mon
     assert [one.package for one in with_wrk] == ["wrk"]
 
 
+def test_proxies_are_missed_only_by_the_deployment_kit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name, path=None: None)
+
+    plain = packages.find_missing(with_chromium=False, environment=GIVEN)
+    with_proxies = packages.find_missing(with_chromium=False, with_proxies=True, environment=GIVEN)
+
+    assert [one.package for one in plain] == []
+    assert [one.package for one in with_proxies] == ["nginx-light", "caddy", "systemd", "openssl"]
+    assert [one.starts for one in with_proxies if one.starts] == ["nginx", "caddy"]
+
+
 def test_npm_is_missed_only_by_those_who_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
 
