@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from promotions.local import postgres, redis
+from promotions.local.console import sign_of_life
 from promotions.local.interrupts import Interrupts
 from promotions.local.lock import held
 from promotions.local.places import FOLDER_VARIABLE, Place
@@ -28,16 +29,17 @@ def private_services(
             place.remove()
         place.create()
         added = {FOLDER_VARIABLE: str(place.folder)}
-        if not environment.get("DATABASE_URL"):
-            interrupts.check()
-            cluster = postgres.start_cluster(place, durable=durable)
-            stack.callback(postgres.stop_cluster, cluster.child)
-            added["DATABASE_URL"] = cluster.url
-        if not environment.get("REDIS_URL"):
-            interrupts.check()
-            server = redis.start_server(place)
-            stack.callback(redis.stop_server, server.child)
-            added["REDIS_URL"] = server.url
+        with sign_of_life():
+            if not environment.get("DATABASE_URL"):
+                interrupts.check()
+                cluster = postgres.start_cluster(place, durable=durable)
+                stack.callback(postgres.stop_cluster, cluster.child)
+                added["DATABASE_URL"] = cluster.url
+            if not environment.get("REDIS_URL"):
+                interrupts.check()
+                server = redis.start_server(place)
+                stack.callback(redis.stop_server, server.child)
+                added["REDIS_URL"] = server.url
         interrupts.check()
         stack.callback(stop_recorded, place.command_pids)
         yield {**environment, **added}

@@ -213,9 +213,9 @@ def test_a_cluster_of_a_release_no_longer_installed_is_named(place: Place) -> No
     with services_of(place, keep=True, environment=ONLY_POSTGRESQL):
         pass
     version_file = place.folder / "postgres" / "data" / "PG_VERSION"
-    version_file.write_text("9\n", encoding="utf-8")
+    version_file.write_text("99\n", encoding="utf-8")
 
-    with pytest.raises(LocalError, match=r"made by PostgreSQL 9, which is no longer installed"):
+    with pytest.raises(LocalError, match=r"made by PostgreSQL 99, which is no longer installed"):
         services_of(place, keep=True, environment=ONLY_POSTGRESQL).__enter__()
 
     assert recorded_processes(place) == {}
