@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from promotions import drain, logins, metrics, stream
 from promotions.checks import Away, find_migration_faults, find_stream_faults
 from promotions.errors import DomainError
+from promotions.http.closing import closing
 from promotions.http.moment import Moment
 from promotions.http.parts import Part
 from promotions.http.schema import operation
@@ -70,6 +71,8 @@ class ReadyView(ApiView):
             else:
                 told = {"backlog_entries": backlog.entries, "backlog_age_s": backlog.oldest_age_ms / 1000}
                 checks["workers"] = _judge_age(told["backlog_age_s"])
+        if closing.is_set():
+            checks["process"] = "This process is about to end."
         failing = [name for name, said in checks.items() if said != OK]
         if failing:
             raise DomainError("unavailable", f"Not ready: {', '.join(failing)}.", checks=checks, **told)

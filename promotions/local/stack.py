@@ -20,6 +20,9 @@ from promotions.local.processes import Child, Recipe
 
 START_TIMEOUT_S = 90
 STOP_GRACE_S = 25
+# Of the web process: how long a silent connection stays open, and how long running requests get in the end.
+KEEP_ALIVE_S = 5
+END_WITHIN_S = 5
 READY_POLL_S = 0.1
 WEB_TRIES = 3
 ORDER = ("web", "worker", "beat")
@@ -168,11 +171,13 @@ class Stack:
         processes.stop(child, grace_s=5)
 
     def replace(self, name: str, *, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Start a successor and, once it works, let the predecessor finish what it has: nobody notices.
+        """Start a successor and, once it works, let the predecessor finish what it has.
 
-        The web process needs a `listener` for that.
+        The web process needs a `listener` for that. Beat ends first: two would write into one schedule file.
         """
         predecessor = self._children.pop(name)
+        if name == "beat":
+            processes.stop(predecessor, grace_s=STOP_GRACE_S)
         try:
             self.launch(name)
             deadline = time.monotonic() + timeout_s
@@ -188,7 +193,8 @@ class Stack:
         """Ask all at once to end, then end each. Repeatable."""
         for child in self._children.values():
             with suppress(ProcessLookupError):
-                child.process.terminate()
+                # The web process takes SIGTERM for "when the last client is done".
+                child.process.send_signal(signal.SIGINT if child.name == "web" else signal.SIGTERM)
         deadline = time.monotonic() + grace_s
         while self._children:
             _, child = self._children.popitem()
@@ -198,18 +204,8 @@ class Stack:
         at = ("--host", self.host, "--port", str(self.port))
         listen = ("--fd", str(self._listener.fileno())) if self._listener else at
         return (
-            *(sys.executable, "-m", "uvicorn", "promotions.asgi:application"),
-            *(
-                *listen,
-                "--no-access-log",
-                "--no-proxy-headers",
-                "--loop",
-                "uvloop",
-                "--http",
-                "httptools",
-                "--timeout-graceful-shutdown",
-                "5",
-            ),
+            *(sys.executable, "-m", "promotions.web", *listen),
+            *("--keep-alive-s", str(KEEP_ALIVE_S), "--end-within-s", str(END_WITHIN_S)),
         )
 
     def _worker(self) -> Sequence[str]:

@@ -173,7 +173,7 @@ def test_the_idle_time_of_the_web_process_is_longer_than_the_proxies() -> None:
         (KIT / name).read_text("utf-8") for name in ("bin/web", "nginx/doorstep.conf", "caddy/Caddyfile")
     )
 
-    ours = int(re.findall(r"--timeout-keep-alive (\d+)", script)[0])
+    ours = int(re.findall(r"--keep-alive-s (\d+)", script)[0])
     theirs = re.findall(r"keepalive_timeout (\d+)s; # shorter", nginx) + re.findall(r"keepalive (\d+)s", caddy)
 
     assert theirs

@@ -8,6 +8,7 @@ import json
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -39,26 +40,32 @@ class Sample:
     code: str = ""
     # What a refusal said; 0 when it said nothing.
     retry_after_s: int = 0
+    # 2: the server had closed the connection that the client kept, and the client asked again.
+    tries: int = 1
 
 
 class Line:
-    """A client's connection: kept open, made anew after any trouble. Every request leaves a sample."""
+    """A client's connection: kept open, opened again after any trouble. Every request leaves a sample.
 
-    def __init__(self, port: int, samples: list[Sample]) -> None:
-        self._port, self._samples = port, samples
+    With `is_fresh` each request has a connection of its own.
+    """
+
+    def __init__(self, port: int, samples: list[Sample], *, is_fresh: bool = False) -> None:
+        self._port, self._samples, self._is_fresh = port, samples, is_fresh
         self._connection: HTTPConnection | None = None
         self._retry_after_s = 0
 
     def ask(self, method: str, path: str, body: Any, token: str) -> tuple[int, Any]:
         """Status and decoded body; (0, None) when no answer came."""
-        started = time.monotonic()
+        started, tries = time.monotonic(), 1
         is_fresh = self._connection is None
         status, answer = self._try(method, path, body, token)
         if status == 0 and not is_fresh:
             # The server may close a connection that was idle; like any HTTP client, ask once more on a new one.
             status, answer = self._try(method, path, body, token)
+            tries += 1
         code = answer.get("code", "") if isinstance(answer, dict) and status >= 400 else ""
-        self._samples.append(Sample(started, time.monotonic() - started, status, code, self._retry_after_s))
+        self._samples.append(Sample(started, time.monotonic() - started, status, code, self._retry_after_s, tries))
         return status, answer
 
     def close(self) -> None:
@@ -76,7 +83,7 @@ class Line:
             response = self._connection.getresponse()
             raw = response.read()
             self._retry_after_s = int(response.headers.get("Retry-After", 0))
-            if response.will_close:
+            if response.will_close or self._is_fresh:
                 self.close()
             return response.status, json.loads(raw)
         except (OSError, HTTPException, ValueError):
@@ -145,6 +152,8 @@ class Crowd:
     # Where to send; None: to the stage itself.
     port: int | None = None
     threads: int = 4
+    # How many of these open a connection for each request, as one of two tills then does.
+    fresh_threads: int = 0
     pause_s: float = 0.0
     shop_pause_s: float = 0.2
     redeem_pause_s: float = 0.2
@@ -162,11 +171,15 @@ class Crowd:
         work = [("walk", self._walk, self.walkers[number :: self.threads]) for number in range(self.threads)]
         if self.shoppers:
             work.append(("shop", self._shop, self.shoppers))
-        if self.coupons:
-            work.append(("till", self._redeem, self.coupons))
+        tills = 2 if self.fresh_threads else 1
+        work += [("till", self._redeem, part) for number in range(tills) if (part := self.coupons[number::tills])]
+        started = Counter[str]()
         for kind, target, given in work:
             samples = self.samples.setdefault(kind, [])
-            self._hands.append(threading.Thread(target=self._hold_line, args=(target, given, samples), name=kind))
+            started[kind] += 1
+            is_fresh = started[kind] <= {"walk": self.fresh_threads, "till": tills - 1}.get(kind, 0)
+            arguments = (target, given, samples, is_fresh)
+            self._hands.append(threading.Thread(target=self._hold_line, args=arguments, name=kind))
         for hand in self._hands:
             hand.start()
         try:
@@ -177,8 +190,8 @@ class Crowd:
                 hand.join(60)
             assert not any(hand.is_alive() for hand in self._hands)
 
-    def _hold_line(self, target: Any, given: Any, samples: list[Sample]) -> None:
-        line = Line(self.port or self.stage.port, samples)
+    def _hold_line(self, target: Any, given: Any, samples: list[Sample], is_fresh: bool) -> None:
+        line = Line(self.port or self.stage.port, samples, is_fresh=is_fresh)
         try:
             target(line, given)
         finally:

@@ -32,6 +32,16 @@ def test_no_migration_of_the_project_stops_the_release_before(
     assert not faults, "\n".join(map(str, faults))
 
 
+def test_the_upgrade_that_is_tried_under_load_keeps_the_rules(
+    settings: Any, bare_connection: BaseDatabaseWrapper, release: Release
+) -> None:
+    settings.MIGRATION_MODULES = {"promotions": "tests.faults.next_release.migrations"}
+    loader = MigrationLoader(bare_connection)
+
+    assert sum(name.startswith("9") for _app, name in loader.disk_migrations) == 4
+    assert find_project_faults(loader, release, bare_connection) == []
+
+
 def test_the_list_of_released_migrations_names_only_what_is_there(loader: MigrationLoader, release: Release) -> None:
     assert release.names <= {f"{app}.{name}" for app, name in loader.disk_migrations}
     assert [int(part) for part in release.version.split(".")] <= [int(part) for part in VERSION.split(".")]

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.test import Client
 
 from promotions import checks, stream
+from promotions.http.closing import closing
 from promotions.models import ShardCursor
 from tests.contract.problems import assert_problem
 
@@ -83,3 +84,14 @@ def test_metrics_are_in_the_text_format(client: Client) -> None:
 def test_checks_look_at_the_database_in_use() -> None:
     assert settings.DATABASES["default"]["ENGINE"] == "promotions.database"
     assert callable(checks.find_start_faults)
+
+
+@pytest.mark.django_db
+def test_a_process_that_is_about_to_end_is_not_ready(client: Client) -> None:
+    closing.set()
+    try:
+        body = assert_problem(client.get("/readyz"), "unavailable")
+    finally:
+        closing.clear()
+
+    assert body["checks"]["process"] == "This process is about to end."

@@ -1,0 +1,186 @@
+"""The web process as a deployment runs it: uvicorn, ended without a broken request. `python -m promotions.web --help`.
+
+uvicorn alone closes idle connections at once when it is asked to end. A request that is on its way over one of them is
+lost, and its client does not know whether it was worked. Here each connection ends with the answer to its last request.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from promotions.http.closing import closing
+
+# The first descriptor that systemd passes.
+LISTEN_FD = 3
+TICK_S = 0.1
+LET_GO_ALONE_S = 5.0
+
+
+class Protocol(HttpToolsProtocol):
+    """A connection that says `Connection: close` with its next answer once the process is about to end."""
+
+    def on_headers_complete(self) -> None:
+        """Begin a request; the last one of this connection when the process is about to end."""
+        super().on_headers_complete()
+        if closing.is_set() and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which SIGTERM ends gently and SIGINT, or a second signal, quickly."""
+
+    def __init__(self, config: uvicorn.Config, *, unready_s: float, let_go_s: float) -> None:
+        super().__init__(config)
+        self._unready_s, self._let_go_s = unready_s, let_go_s
+        self._is_hurried = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note the signal; the main loop acts on it."""
+        self._is_hurried = self._is_hurried or sig == signal.SIGINT or self.should_exit
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then tell the supervisor."""
+        await super().startup(sockets)
+        if self.started:
+            notify("READY=1")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop taking connections, end each with its next answer, and close those that stay silent."""
+        notify("STOPPING=1")
+        closing.set()
+        self._end_current_requests()
+        # A proxy that asks `/readyz` has this long to see it.
+        await self._wait(self._unready_s)
+        for server in self.servers:
+            server.close()
+        await self._wait(self._let_go_s, until_unused=True)
+        await super().shutdown(sockets)
+
+    def _end_current_requests(self) -> None:
+        for connection in self.server_state.connections:
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None and not cycle.response_started:
+                cycle.keep_alive = False
+
+    async def _wait(self, seconds: float, *, until_unused: bool = False) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while not self._is_hurried and loop.time() < deadline:
+            # Also keeps the `Date` header right.
+            await self.on_tick(0)
+            await asyncio.sleep(TICK_S)
+            if until_unused and not self.server_state.connections:
+                return
+
+
+def notify(state: str) -> None:
+    """Tell systemd, or another supervisor that set NOTIFY_SOCKET."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
+        sender.connect("\0" + address[1:] if address.startswith("@") else address)
+        sender.sendall(state.encode())
+
+
+def passed_fd() -> int | None:
+    """Return the listening socket that systemd passed to this process; None when it passed none."""
+    is_for_us = os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
+    return LISTEN_FD if is_for_us else None
+
+
+def choose_let_go_s(options: argparse.Namespace) -> float:
+    """Return how long silent connections may stay in the end.
+
+    With a successor on the same socket, until their usual timeout has closed the last one. Without one nobody takes new
+    connections for so long, so the wait is short.
+    """
+    if options.let_go_s is not None:
+        return float(options.let_go_s)
+    return LET_GO_ALONE_S if options.fd is None else float(options.keep_alive_s + 1)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until a signal."""
+    options = _parser().parse_args(arguments)
+    fd = passed_fd() if options.fd is None else options.fd
+    config = uvicorn.Config(
+        "promotions.asgi:application",
+        host=options.host,
+        port=options.port,
+        fd=fd,
+        loop="uvloop",
+        http=Protocol,
+        ws="none",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=options.keep_alive_s,
+        timeout_graceful_shutdown=options.end_within_s,
+        ssl_keyfile=options.ssl_keyfile,
+        ssl_certfile=options.ssl_certfile,
+    )
+    # Outside the event loop, where Django may ask the database. What must not start ends here, with its sentence.
+    config.load()
+    # A signal is the usual end.
+    with suppress(KeyboardInterrupt):
+        Server(config, unready_s=options.unready_s, let_go_s=choose_let_go_s(options)).run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m promotions.web", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8000, help="port to listen at (default: %(default)s)")
+    parser.add_argument("--fd", type=int, help="number of a listening socket that was passed; host and port are unused")
+    parser.add_argument(
+        "--keep-alive-s",
+        type=_seconds,
+        default=75,
+        help="close a connection that is silent this long; longer than a proxy keeps its own (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--unready-s",
+        type=_seconds,
+        default=0,
+        help="after SIGTERM, answer /readyz with 503 this long before refusing connections (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--let-go-s",
+        type=_seconds,
+        help="after SIGTERM, let silent connections stay this long for one more request (default: with --fd as long as "
+        "they would have stayed, else 5)",
+    )
+    parser.add_argument(
+        "--end-within-s",
+        type=_seconds,
+        default=10,
+        help="in the end, give running requests this long (default: %(default)s)",
+    )
+    parser.add_argument("--ssl-keyfile", help="key for TLS, without a proxy")
+    parser.add_argument("--ssl-certfile", help="certificate for TLS, without a proxy")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}.")
+    return int(text)
+
+
+def _seconds(text: str) -> int:
+    if not text.isdecimal() or int(text) > 3600:
+        raise argparse.ArgumentTypeError(f"seconds are a whole number from 0 to 3600, not {text!r}.")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

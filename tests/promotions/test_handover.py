@@ -1,0 +1,119 @@
+"""The keeper of the listening socket: what `deploy/handover.py` does when something is wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from promotions.local import ports
+from promotions.local.places import ROOT
+
+HANDOVER = str(ROOT / "deploy" / "handover.py")
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, HANDOVER, *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@contextmanager
+def keeper(folder: Path, *command: str, patience_s: float = 60) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A keeper of a command, once that is ready; with its port."""
+    port, log = ports.free_port(), folder / "log"
+    serve = [sys.executable, HANDOVER, "serve", "--listen", f"127.0.0.1:{port}", "--control", str(folder / "web.sock")]
+    with log.open("wb") as written:
+        process = subprocess.Popen([*serve, "--ready-within-s", "30", "--", *command], cwd=ROOT, stderr=written)
+    deadline = time.monotonic() + patience_s
+    while b'"event": "ready"' not in log.read_bytes():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    try:
+        yield process, port
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def web(folder: Path) -> list[str]:
+    """A command that serves as long as the file `good` is there."""
+    script = f'test -e {folder}/good || exit 3; exec {sys.executable} -m tests.promotions.plain_server "$0" ours'
+    (folder / "good").touch()
+    return ["sh", "-c", script, "{fd}"]
+
+
+def ask(port: int) -> int:
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/")
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def pids_ready(folder: Path) -> list[str]:
+    return [line for line in (folder / "log").read_text().splitlines() if '"event": "ready"' in line]
+
+
+def test_the_web_process_is_replaced_and_the_steps_are_printed(tmp_path: Path) -> None:
+    with keeper(tmp_path, *web(tmp_path)) as (process, port):
+        code, said = run("replace", "--control", str(tmp_path / "web.sock"))
+
+        assert code == 0
+        assert [line.split()[2] for line in said.splitlines()] == ["is", "has"]
+        assert ask(port) == 200
+        process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 60
+        while len(pids_ready(tmp_path)) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert ask(port) == 200
+    assert not (tmp_path / "web.sock").exists()
+
+
+def test_a_successor_that_fails_leaves_the_predecessor(tmp_path: Path) -> None:
+    with keeper(tmp_path, *web(tmp_path)) as (_process, port):
+        (tmp_path / "good").unlink()
+
+        code, said = run("replace", "--control", str(tmp_path / "web.sock"))
+
+        assert (code, "ended with code 3 before it was ready" in said) == (1, True)
+        assert ask(port) == 200
+
+
+def test_a_web_process_that_dies_is_started_again_and_no_connection_is_refused(tmp_path: Path) -> None:
+    with keeper(tmp_path, *web(tmp_path)) as (_process, port):
+        pid = int(pids_ready(tmp_path)[0].split('"pid": ')[1].split(",")[0])
+        os.kill(pid, signal.SIGKILL)
+
+        assert ask(port) == 200
+        assert len(pids_ready(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["replace", "--control", "nowhere.sock"], "Nothing serves at nowhere.sock"),
+        (["serve", "--listen", "8000", "--control", "web.sock", "--", "true"], "--listen must read HOST:PORT"),
+        (["serve", "--listen", "127.0.0.1:x", "--control", "web.sock", "--", "true"], "--listen must read HOST:PORT"),
+        (["serve", "--listen", "192.0.2.1:80", "--control", "web.sock", "--", "true"], "cannot be listened at"),
+        (["serve", "--control", "web.sock", "--", "true"], "Name an address"),
+        (["serve", "--listen", "127.0.0.1:0", "--control", "no/web.sock", "--", "true"], "is no folder"),
+        (["serve", "--listen", "127.0.0.1:0", "--control", "/tmp/{}.sock", "--", "./nothing"], "cannot be started"),
+        (["serve", "--listen", "127.0.0.1:0", "--control", "/tmp/{}.sock", "--", "false"], "ended with code 1"),
+    ],
+)
+def test_a_mistake_gets_a_sentence(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    code, said = run(*[str(tmp_path / "s.sock") if word == "/tmp/{}.sock" else word for word in arguments])
+
+    assert code == 1
+    assert sentence in said
+    assert "Traceback" not in said
