@@ -10,7 +10,7 @@ import django_stubs_ext
 from django.urls import reverse_lazy
 
 from promotions.conf import envbool, envfloat, envint, envlist, envtext, is_given, require_sound_settings
-from promotions.conf.addresses import parse_postgis_url
+from promotions.conf.addresses import parse_postgis_url, verify_broker
 from promotions.look import UNFOLD as UNFOLD
 from promotions.version import VERSION
 
@@ -209,7 +209,7 @@ if OTEL_EXPORTER_OTLP_ENDPOINT:
     MIDDLEWARE.append("promotions.http.middleware.RouteNameMiddleware")
 
 # Celery carries wake-ups only, so a lost message costs a sweep and nothing else.
-CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_URL = verify_broker(REDIS_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": f"{REDIS_PREFIX}:celery:",
     # No copy of what is under way: wake-ups need none, and a full Redis could not take it.

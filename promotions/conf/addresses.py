@@ -134,6 +134,14 @@ def parse_redis_url(text: str, *, may_be_cluster: bool = False) -> RedisAddress:
     return RedisAddress(is_tls, kind == "cluster", user, password, host, port, int(database), parameters)
 
 
+def verify_broker(url: str) -> str:
+    """Return the address of Celery's broker, with the check of the certificate that redis-py makes by itself."""
+    address = parse_redis_url(url)
+    if not address.is_tls or "ssl_cert_reqs" in address.parameters:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
+
+
 def _split(text: str) -> tuple[str, str, str, str]:
     if re.search(r"[\s\x00-\x1f\x7f]", text):
         raise ValueError("it holds a space or a control character, write %20 and the like")
