@@ -4,8 +4,6 @@
 import os
 import sys
 
-from django.core.management import execute_from_command_line
-
 from promotions.conf import refuse_faulty_settings, tolerate_faults
 
 if __name__ == "__main__":
@@ -13,4 +11,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["doctor"]:
         tolerate_faults()
     refuse_faulty_settings(is_command=True)
-    execute_from_command_line(sys.argv)
+
+    from promotions.command_line import run
+
+    run(sys.argv)

@@ -4,6 +4,8 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from celery import Celery
@@ -20,7 +22,8 @@ from celery.signals import (
 from kombu.transport.redis import Channel
 
 from promotions.conf import refuse_faulty_settings
-from promotions.errors import start_line
+from promotions.conf.places import find_file_obstacle
+from promotions.errors import refuse_start, start_line
 from promotions.telemetry.tasks import connect as connect_telemetry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
@@ -50,6 +53,21 @@ class QuietBeat(beat.Beat):
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **{**given, "quiet": True})
 
+    def run(self) -> None:
+        """Refuse a schedule or pidfile that cannot be written before Celery fails at it."""
+        given = vars(self)
+        _require_writable({"--schedule": given.get("schedule"), "--pidfile": given.get("pidfile")})
+        super().run()
+
+
+def _require_writable(options: Mapping[str, str | None]) -> None:
+    faults = []
+    for option, path in options.items():
+        if path and (obstacle := find_file_obstacle(Path(path))):
+            faults.append(f"{option} names {path}, {obstacle}: choose a place that this user may write.")
+    if faults:
+        refuse_start(faults)
+
 
 app = Celery("doorstep")
 app.Beat = app.subclass_with_self(QuietBeat)  # type: ignore[misc]  # a cached property, which takes a value
@@ -69,8 +87,9 @@ app.conf.beat_schedule = {
 
 
 @celeryd_init.connect
-def leave_out_banner(instance: Any, **_kwargs: Any) -> None:
-    """Start a worker without Celery's banner."""
+def leave_out_banner(instance: Any, options: Any = None, **_kwargs: Any) -> None:
+    """Start a worker without Celery's banner, and not with a pidfile that cannot be written."""
+    _require_writable({"--pidfile": options.get("pidfile") if options else None})
     instance.quiet = True
     use_django_logging()
 

@@ -1,0 +1,49 @@
+"""Runs `manage.py` and answers an operator's mistake with a sentence. An error of the product keeps its traceback."""
+
+import sys
+from collections.abc import Sequence
+
+import psycopg
+from django.core.management import execute_from_command_line
+from django.db import DatabaseError, InterfaceError, ProgrammingError
+from redis.exceptions import RedisError
+
+from promotions import logins
+from promotions.errors import ConfigurationError
+
+# What PostgreSQL answers to a query for tables or columns that migrations have not made yet.
+_BEHIND = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
+_NO_EXTENSION = (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run one command; with `--traceback` every error keeps its traceback."""
+    try:
+        execute_from_command_line(list(arguments))
+    except (ConfigurationError, DatabaseError, InterfaceError, psycopg.Error, RedisError, PermissionError) as error:
+        sentence = explain(error)
+        if sentence is None or "--traceback" in arguments:
+            raise
+        command = " ".join(arguments[1:2])
+        sys.exit(f"manage.py {command}: {sentence}")
+
+
+def explain(error: Exception) -> str | None:
+    """Return what an operator must know and do; None for what is no mistake of theirs."""
+    if isinstance(error, ConfigurationError):
+        return str(error)
+    if isinstance(error, PermissionError):
+        return f"{error.filename} cannot be written or read ({error.strerror}). Grant the right, or run as its owner."
+    if isinstance(error, RedisError):
+        return str(logins.explain_redis(error, setting="REDIS_URL"))
+    cause = error.__cause__ or error
+    if isinstance(cause, _BEHIND):
+        return "The database lacks a table or column that the code needs. Run `manage.py migrate` first."
+    if isinstance(cause, _NO_EXTENSION) and "extension" in str(cause):
+        return "PostGIS is not installed on the PostgreSQL server. Install its package for this PostgreSQL release."
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
+        text = str(cause).strip().splitlines()[0]
+        return f"PostgreSQL refuses: {text}. Use a role that may do this, on a primary, in DATABASE_URL."
+    if isinstance(cause, psycopg.OperationalError) and not isinstance(error, ProgrammingError):
+        return str(logins.explain_postgresql(cause))
+    return None
