@@ -4,12 +4,14 @@ import gc
 import logging
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from celery import Celery
 from celery.apps import beat, worker
+from celery.beat import PersistentScheduler
 from celery.signals import (
     beat_init,
     celeryd_init,
@@ -19,11 +21,12 @@ from celery.signals import (
     worker_init,
     worker_process_init,
 )
+from celery.states import FAILURE, SUCCESS
 from kombu.transport.redis import Channel
 
 from promotions.conf import refuse_faulty_settings
 from promotions.conf.places import find_file_obstacle
-from promotions.errors import refuse_start, start_line
+from promotions.logs import capture_output, format_line, refuse_start
 from promotions.telemetry.tasks import connect as connect_telemetry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
@@ -34,6 +37,9 @@ logger = logging.getLogger(__name__)
 # Objects made since the collector last looked at the young ones.
 YOUNG_OBJECTS = 100_000
 
+# Longer than this, a task is worth a line.
+SLOW_TASK_S = 5.0
+
 # Closing a lost connection, kombu tries to put back over it what it had not acknowledged; that raises, and the whole
 # worker ends. Ours are wake-ups, and the sweeper makes up for a lost one.
 Channel.do_restore = False
@@ -41,7 +47,7 @@ Channel.do_restore = False
 
 def _say(message: str, *_where: object) -> None:
     """Write what Celery says from within a signal handler, where a logger could wait for itself."""
-    os.write(sys.__stderr__.fileno(), f"{start_line(message.strip(), 'info')}\n".encode())  # type: ignore[union-attr]
+    os.write(sys.__stderr__.fileno(), f"{format_line(message.strip(), logging.INFO)}\n".encode())  # type: ignore[union-attr]
 
 
 worker.safe_say = _say  # type: ignore[attr-defined]  # missing in the stubs
@@ -69,6 +75,30 @@ def _require_writable(options: Mapping[str, str | None]) -> None:
         refuse_start(faults)
 
 
+class HeartbeatScheduler(PersistentScheduler):
+    """Celery's scheduler, which leaves a heartbeat in PostgreSQL when it has gone round."""
+
+    _tried_s = 0.0
+
+    def tick(self, *args: Any, **given: Any) -> float:
+        """Send what is due, then note that beat lives. Without PostgreSQL it goes on sending."""
+        from django.db import DatabaseError, InterfaceError, close_old_connections
+
+        from promotions import clock
+        from promotions.services import jobs
+
+        pause_s: float = super().tick(*args, **given)
+        if time.monotonic() - self._tried_s < jobs.NOTE_EVERY_S:
+            return pause_s
+        self._tried_s = time.monotonic()
+        close_old_connections()
+        try:
+            jobs.note_success(jobs.BEAT, now=clock.now())
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("heartbeat not noted", extra={"error": type(error).__name__})
+        return pause_s
+
+
 app = Celery("doorstep")
 app.Beat = app.subclass_with_self(QuietBeat)  # type: ignore[misc]  # a cached property, which takes a value
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -76,6 +106,7 @@ app.autodiscover_tasks(["promotions"])
 connect_telemetry()
 # Celery would close the connection to PostgreSQL before and after every task; we ask whether it still works instead.
 app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize
+app.conf.beat_scheduler = "promotions.celery:HeartbeatScheduler"
 app.conf.beat_schedule = {
     # A lost wake-up costs at most this long after its mark has died (`stream.WAKE_LIFE_MS`).
     "sweep-shards": {"task": "promotions.tasks.sweep_shards", "schedule": 2.0},
@@ -99,8 +130,6 @@ def use_django_logging(**_kwargs: Any) -> None:
     """Write all lines as Django does, Python's warnings among them. Keeps Celery from installing its own handlers."""
     import django
 
-    from promotions.logs import capture_output
-
     django.setup()
     capture_output()
 
@@ -112,6 +141,36 @@ def keep_connection(**_kwargs: Any) -> None:
     from django.db import close_old_connections
 
     close_old_connections()
+
+
+@task_prerun.connect
+def begin_task(task_id: str, task: Any, **_kwargs: Any) -> None:
+    """Note when a task begins."""
+    task.request.begun_s = time.monotonic()
+
+
+@task_postrun.connect
+def note_task(task: Any, state: str, retval: Any, **_kwargs: Any) -> None:
+    """Keep the outcome of a periodic job for `/metrics`, and log a task that took long."""
+    from django.db import DatabaseError, InterfaceError
+
+    from promotions import clock
+    from promotions.services import jobs
+
+    took_s = time.monotonic() - task.request.begun_s
+    name = jobs.job_name(task.name)
+    if took_s > SLOW_TASK_S:
+        logger.info("slow task", extra={"task": name, "took_s": round(took_s, 1), "state": state})
+    if name not in jobs.read_intervals():
+        return
+    try:
+        if state == SUCCESS:
+            jobs.note_success(name, now=clock.now())
+        elif state == FAILURE:
+            jobs.note_failure(name, type(retval).__name__, now=clock.now())
+    except (DatabaseError, InterfaceError) as error:
+        # Its figures grow old, which is what they are for.
+        logger.warning("job not noted", extra={"task": name, "error": type(error).__name__})
 
 
 @worker_process_init.connect

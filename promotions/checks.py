@@ -14,9 +14,9 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from promotions import conf, logins, stream
-from promotions.errors import refuse_start
 from promotions.logins import Away as Away
 from promotions.logins import Refused
+from promotions.logs import refuse_start
 from promotions.version import VERSION
 
 logger = logging.getLogger(__name__)

@@ -1,28 +1,11 @@
 """What can go wrong in the product, as small exceptions with a stable `code`; `http/problems.py` gives them a face."""
 
-import json
-import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 
 class ConfigurationError(Exception):
     """The deployment is not fit to start; the message is one sentence for the operator."""
-
-
-def refuse_start(sentences: Iterable[str], *, is_command: bool = False) -> NoReturn:
-    """Leave the process with one line per sentence: plain text at a terminal or from a command, else JSON."""
-    lines = [f"Doorstep does not start: {sentence}" for sentence in sentences]
-    if not (is_command or sys.stderr.isatty()):
-        lines = [start_line(line, "critical") for line in lines]
-    sys.exit("\n".join(lines))
-
-
-def start_line(event: str, level: str) -> str:
-    """A log line for when logging is not set up yet, or cannot be used, as in a signal handler."""
-    return json.dumps({"event": event, "level": level, "logger": "doorstep", "at": datetime.now(tz=UTC).isoformat()})
 
 
 class DomainError(Exception):

@@ -3,7 +3,8 @@
 import logging
 import sys
 import threading
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -40,6 +41,20 @@ def json_formatter() -> structlog.stdlib.ProcessorFormatter:
             structlog.processors.JSONRenderer(),
         ],
     )
+
+
+def format_line(event: str, level: int) -> str:
+    """A log line for when logging is not set up yet, or cannot be used, as in a signal handler."""
+    given = {"msg": event, "levelno": level, "levelname": logging.getLevelName(level), "name": "doorstep"}
+    return json_formatter().format(logging.makeLogRecord(given))
+
+
+def refuse_start(sentences: Iterable[str], *, is_command: bool = False) -> NoReturn:
+    """Leave the process with one line per sentence: plain text at a terminal or from a command, else JSON."""
+    lines = [f"Doorstep does not start: {sentence}" for sentence in sentences]
+    if not (is_command or sys.stderr.isatty()):
+        lines = [format_line(line, logging.CRITICAL) for line in lines]
+    sys.exit("\n".join(lines))
 
 
 def capture_output() -> None:

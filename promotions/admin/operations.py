@@ -8,7 +8,7 @@ from unfold.decorators import display
 
 from promotions import clock
 from promotions.admin.base import FactAdmin
-from promotions.models import DeadLetter, IdempotencyRecord, ShardCursor
+from promotions.models import DeadLetter, IdempotencyRecord, JobRecord, ShardCursor
 from promotions.services import dead_letters
 
 
@@ -18,6 +18,14 @@ class ShardCursorAdmin(FactAdmin):
 
     list_display = ["shard", "last_entry_id", "advanced_at"]
     fields = ["shard", "last_entry_id", "advanced_at"]
+
+
+@admin.register(JobRecord)
+class JobRecordAdmin(FactAdmin):
+    """When each periodic job last succeeded and failed."""
+
+    list_display = ["name", "succeeded_at", "failed_at", "error"]
+    fields = ["name", "succeeded_at", "failed_at", "error"]
 
 
 @admin.register(DeadLetter)

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from promotions.conf import forms, places
 from promotions.conf.registry import SETTINGS, YEAR, Setting
-from promotions.errors import ConfigurationError, refuse_start
+from promotions.errors import ConfigurationError
+from promotions.logs import refuse_start
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions import drain, logins, metrics, stream
+from promotions import clock, drain, logins, metrics, stream
 from promotions.checks import Away, find_migration_faults, find_stream_faults
 from promotions.errors import DomainError
 from promotions.http.closing import closing
@@ -19,8 +19,11 @@ from promotions.http.moment import Moment
 from promotions.http.parts import Part
 from promotions.http.schema import operation
 from promotions.http.views import ApiView
+from promotions.services.jobs import find_beat_faults
 
 OK = "ok"
+# What is wrong here does not take the process out of service: no other process would do better without beat.
+_REPORTED = frozenset({"beat"})
 # Asked one after the other, and an orchestrator waits a few seconds.
 _WITHIN_S = 1.5
 
@@ -35,7 +38,10 @@ class Ready(serializers.Serializer[Any]):
     """Every part the product needs does its work."""
 
     status = serializers.ChoiceField(choices=[OK])
-    checks = serializers.DictField(child=serializers.CharField(), help_text="`ok`, or what is wrong, by part.")
+    checks = serializers.DictField(
+        child=serializers.CharField(),
+        help_text="`ok`, or what is wrong, by part. A fault of `beat` is reported and does not make the answer 503.",
+    )
     backlog_entries = serializers.IntegerField(help_text="Stream entries not yet worked.")
     backlog_age_s = serializers.FloatField(help_text="How long the oldest of them has waited.")
 
@@ -54,7 +60,7 @@ class ReadyView(ApiView):
 
     @operation(summary="Readiness", answers={200: Ready}, problems=["unavailable"], operation_id="readyz")
     def get(self, request: Request) -> Response:
-        """PostgreSQL, its migrations, a Redis that loses nothing, and workers that keep up.
+        """PostgreSQL, its migrations, a Redis that loses nothing, and workers that keep up; beat is only reported.
 
         503 names in `checks` what fails. It says whether fixes are taken and worked. Redemption needs PostgreSQL only:
         do not keep tills away from a process by this answer.
@@ -71,9 +77,11 @@ class ReadyView(ApiView):
             else:
                 told = {"backlog_entries": backlog.entries, "backlog_age_s": backlog.oldest_age_ms / 1000}
                 checks["workers"] = _judge_age(told["backlog_age_s"])
+        if checks.get("migrations") == OK:
+            checks["beat"] = _say(_BEAT)
         if closing.is_set():
             checks["process"] = "This process is about to end."
-        failing = [name for name, said in checks.items() if said != OK]
+        failing = [name for name, said in checks.items() if said != OK and name not in _REPORTED]
         if failing:
             raise DomainError("unavailable", f"Not ready: {', '.join(failing)}.", checks=checks, **told)
         return Response({"status": OK, "checks": checks, **told})
@@ -109,6 +117,7 @@ def _measure_backlog() -> stream.Backlog:
 
 _POSTGRESQL = Part("PostgreSQL", _ask_postgresql, within_s=_WITHIN_S)
 _MIGRATIONS = Part("PostgreSQL", lambda: find_migration_faults(), within_s=_WITHIN_S)
+_BEAT = Part("PostgreSQL", lambda: find_beat_faults(now=clock.now()), within_s=_WITHIN_S)
 _REDIS = Part("Redis", find_stream_faults, within_s=_WITHIN_S)
 _BACKLOG = Part("Redis", _measure_backlog, within_s=_WITHIN_S)
 

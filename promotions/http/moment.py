@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from promotions import clock, drain, stream
 from promotions.checks import Away
 from promotions.http.parts import Part
 from promotions.models import DeadLetter
+from promotions.services.jobs import Schedule, read_schedule
 
 # A scraper gives up after ten seconds; both parts away cost two and a bit.
 _WITHIN_S = 1.1
@@ -26,6 +28,10 @@ GAUGES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "outbox_due": ((), "Messages that are due and not settled."),
     "outbox_oldest_due_age_seconds": ((), "For how long the first of them has been due."),
     "dead_letters": ((), "Entries that could not be worked and were not replayed."),
+    "beat_heartbeat_timestamp_seconds": ((), "When beat last went round its schedule, since 1970; 0: never."),
+    "job_last_success_timestamp_seconds": (("job",), "When a periodic job last succeeded, since 1970; 0: never."),
+    "job_last_failure_timestamp_seconds": (("job",), "When a periodic job last failed, since 1970; 0: never."),
+    "job_interval_seconds": (("job",), "How often a periodic job is due."),
     "redis_memory_bytes": ((), "What Redis holds."),
     "redis_memory_limit_bytes": ((), "What Redis may hold; 0 means no limit, which ends with the machine's memory."),
     "redis_is_safe": ((), "Whether Redis keeps an append-only file and evicts nothing: 1 or 0."),
@@ -41,6 +47,7 @@ class Rows:
     cursors: dict[int, str]
     outbox: OutboxBacklog
     dead_letters: int
+    schedule: Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ def _look_at_rows() -> Rows:
         cursors=drain.read_cursors(),
         outbox=outbox_backlog(now=clock.now()),
         dead_letters=DeadLetter.objects.filter(replayed_at__isnull=True).count(),
+        schedule=read_schedule(),
     )
 
 
@@ -90,8 +98,8 @@ class Moment(Collector):
             rows = _ROWS.ask()
             found["part_up"].append((("postgresql",), 1))
             _STREAMS.cursors = rows.cursors
-            for name, value in _tell_rows(rows):
-                found[name].append(((), value))
+            for name, labels, value in _tell_rows(rows):
+                found[name].append((labels, value))
         except Away:
             found["part_up"].append((("postgresql",), 0))
             # What was worked is trimmed, so the streams' beginnings are nearly the cursors.
@@ -114,10 +122,19 @@ def _family(name: str, samples: Iterable[tuple[tuple[str, ...], float]]) -> Metr
     return family
 
 
-def _tell_rows(rows: Rows) -> Iterator[tuple[str, float]]:
-    yield "outbox_due", rows.outbox.messages
-    yield "outbox_oldest_due_age_seconds", rows.outbox.oldest_due_s
-    yield "dead_letters", rows.dead_letters
+def _tell_rows(rows: Rows) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    yield "outbox_due", (), rows.outbox.messages
+    yield "outbox_oldest_due_age_seconds", (), rows.outbox.oldest_due_s
+    yield "dead_letters", (), rows.dead_letters
+    yield "beat_heartbeat_timestamp_seconds", (), _epoch_s(rows.schedule.beat_at)
+    for job in rows.schedule.jobs:
+        yield "job_last_success_timestamp_seconds", (job.name,), _epoch_s(job.succeeded_at)
+        yield "job_last_failure_timestamp_seconds", (job.name,), _epoch_s(job.failed_at)
+        yield "job_interval_seconds", (job.name,), job.interval_s
+
+
+def _epoch_s(instant: datetime | None) -> float:
+    return instant.timestamp() if instant else 0.0
 
 
 def _tell_streams(streams: Streams) -> Iterator[tuple[str, tuple[str, ...], float]]:

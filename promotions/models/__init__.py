@@ -3,7 +3,7 @@
 from promotions.models.campaigns import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
 from promotions.models.devices import Consent, Device, RevocationNotice
 from promotions.models.offers import Coupon, Opportunity, Refusal, Reservation, Unlock
-from promotions.models.operations import DeadLetter, IdempotencyRecord, ShardCursor
+from promotions.models.operations import DeadLetter, IdempotencyRecord, JobRecord, ShardCursor
 from promotions.models.proofs import PointSighting, SpentPresenceToken, StoreCodeUse
 from promotions.models.redemptions import (
     OfflineScan,
@@ -26,6 +26,7 @@ __all__ = [
     "DeadLetter",
     "Device",
     "IdempotencyRecord",
+    "JobRecord",
     "Membership",
     "OfflineScan",
     "Opportunity",

@@ -23,6 +23,24 @@ class ShardCursor(models.Model):
         return f"shard {self.shard}"
 
 
+class JobRecord(models.Model):
+    """When a periodic job, or beat itself, last did its work, and when it last failed.
+
+    pii: none.
+    """
+
+    name = models.CharField(primary_key=True, max_length=100)
+    succeeded_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=200, blank=True, default="", help_text="The class of the last failure.")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class DeadLetter(models.Model):
     """A stream entry that could not be worked, kept so that it can be looked into and replayed.
 

@@ -6,6 +6,7 @@ acknowledged and sends them again; now and then it gives up, and then nobody kno
 
 import json
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -293,3 +294,23 @@ def unlock_coupons(stage: Stage, count: int) -> list[str]:
         codes.append(str(answer["coupon"]["code"]))
     line.close()
     return codes
+
+
+def read_figures(stage: Stage) -> dict[str, float]:
+    """Every sample of `/metrics`."""
+    status, text = _get(stage, "/metrics")
+    assert status == 200, text
+    return {name: float(value) for name, value in re.findall(r"^(\w+(?:\{.*\})?) (\S+)$", text, re.MULTILINE)}
+
+
+def read_readiness(stage: Stage) -> tuple[int, dict[str, str]]:
+    """The status of `/readyz` and what it says of each part."""
+    status, text = _get(stage, "/readyz")
+    return status, json.loads(text)["checks"]
+
+
+def _get(stage: Stage, path: str) -> tuple[int, str]:
+    with closing(HTTPConnection("127.0.0.1", stage.port, timeout=TIMEOUT_S)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()

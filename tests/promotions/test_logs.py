@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from promotions.errors import refuse_start
+from promotions.logs import refuse_start
 
 PROGRAM = """
 import django, gc, sys, threading, warnings

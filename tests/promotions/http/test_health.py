@@ -7,9 +7,10 @@ import redis
 from django.conf import settings
 from django.test import Client
 
-from promotions import checks, stream
+from promotions import checks, clock, stream
 from promotions.http.closing import closing
-from promotions.models import ShardCursor
+from promotions.models import JobRecord, ShardCursor
+from promotions.services.jobs import BEAT
 from tests.contract.problems import assert_problem
 
 
@@ -17,11 +18,13 @@ def test_liveness_asks_nobody(client: Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_readiness_looks_at_every_part(client: Client) -> None:
+    JobRecord.objects.create(name=BEAT, succeeded_at=clock.now())
+
     told = client.get("/readyz").json()
 
-    assert told["checks"] == {"postgresql": "ok", "migrations": "ok", "redis": "ok", "workers": "ok"}
+    assert told["checks"] == dict.fromkeys(("postgresql", "migrations", "redis", "workers", "beat"), "ok")
     assert (told["status"], told["backlog_entries"]) == ("ok", 0)
 
 
@@ -35,6 +38,7 @@ def test_readiness_names_a_redis_that_is_away(client: Client, settings: Any) -> 
         "postgresql": "ok",
         "migrations": "ok",
         "redis": "Redis does not answer (ConnectionError).",
+        "beat": "Beat has never run: start it.",
     }
 
 

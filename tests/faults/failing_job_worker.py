@@ -1,0 +1,21 @@
+"""A worker whose sweeper fails each time, as on a fault in our code. Loaded with `-A` by a test."""
+
+from typing import Any
+
+from celery.signals import worker_process_init
+
+from promotions.celery import app
+
+__all__ = ["app"]
+
+
+@worker_process_init.connect
+def break_sweeper(**_kwargs: Any) -> None:
+    """After Django is set up, in each process of the pool."""
+    from promotions import drain
+
+    drain.trim_worked = _fail
+
+
+def _fail() -> None:
+    raise RuntimeError("the sweeper is broken")
