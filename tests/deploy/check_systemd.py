@@ -25,7 +25,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     system = next(path for path in (Path("/usr/lib/systemd"), Path("/lib/systemd")) if path.is_dir())
     shutil.copytree(system / "system", root / "usr/lib/systemd/system", symlinks=True)
     shutil.copytree(ROOT / "deploy/systemd", root / "etc/systemd/system")
-    shutil.copytree(ROOT / "deploy/bin", root / "opt/doorstep/deploy/bin")
+    shutil.copytree(ROOT / "deploy", root / "opt/doorstep/deploy", ignore=shutil.ignore_patterns("secrets", "env"))
+    python = root / "opt/doorstep/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.touch(mode=0o755)
     return root
 
 

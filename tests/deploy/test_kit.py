@@ -115,6 +115,26 @@ def test_compose_and_systemd_hand_over_the_secrets_that_are_made(tmp_path: Path)
     assert set(named) - set(conf.SETTINGS) == set()
 
 
+def read_directives(text: str) -> set[str]:
+    return set(re.findall(r"^(\w+)=", text, re.MULTILINE))
+
+
+def test_no_unit_sets_what_the_common_part_would_overrule() -> None:
+    added_up = {"Environment", "After", "Wants"}
+    own = {name: read_directives(text) for name, text in UNITS.items() if name.endswith(".service")}
+
+    assert len(own) == 4
+    assert {name: found for name, each in own.items() if (found := each & read_directives(COMMON) - added_up)} == {}
+
+
+def test_migrations_run_to_their_end_and_the_others_for_ever() -> None:
+    kinds = {name: dict(re.findall(r"^(Type|Restart)=(\w+)$", text, re.MULTILINE)) for name, text in UNITS.items()}
+
+    assert kinds["doorstep-migrate.service"] == {"Type": "oneshot"}
+    assert kinds["doorstep-web@.service"] == {"Type": "notify", "Restart": "always"}
+    assert kinds["doorstep-worker@.service"] == kinds["doorstep-beat.service"] == {"Type": "exec", "Restart": "always"}
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_every_script_can_be_run_and_read(script: Path) -> None:
     subprocess.run(["sh", "-n", script], check=True)

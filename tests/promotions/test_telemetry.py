@@ -19,10 +19,11 @@ from django.conf import settings as django_settings
 from django.core.management import call_command
 from pytest_django.plugin import DjangoDbBlocker
 
-from promotions import conf
+from promotions import conf, telemetry
 from promotions.conf import reading
 from promotions.local import ports
 from promotions.local.stack import Stack
+from promotions.telemetry import traces
 from promotions.version import VERSION
 from tests.databases import use_database
 from tests.promotions.collectors import Collector, collecting
@@ -72,7 +73,7 @@ def _url(name: str) -> str:
 @pytest.fixture(scope="module")
 def observed(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     name = f"doorstep_telemetry_{os.getpid()}"
-    with psycopg.connect(_url("postgres"), autocommit=True) as server, collecting() as reports, collecting() as traces:
+    with psycopg.connect(_url("postgres"), autocommit=True) as server, collecting() as reports, collecting() as spans:
         server.execute(f'CREATE DATABASE "{name}"')
         try:
             with django_db_blocker.unblock(), use_database(NAME=name):
@@ -83,7 +84,7 @@ def observed(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPa
                 "DATABASE_URL": _url(name).replace("postgresql:", "postgis:"),
                 "REDIS_PREFIX": name,
                 "SENTRY_DSN": reports.dsn,
-                "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint,
+                "OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint,
                 "OTEL_EXPORTER_OTLP_HEADERS": "x-collector-key=opensesame",
                 "OTEL_TRACES_SAMPLER_ARG": "1",
                 "OTEL_BSP_SCHEDULE_DELAY": "200",
@@ -98,7 +99,7 @@ def observed(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPa
                     stack.base_url,
                     _url(name),
                     reports,
-                    traces,
+                    spans,
                     stack.log("web"),
                     env,
                     body["device_id"],
@@ -211,16 +212,16 @@ def test_a_web_process_sends_what_waits_before_it_ends(observed: Observed) -> No
     port = ports.free_port()
     command = [sys.executable, "-m", "uvicorn", "promotions.asgi:application", "--port", str(port), "--no-access-log"]
 
-    with collecting() as traces:
-        env = {**observed.env, "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "600000"}
+    with collecting() as collector:
+        env = {**observed.env, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "600000"}
         with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as process:
             wait_for(lambda: _status(f"http://127.0.0.1:{port}/v1/openapi.yaml") == 200)
-            before = traces.spans()
+            before = collector.spans()
             process.terminate()
             process.wait(timeout=60)
 
         assert before == []
-        assert {span.name for span in traces.spans()} == {"GET /v1/openapi.yaml"}
+        assert {span.name for span in collector.spans()} == {"GET /v1/openapi.yaml"}
 
 
 def _status(url: str) -> int:
@@ -240,6 +241,14 @@ def test_nothing_of_it_is_imported_when_it_is_off(observed: Observed) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_when_it_is_off_the_application_is_the_same_object_and_a_span_is_nothing() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError
+
+    assert telemetry.observe(application, known_paths=frozenset()) is application
+    assert traces.span("record") is traces.span("enqueue")
 
 
 @pytest.mark.parametrize(
