@@ -95,6 +95,8 @@ def check_migrations(context: Context) -> Iterator[Row]:
         yield from skipped
         return
     try:
+        # With a time limit of its own, which Django's connection has not.
+        logins.require_postgresql()
         faults = find_migration_faults()
     except Away:
         yield unknown("Not asked, since PostgreSQL does not let us in.")

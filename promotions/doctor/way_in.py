@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import ssl
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection as PlainConnection
 from http.client import HTTPException, HTTPSConnection
@@ -82,6 +83,11 @@ def _send(url: str, headers: Mapping[str, str]) -> Arrival:
         )
         answer = connection.getresponse()
         text = answer.read(10_000)
+    except ssl.SSLError as error:
+        raise _NoArrival(
+            f"no TLS ({error.reason or error}). Give the proxy a certificate for this name; name a private authority's "
+            "file by SSL_CERT_FILE."
+        ) from error
     except (OSError, HTTPException) as error:
         raise _NoArrival(f"no answer ({error or type(error).__name__}). Is the proxy running?") from error
     finally:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from promotions import conf
+from promotions import conf, logins
 from promotions.doctor import checks
 from promotions.doctor.checks import examine, is_sound
 from promotions.doctor.context import Context
@@ -172,6 +173,42 @@ def test_a_way_that_leads_nowhere_is_named() -> None:
 
     assert row.state is State.FAULT
     assert "no answer" in row.finding
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_way_without_tls_is_named(live_server: Any) -> None:
+    (row,) = rows_of("Way in", url=live_server.url.replace("http:", "https:"))
+
+    assert row.state is State.FAULT
+    assert "no TLS" in row.finding
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrations_are_not_asked_of_a_server_that_does_not_let_us_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {**logins.connection_parameters(), "password": "wrong"}
+    monkeypatch.setattr(logins, "connection_parameters", lambda: given)
+
+    assert [row.state for row in rows_of("Migrations")] == [State.UNKNOWN]
+    (row,) = rows_of("PostgreSQL")
+    assert row.state is State.FAULT
+    assert "Correct user and password in DATABASE_URL." in row.finding
+
+
+@pytest.fixture
+def frozen_redis(tmp_path: Path, settings: Any) -> Iterator[None]:
+    """The settings lead to a Redis that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings.REDIS_URL = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+        yield
+
+
+@pytest.mark.usefixtures("frozen_redis")
+@pytest.mark.django_db(transaction=True)
+def test_a_redis_that_hangs_is_away() -> None:
+    (row,) = rows_of("Redis")
+
+    assert row.state is State.FAULT
+    assert row.finding == "REDIS_URL: Redis does not answer (TimeoutError)."
 
 
 def run_doctor(**changed: str) -> "subprocess.CompletedProcess[str]":
