@@ -1,14 +1,19 @@
 """The one clock. Read at the edges only (HTTP, tasks, commands); everything below is handed `now`."""
 
+import math
 import os
 import time
 from datetime import UTC, datetime
 
 
-def _parse_warp(text: str) -> tuple[float, float, float]:
-    """`real_epoch_s,shown_epoch_s,rate` → the instant both clocks agreed and how fast ours runs since."""
-    real_epoch_s, shown_epoch_s, rate = (float(part) for part in text.split(","))
-    return real_epoch_s, shown_epoch_s, rate
+def _parse_warp(text: str) -> tuple[float, float, float, float]:
+    """`real_epoch_s,shown_epoch_s,rate[,usual_from_epoch_s]`: ours showed that at the real instant, and runs so fast.
+
+    From the shown second `usual_from_epoch_s` on it runs at the usual speed again.
+    """
+    real_epoch_s, shown_epoch_s, rate, *more = (float(part) for part in text.split(","))
+    (usual_from_epoch_s,) = more or (math.inf,)
+    return real_epoch_s, shown_epoch_s, rate, usual_from_epoch_s
 
 
 # The demo replays a day in minutes by running this clock faster; settings refuse it outside development.
@@ -19,8 +24,10 @@ def epoch_s() -> float:
     """Seconds since 1970, UTC."""
     if _WARP is None:
         return time.time()
-    real_epoch_s, shown_epoch_s, rate = _WARP
-    return shown_epoch_s + (time.time() - real_epoch_s) * rate
+    real_epoch_s, shown_epoch_s, rate, usual_from_epoch_s = _WARP
+    fast_epoch_s = shown_epoch_s + (time.time() - real_epoch_s) * rate
+    # What is beyond has been counted at the fast rate.
+    return min(fast_epoch_s, usual_from_epoch_s + max(0.0, fast_epoch_s - usual_from_epoch_s) / rate)
 
 
 def now() -> datetime:

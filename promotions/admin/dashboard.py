@@ -75,9 +75,9 @@ def _list_stats(tenancy: Tenancy, running: QuerySet[Campaign]) -> Any:
     if unfenced := stores.exclude(pk__in=fenced).count():
         yield "Stores without a fence", unfenced, reverse("admin:geofence_store_changelist")
     if tenancy.is_operator:
-        since = clock.now() - timedelta(days=1)
+        since = clock.now() - timedelta(days=7)
         visits = Visit.objects.filter(entered_at__gte=since, confirmed_at__isnull=False)
-        yield "Visits in 24 hours", visits.count(), reverse("admin:geofence_visit_changelist")
+        yield "Visits in 7 days", visits.count(), reverse("admin:geofence_visit_changelist")
         letters = DeadLetter.objects.filter(replayed_at=None)
         yield "Dead letters", letters.count(), reverse("admin:promotions_deadletter_changelist")
 

@@ -22,7 +22,7 @@ _PACKAGES = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http"),
 }
 # Two decimal numbers and a rate, as the demo gives them.
-_WARP = re.compile(r"-?[0-9.]+,-?[0-9.]+,[0-9.]+")
+_WARP = re.compile(r"-?[0-9.]+,-?[0-9.]+,[0-9.]+(,-?[0-9.]+)?")
 # Similar enough for a slip of the keyboard: one or two letters of a dozen.
 _SIMILARITY = 0.86
 
@@ -167,7 +167,7 @@ def _check_warp(values: Mapping[str, object], given: Mapping[str, str]) -> Itera
     if warp and not values.get("DEBUG"):
         yield Fault("CLOCK_WARP", "CLOCK_WARP makes time run faster: it is for the demo, with DEBUG=1 only.")
     elif warp and not _WARP.fullmatch(warp):
-        yield Fault("CLOCK_WARP", "CLOCK_WARP must be three numbers separated by commas: remove it.")
+        yield Fault("CLOCK_WARP", "CLOCK_WARP must be three or four numbers separated by commas: remove it.")
 
 
 def _check_shedding(values: Mapping[str, object], given: Mapping[str, str]) -> Iterator[Fault]:
