@@ -12,6 +12,8 @@ ARGS ?=
 PORT ?= 8000
 # Not from the environment: some shells export HOST as the machine's name.
 HOST := 127.0.0.1
+FRESH :=
+DATA :=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -22,7 +24,8 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: setup ## Replay a simulated day of phones through the real product and print the funnel
-	@$(SERVICES) --name demo -- $(MANAGE) demo $(ARGS)
+	@echo "A simulated day: starting PostgreSQL and Redis under var/demo …"
+	@$(SERVICES) --name demo -- $(MANAGE) demo --day var/demo-day.dump $(ARGS)
 
 test: setup-browser ## Run the whole test suite (ARGS= goes to pytest)
 	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
@@ -33,8 +36,9 @@ test-next: ## Run the suite on the next Django (needs Python 3.12 or newer); dep
 	@$(SERVICES) --name test-next --disposable -- .venv-next/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup \
 		-W default::DeprecationWarning -W default::PendingDeprecationWarning $(ARGS)
 
-run: setup ## Serve the demo brand until Ctrl-C (PORT=8000 HOST=127.0.0.1)
-	@$(SERVICES) --name run --keep -- $(PYTHON_OF_VENV) -m promotions.local serve --host "$(HOST)" --port "$(PORT)"
+run: setup ## Serve the demo brand, or the last demo day, until Ctrl-C (PORT=8000 HOST=127.0.0.1 FRESH=1)
+	@$(SERVICES) --name run --keep -- $(PYTHON_OF_VENV) -m promotions.local serve --host "$(HOST)" --port "$(PORT)" \
+		$(if $(FRESH),--fresh) $(if $(DATA),--data "$(DATA)")
 
 check: setup-tests lint types contracts migrations openapi-check deploy-check docs-check ## Do what CI does
 	@$(MAKE) --no-print-directory test

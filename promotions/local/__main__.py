@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from promotions.local import decoder, foreground, packages, serve, virtualenv
 from promotions.local.console import say
@@ -54,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     serving = commands.add_parser("serve", help="migrate, seed the demo brand and serve until Ctrl-C")
     serving.add_argument("--host", default="127.0.0.1")
     serving.add_argument("--port", default="8000")
+    serving.add_argument("--fresh", action="store_true", help="serve the newest demo day; set the present data aside")
+    serving.add_argument("--data", type=Path, help="serve the data that an earlier --fresh set aside in this file")
     serving.set_defaults(run=_serve)
     return parser
 
@@ -92,7 +95,7 @@ def _services(options: argparse.Namespace) -> int:
                 place,
                 keep=options.keep,
                 durable=not options.disposable,
-                environment=default_environment(),
+                environment=default_environment(ROOT),
                 interrupts=interrupts,
             )
         )
@@ -100,7 +103,7 @@ def _services(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    return serve.serve(host=options.host, port_text=options.port)
+    return serve.serve(serve.Wanted(options.host, options.port, fresh=options.fresh, data=options.data))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from typing import TextIO
 
 SIGN_INTERVAL_S = 5.0
 
@@ -17,13 +18,14 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def sign_of_life() -> Iterator[None]:
+def sign_of_life(what: str = "", *, out: TextIO | None = None) -> Iterator[None]:
     """Show the elapsed seconds while the block runs, so that a slow download does not look like a hang.
 
-    On a terminal one line counts up and disappears at the end. Elsewhere each sign is a line.
+    On a terminal one line counts up and disappears at the end. Elsewhere each sign is a line. `what` names the work;
+    `out` is standard error unless given.
     """
     done = Event()
-    thread = Thread(target=_count_up, args=(done, sys.stderr.isatty()), daemon=True)
+    thread = Thread(target=_count_up, args=(done, what, out or sys.stderr), daemon=True)
     thread.start()
     try:
         yield
@@ -32,18 +34,20 @@ def sign_of_life() -> Iterator[None]:
         thread.join()
 
 
-def _count_up(done: Event, is_terminal: bool) -> None:
+def _count_up(done: Event, what: str, out: TextIO) -> None:
     began = time.monotonic()
     signs = 0
+    is_terminal = out.isatty()
     end = "\r" if is_terminal else "\n"
+    prefix = f"    {what}, " if what else "    "
     while not done.wait(SIGN_INTERVAL_S):
         # The cursor returns to the start of the line: what a child writes next replaces the sign.
-        sys.stderr.write(f"    {time.monotonic() - began:.0f} s{end}")
-        sys.stderr.flush()
+        out.write(f"{prefix}{time.monotonic() - began:.0f} s{end}")
+        out.flush()
         signs += 1
     if signs and is_terminal:
-        sys.stderr.write("\x1b[K")
-        sys.stderr.flush()
+        out.write("\x1b[K")
+        out.flush()
 
 
 def tail(path: Path, *, lines: int = 20) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = Path("/var/lib/doorstep")
 FOLDER_VARIABLE = "DOORSTEP_FOLDER"  # tells a command the folder of the services it was started with
+OWN_SERVICES_VARIABLE = "DOORSTEP_OWN_SERVICES"  # those of "postgres redis" that were started for the command
 
 
 @dataclass(frozen=True, slots=True)

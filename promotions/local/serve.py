@@ -3,30 +3,57 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from promotions.local import ports
-from promotions.local.console import say
+from promotions.local.console import say, sign_of_life
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.places import ROOT
 from promotions.local.stack import Stack
 
+OPEN_TO_THE_NETWORK = """\
+Warning: HOST={host} lets everybody on your network reach this demo. It runs in DEBUG mode:
+  errors show its inside, and each login printed above opens admin. Use it in a network
+  you trust, without real data, and end it with Ctrl-C."""
 
-def serve(*, host: str, port_text: str) -> int:
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The address to serve at, and the data: the run's own, the newest demo day's (`fresh`), or a file's."""
+
+    host: str
+    port_text: str
+    fresh: bool = False
+    data: Path | None = None
+
+
+def serve(wanted: Wanted) -> int:
     """Migrate, seed, start the stack, announce it, and wait. Being asked to end is the normal end: exit code 0."""
-    wanted = _port(port_text)
+    wanted_port = _port(wanted.port_text)
     with Interrupts() as interrupts:
         try:
             _withdraw_announcement()
-            for command in (("migrate", "--verbosity", "0"), ("seed_demo",)):
-                _manage(*command, interrupts=interrupts)
-            port = ports.next_free_port(wanted, host=host)
-            if port != wanted:
-                say(f"Port {wanted} is taken; using {port}.")
-            stack = Stack(env=os.environ, host=host, port=port)
+            for what, command in (
+                ("choosing the data", _choose_data(wanted)),
+                ("preparing the database", ("migrate", "--verbosity", "0")),
+                ("planting the demo brand", ("seed_demo",)),
+            ):
+                with sign_of_life(what):
+                    _manage(*command, interrupts=interrupts)
+            port = ports.next_free_port(wanted_port, host=wanted.host)
+            if port != wanted_port:
+                say(f"Port {wanted_port} is taken; using {port}.")
+            stack = Stack(env=run_environment(os.environ, host=wanted.host), host=wanted.host, port=port)
             try:
-                stack.start(while_waiting=interrupts.check)
-                _manage("announce_run", "--base-url", stack.base_url, interrupts=interrupts)
+                with sign_of_life("starting web, worker and beat"):
+                    stack.start(while_waiting=interrupts.check)
+                announcement = ("--base-url", stack.base_url, "--output", str(_announcement()))
+                _manage("announce_run", *announcement, interrupts=interrupts)
+                if warning := describe_exposure(wanted.host):
+                    say(warning)
                 stack.wait(while_waiting=interrupts.check)
             finally:
                 _withdraw_announcement()
@@ -36,9 +63,35 @@ def serve(*, host: str, port_text: str) -> int:
     return 0
 
 
+def describe_exposure(host: str) -> str | None:
+    """Return what to know before others can reach the demo; None where they cannot."""
+    return None if ports.is_loopback(host) else OPEN_TO_THE_NETWORK.format(host=host)
+
+
+def run_environment(environment: Mapping[str, str], *, host: str = "127.0.0.1") -> dict[str, str]:
+    """The environment of the demo's processes: messages go at any hour, and the host is answered under any name.
+
+    What the caller set is left as it is.
+    """
+    defaults = {"QUIET_HOURS": ""}
+    if not ports.is_loopback(host):
+        # Which names the network has for this machine, only the network knows.
+        defaults["ALLOWED_HOSTS"] = "*"
+    return {**defaults, **environment}
+
+
+def _choose_data(wanted: Wanted) -> tuple[str, ...]:
+    fresh = ("--fresh",) if wanted.fresh else ()
+    return ("choose_data", *fresh, *(("--data", str(wanted.data)) if wanted.data else ()))
+
+
 def _withdraw_announcement() -> None:
     """A program that waits for `var/run.json` must not read the address and token of a run that has ended."""
-    (ROOT / "var" / "run.json").unlink(missing_ok=True)
+    _announcement().unlink(missing_ok=True)
+
+
+def _announcement() -> Path:
+    return ROOT / "var" / "run.json"
 
 
 def _port(text: str) -> int:

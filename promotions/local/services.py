@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from promotions.local import postgres, redis
 from promotions.local.console import sign_of_life
 from promotions.local.interrupts import Interrupts
+from promotions.local.keys import missing_secrets
 from promotions.local.lock import held
-from promotions.local.places import FOLDER_VARIABLE, Place
+from promotions.local.places import FOLDER_VARIABLE, OWN_SERVICES_VARIABLE, Place
 from promotions.local.processes import stop_recorded
 
 
@@ -29,22 +31,27 @@ def private_services(
             place.remove()
         place.create()
         added = {FOLDER_VARIABLE: str(place.folder)}
-        with sign_of_life():
-            if not environment.get("DATABASE_URL"):
-                interrupts.check()
+        own = []
+        if not environment.get("DATABASE_URL"):
+            interrupts.check()
+            with sign_of_life("starting PostgreSQL"):
                 cluster = postgres.start_cluster(place, durable=durable)
-                stack.callback(postgres.stop_cluster, cluster.child)
-                added["DATABASE_URL"] = cluster.url
-            if not environment.get("REDIS_URL"):
-                interrupts.check()
+            stack.callback(postgres.stop_cluster, cluster.child)
+            added["DATABASE_URL"] = cluster.url
+            own.append("postgres")
+        if not environment.get("REDIS_URL"):
+            interrupts.check()
+            with sign_of_life("starting Redis"):
                 server = redis.start_server(place)
-                stack.callback(redis.stop_server, server.child)
-                added["REDIS_URL"] = server.url
+            stack.callback(redis.stop_server, server.child)
+            added["REDIS_URL"] = server.url
+            own.append("redis")
         interrupts.check()
         stack.callback(stop_recorded, place.command_pids)
-        yield {**environment, **added}
+        yield {**environment, **added, OWN_SERVICES_VARIABLE: " ".join(own)}
 
 
-def default_environment() -> dict[str, str]:
-    """The caller's environment, in development mode unless it says otherwise."""
-    return {"DEBUG": "1", **os.environ, "DJANGO_SETTINGS_MODULE": "promotions.settings"}
+def default_environment(root: Path) -> dict[str, str]:
+    """The caller's environment, in development mode unless it says otherwise; missing secrets are the clone's own."""
+    environment = {"DEBUG": "1", **os.environ, "DJANGO_SETTINGS_MODULE": "promotions.settings"}
+    return {**environment, **missing_secrets(root, environment)}

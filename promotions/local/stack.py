@@ -83,8 +83,7 @@ class Stack:
 
     @property
     def base_url(self) -> str:
-        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
-        return f"http://{host}:{self.port}"
+        return ports.url_of(self.host, self.port)
 
     def start(self, *, while_waiting: Callable[[], None] = lambda: None, timeout_s: float = START_TIMEOUT_S) -> None:
         """Start all three and return when the web process says it is ready and the worker takes work.
@@ -239,8 +238,7 @@ class Stack:
             return False
 
     def _web_is_ready(self) -> bool:
-        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
-        connection = HTTPConnection(host, self.port, timeout=5)
+        connection = HTTPConnection(ports.address_of(self.host), self.port, timeout=5)
         try:
             connection.request("GET", "/readyz")
             response = connection.getresponse()

@@ -36,6 +36,8 @@ class DemoStore:
     longitude_deg: float
     radius_m: float
     corners: tuple[tuple[float, float], ...] = ()
+    # Open at any hour, so that the way through the README works at night.
+    is_always_open: bool = False
 
     @property
     def ring_radius_m(self) -> float:
@@ -104,7 +106,14 @@ class PlantedWorld:
 
 
 _STORES = (
-    DemoStore("Tartine & Co République", "9 place de la République, 75003 Paris", 48.8675, 2.3635, 150.0),
+    DemoStore(
+        "Tartine & Co République",
+        "9 place de la République, 75003 Paris",
+        48.8675,
+        2.3635,
+        150.0,
+        is_always_open=True,
+    ),
     DemoStore("Tartine & Co Bastille", "4 place de la Bastille, 75011 Paris", 48.8530, 2.3690, 120.0),
     DemoStore("Tartine & Co Nation", "11 place de la Nation, 75011 Paris", 48.8484, 2.3959, 150.0),
     DemoStore("Tartine & Co Montparnasse", "22 place du 18 Juin 1940, 75006 Paris", 48.8422, 2.3211, 120.0),
@@ -153,6 +162,21 @@ _CAMPAIGNS = (
     ),
 )
 
+# Beside the demo's day, in the first store: any phone that comes in gets its message, at any hour. It goes before the
+# other campaigns and holds no phone out, so it measures nothing.
+_WELCOME_CAMPAIGN = DemoCampaign(
+    name="Welcome",
+    kind=Campaign.Kind.COUPON,
+    trigger=Campaign.Trigger.ENTER,
+    offer_title="A cookie to welcome you",
+    benefit="1 cookie",
+    terms="One cookie per person.",
+    message_title="Welcome",
+    message_body="{offer} at {store}, from {brand}.",
+    holdout_percent=0,
+    priority=20,
+)
+
 # Beside the demo's day: for trying by hand what only the code on the counter opens.
 _COUNTER_CAMPAIGN = DemoCampaign(
     name="Dessert at the counter",
@@ -170,6 +194,9 @@ _COUNTER_CAMPAIGN = DemoCampaign(
 )
 
 OWN_SHOPS = "Bruns own shops"
+
+# How the secrets begin that `settings.py` uses in DEBUG where none is given.
+KNOWN_SECRET_PREFIX = "development-only-"
 
 _LOGINS = (
     DemoLogin("operator", "operator", ()),
@@ -195,17 +222,22 @@ def describe_world() -> DemoWorld:
 
 
 def demo_password(username: str) -> str:
-    """The password of a demo user: the same on every start of one deployment, and nowhere stored in clear."""
+    """Return the password of a demo user: the same on every start of one clone, another in each; stored nowhere."""
     return salted_hmac("promotions.demo", username, algorithm="sha256").hexdigest()[:12]
 
 
 def plant_world(*, now: datetime) -> PlantedWorld:
     """Make what is not there yet, and leave the rest as it is. Repeatable. In development only.
 
-    Raises ConfigurationError outside DEBUG, since the passwords are as good as public.
+    Raises ConfigurationError outside DEBUG, and without a secret of one's own: everybody could derive the passwords.
     """
     if not settings.DEBUG:
         raise ConfigurationError("The demo brand is for development: set DEBUG=1.")
+    if settings.SECRET_KEY.startswith(KNOWN_SECRET_PREFIX):
+        raise ConfigurationError(
+            "The logins of the demo brand come from SECRET_KEY, and its development value is known to everybody: "
+            "use `make run` or `make demo`, which make one, or set SECRET_KEY."
+        )
     world = describe_world()
     with transaction.atomic():
         brand, _ = Brand.objects.get_or_create(name=world.brand_name)
@@ -220,6 +252,11 @@ def plant_world(*, now: datetime) -> PlantedWorld:
     )
 
 
+def plant_welcome_campaign(planted: PlantedWorld, *, now: datetime) -> Campaign:
+    """Plant the campaign without a held-out share, in the first store. Repeatable."""
+    return _plant_campaign(_WELCOME_CAMPAIGN, planted.brand, planted.stores[:1], now)
+
+
 def plant_counter_campaign(planted: PlantedWorld, *, now: datetime) -> Campaign:
     """The campaign that opens at level 4 only, in the first store. Repeatable."""
     return _plant_campaign(_COUNTER_CAMPAIGN, planted.brand, planted.stores[:1], now)
@@ -232,7 +269,7 @@ def _plant_store(described: DemoStore, partner: Partner, world: DemoWorld, now: 
         defaults={
             "address": described.address,
             "timezone": world.timezone,
-            "opening_hours": {day: [[world.opens_at, world.closes_at]] for day in WEEKDAYS},
+            "opening_hours": {day: [_opening(described, world)] for day in WEEKDAYS},
             "latitude_deg": described.latitude_deg,
             "longitude_deg": described.longitude_deg,
         },
@@ -242,6 +279,10 @@ def _plant_store(described: DemoStore, partner: Partner, world: DemoWorld, now: 
         ring = CircleShape(described.latitude_deg, described.longitude_deg, described.ring_radius_m)
         create_geofence(store_id=store.pk, role=Geofence.Role.APPROACH, shape=ring, now=now)
     return store
+
+
+def _opening(described: DemoStore, world: DemoWorld) -> list[str]:
+    return ["00:00", "24:00"] if described.is_always_open else [world.opens_at, world.closes_at]
 
 
 def _shape(described: DemoStore) -> CircleShape | PolygonShape:

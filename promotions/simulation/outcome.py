@@ -1,10 +1,15 @@
 """What the day came to: the table people read, the file programs read, and what must hold or the demo has failed."""
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from promotions.logic.lift import MIN_CONVERSIONS
 from promotions.simulation.truth import Score
+
+# A line never wraps in a terminal of 80 columns.
+COLUMNS = 79
 
 # What the server is held to.
 RIGHT_AT_LEAST = 0.97
@@ -24,7 +29,9 @@ class Share:
     def __str__(self) -> str:
         if not self.whole:
             return "nobody"
-        return f"{self.part} of {self.whole} ({self.part / self.whole:.0%}; {self.low:.0%} to {self.high:.0%})"
+        return (
+            f"{self.part} of {self.whole} ({self.part / self.whole:.0%}, 95% range {self.low:.0%} to {self.high:.0%})"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +55,33 @@ class CampaignOutcome:
     reason: str
 
     def effect(self) -> str:
-        """What the message caused, in words that do not claim more than is known."""
+        """Return what the message caused, the verdict first, then what it rests on. Both always agree."""
+        if self.reason == "sample_ratio_mismatch":
+            return "not judged. The two groups are not of the planned sizes, so their visits cannot be compared."
         if self.incremental is None:
-            return f"{self.verdict}: nothing to compare with"
-        estimate, low, high = self.incremental
-        # Whole visits: −0 is none.
-        words = f"{self.verdict}: {round(estimate):+d} visits, between {round(low):+d} and {round(high):+d}"
-        return f"{words}; too small to prove" if self.reason == "too_few_conversions" else words
+            return "not measured. One of the two groups is empty, so there is nothing to compare with."
+        estimate, low, high = (_spell_visits(each) for each in self.incremental)
+        if self.reason == "too_few_conversions":
+            few, group = min(
+                (self.control_visits.part, "held-out phones"), (self.treated_visits.part, "messaged phones")
+            )
+            return (
+                f"not judged yet. Only {few} {group} visited, and a verdict needs {MIN_CONVERSIONS} in each group: with"
+                f" fewer, a handful of people decides. Until then {estimate} visits (95% range {low} to {high}) is a"
+                " first estimate and proves nothing."
+            )
+        measured = f"{estimate} visits; with 95% confidence between {low} and {high}"
+        if self.reason == "interval_above_zero":
+            return f"proven, the message brought visits. {measured}, all of it above 0."
+        if self.reason == "interval_below_zero":
+            return f"proven, the message cost visits. {measured}, all of it below 0."
+        return f"not proven. {measured}: 0 lies in this range, so chance alone may explain the difference."
+
+
+def _spell_visits(visits: float) -> str:
+    """Whole visits with their sign; below one visit a decimal, so that a limit just off 0 does not read as 0."""
+    text = f"{visits:+.0f}" if abs(visits) >= 0.95 else f"{visits:+.1f}"
+    return "0" if text in {"+0.0", "-0.0"} else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +165,16 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             "visits_of_cheats_believed": outcome.truth.cheats,
             "mistakes": list(outcome.truth.mistakes),
         },
+        "funnel": [
+            {
+                "step": row.name.strip(),
+                "total": row.total,
+                "by_campaign": list(row.counts),
+                "share": row.share,
+                "of": row.of_name or None,
+            }
+            for row in find_funnel(outcome.campaigns)
+        ],
         "campaigns": [_campaign_as_json(campaign) for campaign in outcome.campaigns],
         "unlock_answers": dict(outcome.unlocks_answered),
         "unlock_answers_to_cheats": dict(outcome.cheats_answered),
@@ -179,53 +216,100 @@ def _campaign_as_json(campaign: CampaignOutcome) -> dict[str, Any]:
     }
 
 
-def as_table(outcome: Outcome) -> str:
-    """The funnel as people read it."""
-    contest, truth = outcome.contest, outcome.truth
-    rows: list[tuple[str, Sequence[str]]] = [
-        ("", [campaign.name for campaign in outcome.campaigns]),
-        ("Opportunities, treated", _each(outcome, "treated")),
-        ("Opportunities, control", _each(outcome, "control")),
-        ("Messages sent", _each(outcome, "messages_sent")),
-        ("Messages dropped", _each(outcome, "messages_dropped")),
-        ("Refused", _each(outcome, "refusals")),
-        ("Unlocked", _each(outcome, "unlocks")),
-        ("Redeemed at the till", _each(outcome, "redemptions")),
-        ("Visited within 2 h, treated", [str(each.treated_visits) for each in outcome.campaigns]),
-        ("Visited within 2 h, control", [str(each.control_visits) for each in outcome.campaigns]),
+@dataclass(frozen=True, slots=True)
+class FunnelRow:
+    """One step of the funnel: a total, its parts by campaign, and what it is a share of."""
+
+    name: str
+    counts: Sequence[int]
+    of: "FunnelRow | None" = None
+    of_name: str = ""
+    remark: str = ""
+
+    @property
+    def total(self) -> int:
+        """The sum over the campaigns."""
+        return sum(self.counts)
+
+    @property
+    def share(self) -> float | None:
+        """This total as a share of the other row's; None without one."""
+        return self.total / self.of.total if self.of is not None and self.of.total else None
+
+    def explain(self) -> str:
+        """Return the share with its base in words."""
+        return self.remark if self.share is None else f"{self.share:.0%} of {self.of_name}"
+
+
+def find_funnel(campaigns: Sequence[CampaignOutcome]) -> list[FunnelRow]:
+    """Return the steps from a phone at a store to the till, each once."""
+
+    def row(name: str, read: Callable[[CampaignOutcome], int], **more: Any) -> FunnelRow:
+        return FunnelRow(name, [read(each) for each in campaigns], **more)
+
+    near = row("Opportunities", lambda each: each.treated + each.control, remark="a phone near, in time")
+    treated = row("  message group", lambda each: each.treated, of=near, of_name="opportunities")
+    control = row("  held-out group", lambda each: each.control, of=near, of_name="opportunities")
+    unlocked = row("Unlocked", lambda each: each.unlocks, remark="by any phone there")
+    return [
+        near,
+        treated,
+        control,
+        row("Messages sent", lambda each: each.messages_sent, of=treated, of_name="message group"),
+        row("Visited, messaged", lambda each: each.treated_visits.part, of=treated, of_name="message group"),
+        row("Visited, held out", lambda each: each.control_visits.part, of=control, of_name="held-out group"),
+        unlocked,
+        row("Redeemed at a till", lambda each: each.redemptions, of=unlocked, of_name="unlocked"),
     ]
-    lines = [
+
+
+def as_table(outcome: Outcome) -> str:
+    """The funnel as people read it, no line wider than `COLUMNS`."""
+    contest, truth = outcome.contest, outcome.truth
+    refused = sum(each.refusals for each in outcome.campaigns)
+    paragraphs = [
         f"{outcome.phones} phones on {outcome.shown_on}, {outcome.rate:g} times faster, in {outcome.real_s:.0f} s.",
+        f"Fixes: {outcome.fixes_accepted:,} accepted, {outcome.fixes_rejected:,} rejected. Visits: {outcome.visits:,}.",
         "",
-        f"{'Fixes':<28}{outcome.fixes_accepted:,} accepted, {outcome.fixes_rejected:,} rejected",
-        f"{'Visits':<28}{outcome.visits:,}",
+        *_align(find_funnel(outcome.campaigns), [each.name for each in outcome.campaigns]),
+        "Visited: within 2 h of the message or, held out, of when it would have gone.",
         "",
-        *_columns(rows),
+        "Visits that the messages caused",
+        *(f"  {each.name}: {each.effect()}" for each in outcome.campaigns),
         "",
-        *(f"Incremental visits, {each.name}: {each.effect()}." for each in outcome.campaigns),
-        f"Refused elsewhere, then came within 30 min: {contest.arrived_soon}.",
-        f"Refused because: {_words(_add_reasons(outcome.campaigns))}.",
-        f"At the tills: {_words(outcome.scans)}.",
+        f"Refused unlocks: {refused} ({_words(_add_reasons(outcome.campaigns))}).",
+        f"Refused for not being at a store, then there within 30 min: {contest.arrived_soon}.",
+        f"Answers at the tills: {sum(outcome.scans.values())} ({_words(outcome.scans)}).",
         "",
-        f"Visits, all phones:           {_score_in_words(truth.everybody)}.",
-        f"Visits, noise up to {QUIET_M:.0f} m:    {_score_in_words(truth.quiet)}.",
-        f"Cheats: {truth.cheats} visits believed; their unlocks: {_words(outcome.cheats_answered)}.",
-        "",
-        f"Slowest answer {outcome.slowest_answer_s:.2f} s; the simulation was at most {outcome.max_lag_s:.0f} shown"
+        "Checked against where the phones really were",
+        f"  Visits of all phones: {_score_in_words(truth.everybody)}.",
+        f"  Of phones with up to {QUIET_M:.0f} m of noise: {_score_in_words(truth.quiet)}.",
+        f"  Cheats: {truth.cheats} visits believed; their unlocks: {_words(outcome.cheats_answered)}.",
+        f"  Slowest answer {outcome.slowest_answer_s:.2f} s; the simulation was at most {outcome.max_lag_s:.0f} shown"
         f" seconds ({outcome.max_lag_s / outcome.rate:.2f} s) behind its clock.",
     ]
-    return "\n".join(lines)
+    return "\n".join(line for paragraph in paragraphs for line in _wrap(paragraph))
 
 
-def _each(outcome: Outcome, field: str) -> list[str]:
-    return [f"{getattr(campaign, field):,}" for campaign in outcome.campaigns]
+def _wrap(paragraph: str) -> list[str]:
+    """Lines that fit; those that continue stand further in."""
+    if len(paragraph) <= COLUMNS:
+        return [paragraph]
+    indent = " " * (len(paragraph) - len(paragraph.lstrip()))
+    return textwrap.wrap(
+        paragraph.strip(), COLUMNS, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False
+    )
 
 
-def _columns(rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    widths = [max(len(cells[column]) for _, cells in rows) for column in range(len(rows[0][1]))]
+def _align(rows: Sequence[FunnelRow], names: Sequence[str]) -> list[str]:
+    cells = [["Total", *names], *([f"{count:,}" for count in (row.total, *row.counts)] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    titles = ["The funnel", *(row.name for row in rows)]
+    shares = ["Share", *(row.explain() for row in rows)]
+    room = max(map(len, titles))
     return [
-        f"{title:<28}" + "   ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-        for title, cells in rows
+        "  ".join([title.ljust(room), *map(str.rjust, line, widths), share]).rstrip()
+        for title, line, share in zip(titles, cells, shares, strict=True)
     ]
 
 
@@ -245,7 +329,7 @@ def _add_reasons(campaigns: Sequence[CampaignOutcome]) -> Mapping[str, int]:
 
 
 # Answers without a code of their own.
-ANSWERS = {"201": "taken", "200": "asked again"}
+ANSWERS = {"201": "taken", "200": "asked again", "dry_run": "looked up only", "void": "taken back"}
 
 
 def _words(counts: Mapping[str, int]) -> str:

@@ -8,8 +8,10 @@ from typing import TextIO
 from promotions.simulation.day import Moment
 from promotions.simulation.world import Journal
 
-BAR_CELLS = 16
-LINE_EVERY_S = 10.0
+BAR_CELLS = 6
+LINE_EVERY_S = 5.0
+# What a log is read with, where nothing says how wide it is.
+LOG_COLUMNS = 80
 CLEAR_REST = "\x1b[K"
 
 
@@ -28,13 +30,9 @@ class Progress:
         if not is_terminal and now_s - self._shown_at_s < LINE_EVERY_S:
             return
         self._shown_at_s = now_s
-        line = describe(moment, self.journal)
-        if is_terminal:
-            # A line longer than the terminal would wrap, and the next one could not overwrite it.
-            columns = shutil.get_terminal_size().columns
-            self.out.write(f"\r{line[: columns - 1]}{CLEAR_REST}")
-        else:
-            self.out.write(line + "\n")
+        columns = shutil.get_terminal_size().columns if is_terminal else LOG_COLUMNS
+        line = describe(moment, self.journal, columns=columns)
+        self.out.write(f"\r{line}{CLEAR_REST}" if is_terminal else line + "\n")
         self.out.flush()
 
     def finish(self) -> None:
@@ -44,14 +42,38 @@ class Progress:
             self.out.flush()
 
 
-def describe(moment: Moment, journal: Journal) -> str:
-    """The shown time, a bar, and what happened so far."""
-    full = round(moment.share * BAR_CELLS)
+def describe(moment: Moment, journal: Journal, *, columns: int) -> str:
+    """Return the shown time, a bar, and what happened so far, shorter than `columns`.
+
+    A line as long as the terminal is wide would wrap, and the next one could not overwrite it. Where there is little
+    room, numbers lose digits first, then the bar goes, then all but the last count.
+    """
     minutes = int(moment.second_of_day // 60)
-    granted = journal.unlocks["granted"]
-    refused = journal.unlocks.total() - granted
-    return (
-        f"{minutes // 60:02d}:{minutes % 60:02d} {'█' * full}{'░' * (BAR_CELLS - full)} {moment.share:4.0%}  "
-        f"{journal.fixes_accepted:,} fixes  {journal.messages_received} messages  {refused} refused  "
-        f"{granted} unlocked  {journal.scans['201']} redeemed"
+    full = round(moment.share * BAR_CELLS)
+    clock, bar = f"{minutes // 60:02d}:{minutes % 60:02d}", f"{'█' * full}{'░' * (BAR_CELLS - full)}"
+    counts = (
+        (journal.fixes_accepted, "fixes"),
+        (journal.messages_received, "messages"),
+        (journal.unlocks["granted"], "unlocked"),
+        (journal.scans["201"], "redeemed"),
     )
+    exact, short = ("  ".join(f"{spell(count)} {what}" for count, what in counts) for spell in (_in_full, _shorten))
+    candidates = (
+        f"{clock} {bar} {moment.share:4.0%}  {exact}",
+        f"{clock} {bar} {moment.share:4.0%}  {short}",
+        f"{clock} {moment.share:.0%}  {short}",
+        f"{clock}  {_shorten(counts[-1][0])} {counts[-1][1]}",
+    )
+    return next((line for line in candidates if len(line) < columns), candidates[-1][: columns - 1])
+
+
+def _in_full(count: int) -> str:
+    return f"{count:,}"
+
+
+def _shorten(count: int) -> str:
+    """At most five characters below a thousand million: 9,999, 12.3k, 123k, 1.23M."""
+    if count < 10_000:
+        return f"{count:,}"
+    value, unit = (count / 1e6, "M") if count >= 999_500 else (count / 1e3, "k")
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}{unit}"

@@ -10,7 +10,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from promotions import clock
 from promotions.errors import ConfigurationError
-from promotions.services.demo_world import PlantedWorld, demo_password, plant_counter_campaign, plant_world
+from promotions.local.keys import write_private
+from promotions.services.demo_world import (
+    PlantedWorld,
+    demo_password,
+    plant_counter_campaign,
+    plant_welcome_campaign,
+    plant_world,
+)
 from promotions.services.staff import create_enrolment, create_kiosk_enrolment
 
 # Who runs the demo tries the till when it suits, not within the ten minutes of a shop.
@@ -40,6 +47,7 @@ class Command(BaseCommand):
         )
         facts = {
             **_facts(planted, base_url=options["base_url"].rstrip("/")),
+            "welcome_campaign": str(plant_welcome_campaign(planted, now=now).uuid),
             "counter_campaign": str(plant_counter_campaign(planted, now=now).uuid),
             "staff_enrolment_token": token,
             "kiosk_enrolment_token": create_kiosk_enrolment(
@@ -47,8 +55,8 @@ class Command(BaseCommand):
             ),
         }
         output: Path = options["output"]
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        # Passwords and tokens: for its owner only.
+        write_private(output, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
         self._print(facts, output)
 
     def _print(self, facts: dict[str, Any], output: Path) -> None:
@@ -67,6 +75,7 @@ class Command(BaseCommand):
             "",
             f"  Store        {facts['store']['name']}  {facts['store']['latitude']}, {facts['store']['longitude']}",
             *(f"  {kind:<12} {uuid}" for kind, uuid in facts["campaigns"].items()),
+            f"  welcome      {facts['welcome_campaign']}",
             f"  counter      {facts['counter_campaign']}",
             "",
             *(f"  {role:<16} {login['username']:<10} {login['password']}" for role, login in facts["logins"].items()),

@@ -6,7 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from geofence.models import Geofence, Store
 from notifications.models import Message
+from promotions import clock as product_clock
 from promotions import drain
 from promotions.errors import ConfigurationError
+from promotions.local import days
+from promotions.local.console import sign_of_life
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.stack import Stack
@@ -35,15 +39,27 @@ from promotions.simulation.phone import RegistrationFailed
 from promotions.simulation.population import HOUR_S, Day, make_population
 from promotions.simulation.progress import Progress
 from promotions.simulation.tills import EnrolmentFailed
-from promotions.simulation.warp import DayClock, next_weekday, start_day
+from promotions.simulation.warp import DayClock, last_finished_day, start_day
 from promotions.simulation.world import Journal, World
 
 # The shown time at which the phones have to be under way; what comes before is for starting the services.
 READY_BY_S = 11.75 * HOUR_S
+LONGEST_LEAD_S = 120.0
 # Lunch and who comes after it have to fit in.
 EARLIEST_END_S = 14.5 * HOUR_S
 DRAIN_TIMEOUT_S = 30.0
 DRAIN_POLL_S = 0.1
+# The fast clock goes on for that long after the day's end, for those who are late. Then streams and outbox are emptied
+# and the services stopped, in real seconds.
+LATECOMERS_S = 0.25 * HOUR_S
+AFTERWARDS_S = LATECOMERS_S + 4 * DRAIN_TIMEOUT_S
+WHAT_NEXT = """\
+What next
+  make run              {serves}
+  its /admin/           the overview, reports of campaigns, unlocks, tills
+  README.md             "From a phone to a coupon": the same by hand, with curl
+  docs/demo.md          how the day is made and how to read this table
+  {report:<20}  all numbers"""
 # The share that gets no message: enough of a few hundred phones to have something to compare with.
 HOLDOUT_PERCENT = 30
 LIMITS = (
@@ -67,13 +83,15 @@ class Options:
     lead_s: float
     until_s: float
     output: Path
+    # Where the day is kept for `make run`; None: nowhere.
+    day: Path | None
 
     def find_faults(self) -> list[str]:
         """What cannot be played."""
         rules = (
             ("--phones must be 1 or more.", self.phones >= 1),
             ("--rate must lie between 1 and 1000.", 1 <= self.rate <= 1000),
-            ("--lead must lie between 5 and 120.", 5 <= self.lead_s <= 120),
+            ("--lead must lie between 5 and 120.", 5 <= self.lead_s <= LONGEST_LEAD_S),
             ("--until must lie between 14:30 and 20:00.", EARLIEST_END_S <= self.until_s <= 20 * HOUR_S),
         )
         return [sentence for sentence, holds in rules if not holds]
@@ -98,6 +116,7 @@ class Command(BaseCommand):
         parser.add_argument("--lead", type=float, default=30.0, help="real seconds for the services to start")
         parser.add_argument("--until", type=read_time_of_day, default="16:15", help="shown time at which the day ends")
         parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "var" / "demo-report.json")
+        parser.add_argument("--day", type=Path, help="keep the day in this file, for `make run`")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """The whole demo; exit code 1 when it failed its own checks, 128 + n when signal n ended it."""
@@ -108,47 +127,95 @@ class Command(BaseCommand):
             lead_s=options["lead"],
             until_s=options["until"],
             output=options["output"],
+            day=options["day"],
         )
         if faults := wanted.find_faults():
             raise CommandError(" ".join(faults))
         if not settings.DATABASE_URL or not os.environ.get("REDIS_URL"):
             raise CommandError("The demo needs DATABASE_URL and REDIS_URL; `make demo` starts both and sets them.")
+        self._announce(wanted)
         started_s = time.monotonic()
         try:
             with Interrupts() as interrupts:
                 played = self._play(wanted, interrupts)
+                with self._at_work("comparing the visits with where the phones were"):
+                    result = sum_up(played, real_s=time.monotonic() - started_s)
+                is_kept = self._keep(wanted)
         except InterruptedBySignal as interruption:
             self.stderr.write("Stopped.")
             sys.exit(128 + interruption.signum)
         except (ConfigurationError, LocalError, RegistrationFailed, EnrolmentFailed) as error:
             raise CommandError(str(error)) from error
-        result = sum_up(played, real_s=time.monotonic() - started_s)
         wanted.output.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(as_json(result), indent=2, ensure_ascii=False)
         wanted.output.write_text(text + "\n", encoding="utf-8")
-        self.stdout.write(f"\n{as_table(result)}\nAll numbers are in {wanted.output}.")
+        serves = "serves this day, now that it is over" if is_kept else "serves the demo brand"
+        next_steps = WHAT_NEXT.format(serves=serves, report=_shorten(wanted.output))
+        self.stdout.write(f"\n{as_table(result)}\n\n{next_steps}")
         if result.faults:
             raise CommandError("The demo failed its own checks: " + "; ".join(result.faults) + ".")
 
+    def _announce(self, options: Options) -> None:
+        """The first words, before anything that takes time."""
+        minutes = (options.until_s - READY_BY_S) / options.rate / 60 + 1
+        self._say(f"A day of {options.phones} phones through the real product: about {minutes:.0f} minutes.")
+        if options.day is not None and options.day.is_file():
+            made = datetime.fromtimestamp(options.day.stat().st_mtime, tz=UTC).astimezone()
+            self._say(f"At its end it replaces the day made on {made:%-d %B at %H:%M}; what `make run` holds stays.")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def _at_work(self, what: str) -> AbstractContextManager[None]:
+        return sign_of_life(what, out=sys.stdout)
+
+    def _keep(self, options: Options) -> bool:
+        """Keep the day's database for `make run`; one that the caller gave needs no keeping."""
+        if options.day is None or not days.has_own("postgres", os.environ):
+            return False
+        with self._at_work("keeping the day"):
+            days.save(settings.DATABASE_URL, options.day)
+        return True
+
     def _play(self, options: Options, interrupts: Interrupts) -> Played:
-        """Set the stage, start the product, live the day, wait until it is worked; stop what was started."""
-        self.stdout.write("Preparing the database …")
-        call_command("migrate", verbosity=0)
+        """Set the stage, start the product, live the day, wait until it is worked; stop what was started.
+
+        The clock is set before the services start. On a machine where they take longer than the lead, the day begins
+        again with a longer one.
+        """
+        self._say("Preparing the database …")
+        with self._at_work("preparing the database"):
+            call_command("migrate", verbosity=0)
         interrupts.check()
+        while (played := self._attempt(options, interrupts)) is None:
+            longer_s = min(2 * options.lead_s, LONGEST_LEAD_S, READY_BY_S / options.rate)
+            if longer_s <= options.lead_s:
+                raise CommandError(f"The services took more than {options.lead_s:.0f} s to start. Is the machine busy?")
+            self._say(f"The services took more than {options.lead_s:.0f} s to start; again, with {longer_s:.0f} s.")
+            options = replace(options, lead_s=longer_s)
+        return played
+
+    def _attempt(self, options: Options, interrupts: Interrupts) -> Played | None:
+        """Play the day; None when the services were not ready in time."""
         zone = ZoneInfo(describe_world().timezone)
-        on = next_weekday(datetime.now(tz=zone).date())
-        clock = start_day(on=on, zone=zone, second_of_day=READY_BY_S, rate=options.rate, lead_s=options.lead_s)
-        stage = _set_stage(clock, Day(start_s=READY_BY_S - options.lead_s * options.rate, end_s=options.until_s))
+        clock = start_day(
+            on=last_finished_day(product_clock.now(), zone, end_s=options.until_s + AFTERWARDS_S),
+            zone=zone,
+            second_of_day=READY_BY_S,
+            rate=options.rate,
+            lead_s=options.lead_s,
+            usual_from_s=options.until_s + LATECOMERS_S,
+        )
+        with self._at_work("planting stores and campaigns"):
+            stage = _set_stage(clock, Day(start_s=READY_BY_S - options.lead_s * options.rate, end_s=options.until_s))
         stack = Stack(env=_environment(clock))
         stack.env["NOTIFICATION_FILE"] = str(stack.folder / "messages.jsonl")
-        self.stdout.write("Starting web, worker and beat …")
+        self._say("Starting web, worker and beat …")
         try:
-            stack.start(while_waiting=interrupts.check)
-            if clock.second_of_day() > READY_BY_S:
-                raise CommandError(
-                    f"The services took more than {options.lead_s:.0f} s to start: give a longer --lead."
-                )
-            return self._live(options, stage, stack, interrupts)
+            with self._at_work("starting web, worker and beat"):
+                stack.start(while_waiting=interrupts.check)
+            return None if clock.second_of_day() > READY_BY_S else self._live(options, stage, stack, interrupts)
         finally:
             stack.stop()
 
@@ -157,13 +224,14 @@ class Command(BaseCommand):
         journal = Journal()
         wire = Wire(stack.base_url)
         world = World(stage.city, stage.clock, stage.day, wire, journal, stage.target_shops, options.seed)
-        plans = make_population(
-            stage.city, seed=options.seed, phones=options.phones, day=stage.day, target_shops=stage.target_shops
-        )
+        with self._at_work("planning everybody's day"):
+            plans = make_population(
+                stage.city, seed=options.seed, phones=options.phones, day=stage.day, target_shops=stage.target_shops
+            )
         cast = Cast(plans, dict(stage.enrolment_tokens), Path(stack.env["NOTIFICATION_FILE"]))
         progress = Progress(sys.stdout, journal)
         dead_before = DeadLetter.objects.count()
-        self.stdout.write(f"{options.phones} phones live {stage.shown_on:%A, %-d %B %Y} …")
+        self._say(f"{options.phones} phones live {stage.shown_on:%A, %-d %B %Y} …")
 
         def watch(moment: Moment) -> None:
             interrupts.check()
@@ -174,12 +242,19 @@ class Command(BaseCommand):
             phones = asyncio.run(run_day(world, cast, watch))
         finally:
             progress.finish()
-        is_dry = _wait_until_dry(interrupts)
+        with self._at_work("working what still waits"):
+            is_dry = _wait_until_dry(interrupts)
         stack.check()
         faults = [] if is_dry else [f"the streams or the outbox were not dry after {DRAIN_TIMEOUT_S:.0f} s"]
         if DeadLetter.objects.count() > dead_before:
             faults.append("some stream entries could not be worked")
-        return Played(stage, options.seed, phones, journal, wire, faults, stage.clock.warp.now())
+        # The day is in the past by now, so each phone's two hours are over, as they will be for `make run`.
+        return Played(stage, options.seed, phones, journal, wire, faults, product_clock.now())
+
+
+def _shorten(path: Path) -> str:
+    """The path from the clone's folder where it is in there."""
+    return str(path.relative_to(settings.BASE_DIR) if path.is_relative_to(settings.BASE_DIR) else path)
 
 
 def _environment(clock: DayClock) -> dict[str, str]:

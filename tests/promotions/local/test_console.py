@@ -13,6 +13,7 @@ import pytest
 from promotions.local import console, decoder, packages, virtualenv
 from promotions.local.lock import held
 from promotions.local.places import ROOT
+from tests.promotions.local.conftest import wait_for
 
 
 class Terminal(io.StringIO):
@@ -46,6 +47,16 @@ def test_on_a_terminal_one_line_counts_up_and_goes_away(monkeypatch: pytest.Monk
     run_slowly()
 
     assert re.fullmatch(r"(    \d+ s\r)+\x1b\[K", sys.stderr.getvalue())  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("_often")
+def test_a_sign_names_the_work_where_there_is_more_than_one() -> None:
+    out = io.StringIO()
+
+    with console.sign_of_life("planting stores", out=out):
+        wait_for(lambda: out.getvalue().count("\n") >= 2)
+
+    assert re.fullmatch(r"(    planting stores, \d+ s\n)+", out.getvalue())
 
 
 def test_a_quick_command_shows_none(capsys: pytest.CaptureFixture[str]) -> None:

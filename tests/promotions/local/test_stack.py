@@ -9,7 +9,7 @@ import pytest
 from promotions.local import ports
 from promotions.local.errors import LocalError
 from promotions.local.places import command_pids
-from promotions.local.serve import serve
+from promotions.local.serve import Wanted, serve
 from promotions.local.stack import Stack, StackError
 
 
@@ -37,7 +37,7 @@ def test_the_next_free_port_is_taken_when_the_wanted_one_is_not() -> None:
 @pytest.mark.parametrize("text", ["", "http", "0", "65536", "-1", "8000x"])
 def test_a_port_that_is_none_is_refused_before_anything_starts(text: str) -> None:
     with pytest.raises(LocalError, match="PORT must be a number from 1 to 65535"):
-        serve(host="127.0.0.1", port_text=text)
+        serve(Wanted(host="127.0.0.1", port_text=text))
 
 
 def test_what_an_ended_run_announced_is_withdrawn_when_the_next_begins(
@@ -49,7 +49,7 @@ def test_what_an_ended_run_announced_is_withdrawn_when_the_next_begins(
     announced.write_text("{}", encoding="utf-8")
 
     # There is no manage.py in this folder, so the run ends before it has anything to announce.
-    with pytest.raises(LocalError, match=r"manage\.py migrate failed"):
-        serve(host="127.0.0.1", port_text="8000")
+    with pytest.raises(LocalError, match=r"manage\.py choose_data failed"):
+        serve(Wanted(host="127.0.0.1", port_text="8000"))
 
     assert not announced.exists()

@@ -1,0 +1,150 @@
+"""`choose_data`: the data that `make run` serves: its own, the newest simulated day, or a file set aside earlier."""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import redis
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+
+from promotions import clock
+from promotions.local import days
+from promotions.local.errors import LocalError
+from promotions.models import Device
+
+if TYPE_CHECKING:
+    from django.db.backends.postgresql.base import DatabaseWrapper
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the database holds: the file it came from, if any, and what people added since."""
+
+    source: str
+    phones: int
+    changes: int
+
+    @property
+    def is_own(self) -> bool:
+        """Whether somebody made something that is not in the file."""
+        return self.phones > 0 or self.changes > 0
+
+    def __str__(self) -> str:
+        counts = ((self.phones, "phone", ""), (self.changes, "change", " in admin"))
+        return " and ".join(
+            f"{count} {what}{'' if count == 1 else 's'}{where}" for count, what, where in counts if count
+        )
+
+
+class Command(BaseCommand):
+    """Restores a file where it may; data that people made are never dropped, only set aside when they ask for it."""
+
+    help = "Choose the data that `make run` serves (development only)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Which data."""
+        parser.add_argument("--fresh", action="store_true")
+        parser.add_argument("--data", type=Path)
+        parser.add_argument("--day", type=Path, default=days.DAY)
+        parser.add_argument("--set-aside", type=Path, default=days.SET_ASIDE)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Chooses, and says so where it changes something or could."""
+        is_asked = options["fresh"] or options["data"] is not None
+        if not settings.DEBUG:
+            raise CommandError("The demo brand is for development: set DEBUG=1.")
+        if not days.has_own("postgres", os.environ):
+            if is_asked:
+                raise CommandError("FRESH and DATA are for the private PostgreSQL of `make run`: unset DATABASE_URL.")
+            return
+        try:
+            self._choose(options, is_asked=is_asked)
+        except LocalError as error:
+            raise CommandError(f"{error}\nThe data of `make run` are as they were.") from error
+
+    def _choose(self, options: dict[str, Any], *, is_asked: bool) -> None:
+        chosen: Path | None = options["data"] or options["day"]
+        if options["data"] and not options["data"].is_file():
+            raise CommandError(f"DATA: there is no file {options['data']}.")
+        if chosen is not None and not chosen.is_file():
+            chosen = None
+        held = _look()
+        is_served = chosen is not None and held.source == _source(chosen)
+        if not is_asked:
+            if chosen is None or is_served:
+                return
+            if held.is_own:
+                self.stdout.write(
+                    f"Serving this run's own data ({held}).\n"
+                    f"`make run FRESH=1` sets them aside and serves {_describe(chosen)}."
+                )
+                return
+        if held.is_own:
+            self._set_aside(held, options["set_aside"])
+        self._replace(chosen)
+
+    def _set_aside(self, held: Held, folder: Path) -> None:
+        path = folder / f"run-{clock.now().astimezone():%Y%m%d-%H%M%S}.dump"
+        days.save(settings.DATABASE_URL, path)
+        shown = path.relative_to(settings.BASE_DIR) if path.is_relative_to(settings.BASE_DIR) else path
+        self.stdout.write(f"Set aside what this run held ({held}): `make run DATA={shown}` serves it again.")
+
+    def _replace(self, chosen: Path | None) -> None:
+        _disconnect()
+        days.replace(settings.DATABASE_URL, chosen)
+        if chosen is None:
+            self.stdout.write("Starting with the bare demo brand: there is no simulated day (`make demo` makes one).")
+        else:
+            _remember(_source(chosen))
+            self.stdout.write(f"Serving {_describe(chosen)}.")
+        if days.has_own("redis", os.environ):
+            # Fixes and rates of the data that are gone.
+            with redis.Redis.from_url(settings.REDIS_URL) as client:
+                client.flushall()
+
+
+def _source(path: Path) -> str:
+    status = path.stat()
+    return f"{path.name} {status.st_mtime_ns} {status.st_size}"
+
+
+def _describe(path: Path) -> str:
+    made = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    what = "the day that `make demo` made" if path.name == days.DAY.name else f"{path.name}, set aside"
+    return f"{what} on {made:%-d %B at %H:%M}"
+
+
+def _look() -> Held:
+    """What is there now; a database without tables holds nothing."""
+    if not {Device._meta.db_table, LogEntry._meta.db_table} <= set(connection.introspection.table_names()):
+        return Held("", 0, 0)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+        )
+        (comment,) = cursor.fetchone()
+    known: dict[str, Any] = json.loads(comment) if comment else {"source": "", "phones": 0, "changes": 0}
+    return Held(
+        known["source"],
+        max(0, Device.objects.count() - known["phones"]),
+        max(0, LogEntry.objects.count() - known["changes"]),
+    )
+
+
+def _remember(source: str) -> None:
+    """Write where the data came from, and how much of what people make was in them, onto the database itself."""
+    known = json.dumps({"source": source, "phones": Device.objects.count(), "changes": LogEntry.objects.count()})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT format('COMMENT ON DATABASE %%I IS %%L', current_database(), %s::text)", [known])
+        cursor.execute(cursor.fetchone()[0])
+
+
+def _disconnect() -> None:
+    connection.close()
+    cast("DatabaseWrapper", connection).close_pool()
