@@ -196,7 +196,7 @@ def _check_packages(values: Mapping[str, object], given: Mapping[str, str]) -> I
             yield Fault(
                 name,
                 f"{name} is set and its packages are not installed: run "
-                "`.venv/bin/pip install --no-deps --require-hashes -r requirements/telemetry.txt`, "
+                "`.venv/bin/pip install --no-deps --require-hashes --only-binary=:all: -r requirements/telemetry.txt`, "
                 f"or remove {name}.",
             )
 

@@ -37,7 +37,7 @@ NEEDS_TEST = (
 RESOLVING = re.compile(
     r"\b(?:pip3?|uv) install\b|\b(?:pipx|uvx|npx|uv run|uv sync)\s|\bnpm (?:i|install)\s+(?!--global\b)"
 )
-SAFE_OPTIONS = ("--no-deps", "--require-hashes")
+SAFE_OPTIONS = ("--no-deps", "--require-hashes", "--only-binary=:all:")
 
 
 @dataclass(frozen=True, slots=True)
