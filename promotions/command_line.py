@@ -15,12 +15,30 @@ from promotions.errors import ConfigurationError
 _BEHIND = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
 _NO_EXTENSION = (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile)
 
+_EXPECTED = (
+    ConfigurationError,
+    DatabaseError,
+    InterfaceError,
+    psycopg.Error,
+    RedisError,
+    PermissionError,
+    OverflowError,
+)
+
 
 def run(arguments: Sequence[str]) -> None:
     """Run one command; with `--traceback` every error keeps its traceback."""
     try:
         execute_from_command_line(list(arguments))
-    except (ConfigurationError, DatabaseError, InterfaceError, psycopg.Error, RedisError, PermissionError) as error:
+    except (
+        ConfigurationError,
+        DatabaseError,
+        InterfaceError,
+        psycopg.Error,
+        RedisError,
+        PermissionError,
+        OverflowError,
+    ) as error:
         sentence = explain(error)
         if sentence is None or "--traceback" in arguments:
             raise
@@ -34,6 +52,9 @@ def explain(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, PermissionError):
         return f"{error.filename} cannot be written or read ({error.strerror}). Grant the right, or run as its owner."
+    if isinstance(error, OverflowError):
+        # Python's sockets say so of a port.
+        return "A port is a number from 0 to 65535." if "port" in str(error) else None
     if isinstance(error, RedisError):
         return str(logins.explain_redis(error, setting="REDIS_URL"))
     cause = error.__cause__ or error

@@ -9,7 +9,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from types import FrameType
 
@@ -17,6 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from promotions.http.closing import closing
+from promotions.logs import refuse_start
 
 # The first descriptor that systemd passes.
 LISTEN_FD = 3
@@ -109,10 +111,29 @@ def choose_let_go_s(options: argparse.Namespace) -> float:
     return LET_GO_ALONE_S if options.fd is None else float(options.keep_alive_s + 1)
 
 
+def find_faults(fd: int | None, options: argparse.Namespace) -> Iterator[str]:
+    """Yield a sentence for each thing this process was told to use and cannot."""
+    if fd is not None and not _is_socket(fd):
+        yield f"descriptor {fd} is no socket: let the supervisor pass a listening one, or leave --fd out."
+    for option in ("ssl_keyfile", "ssl_certfile"):
+        path = getattr(options, option)
+        if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):
+            yield f"--{option.replace('_', '-')} names {path}, which cannot be read: name one that this user can read."
+
+
+def _is_socket(fd: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:
+        return False
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until a signal."""
     options = _parser().parse_args(arguments)
     fd = passed_fd() if options.fd is None else options.fd
+    if faults := list(find_faults(fd, options)):
+        refuse_start(faults)
     config = uvicorn.Config(
         "promotions.asgi:application",
         host=options.host,

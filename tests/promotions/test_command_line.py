@@ -12,11 +12,11 @@ import redis
 from django.conf import settings as django_settings
 from django.db import OperationalError, ProgrammingError, connection
 
-from promotions import command_line, conf
+from promotions import command_line, conf, web
 from promotions.command_line import explain
 from promotions.errors import ConfigurationError
 
-WEB = ["-m", "uvicorn", "promotions.asgi:application", "--port", "0"]
+WEB = ["-m", "promotions.web", "--port", "0"]
 WORKER = ["-m", "celery", "-A", "promotions.celery", "worker", "--pool", "solo"]
 BEAT = ["-m", "celery", "-A", "promotions.celery", "beat", "--pidfile=", "--schedule"]
 
@@ -110,6 +110,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
     ("error", "words"),
     [
         (ConfigurationError("Set DEBUG=1."), "Set DEBUG=1."),
+        (OverflowError("bind(): port must be 0-65535."), "from 0 to 65535"),
         (PermissionError(13, "Permission denied", "var/run.json"), "var/run.json cannot be written or read"),
         (redis.AuthenticationError("Authentication required."), "Correct user and password in REDIS_URL"),
         (redis.ConnectionError("Error 111 connecting"), "Redis does not answer"),
@@ -128,6 +129,24 @@ def caused(error: Exception, cause: Exception) -> Exception:
 )
 def test_a_mistake_is_explained(error: Exception, words: str) -> None:
     assert words in str(explain(error))
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "words"),
+    [
+        ("--fd", "{file}", "is no socket: let the supervisor pass a listening one"),
+        ("--fd", "1000", "descriptor 1000 is no socket"),
+        ("--ssl-keyfile", "/nowhere/key.pem", "--ssl-keyfile names /nowhere/key.pem, which cannot be read"),
+        ("--ssl-certfile", "/", "--ssl-certfile names /, which cannot be read"),
+    ],
+)
+def test_what_a_web_process_is_told_to_use_is_checked_first(
+    tmp_path: Path, option: str, given: str, words: str
+) -> None:
+    with (tmp_path / "file").open("w") as file, pytest.raises(SystemExit) as left:
+        web.main([option, given.format(file=file.fileno())])
+
+    assert words in str(left.value.code)
 
 
 def test_an_error_of_the_product_is_not() -> None:
