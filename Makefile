@@ -4,6 +4,7 @@ LOCAL := sh promotions/local/start.sh
 PYTHON_OF_VENV := .venv/bin/python
 MANAGE := $(PYTHON_OF_VENV) manage.py
 SERVICES := $(LOCAL) services
+PYTEST := -m pytest -n auto --maxprocesses 4 --dist loadgroup
 SECRET := $(PYTHON_OF_VENV) -c 'import secrets; print(secrets.token_urlsafe(50))'
 
 SKIPPED := .venv .venv-next benchmarks node_modules tests var
@@ -17,7 +18,7 @@ DATA :=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test run check bench faults screenshots messages openapi requirements setup test-next setup-tests setup-browser setup-uv setup-bench lint types contracts \
+.PHONY: help demo test test-fast run check bench faults screenshots messages openapi requirements setup test-next setup-tests setup-browser setup-uv setup-bench lint types contracts \
 	migrations openapi-check deploy-check deploy-kit deploy-build docs docs-check
 
 help: ## List the commands
@@ -28,12 +29,15 @@ demo: setup ## Replay a simulated day of phones through the real product and pri
 	@$(SERVICES) --name demo -- $(MANAGE) demo --day var/demo-day.dump $(ARGS)
 
 test: setup-browser ## Run the whole test suite (ARGS= goes to pytest)
-	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) $(ARGS)
+
+test-fast: setup-tests ## Run all tests but those that kill processes, play stories or drive a browser
+	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) -m "not (faults or stories or browser)" $(ARGS)
 
 # A deprecation is shown at the end in place of failing its test.
 test-next: ## Run the suite on the next Django (needs Python 3.12 or newer); deprecations are listed
 	@$(LOCAL) setup --next --with-chromium --with-npm
-	@$(SERVICES) --name test-next --disposable -- .venv-next/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup \
+	@$(SERVICES) --name test-next --disposable -- .venv-next/bin/python $(PYTEST) \
 		-W default::DeprecationWarning -W default::PendingDeprecationWarning $(ARGS)
 
 run: setup ## Serve the demo brand, or the last demo day, until Ctrl-C (PORT=8000 HOST=127.0.0.1 FRESH=1)

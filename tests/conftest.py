@@ -3,22 +3,24 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from typing import Any
 
 import hypothesis
+import psycopg
 import pytest
 import redis
 from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
+from pytest_django.plugin import DjangoDbBlocker
 
 from geofence.services.snapshots import forget_snapshot
 from promotions import clock
 from promotions.models import Device
 from promotions.tokens import issue_access_token
-from tests import factories
+from tests import factories, passwords, templates
 from tests.contract.openapi import find_breaches
 from tests.factories import NOW
 
@@ -32,15 +34,41 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("suite")
 
-# Tests that share running processes: each group on one core of those that pytest uses, the longest first.
-_TOGETHER = ("tests/stories/test_demo_day.py", "tests/stories", "tests/faults")
+# Tests that share running processes: each group on one core of those that pytest uses.
+_TOGETHER = ("tests/stories/test_demo_day.py", "tests/stories", "tests/faults", "tests/contract/test_schemathesis.py")
+# What `make test-fast` leaves out, by folder; `browser` by fixture.
+_FOLDER_MARKS = {"tests/faults/": "faults", "tests/stories/": "stories"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give each of pytest's processes its own keys in the one Redis; databases pytest-django tells apart itself."""
+    settings.PASSWORD_HASHERS = passwords.HASHERS
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         # The settings are loaded by now; the environment is for processes that tests start.
         settings.REDIS_PREFIX = os.environ["REDIS_PREFIX"] = f"{settings.REDIS_PREFIX}-{worker}"
+    else:
+        config.option.testrunuid = templates.RUN
+
+
+def pytest_unconfigure() -> None:
+    """Remove the databases' template, once all processes have ended."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        with suppress(psycopg.OperationalError):
+            templates.drop_template()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: many a test waits for the processes it has started."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark each test by its folder and its fixtures, so that `make test-fast` can leave out the slow kinds."""
+    for folder, mark in _FOLDER_MARKS.items():
+        if item.nodeid.startswith(folder):
+            item.add_marker(mark)
+    if "browser" in getattr(item, "fixturenames", ()):
+        item.add_marker("browser")
 
 
 @pytest.hookimpl(trylast=True)
@@ -50,6 +78,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = next((name for name in _TOGETHER if item.nodeid.startswith(name)), None)
         if group:
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def template(django_db_blocker: DjangoDbBlocker) -> str:
+    """The migrated database that those of the tests are copied from."""
+    with django_db_blocker.unblock():
+        return templates.make_template()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, template: str) -> None:
+    """Copy the test database instead of migrating it in each of pytest's processes."""
+    settings.DATABASES["default"]["TEST"]["TEMPLATE"] = template
 
 
 class DeviceClient(Client):

@@ -4,10 +4,8 @@ import os
 from collections.abc import Iterator
 from urllib.parse import urlunsplit
 
-import psycopg
 import pytest
 from django.conf import settings
-from django.core.management import call_command
 from playwright.sync_api import Browser, Page
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -17,6 +15,7 @@ from tests.loglines import find_foreign
 from tests.stories.browsing import open_browser, open_page
 from tests.stories.counter import Counter, set_up_counter
 from tests.stories.web import Web
+from tests.templates import copied
 
 DATABASE = "doorstep_stories"
 
@@ -29,37 +28,31 @@ def _server_url(name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+def stage(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """Web, worker and beat, started once for all stories."""
     name = f"{DATABASE}_{os.getpid()}"
     folder = tmp_path_factory.mktemp("stage")
-    with psycopg.connect(_server_url("postgres"), autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}"')
-        try:
-            with django_db_blocker.unblock(), use_database(NAME=name):
-                call_command("migrate", verbosity=0)
-            env = {
-                **os.environ,
-                "DEBUG": "1",
-                "DATABASE_URL": _server_url(name).replace("postgresql:", "postgis:"),
-                "REDIS_PREFIX": name,
-                "NOTIFICATION_TRANSPORT": "file",
-                "NOTIFICATION_FILE": str(folder / "messages.jsonl"),
-                # Even then no place may stand in a log.
-                "LOG_LEVEL": "DEBUG",
-                # The suite must pass at any hour.
-                "QUIET_HOURS": "",
-            }
-            with Stack(env=env, folder=folder) as stack:
-                yield Web(
-                    base_url=stack.base_url,
-                    mail_path=folder / "messages.jsonl",
-                    log_folder=stack.log("web").parent,
-                )
-            # Also what they write when they end.
-            assert {name: find_foreign(stack.log(name)) for name in ORDER} == {name: [] for name in ORDER}
-        finally:
-            server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    with copied(template, name):
+        env = {
+            **os.environ,
+            "DEBUG": "1",
+            "DATABASE_URL": _server_url(name).replace("postgresql:", "postgis:"),
+            "REDIS_PREFIX": name,
+            "NOTIFICATION_TRANSPORT": "file",
+            "NOTIFICATION_FILE": str(folder / "messages.jsonl"),
+            # Even then no place may stand in a log.
+            "LOG_LEVEL": "DEBUG",
+            # The suite must pass at any hour.
+            "QUIET_HOURS": "",
+        }
+        with Stack(env=env, folder=folder) as stack:
+            yield Web(
+                base_url=stack.base_url,
+                mail_path=folder / "messages.jsonl",
+                log_folder=stack.log("web").parent,
+            )
+        # Also what they write when they end.
+        assert {name: find_foreign(stack.log(name)) for name in ORDER} == {name: [] for name in ORDER}
 
 
 @pytest.fixture

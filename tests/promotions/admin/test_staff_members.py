@@ -1,13 +1,13 @@
 """The store's staff in admin: PINs that are shown once, and redemptions that a manager takes back."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import check_password
-from django.test import Client, override_settings
+from django.test import Client
 from django.urls import reverse
 
 from geofence.models import Store
@@ -19,12 +19,6 @@ from tests.promotions.admin import rows
 pytestmark = pytest.mark.django_db
 
 ADD = reverse("admin:promotions_staffmember_add")
-
-
-@pytest.fixture(autouse=True)
-def _quick_hashes() -> Iterator[None]:
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
-        yield
 
 
 @pytest.fixture

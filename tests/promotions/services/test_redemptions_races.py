@@ -13,7 +13,6 @@ from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import QuerySet
-from django.test import override_settings
 
 from promotions.errors import DomainError
 from promotions.models import Redemption, Refusal, StaffDevice, StaffMember, Void
@@ -29,13 +28,6 @@ from tests.promotions.http.staff import tills
 from tests.promotions.http.staff.tills import Printed
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def quick_hashes() -> Iterator[None]:
-    """A PIN's hash is slow on purpose; here nobody guesses."""
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
-        yield
 
 
 ONE_LIVE = "promotions_redemption_one_live"
@@ -291,13 +283,11 @@ def sign_in_wrongly(device: StaffDevice) -> str:
     return "signed in"
 
 
-@pytest.mark.usefixtures("quick_hashes")
 def test_tries_at_a_pin_in_parallel_are_counted_one_by_one() -> None:
     assert try_pins_from_eight_threads() == {"pin_wrong": 4, "pin_locked": 12}
     assert StaffMember.objects.get().failed_tries == 5
 
 
-@pytest.mark.usefixtures("quick_hashes")
 def test_without_the_member_s_lock_there_are_more_tries_than_five(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QuerySet, "select_for_update", lambda rows, **_: rows)
     barrier = threading.Barrier(8)

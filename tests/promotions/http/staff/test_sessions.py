@@ -1,11 +1,11 @@
 """`POST` and `DELETE /v1/staff/sessions`, and what a till does while nobody is signed in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.test import Client, override_settings
+from django.test import Client
 from pytest_django import Settings
 
 from geofence.models import Store
@@ -18,13 +18,6 @@ from tests.promotions.http.staff.tills import Printed, Till, problem_of
 
 SetClock = Callable[[datetime], None]
 PIN = "274 918".replace(" ", "")
-
-
-@pytest.fixture(autouse=True)
-def _quick_hashes() -> Iterator[None]:
-    """A PIN's hash is slow on purpose; here nobody guesses."""
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
-        yield
 
 
 def member_of(store: Store, initials: str = "LM", **given: Any) -> StaffMember:
