@@ -23,6 +23,7 @@ from promotions.tokens import issue_access_token
 from tests import factories, passwords, templates
 from tests.contract.openapi import find_breaches
 from tests.factories import NOW
+from tests.grouping import find_group
 
 # A machine shared with others tells nothing about a single case's time. CI asks whether a change broke something, so it
 # takes the same examples each time; everybody else's runs look for new ones.
@@ -34,10 +35,10 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("suite")
 
-# Tests that share running processes: each group on one core of those that pytest uses.
-_TOGETHER = ("tests/stories/test_demo_day.py", "tests/stories", "tests/faults", "tests/contract/test_schemathesis.py")
 # What `make test-fast` leaves out, by folder; `browser` by fixture.
 _FOLDER_MARKS = {"tests/faults/": "faults", "tests/stories/": "stories"}
+# Tests of half a minute and more that share nothing with others. Groups begin before all single tests.
+_LONGEST = ("tests/stories/test_demo_day.py", "tests/promotions/test_benchmarks.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,21 +64,20 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark each test by its folder and its fixtures, so that `make test-fast` can leave out the slow kinds."""
+    """Mark each test by its folder and its fixtures: what `make test-fast` leaves out, and what runs together."""
     for folder, mark in _FOLDER_MARKS.items():
         if item.nodeid.startswith(folder):
             item.add_marker(mark)
     if "browser" in getattr(item, "fixturenames", ()):
         item.add_marker("browser")
+    if group := find_group(item):
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests belong together, after their order was shuffled."""
-    for item in items:
-        group = next((name for name in _TOGETHER if item.nodeid.startswith(name)), None)
-        if group:
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Begin with the longest, after the order was shuffled: no core idles while another works on the last one."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -25,19 +25,25 @@ window.addEventListener("unhandledrejection", (event) => breaches.push(String(ev
 
 
 @contextmanager
-def open_browser(*, video: Path | None = None) -> Iterator[Browser]:
-    """Chromium, for one module: its event loop stays in this thread, where `asyncio.run` would refuse to work.
-
-    `video`: what its camera sees, read anew each time the camera is opened.
-    """
-    arguments = [*ARGUMENTS.split(), *([f"--use-file-for-fake-video-capture={video}"] if video else [])]
+def start_playwright() -> Iterator[Playwright]:
+    """Start what drives browsers. Its event loop stays in this thread, where `asyncio.run` refuses to work."""
     with pytest.MonkeyPatch.context() as patch:
         # That loop is also no reason to fear the ORM here.
         patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-            yield chromium
-            chromium.close()
+            yield playwright
+
+
+@contextmanager
+def open_browser(playwright: Playwright, *, video: Path | None = None) -> Iterator[Browser]:
+    """Open Chromium.
+
+    `video`: what its camera sees, read again each time the camera is opened.
+    """
+    arguments = [*ARGUMENTS.split(), *([f"--use-file-for-fake-video-capture={video}"] if video else [])]
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    yield chromium
+    chromium.close()
 
 
 @contextmanager

@@ -6,13 +6,13 @@ from urllib.parse import urlunsplit
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Playwright
 from pytest_django.plugin import DjangoDbBlocker
 
 from promotions.local.stack import ORDER, Stack
 from tests.databases import use_database
 from tests.loglines import find_foreign
-from tests.stories.browsing import open_browser, open_page
+from tests.stories.browsing import open_browser, open_page, start_playwright
 from tests.stories.counter import Counter, set_up_counter
 from tests.stories.web import Web
 from tests.templates import copied
@@ -63,10 +63,17 @@ def web(stage: Web, django_db_blocker: DjangoDbBlocker) -> Iterator[Web]:
         yield stage
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, once for a file's stories."""
-    with open_browser() as chromium:
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Playwright]:
+    """What drives browsers, once for all stories of this process."""
+    with start_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="package")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium, once for all stories of this process; each page has a profile of its own."""
+    with open_browser(playwright) as chromium:
         yield chromium
 
 

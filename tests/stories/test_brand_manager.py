@@ -1,12 +1,11 @@
 """Paula places a store and draws its fence; Bea sets up a lunch campaign there and opens it. In a real browser."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from geofence.models import Geofence, Store
@@ -20,25 +19,15 @@ from tests.promotions.http.staff import tills
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 PASSWORD = "a long one for the test"
 
 
 @pytest.fixture(scope="module")
-def context(live_server: LiveServer) -> Iterator[BrowserContext]:
-    with pytest.MonkeyPatch.context() as patch:
-        # Playwright keeps an event loop in this thread, which is no reason to fear the ORM here.
-        patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
-            opened = chromium.new_context(viewport={"width": 1440, "height": 1000}, base_url=live_server.url)
-            opened.set_default_timeout(20_000)
-            yield opened
-            chromium.close()
+def context(browser: Browser, live_server: LiveServer) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=live_server.url)
+    opened.set_default_timeout(20_000)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 from promotions.models import Redemption
 from tests.stories.browsing import open_browser, open_page
@@ -30,8 +30,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(video: Path) -> Iterator[Browser]:
-    with open_browser(video=video) as chromium:
+def browser(playwright: Playwright, video: Path) -> Iterator[Browser]:
+    with open_browser(playwright, video=video) as chromium:
         yield chromium
 
 
