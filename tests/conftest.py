@@ -23,7 +23,7 @@ from promotions.tokens import issue_access_token
 from tests import factories, passwords, templates
 from tests.contract.openapi import find_breaches
 from tests.factories import NOW
-from tests.grouping import find_group
+from tests.grouping import GroupScheduling, is_long
 
 # A machine shared with others tells nothing about a single case's time. CI asks whether a change broke something, so it
 # takes the same examples each time; everybody else's runs look for new ones.
@@ -37,8 +37,6 @@ hypothesis.settings.load_profile("suite")
 
 # What `make test-fast` leaves out, by folder; `browser` by fixture.
 _FOLDER_MARKS = {"tests/faults/": "faults", "tests/stories/": "stories"}
-# Tests of half a minute and more that share nothing with others. Groups begin before all single tests.
-_LONGEST = ("tests/stories/test_demo_day.py", "tests/promotions/test_benchmarks.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,21 +61,24 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling | None:
+    """Keep together what shares running processes, as `--dist loadgroup` asks."""
+    return GroupScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark each test by its folder and its fixtures: what `make test-fast` leaves out, and what runs together."""
+    """Mark each test by its folder and its fixtures, so that `make test-fast` can leave out the slow kinds."""
     for folder, mark in _FOLDER_MARKS.items():
         if item.nodeid.startswith(folder):
             item.add_marker(mark)
     if "browser" in getattr(item, "fixturenames", ()):
         item.add_marker("browser")
-    if group := find_group(item):
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest, after the order was shuffled: no core idles while another works on the last one."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+    """Begin with the longest, after the order was shuffled."""
+    items.sort(key=lambda item: not is_long(item.nodeid))
 
 
 @pytest.fixture(scope="session")

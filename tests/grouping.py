@@ -1,25 +1,49 @@
 """Which tests run one after the other in the same process of pytest-xdist: those that share something costly."""
 
-import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-_WIDE = ("module", "package", "session")
+# Folders whose tests share running processes: one group each. Some of their files do without them.
+_FOLDERS = ("tests/faults/", "tests/stories/")
+_APART = (
+    "tests/faults/test_clients.py",
+    "tests/faults/test_history.py",
+    "tests/faults/test_tills.py",
+    "tests/stories/test_demo_day.py",
+)
+# Files with something costly of their own: one group each.
+_FILES = (
+    "tests/contract/test_schemathesis.py",
+    "tests/faults/test_cluster.py",
+    "tests/promotions/simulation/test_population.py",
+    "tests/stories/test_brand_manager.py",
+    "tests/stories/test_kiosk.py",
+)
+# Tests of half a minute and more that share nothing. They begin early, so that no core idles while another finishes.
+_LONGEST = ("tests/stories/test_demo_day.py", "tests/promotions/test_benchmarks.py")
 
 
-def find_group(item: pytest.Item) -> str | None:
-    """Name what a test shares with others, or None.
+def name_group(nodeid: str) -> str:
+    """Name what a test shares with others; its own id if it shares nothing."""
+    path = nodeid.partition("::")[0]
+    if path in _FILES:
+        return path
+    if path not in _APART:
+        for folder in _FOLDERS:
+            if path.startswith(folder):
+                return folder
+    return nodeid
 
-    A fixture that outlives a test is made once only where all its tests run in one process. For a fixture of the whole
-    session that is one group for all of them; for one of a package or a module, a group for each module. Fixtures of
-    the root conftest and of plugins are cheap or needed everywhere, and group nothing.
+
+def is_long(nodeid: str) -> bool:
+    """Whether a test must begin early."""
+    return nodeid.startswith(_LONGEST)
+
+
+class GroupScheduling(LoadScopeScheduling):
+    """Give each group to one process, the largest first.
+
+    The groups of pytest-xdist's own `loadgroup` have no effect with pytest 9.2, which ignores the ids that it sets.
     """
-    definitions = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009
-    shared = [
-        definition
-        for defined in definitions.values()
-        for definition in defined[-1:]
-        if definition.scope in _WIDE and definition.baseid.startswith("tests/")
-    ]
-    for definition in shared:
-        if definition.scope == "session":
-            return f"{definition.baseid}:{definition.argname}"
-    return item.nodeid.partition("::")[0] if shared else None
+
+    def _split_scope(self, nodeid: str) -> str:
+        return name_group(nodeid)

@@ -131,27 +131,21 @@ def spoken_to(device_id: UUID) -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("shop")
-def test_repeats_shuffles_and_hours_of_delay_give_the_visits_of_the_live_run() -> None:
+def test_repeats_shuffles_hours_of_delay_and_a_slow_clock_give_the_visits_of_the_live_run() -> None:
     fixes = walk()
-
     live_id, refused = send(live(fixes))
-
     assert (refused, spoken_to(live_id)) == ([], (1, 1))
     assert [row[4] for row in visits(live_id)] == ["departed", "gap", "departed"]
+
     for requests, spoken in ((repeat(fixes), (1, 1)), (shuffle(fixes), (1, 1)), (save_up(fixes, hours=5), (0, 0))):
         device_id, refused = send(requests)
         assert refused == []
         assert visits(device_id) == visits(live_id)
         assert spoken_to(device_id) == spoken
 
-
-@pytest.mark.usefixtures("shop")
-def test_a_clock_three_days_slow_gives_the_same_visits_three_days_ago_and_no_message() -> None:
+    # Three days slow: the same visits three days ago, and no message.
     clock_off = timedelta(days=-3)
-    live_id, _ = send(live(walk()))
-
     device_id, refused = send(live(walk(clock_off=clock_off), clock_off))
-
     assert refused == []
     assert visits(device_id, clock_off=clock_off) == visits(live_id)
     assert spoken_to(device_id) == (0, 0)

@@ -14,7 +14,7 @@ ARGUMENTS = (
     "--disable-component-update --disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 )
 # The suite shares its machine; waiting longer costs nothing where nothing is wrong.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 # Breaking its own policy, or throwing.
 WATCH = """
 window.breaches = [];
