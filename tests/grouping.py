@@ -8,7 +8,6 @@ _APART = (
     "tests/faults/test_clients.py",
     "tests/faults/test_history.py",
     "tests/faults/test_tills.py",
-    "tests/stories/test_demo_day.py",
 )
 # Files with something costly of their own: one group each.
 _FILES = (
@@ -16,10 +15,11 @@ _FILES = (
     "tests/faults/test_cluster.py",
     "tests/promotions/simulation/test_population.py",
     "tests/stories/test_brand_manager.py",
+    "tests/stories/test_demo_day.py",
     "tests/stories/test_kiosk.py",
 )
 # Tests of half a minute and more that share nothing. They begin early, so that no core idles while another finishes.
-_LONGEST = ("tests/stories/test_demo_day.py", "tests/promotions/test_benchmarks.py")
+_LONGEST = ("tests/promotions/test_benchmarks.py",)
 
 
 def name_group(nodeid: str) -> str:

@@ -37,7 +37,7 @@ def test_tests_that_share_a_fixture_are_in_one_group(request: pytest.FixtureRequ
     [
         ("tests/stories/test_phone.py::test_a", "tests/stories/"),
         ("tests/stories/test_kiosk.py::test_a[1]", "tests/stories/test_kiosk.py"),
-        ("tests/stories/test_demo_day.py::test_a", "tests/stories/test_demo_day.py::test_a"),
+        ("tests/faults/test_tills.py::test_a", "tests/faults/test_tills.py::test_a"),
         ("tests/geofence/test_fences.py::test_a", "tests/geofence/test_fences.py::test_a"),
     ],
 )

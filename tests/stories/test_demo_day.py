@@ -78,7 +78,7 @@ def environment(folder: Path) -> Iterator[dict[str, str]]:
 def played(environment: dict[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":
     """Twenty phones' lunch, once for this file."""
     files = ("--output", str(folder / "report.json"), "--day", str(folder / "demo-day.dump"))
-    return play(environment, "--phones", "20", "--rate", "300", "--lead", "20", "--until", "14:30", *files)
+    return play(environment, "--phones", "20", "--rate", "300", "--lead", "45", "--until", "14:30", *files)
 
 
 def play(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -89,7 +89,7 @@ def play(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedP
         env=environment,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=300,
         check=False,
     )
 
