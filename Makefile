@@ -26,7 +26,8 @@ help: ## List the commands
 
 demo: setup ## Replay a simulated day of phones through the real product and print the funnel
 	@echo "A simulated day: starting PostgreSQL and Redis under var/demo …"
-	@$(SERVICES) --name demo -- $(MANAGE) demo --day var/demo-day.dump $(ARGS)
+	@$(SERVICES) --name demo -- sh -c 'echo "Both run. Loading the product …"; exec "$$@"' demo \
+		$(MANAGE) demo --day var/demo-day.dump $(ARGS)
 
 test: setup-browser ## Run the whole test suite (ARGS= goes to pytest)
 	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) $(ARGS)

@@ -217,7 +217,8 @@ class Command(BaseCommand):
                 stack.start(while_waiting=interrupts.check)
             return None if clock.second_of_day() > READY_BY_S else self._live(options, stage, stack, interrupts)
         finally:
-            stack.stop()
+            with self._at_work("stopping web, worker and beat"):
+                stack.stop()
 
     def _live(self, options: Options, stage: Stage, stack: Stack, interrupts: Interrupts) -> Played:
         """Every phone lives its day; then the streams and the outbox run dry."""
@@ -242,6 +243,7 @@ class Command(BaseCommand):
             phones = asyncio.run(run_day(world, cast, watch))
         finally:
             progress.finish()
+        self._say("The day is over. Working what still waits, then comparing …")
         with self._at_work("working what still waits"):
             is_dry = _wait_until_dry(interrupts)
         stack.check()
