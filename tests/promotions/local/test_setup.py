@@ -207,6 +207,26 @@ def test_without_a_new_enough_python_the_start_says_what_to_install(tmp_path: Pa
     assert done.stderr.startswith("Doorstep needs Python 3.11 or newer and found none")
 
 
+def test_the_first_set_up_says_so_before_anything_else(tmp_path: Path) -> None:
+    write_program(tmp_path, "python3", '[ "$1" = -c ] || echo "ran $*" >&2')
+
+    def start(command: str) -> list[str]:
+        argv = ["/bin/sh", ROOT / "promotions/local/start.sh", command]
+        done = subprocess.run(
+            argv, cwd=tmp_path, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True
+        )
+        return done.stderr.splitlines()
+
+    first, services = start("setup"), start("services")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "doorstep-stamp").touch()
+    later = start("setup")
+
+    assert first == ["Setting up Doorstep: some minutes, once.", "ran -m promotions.local setup"]
+    assert services == ["ran -m promotions.local services"]
+    assert later == ["ran -m promotions.local setup"]
+
+
 def test_make_help_lists_every_public_command_from_any_folder(tmp_path: Path) -> None:
     done = subprocess.run(
         ["make", "--no-print-directory", "-C", ROOT], cwd=tmp_path, capture_output=True, text=True, check=True
