@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Min, Q
+from django.db.models import Count, F, Min, Q, QuerySet
 
 from notifications import metrics
 from notifications.errors import TransportError
@@ -332,6 +332,15 @@ def export_device(device_id: UUID) -> dict[str, Any]:
 MESSAGE_DAYS = 30
 
 
-def drop_expired(*, now: datetime) -> None:
-    """Delete messages, with their attempts, after a month. Repeatable."""
-    Message.objects.filter(created_at__lt=now - timedelta(days=MESSAGE_DAYS)).delete()
+def drop_expired(*, now: datetime, delete: Callable[[QuerySet[Message]], object] | None = None) -> None:
+    """Delete messages, with their attempts, after a month. Repeatable. `delete` deletes the rows, or leaves them."""
+    expired = find_expired(now=now)
+    if delete is None:
+        expired.delete()
+    else:
+        delete(expired)
+
+
+def find_expired(*, now: datetime) -> QuerySet[Message]:
+    """Messages past their time."""
+    return Message.objects.filter(created_at__lt=now - timedelta(days=MESSAGE_DAYS))

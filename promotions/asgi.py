@@ -23,10 +23,12 @@ django_application = get_asgi_application()
 
 from promotions import telemetry  # noqa: E402
 from promotions.checks import refuse_unsafe_start  # noqa: E402
+from promotions.clocks import ClockWatch  # noqa: E402
 from promotions.database.audiences import ByAudience  # noqa: E402
 from promotions.database.roles import Role, assume_role  # noqa: E402
 from promotions.http.body_limit import BodyLimit  # noqa: E402
 from promotions.http.device.lane import FixLane, lane_paths  # noqa: E402
+from promotions.http.last_resort import LastResort  # noqa: E402
 from promotions.logs import capture_output  # noqa: E402
 
 capture_output()
@@ -35,7 +37,9 @@ assume_role(Role.WEB)
 refuse_unsafe_start()
 telemetry.start("web")
 by_audience = ByAudience(django_application)  # type: ignore[arg-type]  # Django's stub narrows the scope to dict
-application = telemetry.observe(FixLane(BodyLimit(by_audience)), known_paths=frozenset(lane_paths()))
+ClockWatch("web").start()
+lane = FixLane(LastResort(BodyLimit(by_audience)))
+application = telemetry.observe(lane, known_paths=frozenset(lane_paths()))
 
 # What is loaded by now stays. Else each full collection would walk all of it, 50 ms in which nobody is served.
 import_module("promotions.urls")

@@ -20,6 +20,7 @@ from celery.signals import (
     task_prerun,
     worker_init,
     worker_process_init,
+    worker_ready,
 )
 from celery.states import FAILURE, SUCCESS
 from kombu.transport.redis import Channel
@@ -203,3 +204,19 @@ def _start(role: Literal["worker", "beat"]) -> None:
     # Errors of this process, which works no task; each child of a worker's pool starts its own.
     telemetry.start(role, with_traces=False)
     logger.info("%s started", role)
+
+
+@worker_ready.connect
+def watch_worker_clock(**_kwargs: Any) -> None:
+    """Publish the worker's clock. Its children compare by themselves, before they work."""
+    from promotions.clocks import ClockWatch
+
+    ClockWatch("worker").start()
+
+
+@beat_init.connect
+def watch_beat_clock(**_kwargs: Any) -> None:
+    """Publish beat's clock: by it the tasks that it sends expire."""
+    from promotions.clocks import ClockWatch
+
+    ClockWatch("beat").start()

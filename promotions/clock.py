@@ -20,6 +20,11 @@ def _parse_warp(text: str) -> tuple[float, float, float, float]:
 _WARP = _parse_warp(os.environ["CLOCK_WARP"]) if os.environ.get("CLOCK_WARP") else None
 
 
+def system_s() -> float:
+    """Seconds since 1970, UTC, by the system's clock, which the demo does not warp: for comparing machines."""
+    return time.time()
+
+
 def epoch_s() -> float:
     """Seconds since 1970, UTC."""
     if _WARP is None:

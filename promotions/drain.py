@@ -10,9 +10,9 @@ from datetime import datetime
 import redis
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
-from promotions import metrics, pipeline, stream
+from promotions import control, metrics, outages, pipeline, stream
 from promotions.models import ShardCursor
 from promotions.services import dead_letters
 
@@ -29,9 +29,14 @@ LEASE_PAUSE_S = 0.02
 # entries are worked one by one; and so many of one entry alone before it is buried. Five deaths in all.
 MAX_BATCH_DEATHS = 3
 MAX_ENTRY_DEATHS = 2
+WORKER_DIED = "worker_died"
 
-# Not the batch's fault: PostgreSQL or Redis is away or too slow. The batch stays where it is and is read again.
-PASSING_ERRORS = (OperationalError, InterfaceError, redis.RedisError)
+# A worker whose batch was stopped by a fault of the deployment waits before its next one, longer after each.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
+
+
+class DeploymentFault(Exception):
+    """Every entry would fail: the control batch failed too. Raised from what the control raised."""
 
 
 @dataclass(slots=True)
@@ -52,7 +57,8 @@ def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
     get another turn, after the other shards'.
 
     Each batch is one transaction: a worker killed anywhere leaves cursor and effects as they were, and its lock goes
-    with its connection. Errors: `PASSING_ERRORS`, after which the sweeper wakes the shard again.
+    with its connection. Errors: those of a fault of the deployment, after which all entries are where they were and the
+    sweeper wakes the shard again.
     """
     client = stream.sync_client()
     stream.clear_wake(client, shard)
@@ -88,7 +94,7 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
         batch = _choose(client, shard, batch)
         now = read_clock()
         with _living(client, shard):
-            messages = _work(shard, batch, now)
+            messages = _work(shard, batch, now, _Witness(now))
             cursor.last_entry_id = batch.read_id(-1)
             cursor.stream_mark = mark
             cursor.advanced_at = now
@@ -111,7 +117,7 @@ def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> str
     if not is_alone:
         return batch
     first = batch.part(0, 1)
-    return first.condemn("worker_died") if tries > MAX_ENTRY_DEATHS else first
+    return first.condemn(WORKER_DIED) if tries > MAX_ENTRY_DEATHS else first
 
 
 @contextmanager
@@ -140,13 +146,42 @@ def _lease(shard: int) -> ShardCursor | None:
     return None
 
 
-def _work(shard: int, batch: stream.StreamBatch, now: datetime) -> int:
+def _is_deployment_fault(error: Exception) -> bool:
+    """Whether an error is known to hit every entry alike."""
+    return isinstance(error, redis.RedisError | redis.RedisClusterException) or outages.is_deployment_fault(error)
+
+
+class _Witness:
+    """Says of one batch whether its failures are its entries' own: the control batch is run once, at the first."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._is_heard = False
+
+    def require(self) -> None:
+        """Return when this process can work a harmless batch. Errors: DeploymentFault; those that pass."""
+        if self._is_heard:
+            return
+        try:
+            control.run_control(now=self._now)
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception as error:
+            if _is_deployment_fault(error):
+                raise
+            raise DeploymentFault(f"The control batch failed too: {type(error).__name__}.") from error
+        self._is_heard = True
+
+
+def _work(shard: int, batch: stream.StreamBatch, now: datetime, witness: _Witness) -> int:
     """Run the pipeline over entries; how many messages that put into the outbox.
 
-    What does not decode is buried. A batch that raises is halved until the entry at fault stands alone, and that one
-    is buried too.
+    What does not decode is set aside. A batch that raises is halved until the entry at fault stands alone. That one is
+    set aside only after a control batch went through: else the deployment is at fault, and all entries stay.
     """
     if batch.poison:
+        if WORKER_DIED in batch.poison.values():
+            witness.require()
         dead_letters.bury(shard, {batch.read_id(place): reason for place, reason in batch.poison.items()}, now=now)
         batch = batch.without_poison()
     if not batch:
@@ -154,15 +189,52 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime) -> int:
     try:
         with transaction.atomic():
             return pipeline.process(batch.records, now=now)
-    except (*PASSING_ERRORS, SoftTimeLimitExceeded):
+    except SoftTimeLimitExceeded:
         raise
     except Exception as error:
+        if _is_deployment_fault(error):
+            raise
         logger.warning("batch failed", extra={"shard": shard, "entries": len(batch)}, exc_info=error)
         if len(batch) == 1:
+            witness.require()
             dead_letters.bury(shard, {batch.read_id(0): type(error).__name__}, now=now)
             return 0
     middle = len(batch) // 2
-    return _work(shard, batch.part(0, middle), now) + _work(shard, batch.part(middle, len(batch)), now)
+    first, rest = batch.part(0, middle), batch.part(middle, len(batch))
+    return _work(shard, first, now, witness) + _work(shard, rest, now, witness)
+
+
+class Pause:
+    """Keeps a process from trying again at once what a fault of the deployment has stopped."""
+
+    def __init__(self) -> None:
+        self._until_s = float("-inf")
+        self._next_s = FIRST_PAUSE_S
+
+    def is_on(self) -> bool:
+        """Whether it is too early for another try."""
+        return time.monotonic() < self._until_s
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Begin a pause, twice as long as the last one, when the block raises; end all pauses when it does not."""
+        try:
+            yield
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception as error:
+            outage = outages.find_outage(error)
+            if outage is not None:
+                outages.note(outage)
+            metrics.BATCHES_STOPPED.labels(type(error.__cause__ or error).__name__).inc()
+            self._until_s = time.monotonic() + self._next_s
+            self._next_s = min(LONGEST_PAUSE_S, 2 * self._next_s)
+            raise
+        self._next_s = FIRST_PAUSE_S
+
+
+# One per process.
+PAUSE = Pause()
 
 
 def _end(client: "redis.Redis", shard: int, entry_id: str) -> bool:

@@ -58,6 +58,10 @@ BATCH_SECONDS = Histogram(
 BATCH_ENTRIES = Counter("doorstep_batch_entries", "Stream entries worked and committed.")
 BURIED = Counter("doorstep_buried", "Stream entries that became dead letters.")
 
+BATCHES_STOPPED = Counter(
+    "doorstep_batches_stopped", "Batches that a fault of the deployment stopped; their entries wait.", ["error"]
+)
+
 UNLOCK = Counter("doorstep_unlock", "Unlocks asked for, by outcome: granted, repeated or the problem code.", ["code"])
 UNLOCK_SECONDS = Histogram("doorstep_unlock_seconds", "Seconds an unlock takes to judge.", buckets=_REQUEST_BUCKETS_S)
 RESERVE = Counter("doorstep_reserve", "Turns asked for, by outcome: kept, repeated or the problem code.", ["code"])
@@ -95,6 +99,19 @@ LIMITED = Counter(
 )
 LIMITER_AWAY = Counter("doorstep_limiter_away", "Times Redis failed a rate limit, so that the process counted alone.")
 SHED = Counter("doorstep_shed", "Requests refused because too much waits to be worked.", ["what"])
+CLOCK_REFUSED = Counter(
+    "doorstep_clock_refused", "Requests and batches refused because the clock of their process is wrong."
+)
+RETENTION_HELD = Counter(
+    "doorstep_retention_held",
+    "Tables of which a run of retention deleted nothing, by reason: more is due than usual, or the clocks differ.",
+    ["table", "reason"],
+)
+DATABASE_REFUSED = Counter(
+    "doorstep_database_refused",
+    "Requests and batches that failed because PostgreSQL could not serve them, by SQLSTATE; empty without one.",
+    ["sqlstate"],
+)
 SLOWED = Counter("doorstep_slowed", "Answers of the fix lane that asked the phone to report less often.")
 
 

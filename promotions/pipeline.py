@@ -6,6 +6,7 @@ Each verb takes a batch and gives back what it kept and what it dropped, with a 
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -28,9 +29,25 @@ from promotions.services.fixes import Accepted
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What each verb made of a batch."""
+
+    accepted: Accepted
+    presence: PresenceAdvance
+    decisions: Sequence[Decision]
+    messages: int
+
+
 def process(batch: FixArray, *, now: datetime) -> int:
     """Carry a batch from fixes to outbox rows; how many messages that made. A constant number of queries."""
-    snapshot = current_snapshot()
+    processed = run_verbs(batch, current_snapshot(), now=now)
+    _tell(processed)
+    return processed.messages
+
+
+def run_verbs(batch: FixArray, snapshot: FenceSnapshot, *, now: datetime) -> Processed:
+    """The six verbs, against these fences."""
     accepted = accept_fixes(batch, now=now)
     presence = advance_presence(accepted, snapshot)
     transitions = fact_service.read_transitions(presence.transitions, snapshot)
@@ -40,8 +57,7 @@ def process(batch: FixArray, *, now: datetime) -> int:
         record(presence, decisions)
         messages = enqueue(decisions, facts, now=now)
         await_writes()
-    _tell(accepted, presence, decisions, messages)
-    return messages
+    return Processed(accepted, presence, decisions, messages)
 
 
 @metrics.timed
@@ -89,8 +105,10 @@ def await_writes() -> None:
     wait_for_answers()
 
 
-def _tell(accepted: Accepted, presence: PresenceAdvance, decisions: Sequence[Decision], messages: int) -> None:
+def _tell(processed: Processed) -> None:
     """What each verb kept and dropped, by reason: one log line, and the figures once the batch is committed."""
+    accepted, presence = processed.accepted, processed.presence
+    decisions, messages = processed.decisions, processed.messages
     granted = [decision for decision in decisions if decision.outcome is Outcome.OPPORTUNITY]
     figures = metrics.BatchFigures(
         fixes=len(accepted.fixes),

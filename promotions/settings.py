@@ -62,6 +62,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "promotions.http.middleware.RequestIdMiddleware",
+    "promotions.http.middleware.OutageMiddleware",
+    "promotions.http.middleware.ClockMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -153,6 +155,7 @@ STREAM_URL = envtext("STREAM_URL")
 REDIS_PREFIX = envtext("REDIS_PREFIX")
 STREAM_SHARDS = envint("STREAM_SHARDS")
 PIPELINE_BATCH_FIXES = envint("PIPELINE_BATCH_FIXES")
+CLOCK_SKEW_MAX_S = envint("CLOCK_SKEW_MAX_S")
 FIX_MAX_AGE_S = envint("FIX_MAX_AGE_S")
 FIX_MAX_FUTURE_S = envint("FIX_MAX_FUTURE_S")
 ACCESS_TOKEN_LIFE_S = envint("ACCESS_TOKEN_LIFE_S")

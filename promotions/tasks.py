@@ -1,22 +1,38 @@
 """Every task of the product: a name, a bound, one call. All may run twice; none is the only copy of anything."""
 
+import logging
+
 from celery import shared_task
 from django.db import connection
 
 from notifications import transports
 from notifications.services import deliver_due
-from promotions import clock, drain, stream
+from promotions import clock, clocks, drain, metrics, stream
 from promotions.database.roles import Role, limits_for
 from promotions.services import deliveries, retention, revocation_notices
+
+logger = logging.getLogger(__name__)
 
 # As long as there is time until the next turn.
 DROP_STATEMENT_TIMEOUT_S = 900
 
 
+def _may_judge() -> bool:
+    """Whether this process's clock is right. Where it is not, the work stays where it is until it is."""
+    clocks.compare_if_due("worker")
+    if clocks.GUARD.is_trusted():
+        return True
+    metrics.CLOCK_REFUSED.inc()
+    return False
+
+
 @shared_task(ignore_result=True, soft_time_limit=60, time_limit=90)
 def drain_shard(shard: int) -> None:
     """A wake-up: this shard has work."""
-    drained = drain.drain_shard(shard, read_clock=clock.now)
+    if drain.PAUSE.is_on() or not _may_judge():
+        return
+    with drain.PAUSE.watch():
+        drained = drain.drain_shard(shard, read_clock=clock.now)
     if drained.has_more:
         drain_shard.delay(shard)
     if drained.messages:
@@ -36,7 +52,8 @@ def sweep_shards() -> None:
 @shared_task(ignore_result=True, soft_time_limit=120, time_limit=150, expires=30)
 def deliver_messages() -> None:
     """Send what the outbox holds."""
-    deliver_due(transport=transports.configured(), recheck=deliveries.recheck, read_clock=clock.now)
+    if _may_judge():
+        deliver_due(transport=transports.configured(), recheck=deliveries.recheck, read_clock=clock.now)
 
 
 @shared_task(ignore_result=True, expires=10)
@@ -47,6 +64,12 @@ def tell_revocations() -> None:
 
 @shared_task(ignore_result=True, expires=600)
 def drop_expired() -> None:
-    """Delete what is past its retention. After a long outage one statement may delete very much."""
+    """Delete what is past its retention, unless the clocks differ. One statement may delete very much."""
+    try:
+        clocks.require_agreement("worker")
+    except clocks.ClocksDiffer as error:
+        metrics.RETENTION_HELD.labels("all", "clocks").inc()
+        logger.error("retention_held", extra={"table": "all", "reason": str(error)})
+        return
     with limits_for(connection, Role.WORKER, statement_timeout=DROP_STATEMENT_TIMEOUT_S):
         retention.drop_expired(now=clock.now())

@@ -8,7 +8,7 @@ from unfold.decorators import display
 
 from promotions import clock
 from promotions.admin.base import FactAdmin
-from promotions.models import DeadLetter, IdempotencyRecord, JobRecord, ShardCursor
+from promotions.models import DeadLetter, DeletedRows, IdempotencyRecord, JobRecord, ShardCursor
 from promotions.services import dead_letters
 
 
@@ -66,3 +66,12 @@ class IdempotencyRecordAdmin(FactAdmin):
     search_fields = ["scope", "key"]
     ordering = ["-created_at"]
     fields = ["scope", "key", "status", "content_type", "created_at"]
+
+
+@admin.register(DeletedRows)
+class DeletedRowsAdmin(FactAdmin):
+    """Rows that retention deleted, by table and day: what its ceiling takes as usual."""
+
+    list_display = ["day", "table", "rows"]
+    search_fields = ["table"]
+    fields = ["day", "table", "rows"]

@@ -175,6 +175,13 @@ _declare(
     "fixes",
     "Fixes a worker takes from a shard in one transaction, about; whole stream entries only.",
 )
+_declare(
+    "CLOCK_SKEW_MAX_S",
+    Seconds(5, HOUR),
+    "60",
+    "s",
+    "How far the clocks of web, worker, beat, PostgreSQL and Redis may differ. Beyond, nothing is deleted, and a process whose own clock is wrong refuses what it would judge by it.",
+)
 _declare("FIX_MAX_AGE_S", Seconds(60, 30 * DAY), "604800", "s", "Older fixes are refused on arrival.")
 _declare("FIX_MAX_FUTURE_S", Seconds(0, DAY), "300", "s", "Fixes further in the future are refused on arrival.")
 _declare(

@@ -34,6 +34,7 @@ CHECKS: Sequence[tuple[str, Callable[[Context], Iterable[Row]]]] = (
     ("PostgreSQL", services.check_postgresql),
     ("Migrations", services.check_migrations),
     ("Redis", services.check_redis),
+    ("Clocks", services.check_clocks),
     ("Proxy", way_in.check_settings),
     ("Way in", way_in.check_trial),
     ("Messages", machine.check_transport),

@@ -6,8 +6,9 @@ from typing import Any
 import psycopg
 import redis
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 
-from promotions import logins, stream
+from promotions import clocks, logins, stream
 from promotions.checks import find_migration_faults, find_redis_faults
 from promotions.doctor.context import Context
 from promotions.logic.diagnosis import (
@@ -125,6 +126,24 @@ def check_redis(context: Context) -> Iterator[Row]:
             yield _explain_redis(logins.explain_redis(error, setting=name), name)
         except Away as away:
             yield _explain_redis(away, name)
+
+
+def check_clocks(context: Context) -> Iterator[Row]:
+    """Whether the clocks of this machine, PostgreSQL, Redis and all running processes agree."""
+    skipped = list(context.explain_skip("DATABASE_URL", "REDIS_URL", "CLOCK_SKEW_MAX_S"))
+    if skipped:
+        yield from skipped
+        return
+    try:
+        comparison = clocks.compare_all("command")
+    except (redis.RedisError, DatabaseError, InterfaceError):
+        yield unknown("Not asked, since PostgreSQL or Redis does not answer.")
+        return
+    for sentence in clocks.describe(comparison):
+        yield fault(sentence, "Start the time service of its machine (systemd-timesyncd or chrony).")
+    if not comparison.wrong:
+        apart_s = max(comparison.skews_s.values()) - min(comparison.skews_s.values())
+        yield ok(f"{len(comparison.skews_s)} clocks agree within {apart_s:.1f} s.")
 
 
 def _explain_redis(away: Away, name: str) -> Row:

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions import clock, drain, logins, metrics, stream
+from promotions import clock, clocks, drain, logins, metrics, outages, stream
 from promotions.checks import Away, find_migration_faults, find_stream_faults
 from promotions.errors import DomainError
 from promotions.http.closing import closing
@@ -60,7 +60,9 @@ class ReadyView(ApiView):
 
     @operation(summary="Readiness", answers={200: Ready}, problems=["unavailable"], operation_id="readyz")
     def get(self, request: Request) -> Response:
-        """PostgreSQL, its migrations, a Redis that loses nothing, and workers that keep up; beat is only reported.
+        """PostgreSQL, its migrations, a Redis that loses nothing, workers that keep up, and clocks that agree.
+
+        Beat is only reported.
 
         503 names in `checks` what fails. It says whether fixes are taken and worked. Redemption needs PostgreSQL only:
         do not keep tills away from a process by this answer.
@@ -77,6 +79,7 @@ class ReadyView(ApiView):
             else:
                 told = {"backlog_entries": backlog.entries, "backlog_age_s": backlog.oldest_age_ms / 1000}
                 checks["workers"] = _judge_age(told["backlog_age_s"])
+            checks["clocks"] = _say(_CLOCKS)
         if checks.get("migrations") == OK:
             checks["beat"] = _say(_BEAT)
         if closing.is_set():
@@ -100,14 +103,32 @@ def _judge_age(age_s: float) -> str:
     return f"The oldest entry has waited {age_s:.0f} s, more than {settings.READY_MAX_AGE_S}."
 
 
+# Connections that any role may use, and those in use. A pool that holds one already answers all the same.
+_POSTGRESQL_SQL = """
+SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
+    (SELECT sum(numbackends) FROM pg_stat_database),
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+"""
+
+
 def _ask_postgresql() -> list[str]:
+    """What keeps PostgreSQL from taking writes or connections. Errors: those of the database."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute(_POSTGRESQL_SQL)
+            is_standby, is_read_only, used, usable = cursor.fetchone()
     except (DatabaseError, InterfaceError):
         # A pool does not say why it has no connection; a connection of its own does.
         logins.require_postgresql()
         raise
+    if is_standby:
+        return ["PostgreSQL is a standby and takes no writes."]
+    if is_read_only:
+        return ["PostgreSQL is read-only and takes no writes."]
+    if outages.is_disk_full():
+        return ["PostgreSQL's disk is full: a write failed (53100)."]
+    if used >= usable:
+        return [f"PostgreSQL has no free connection: {used} of {usable} are in use."]
     return []
 
 
@@ -119,6 +140,7 @@ _POSTGRESQL = Part("PostgreSQL", _ask_postgresql, within_s=_WITHIN_S)
 _MIGRATIONS = Part("PostgreSQL", lambda: find_migration_faults(), within_s=_WITHIN_S)
 _BEAT = Part("PostgreSQL", lambda: find_beat_faults(now=clock.now()), within_s=_WITHIN_S)
 _REDIS = Part("Redis", find_stream_faults, within_s=_WITHIN_S)
+_CLOCKS = Part("A clock", lambda: clocks.find_faults("web"), within_s=_WITHIN_S)
 _BACKLOG = Part("Redis", _measure_backlog, within_s=_WITHIN_S)
 
 

@@ -1,4 +1,4 @@
-"""One id per request, from the caller's `X-Request-Id` or new; in every log line and answer."""
+"""The product's middleware: an id per request, and 503 while the database or the clock cannot serve it."""
 
 import re
 import uuid
@@ -7,6 +7,8 @@ from collections.abc import Callable
 import structlog
 from django.http import HttpRequest, HttpResponse
 
+from promotions import clocks
+from promotions.http.problems import answer_outage, render_unavailable
 from promotions.telemetry import traces
 
 _SANE = re.compile(r"[A-Za-z0-9._-]{8,36}")
@@ -30,6 +32,37 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response["X-Request-Id"] = request_id
         return response
+
+
+class OutageMiddleware:
+    """Answers 503 with `Retry-After` when a view failed because the database cannot serve it, pages and admin too."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Django's hook: None lets the error go on and become a 500."""
+        return answer_outage(request, exception)
+
+
+class ClockMiddleware:
+    """Answers 503 to every call that is judged by the time while this process's clock is wrong.
+
+    Before sessions: a wrong clock would end them. The pages of till and kiosk judge nothing and are served.
+    """
+
+    _JUDGED = ("/v1/", "/admin", "/.well-known/")
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not clocks.GUARD.is_trusted() and request.path.startswith(self._JUDGED):
+            return render_unavailable(request, clocks.refusal())
+        return self.get_response(request)
 
 
 class RouteNameMiddleware:

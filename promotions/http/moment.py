@@ -1,6 +1,7 @@
 """The figures that are true at this moment, asked of PostgreSQL and Redis at each scrape."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,13 +12,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from notifications.services import OutboxBacklog, outbox_backlog
-from promotions import clock, drain, stream
+from promotions import clock, clocks, drain, stream
 from promotions.checks import Away
 from promotions.http.parts import Part
+from promotions.logic.clocks import Comparison
 from promotions.models import DeadLetter
 from promotions.services.jobs import Schedule, read_schedule
 
-# A scraper gives up after ten seconds; both parts away cost two and a bit.
+# A scraper gives up after ten seconds; all parts away cost three and a bit.
 _WITHIN_S = 1.1
 
 # Name without prefix → labels and meaning.
@@ -37,6 +39,10 @@ GAUGES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "redis_is_safe": ((), "Whether Redis keeps an append-only file and evicts nothing: 1 or 0."),
     "redis_aof_is_written": ((), "Whether Redis's last write and rewrite of its append-only file went well: 1 or 0."),
     "redis_aof_bytes": ((), "Size of the append-only file."),
+    "clock_skew_seconds": (
+        ("part",),
+        "How far a clock is ahead of the others; of several processes of a kind, the one furthest off.",
+    ),
 }
 
 
@@ -86,6 +92,7 @@ class _Redis(Part[Streams]):
 
 _ROWS: Part[Rows] = Part("PostgreSQL", _look_at_rows, within_s=_WITHIN_S)
 _STREAMS = _Redis()
+_CLOCKS: Part[Comparison] = Part("A clock", lambda: clocks.compare_all("web"), within_s=_WITHIN_S)
 
 
 class Moment(Collector):
@@ -111,6 +118,8 @@ class Moment(Collector):
                 found[name].append((labels, value))
         except Away:
             found["part_up"].append((("redis",), 0))
+        with suppress(Away):
+            found["clock_skew_seconds"] = [((part,), skew_s) for part, skew_s in _CLOCKS.ask().skews_s.items()]
         return [_family(name, samples) for name, samples in found.items()]
 
 

@@ -1,18 +1,20 @@
 """The face of errors: RFC 9457 problem details. Every code a client can meet stands in `CATALOGUE` and in docs/problems.md."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from promotions import outages
 from promotions.errors import DomainError, Fault, InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -254,6 +256,8 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
     error = _translate(exception)
     if error is None:
         return None
+    if (outage := outages.find_outage(exception)) is not None:
+        outages.note(outage)
     body, status, headers = _document(context["request"]._request, error)
     if isinstance(exception, exceptions.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
@@ -273,9 +277,6 @@ _BY_EXCEPTION: tuple[tuple[type[Exception], str], ...] = (
     (RequestDataTooBig, "body_too_large"),
     (SuspiciousOperation, "invalid_input"),
     (exceptions.ParseError, "malformed_body"),
-    # A lock or statement time-out, or PostgreSQL restarting: the same request will do later.
-    (OperationalError, "busy"),
-    (InterfaceError, "busy"),
 )
 
 
@@ -294,7 +295,8 @@ def _translate(exception: Exception) -> DomainError | None:
         if isinstance(exception, kind):
             detail = str(exception) if isinstance(exception, exceptions.ParseError) else ""
             return DomainError(code, detail)
-    return None
+    outage = outages.find_outage(exception)
+    return DomainError(outage.code, outage.detail) if outage is not None else None
 
 
 def _faults(detail: Any, pointer: str) -> list[Fault]:
@@ -326,5 +328,33 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500. The traceback is in the log under the same request id."""
-    return render(request, DomainError("internal"))
+    """Django's handler500. The traceback is in the log under the same request id.
+
+    A middleware's error comes here without passing `OutageMiddleware`: that of a session that cannot be saved, say.
+    """
+    exception = sys.exc_info()[1]
+    answer = answer_outage(request, exception) if exception is not None else None
+    return answer or render(request, DomainError("internal"))
+
+
+def answer_outage(request: HttpRequest, exception: BaseException) -> HttpResponse | None:
+    """503 with `Retry-After` when the database cannot serve the request: a problem, or a page for a browser."""
+    outage = outages.find_outage(exception)
+    if outage is None:
+        return None
+    outages.note(outage)
+    logger.warning("database_refused", extra={"sqlstate": outage.sqlstate, "error": type(exception).__name__})
+    return render_unavailable(request, DomainError(outage.code, outage.detail))
+
+
+def render_unavailable(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """A 503 problem, or the same as a page where a person reads it."""
+    if not request.accepts("text/html") or request.path.startswith(_PROGRAMS_ASK):
+        return render(request, error)
+    _, status, headers = _document(request, error)
+    page = render_to_string("unavailable.html", {"request_id": current_request_id()})
+    return HttpResponse(page, status=status, headers={**headers, "Cache-Control": "no-store"})
+
+
+# Addresses that are never a page.
+_PROGRAMS_ASK = ("/v1/", "/healthz", "/readyz", "/metrics", "/.well-known/")

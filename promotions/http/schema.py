@@ -15,7 +15,7 @@ Serializers = Mapping[int | tuple[int, str], Any]
 
 _METHODS = frozenset({"get", "post", "put", "patch", "delete", "head"})
 # Not `internal`: an answer that is our fault must never pass for a documented one.
-_ALWAYS = ("invalid_input", "method_not_allowed", "not_acceptable", "busy")
+_ALWAYS = ("invalid_input", "method_not_allowed", "not_acceptable", "busy", "unavailable")
 _WITH_BODY = ("malformed_body", "body_too_large", "unsupported_media_type")
 _WITH_TOKEN = ("token_missing", "token_malformed", "token_expired", "token_revoked")
 _WITH_KEY = ("idempotency_in_flight", "idempotency_mismatch")

@@ -14,6 +14,7 @@ from promotions.models.redemptions import (
     Void,
     WithdrawnCoupon,
 )
+from promotions.models.retention import DeletedRows
 from promotions.models.tenants import Brand, BrandToken, Membership
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Consent",
     "Coupon",
     "DeadLetter",
+    "DeletedRows",
     "Device",
     "IdempotencyRecord",
     "JobRecord",

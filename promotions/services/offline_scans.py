@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from psycopg.errors import ForeignKeyViolation
 
 from promotions import metrics
@@ -29,6 +29,7 @@ from promotions.logic.offline import (
     reckon_given,
 )
 from promotions.models import Coupon, OfflineScan, Redemption, StaffDevice, StaffMember
+from promotions.outages import find_outage
 from promotions.services.coupon_tokens import coupon_terms, identify_token
 from promotions.services.redemptions import Grounds, Refused, take_lowest
 from promotions.services.scans import MAX_SCAN_AGE, MAX_SCAN_AHEAD, Scan, Shown, corrected_at
@@ -116,7 +117,10 @@ def judge_scans(*, staff_device: StaffDevice, scans: Sequence[LateScan], now: da
     for place in sorted(range(len(scans)), key=lambda place: scans[place].scanned_at):
         try:
             verdicts[place] = _judge_scan(staff_device, scans[place], now)
-        except OperationalError:
+        except DatabaseError as error:
+            outage = find_outage(error)
+            if outage is None or outage.code != "busy":
+                raise
             failures += 1
             if failures == MAX_FAILURES:
                 break

@@ -106,13 +106,16 @@ def give_back_turns(*, device_id: UUID) -> None:
             return_unit(campaign_id=campaign_id, scope=_UNLOCK)
 
 
-def drop_ended_turns(*, now: datetime) -> None:
-    """Release reservations that ended and that nobody took over, each in a transaction of its own."""
+def drop_ended_turns(*, now: datetime) -> int:
+    """Release reservations that ended and that nobody took over, each in a transaction of its own; how many."""
+    released = 0
     ended = Reservation.objects.filter(expires_at__lte=now).order_by("pk").values_list("campaign_id", flat=True)
     for campaign_id in list(ended):
         with transaction.atomic():
             if _take_over(campaign_id, now):
                 return_unit(campaign_id=campaign_id, scope=_UNLOCK)
+                released += 1
+    return released
 
 
 def hold_device(device_id: UUID) -> Device:

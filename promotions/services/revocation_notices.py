@@ -8,6 +8,7 @@ from uuid import UUID
 
 import redis
 from django.db import transaction
+from django.db.models import QuerySet
 
 from promotions import revocations, stream
 from promotions.models import RevocationNotice
@@ -35,10 +36,10 @@ def tell_unheard() -> int:
     return sum(1 for _ in takewhile(partial(_tell, client), list(unheard)))
 
 
-def drop_outlived(*, now: datetime) -> None:
-    """Delete notices older than every credential that they could end."""
+def find_outlived(*, now: datetime) -> QuerySet[RevocationNotice]:
+    """Notices older than every credential that they could end."""
     life = timedelta(milliseconds=revocations.keep_ms())
-    RevocationNotice.objects.filter(is_heard=True, tokens_not_before__lt=now - life).delete()
+    return RevocationNotice.objects.filter(is_heard=True, tokens_not_before__lt=now - life)
 
 
 def _tell(client: "redis.Redis", device_id: UUID) -> bool:

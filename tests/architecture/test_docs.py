@@ -85,10 +85,10 @@ def test_every_reason_to_drop_a_fix_stands_under_its_verb(
 def test_the_six_verbs_are_headings_functions_and_calls_in_one_order() -> None:
     tree = ast.parse((ROOT / "promotions" / "pipeline.py").read_text(encoding="utf-8"))
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    process = next(node for node in functions if node.name == "process")
+    verbs = next(node for node in functions if node.name == "run_verbs")
     called = [
         (node.lineno, node.func.id)
-        for node in ast.walk(process)
+        for node in ast.walk(verbs)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in VERBS
     ]
 

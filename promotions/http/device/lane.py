@@ -17,7 +17,7 @@ import redis.asyncio
 from django.conf import settings
 
 from geofence.logic.fixes import FixSource
-from promotions import clock, metrics, shedding, stream, tokens
+from promotions import clock, clocks, metrics, shedding, stream, tokens
 from promotions.errors import DomainError, Fault, InvalidInput
 from promotions.http.device.answers import (
     Answer,
@@ -49,6 +49,7 @@ from promotions.http.device.ingest.overland import parse_overland
 from promotions.http.device.ingest.owntracks import parse_owntracks
 from promotions.http.device.ingest.values import ParsedMessage, Unreadable
 from promotions.http.device.lane_schema import lane_components, lane_paths
+from promotions.http.last_resort import answer_unexpected
 from promotions.limits import FixLimit
 from promotions.revocations import RevocationFeed
 from promotions.shedding import AgeFeed
@@ -183,6 +184,8 @@ class FixLane:
             running = self._running
             if running is None or running.loop is not asyncio.get_running_loop():
                 running = await self._start()
+            if not clocks.GUARD.is_trusted():
+                raise clocks.refusal()
             answer = await handle(LaneRequest(scope, receive, head, round(clock.epoch_s() * 1000)), running)
         except ClientGone:
             return
@@ -190,6 +193,9 @@ class FixLane:
             metrics.LANE_REFUSED.labels(error.code).inc()
             allow = ", ".join(methods) if error.code == "method_not_allowed" else ""
             answer = problem_answer(error, instance=scope["path"], request_id=head.request_id, allow=allow)
+        except Exception as error:  # noqa: BLE001 - the last resort of the lane, which no other code stands behind
+            metrics.LANE_REFUSED.labels("internal").inc()
+            answer = answer_unexpected(error, scope["path"], head.request_id)
         if logger.isEnabledFor(logging.DEBUG):
             told = {"request_id": head.request_id, "stored_as": f"{head.request_number:016x}", "status": answer.status}
             logger.debug("lane_answered", extra=told)

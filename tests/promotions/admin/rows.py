@@ -30,6 +30,7 @@ from promotions.models import (
     Consent,
     Coupon,
     DeadLetter,
+    DeletedRows,
     Device,
     IdempotencyRecord,
     Membership,
@@ -316,6 +317,9 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
     Refusal: lambda campaign, store: refusal(campaign, store),
     RevocationNotice: lambda campaign, store: RevocationNotice.objects.create(
         subject=uuid.uuid4(), tokens_not_before=NOW
+    ),
+    DeletedRows: lambda campaign, store: DeletedRows.objects.create(
+        table=f"table_{next(_numbers)}", day=NOW.date(), rows=1
     ),
     ShardCursor: lambda campaign, store: ShardCursor.objects.create(shard=next(_numbers)),
     StaffDevice: lambda campaign, store: staff_device(store),

@@ -24,7 +24,8 @@ def test_readiness_looks_at_every_part(client: Client) -> None:
 
     told = client.get("/readyz").json()
 
-    assert told["checks"] == dict.fromkeys(("postgresql", "migrations", "redis", "workers", "beat"), "ok")
+    parts = ("postgresql", "migrations", "redis", "workers", "clocks", "beat")
+    assert told["checks"] == dict.fromkeys(parts, "ok")
     assert (told["status"], told["backlog_entries"]) == ("ok", 0)
 
 

@@ -22,7 +22,7 @@ from promotions.services.devices import (
     change_device,
 )
 from promotions.services.erasure import forget_device
-from promotions.services.revocation_notices import drop_outlived, tell_unheard
+from promotions.services.revocation_notices import find_outlived, tell_unheard
 from promotions.services.unlocks import unlock_offer
 from promotions.tokens import epoch_ms
 from tests import factories
@@ -140,9 +140,9 @@ def test_notices_are_dropped_when_no_credential_is_that_old(published: Any, sett
     change_device(factories.device().pk, NOTHING, now=NOW)
     life = timedelta(seconds=settings.ACCESS_TOKEN_LIFE_S)
 
-    drop_outlived(now=NOW + life)
+    find_outlived(now=NOW + life).delete()
     kept = RevocationNotice.objects.count()
-    drop_outlived(now=NOW + life + timedelta(days=2))
+    find_outlived(now=NOW + life + timedelta(days=2)).delete()
 
     assert (kept, RevocationNotice.objects.count()) == (1, 0)
 

@@ -81,7 +81,7 @@ def test_the_figures_of_a_campaign_outlive_its_visits_and_messages(campaign: Cam
     assert fresh.suppressed_for == {"quiet_hours": 25}
 
     for day in range(1, 301):
-        retention.drop_expired(now=NOW + day * DAY)
+        retention.drop_expired(now=NOW + day * DAY, allow_large=True)
         if day in (31, 60, 300):
             assert figures(campaign, day=day) == fresh
         if day == 60:
@@ -92,7 +92,7 @@ def test_a_campaign_that_still_runs_counts_both_what_is_kept_and_what_is_there(c
     for at in (NOW, NOW + 40 * DAY):
         visit(meet(campaign, shop, "treated", at=at).device_id, shop, entered_at=at + 5 * MINUTE)
 
-    retention.drop_expired(now=NOW + 42 * DAY)
+    retention.drop_expired(now=NOW + 42 * DAY, allow_large=True)
 
     assert Visit.objects.count() == 1
     assert [each.treated for each in figures(campaign, day=42).visits] == [ArmCounts(2, 2)] * 3
@@ -106,7 +106,7 @@ def test_of_a_visit_no_more_is_kept_than_the_span_it_came_in(campaign: Campaign,
     never = refuse(campaign, uuid.uuid4())
     other = refuse(campaign, met.device_id, reason="mock_location")
 
-    retention.drop_expired(now=GONE)
+    retention.drop_expired(now=GONE, allow_large=True)
 
     assert list(Opportunity.objects.values_list("visited_within_minutes", "message_state")) == [(120, "")]
     assert {pk: (row.was_inside, row.arrived_within_minutes) for pk, row in Refusal.objects.in_bulk().items()} == {
@@ -119,10 +119,10 @@ def test_of_a_visit_no_more_is_kept_than_the_span_it_came_in(campaign: Campaign,
 
 def test_running_it_twice_changes_nothing(campaign: Campaign, shop: Store) -> None:
     live_through(campaign, shop)
-    retention.drop_expired(now=END + 20 * DAY)
+    retention.drop_expired(now=END + 20 * DAY, allow_large=True)
     rows = [list(model.objects.order_by("pk").values()) for model in (Opportunity, Refusal)]
 
-    retention.drop_expired(now=END + 20 * DAY)
+    retention.drop_expired(now=END + 20 * DAY, allow_large=True)
 
     assert [list(model.objects.order_by("pk").values()) for model in (Opportunity, Refusal)] == rows
 
@@ -143,7 +143,7 @@ def test_what_could_not_be_kept_is_not_dropped(
     monkeypatch.setattr(outcomes, "keep_outcomes", crash)
 
     with pytest.raises(Crashed):
-        retention.drop_expired(now=GONE)
+        retention.drop_expired(now=GONE, allow_large=True)
 
     assert (Visit.objects.count(), Message.objects.count()) == (visits, messages)
     assert figures(campaign, day=60) == fresh
@@ -158,10 +158,10 @@ def test_a_crash_before_the_drop_counts_nothing_twice(
     with monkeypatch.context() as patch:
         patch.setattr(getattr(retention, app), "drop_expired", crash)
         with pytest.raises(Crashed):
-            retention.drop_expired(now=GONE)
+            retention.drop_expired(now=GONE, allow_large=True)
     assert figures(campaign, day=60) == fresh
 
-    retention.drop_expired(now=GONE)
+    retention.drop_expired(now=GONE, allow_large=True)
 
     assert (Visit.objects.count(), Message.objects.count()) == (0, 0)
     assert figures(campaign, day=60) == fresh
@@ -170,7 +170,7 @@ def test_a_crash_before_the_drop_counts_nothing_twice(
 def test_a_message_that_waited_until_it_was_dropped_has_expired(campaign: Campaign, shop: Store) -> None:
     tell(meet(campaign, shop, "treated"), "pending")
 
-    retention.drop_expired(now=GONE)
+    retention.drop_expired(now=GONE, allow_large=True)
 
     counts = figures(campaign, day=60).messages
     assert (counts["pending"], counts["expired"]) == (0, 1)
@@ -183,7 +183,7 @@ def test_another_device_of_the_same_moment_keeps_nothing_of_it(campaign: Campaig
     tell(met, "accepted")
     bystander, elsewhere = meet(campaign, shop, "control"), meet(other, shop, "treated", device_id=met.device_id)
 
-    retention.drop_expired(now=GONE)
+    retention.drop_expired(now=GONE, allow_large=True)
 
     left = Opportunity.objects.filter(visited_within_minutes=None, message_state="", message_reason="")
     assert set(left) == {bystander, elsewhere}
