@@ -13,6 +13,7 @@ _APART = (
 _FILES = (
     "tests/contract/test_schemathesis.py",
     "tests/faults/test_cluster.py",
+    "tests/promotions/drill/test_restore_drill.py",
     "tests/promotions/simulation/test_population.py",
     "tests/stories/test_brand_manager.py",
     "tests/stories/test_demo_day.py",

@@ -1,0 +1,28 @@
+"""The steps after PostgreSQL was restored, before web, worker and beat start again."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from promotions.management.drill.after_restore import AFTER_RESTORE
+
+
+class Command(BaseCommand):
+    """`manage.py after_restore`"""
+
+    help = "Run what must follow a restore of PostgreSQL, before the processes start. May be repeated."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """`--json`"""
+        parser.add_argument("--json", action="store_true", help="print the steps and their results as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run every step."""
+        results = {}
+        for step in AFTER_RESTORE:
+            results[step.name] = step.run()
+            if not options["json"]:
+                self.stdout.write(f"{step.name}: {results[step.name]}")
+        if options["json"]:
+            self.stdout.write(json.dumps(results))
