@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from django.conf import LazySettings
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError
 
 from geofence.models import Store
 from promotions.errors import DomainError
@@ -175,7 +175,7 @@ def test_a_coupon_held_by_another_till_does_not_stop_the_others(
 
     def time_out(grounds: redemptions.Grounds, *args: object) -> object:
         if grounds.shown.scan.nonce == min(scans, key=lambda each: each.nonce).nonce:
-            raise offline_scans.OperationalError("canceling statement due to lock timeout")
+            raise OperationalError("canceling statement due to lock timeout")
         return take(grounds, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(offline_scans, "take_lowest", time_out)
@@ -193,7 +193,7 @@ def test_a_database_that_does_not_answer_is_not_asked_a_hundred_times(
 
     def time_out(**given: object) -> object:
         asked.append(given)
-        raise offline_scans.OperationalError("canceling statement due to lock timeout")
+        raise OperationalError("canceling statement due to lock timeout")
 
     monkeypatch.setattr(offline_scans, "lock_till", time_out)
     with pytest.raises(DomainError, match="send all of them again"):
