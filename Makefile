@@ -10,6 +10,9 @@ SECRET := $(PYTHON_OF_VENV) -c 'import secrets; print(secrets.token_urlsafe(50))
 SKIPPED := .venv .venv-next benchmarks node_modules tests var
 
 ARGS ?=
+# A date and time of Paris, or with an offset, at which a test run begins: AT=2028-02-29T23:50
+AT ?=
+CLOCK = $(if $(AT),$(LOCAL) at "$(AT)" --)
 PORT ?= 8000
 # Not from the environment: some shells export HOST as the machine's name.
 HOST := 127.0.0.1
@@ -18,7 +21,7 @@ DATA :=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast run check bench faults screenshots messages openapi requirements setup test-next setup-tests setup-browser setup-uv setup-bench lint types contracts \
+.PHONY: help demo test test-fast test-dates run check bench faults screenshots messages openapi requirements setup test-next setup-tests setup-browser setup-uv setup-faketime setup-bench lint types contracts \
 	migrations openapi-check deploy-check deploy-kit deploy-build docs docs-check
 
 help: ## List the commands
@@ -29,11 +32,17 @@ demo: setup ## Replay a simulated day of phones through the real product and pri
 	@$(SERVICES) --name demo -- sh -c 'echo "Both run. Loading the product …"; exec "$$@"' demo \
 		$(MANAGE) demo --day var/demo-day.dump $(ARGS)
 
-test: setup-browser ## Run the whole test suite (ARGS= goes to pytest)
-	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) $(ARGS)
+test: setup-browser $(if $(AT),setup-faketime) ## Run the whole test suite (ARGS= goes to pytest; AT=2028-02-29T23:50: at that date)
+	@$(CLOCK) $(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) $(ARGS)
 
-test-fast: setup-tests ## Run all tests but those that kill processes, play stories or drive a browser
-	@$(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) -m "not (faults or stories or browser)" $(ARGS)
+test-fast: setup-tests $(if $(AT),setup-faketime) ## Run all tests but those that kill processes, play stories or drive a browser
+	@$(CLOCK) $(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) -m "not (faults or stories or browser)" $(ARGS)
+
+# New Year's Eve, a leap day, and both nights of a clock change: the hour left out, and the hour that comes twice.
+DATES := 2026-12-31T23:55 2028-02-29T23:55 2027-03-28T01:55 2027-10-31T02:55+02:00 2027-10-31T02:30+01:00
+
+test-dates: ## Run the whole suite at each of the dates that are hard on programs
+	@for at in $(DATES); do echo "== $$at"; $(MAKE) --no-print-directory test AT=$$at || exit 1; done
 
 # A deprecation is shown at the end in place of failing its test.
 test-next: ## Run the suite on the next Django (needs Python 3.12 or newer); deprecations are listed
@@ -88,6 +97,9 @@ setup-browser:
 
 setup-uv:
 	@$(LOCAL) setup --with-uv
+
+setup-faketime:
+	@$(LOCAL) setup --with-tests --with-faketime
 
 setup-bench:
 	@$(LOCAL) setup --with-tests --with-wrk

@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: `setup`, `services --name NAME -- COMMAND…`, `serve`."""
+"""The commands behind the Makefile: `setup`, `at INSTANT -- COMMAND…`, `services --name NAME -- COMMAND…`, `serve`."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from promotions.local import decoder, foreground, packages, serve, virtualenv
+from promotions.local import decoder, faketime, foreground, packages, serve, virtualenv
 from promotions.local.console import say
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
@@ -45,7 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     setup.add_argument("--with-uv", action="store_true", help="also uv, which compiles the lists of requirements")
     setup.add_argument("--next", action="store_true", help="for the next Django: .venv-next in place of .venv")
     setup.add_argument("--with-proxies", action="store_true", help="also nginx, Caddy and systemd, to try deploy/")
+    setup.add_argument("--with-faketime", action="store_true", help="also libfaketime, to run commands at other dates")
     setup.set_defaults(run=_setup)
+    at = commands.add_parser("at", help="run a command at another date")
+    at.add_argument("instant", help="such as 2028-02-29T23:50 (in Paris) or 2027-10-31T02:30+01:00")
+    # The rest as it is: it may hold a `--` of its own.
+    at.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    at.set_defaults(run=_at)
     services = commands.add_parser("services", help="run a command with a private PostgreSQL and Redis")
     services.add_argument("--name", required=True, help="the folder under var/")
     services.add_argument("--keep", action="store_true", help="keep the data of the last time")
@@ -66,6 +72,7 @@ def _setup(options: argparse.Namespace) -> int:
         packages.install_missing(
             with_chromium=options.with_chromium,
             with_wrk=options.with_wrk,
+            with_faketime=options.with_faketime,
             with_npm=options.with_npm,
             with_proxies=options.with_proxies,
             environment=os.environ,
@@ -84,6 +91,17 @@ def _prepare_virtualenv(options: argparse.Namespace) -> None:
     else:
         lists = virtualenv.FOR_TESTS if options.with_tests else virtualenv.FOR_DEMO
         virtualenv.prepare(ROOT, lists=(*lists, "lock") if options.with_uv else lists)
+
+
+def _at(options: argparse.Namespace) -> int:
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command:
+        raise LocalError("Say after -- which command to run.")
+    with (
+        Interrupts() as interrupts,
+        faketime.shifted_environment(faketime.read_instant(options.instant), os.environ) as environment,
+    ):
+        return foreground.run(command, env=environment, cwd=ROOT, interrupts=interrupts)
 
 
 def _services(options: argparse.Namespace) -> int:

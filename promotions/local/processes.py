@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promotions.local.console import say
+from promotions.local.faketime import find_shift
 
 POLL_S = 0.05
 
@@ -61,7 +62,7 @@ def start(recipe: Recipe) -> Child:
     with recipe.log.open("ab") as log:
         process = subprocess.Popen(
             recipe.argv,
-            env=dict(recipe.env),
+            env={**recipe.env, **find_shift(os.environ)},
             cwd=recipe.cwd,
             stdin=subprocess.DEVNULL,
             stdout=log,
