@@ -17,6 +17,7 @@ from geofence.services.presence import advance_presence, record_presence
 from geofence.services.snapshots import current_snapshot
 from tests.factories import store
 from tests.geofence.fixmaking import make_visit, pack
+from tests.patience import SLACK_S
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,7 +71,7 @@ def test_without_fresh_rows_the_same_deletion_goes_through() -> None:
 
 
 def _await_other_than(before: FenceSnapshot) -> FenceSnapshot:
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + SLACK_S
     while current_snapshot() is before and time.monotonic() < deadline:
         time.sleep(0.01)
     return current_snapshot()

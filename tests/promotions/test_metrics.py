@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from datetime import timedelta
@@ -29,6 +30,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW
 from tests.fixes import Walk
+from tests.patience import SLACK_S
 from tests.promotions.figures import Growth, grown
 from tests.promotions.http.device.test_fixes_redis_away import PrivateRedis, private_redis
 from tests.promotions.http.staff import tills
@@ -272,7 +274,7 @@ def test_a_scrape_tells_what_waits_where(redis_prefix: str, client: Client) -> N
 
     told, _took_s = timed_scrape(client)
 
-    assert 39 <= told["doorstep_oldest_unprocessed_age_seconds,shard=5"] < 45
+    assert 39 <= told["doorstep_oldest_unprocessed_age_seconds,shard=5"] < 40 + SLACK_S
     assert told["doorstep_stream_entries,shard=5"] == 2
     # Also where no worker has ever looked.
     assert told["doorstep_oldest_unprocessed_age_seconds,shard=6"] == 0
@@ -294,7 +296,7 @@ def test_a_scrape_without_redis_answers_in_time_with_the_rest(
     scrapes = [timed_scrape(client) for _ in range(2)]
 
     for told, took_s in scrapes:
-        assert took_s < WITHIN_S
+        assert took_s < WITHIN_S + SLACK_S
         assert told["doorstep_part_up,part=redis"] == 0
         assert told["doorstep_part_up,part=postgresql"] == 1
         assert told["doorstep_dead_letters"] == 1
@@ -311,7 +313,7 @@ def test_a_scrape_without_postgresql_still_tells_what_waits(
 
     told, took_s = timed_scrape(client)
 
-    assert took_s < WITHIN_S
+    assert took_s < WITHIN_S + SLACK_S
     assert told["doorstep_part_up,part=postgresql"] == 0
     assert told["doorstep_oldest_unprocessed_age_seconds,shard=5"] >= 39
     assert "doorstep_outbox_due" not in told
@@ -319,20 +321,21 @@ def test_a_scrape_without_postgresql_still_tells_what_waits(
 
 def test_who_asks_while_a_question_is_out_shares_its_answer() -> None:
     asked: list[int] = []
+    answer = threading.Event()
 
     def look() -> int:
         asked.append(1)
-        time.sleep(0.3)
+        answer.wait(SLACK_S)
         return len(asked)
 
     part = Part("part", look, within_s=0.1)
     for _ in range(2):
         with pytest.raises(Away, match="part does not answer in time"):
             part.ask()
-    time.sleep(0.25)
+    answer.set()
 
     assert len(asked) == 1
-    patient = Part("part", lambda: 7, within_s=1.0)
+    patient = Part("part", lambda: 7, within_s=SLACK_S)
     assert [patient.ask(), patient.ask()] == [7, 7]
 
 

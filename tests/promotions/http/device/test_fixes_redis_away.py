@@ -19,6 +19,7 @@ from promotions import stream
 from promotions.http.device import appender
 from promotions.http.device.appender import StreamAppender, StreamOverloaded, StreamUnavailable
 from promotions.http.device.pipe import AppendPipe
+from tests.patience import SLACK_S
 from tests.promotions.http.device.lanes import LaneDriver, Response, assert_problem, fix
 
 ANSWER_WITHIN_S = 2.5
@@ -42,7 +43,7 @@ class PrivateRedis:
             [binary, "--port", str(self.port), "--save", "", "--appendonly", "no", "--dir", str(self._folder)],
             stdout=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + SLACK_S
         with redis.Redis.from_url(self.url) as client:
             while time.monotonic() < deadline:
                 try:
@@ -93,7 +94,11 @@ def _timed(lane: LaneDriver, count: int = 1) -> tuple[list[Response], float]:
     return responses, time.monotonic() - begun_s
 
 
-def test_a_redis_that_is_gone_costs_no_wait(private_lane: LaneDriver, private_redis: PrivateRedis) -> None:
+def test_a_redis_that_is_gone_costs_no_wait(
+    private_lane: LaneDriver, private_redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What one that hangs would cost.
+    monkeypatch.setattr(appender, "ANSWER_WITHIN_S", 2 * SLACK_S)
     private_redis.stop()
 
     responses, took_s = _timed(private_lane, 5)
@@ -101,8 +106,7 @@ def test_a_redis_that_is_gone_costs_no_wait(private_lane: LaneDriver, private_re
     for response in responses:
         assert_problem(response, 503, "unavailable")
         assert int(response.headers["retry-after"]) > 0
-    # A frozen one costs two seconds.
-    assert took_s < 1.5
+    assert took_s < SLACK_S
 
 
 @pytest.mark.parametrize("has_connection", [True, False])
@@ -118,7 +122,7 @@ def test_a_frozen_redis_is_given_up_in_time(
     for response in responses:
         assert_problem(response, 503, "unavailable")
         assert int(response.headers["retry-after"]) > 0
-    assert 1 < took_s < ANSWER_WITHIN_S
+    assert 1 < took_s < ANSWER_WITHIN_S + SLACK_S
 
 
 def test_who_comes_while_a_write_hangs_waits_no_longer_either(
@@ -139,7 +143,7 @@ def test_who_comes_while_a_write_hangs_waits_no_longer_either(
 
     waits_s = private_lane.run(post_in_turn())
 
-    assert max(waits_s) < ANSWER_WITHIN_S
+    assert max(waits_s) < ANSWER_WITHIN_S + SLACK_S
 
 
 def test_after_an_outage_fixes_are_taken_again(private_lane: LaneDriver, private_redis: PrivateRedis) -> None:

@@ -14,6 +14,7 @@ from promotions import clock, stream
 from promotions.celery import app
 from promotions.http.device.appender import WakePublisher, publish_drain
 from promotions.revocations import publish_revocation
+from tests.patience import SLACK_S
 from tests.promotions.http.device.lanes import (
     CANARY_LATITUDE_DEG,
     CANARY_LONGITUDE_DEG,
@@ -25,13 +26,13 @@ from tests.promotions.http.device.lanes import (
 
 
 def _wait_for(lane: LaneDriver, status: int, token: str) -> Response:
-    """Post until the answer has this status, two seconds at most."""
+    """Post until the answer has this status: within two seconds and what a busy machine adds."""
     begun_s = time.monotonic()
     while True:
         response = lane.post_fixes({"fixes": [fix()]}, authorization=f"Bearer {token}")
         if response.status == status:
             return response
-        assert time.monotonic() - begun_s < 2
+        assert time.monotonic() - begun_s < 2 + SLACK_S
         lane.run(asyncio.sleep(0.05))
 
 
