@@ -4,7 +4,6 @@ LOCAL := sh promotions/local/start.sh
 PYTHON_OF_VENV := .venv/bin/python
 MANAGE := $(PYTHON_OF_VENV) manage.py
 SERVICES := $(LOCAL) services
-PYTEST := -m pytest -n auto --maxprocesses 4 --dist loadgroup
 SECRET := $(PYTHON_OF_VENV) -c 'import secrets; print(secrets.token_urlsafe(50))'
 
 SKIPPED := .venv .venv-next benchmarks node_modules tests var
@@ -13,6 +12,8 @@ ARGS ?=
 # A date and time of Paris, or with an offset, at which a test run begins: AT=2028-02-29T23:50
 AT ?=
 CLOCK = $(if $(AT),$(LOCAL) at "$(AT)" --)
+# pytest removes old folders of other runs by their age, which another date would get wrong.
+PYTEST = -m pytest -n auto --maxprocesses 4 --dist loadgroup $(if $(AT),--basetemp=var/test-at)
 PORT ?= 8000
 # Not from the environment: some shells export HOST as the machine's name.
 HOST := 127.0.0.1
@@ -32,10 +33,10 @@ demo: setup ## Replay a simulated day of phones through the real product and pri
 	@$(SERVICES) --name demo -- sh -c 'echo "Both run. Loading the product …"; exec "$$@"' demo \
 		$(MANAGE) demo --day var/demo-day.dump $(ARGS)
 
-test: setup-browser $(if $(AT),setup-faketime) ## Run the whole test suite (ARGS= goes to pytest; AT=2028-02-29T23:50: at that date)
+test: setup-browser ## Run the whole test suite (ARGS= goes to pytest; AT=2028-02-29T23:50: at that date)
 	@$(CLOCK) $(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) $(ARGS)
 
-test-fast: setup-tests $(if $(AT),setup-faketime) ## Run all tests but those that kill processes, play stories or drive a browser
+test-fast: setup-faketime ## Run all tests but those that kill processes, play stories or drive a browser
 	@$(CLOCK) $(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) -m "not (faults or stories or browser)" $(ARGS)
 
 # New Year's Eve, a leap day, and both nights of a clock change: the hour left out, and the hour that comes twice.
@@ -93,7 +94,7 @@ setup-tests:
 	@$(LOCAL) setup --with-tests
 
 setup-browser:
-	@$(LOCAL) setup --with-tests --with-chromium --with-npm
+	@$(LOCAL) setup --with-tests --with-chromium --with-npm --with-faketime
 
 setup-uv:
 	@$(LOCAL) setup --with-uv
