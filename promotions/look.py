@@ -97,6 +97,7 @@ NAVIGATION = [
             _item(_("Dead letters"), "mark_email_unread", "promotions.deadletter"),
             _item(_("Shard cursors"), "linear_scale", "promotions.shardcursor"),
             _item(_("Deleted rows"), "auto_delete", "promotions.deletedrows"),
+            _item(_("Job records"), "schedule", "promotions.jobrecord"),
             _item(_("Idempotency records"), "replay", "promotions.idempotencyrecord"),
             _item(_("Budgets"), "savings", "promotions.budget"),
             _item(_("Withdrawn coupons"), "block", "promotions.withdrawncoupon"),

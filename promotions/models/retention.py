@@ -15,6 +15,7 @@ class DeletedRows(models.Model):
 
     class Meta:
         ordering = ["-day", "table"]
+        verbose_name_plural = "deleted rows"
         constraints = [models.UniqueConstraint(fields=["table", "day"], name="promotions_deleted_rows_day")]
 
     def __str__(self) -> str:

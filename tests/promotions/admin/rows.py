@@ -33,6 +33,7 @@ from promotions.models import (
     DeletedRows,
     Device,
     IdempotencyRecord,
+    JobRecord,
     Membership,
     OfflineScan,
     Opportunity,
@@ -321,6 +322,7 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
     DeletedRows: lambda campaign, store: DeletedRows.objects.create(
         table=f"table_{next(_numbers)}", day=NOW.date(), rows=1
     ),
+    JobRecord: lambda campaign, store: JobRecord.objects.create(name=f"job{next(_numbers)}", succeeded_at=NOW),
     ShardCursor: lambda campaign, store: ShardCursor.objects.create(shard=next(_numbers)),
     StaffDevice: lambda campaign, store: staff_device(store),
     StaffEnrolment: lambda campaign, store: _enrolment(store),
