@@ -96,7 +96,7 @@ def server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
         finally:
             process.terminate()
             process.wait(timeout=20)
-            call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=True)
+            call_command("flush", verbosity=0, interactive=False)
             connection.close()
             client = stream.sync_client()
             for key in client.scan_iter(f"{prefix}:*"):
