@@ -23,8 +23,8 @@ from notifications.services import reachable_devices
 from promotions.logic.assurance import Evidence, FixEvidence, StayEvidence, assess
 from promotions.logic.eligibility import CampaignFacts, DeviceFacts, Facts, Rules, StoreFacts, TransitionFacts
 from promotions.logic.hours import parse_hours
-from promotions.logic.schedule import Schedule, TimeWindow, weekdays_from_mask
-from promotions.models import Campaign
+from promotions.logic.schedule import TimeWindow
+from promotions.services.schedules import make_schedule
 
 _Rows = Sequence[tuple[Any, ...]]
 
@@ -120,20 +120,6 @@ def deployment_rules() -> Rules:
     )
 
 
-def read_schedule(campaign: Campaign) -> Schedule:
-    """A campaign's days and windows as the rules understand them. Uses prefetched windows where there are any."""
-    windows = ((window.weekdays, window.starts_at, window.ends_at) for window in campaign.windows.all())
-    return _make_schedule(campaign.starts_on, campaign.ends_on, windows)
-
-
-def _make_schedule(starts_on: date, ends_on: date, windows: Iterable[tuple[int, time, time]]) -> Schedule:
-    return Schedule(
-        starts_on=starts_on,
-        ends_on=ends_on,
-        windows=tuple(TimeWindow(weekdays_from_mask(mask), starts_at, ends_at) for mask, starts_at, ends_at in windows),
-    )
-
-
 def _find_campaigns(store_ids: Sequence[int], now: datetime) -> dict[int, set[int]]:
     """Live campaigns of these stores, each with those of the stores that it is in."""
     # A backlog hours late is judged by the day it was taken on, and a store's day may be a day from ours.
@@ -164,7 +150,7 @@ def _campaign_facts(
         priority=priority,
         holdout_share=holdout_percent / 100,
         salt=salt,
-        schedule=_make_schedule(starts_on, ends_on, windows),
+        schedule=make_schedule(starts_on, ends_on, windows),
         store_ids=frozenset(store_ids),
         message_cap_per_device=cap,
         minimum_notify_level=level,

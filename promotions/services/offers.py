@@ -11,9 +11,9 @@ from django.db import connection
 from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery
 
 from promotions.logic.distance import DistanceBucket, bucket_distance, most_walking_minutes, walking_minutes
-from promotions.logic.schedule import Opening, Schedule, next_opening, open_window
+from promotions.logic.schedule import Opening, next_opening, open_window
 from promotions.models import Budget, Campaign, Reservation, Unlock
-from promotions.services.facts import read_schedule
+from promotions.services.schedules import read_schedule
 
 # Farther than anybody goes for an offer; what lies beyond is shown only when it is already unlocked.
 NEAR_M = 50_000.0
@@ -178,9 +178,3 @@ def _describe(campaign: Campaign, unlock: Unlock | None, store: StoreHint, now: 
         following=next_opening(schedule, now, zone),
         reserved_until=campaign.reserved_until,  # type: ignore[attr-defined]
     )
-
-
-def campaign_end(campaign: Campaign, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """The first instant after the campaign's last day in a zone, or None when now is no day of it."""
-    whole = open_window(Schedule(campaign.starts_on, campaign.ends_on), now, zone)
-    return None if whole is None else whole.ends_at
