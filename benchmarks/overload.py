@@ -285,7 +285,7 @@ def _prepare_others(product: Product, town: Town, seconds: float, files: ExitSta
     """Tills, phones that unlock and a brand that reads its report, over few connections."""
     from promotions import clock
     from promotions.models import Brand
-    from promotions.services.brand_tokens import create_brand_token
+    from promotions.services.accounts.brand_tokens import create_brand_token
 
     now, count = clock.now(), SCANS.count(seconds)
     redeemed = shop.open_campaign(cap=count, is_flash=True, now=now)

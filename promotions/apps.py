@@ -22,6 +22,6 @@ class PromotionsConfig(AppConfig):
 
 def _ensure_roles(**_given: Any) -> None:
     # Not a data migration: Django makes the permissions themselves only after the migrations.
-    from promotions.services.tenancy import ensure_roles
+    from promotions.services.accounts.tenancy import ensure_roles
 
     ensure_roles()

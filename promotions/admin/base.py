@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
-from promotions.services.tenancy import Tenancy, filter_editable, filter_visible, find_tenancy, is_editable
+from promotions.services.accounts.tenancy import Tenancy, filter_editable, filter_visible, find_tenancy, is_editable
 
 
 def tenancy_of(request: HttpRequest) -> Tenancy:

@@ -12,7 +12,7 @@ from promotions import clock
 from promotions.admin.base import ScopedRelatedFilter, TenantAdmin
 from promotions.admin.secrets import show_secret
 from promotions.models import Brand, BrandToken
-from promotions.services.brand_tokens import create_brand_token
+from promotions.services.accounts.brand_tokens import create_brand_token
 
 
 @admin.register(Brand)

@@ -19,8 +19,8 @@ from promotions import clock
 from promotions.admin.base import FactAdmin, ScopedRelatedFilter, tenancy_of
 from promotions.logic.offline import Breach
 from promotions.models import OfflineScan, WithdrawnCoupon
+from promotions.services.accounts.tenancy import is_editable
 from promotions.services.conflicts import decide_scan
-from promotions.services.tenancy import is_editable
 
 Outcome, Decision = OfflineScan.Outcome, OfflineScan.Decision
 

@@ -11,17 +11,8 @@ from django.urls import reverse
 from geofence.models import Geofence, Store, Visit
 from promotions import clock
 from promotions.admin.base import tenancy_of
-from promotions.models import (
-    Budget,
-    Campaign,
-    DeadLetter,
-    Opportunity,
-    Redemption,
-    Refusal,
-    StaffDevice,
-    Unlock,
-)
-from promotions.services.tenancy import Tenancy, filter_visible
+from promotions.models import Budget, Campaign, DeadLetter, Opportunity, Redemption, Refusal, StaffDevice, Unlock
+from promotions.services.accounts.tenancy import Tenancy, filter_visible
 
 # Fewer devices than this are not told to a brand or a partner: a count of one is a person.
 SMALLEST_CELL = 10

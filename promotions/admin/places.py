@@ -16,7 +16,7 @@ from geofence.models import FenceSet, Geofence, GeofenceRevision, LastFix, Partn
 from promotions import clock
 from promotions.admin.base import FactAdmin, ReadOnly, Scoped, ScopedRelatedFilter, tenancy_of
 from promotions.logic.hours import find_hours_faults
-from promotions.services.tenancy import filter_editable, filter_visible, is_editable
+from promotions.services.accounts.tenancy import filter_editable, filter_visible, is_editable
 
 
 class HoursField(WeekField):

@@ -17,7 +17,7 @@ from promotions.admin.base import FactAdmin, ScopedRelatedFilter, tenancy_of
 from promotions.admin.till_signals import show_signals
 from promotions.errors import DomainError
 from promotions.models import Redemption, Void
-from promotions.services.tenancy import is_editable
+from promotions.services.accounts.tenancy import is_editable
 from promotions.services.voids import void_by_user
 
 

@@ -10,7 +10,7 @@ import yaml
 from django.conf import settings
 from django.test import Client
 
-from promotions.services.brand_tokens import create_brand_token
+from promotions.services.accounts.brand_tokens import create_brand_token
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from promotions.services.brand_tokens import create_brand_token
+from promotions.services.accounts.brand_tokens import create_brand_token
 from promotions.shedding import RETRY_AFTER_S
 from tests.faults.conftest import times
 from tests.faults.history import History

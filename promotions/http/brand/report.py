@@ -20,9 +20,9 @@ from promotions.http.schema import operation
 from promotions.http.views import ApiView
 from promotions.logic.lift import MIN_CELL, ArmCounts, Interval, Verdict, VerdictReason, suppress_small
 from promotions.models import Campaign
-from promotions.services.brand_tokens import recognise_brand
+from promotions.services.accounts.brand_tokens import recognise_brand
+from promotions.services.accounts.tenancy import Tenancy, find_tenancy
 from promotions.services.report import VERDICT_WINDOW, Funnel, campaign_funnel
-from promotions.services.tenancy import Tenancy, find_tenancy
 
 OTHER = "other"
 

@@ -11,16 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.test import Client
 
-from geofence.models import (
-    FenceSet,
-    Geofence,
-    GeofenceRevision,
-    LastFix,
-    Partner,
-    Presence,
-    Store,
-    Visit,
-)
+from geofence.models import FenceSet, Geofence, GeofenceRevision, LastFix, Partner, Presence, Store, Visit
 from notifications.models import Attempt, Message, PushAddress
 from promotions.models import (
     Brand,
@@ -55,7 +46,7 @@ from promotions.models import (
     WinningMoment,
     WithdrawnCoupon,
 )
-from promotions.services.tenancy import BRAND_ANALYST, BRAND_MANAGER, PARTNER_MANAGER, ensure_roles
+from promotions.services.accounts.tenancy import BRAND_ANALYST, BRAND_MANAGER, PARTNER_MANAGER, ensure_roles
 from tests import factories
 from tests.factories import NOW
 

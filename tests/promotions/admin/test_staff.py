@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from geofence.models import Store
 from promotions.models import BrandToken, StaffDevice, StaffEnrolment
-from promotions.services.brand_tokens import recognise_brand
+from promotions.services.accounts.brand_tokens import recognise_brand
 from promotions.services.staff import enrol_device
 from tests import factories
 from tests.factories import NOW

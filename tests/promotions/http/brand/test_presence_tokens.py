@@ -17,7 +17,7 @@ from pytest_django import Settings
 from promotions.errors import DomainError
 from promotions.logic.presence_tokens import KEY_PERIOD, Parties, Presence, key_period, sign_presence
 from promotions.models import Brand, SpentPresenceToken
-from promotions.services.brand_tokens import create_brand_token
+from promotions.services.accounts.brand_tokens import create_brand_token
 from promotions.services.presence_tokens import spend_presence_token
 from promotions.services.retention import drop_expired
 from tests import factories

@@ -9,7 +9,7 @@ from django.test import Client
 
 from geofence.models import Store, Visit
 from promotions.models import Brand, Campaign, Membership, Opportunity, Refusal
-from promotions.services.brand_tokens import create_brand_token
+from promotions.services.accounts.brand_tokens import create_brand_token
 from tests import factories
 from tests.factories import NOW
 

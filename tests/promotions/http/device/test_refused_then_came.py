@@ -11,7 +11,7 @@ from django.test import Client
 from geofence.services.fences import forget_snapshot
 from promotions import pipeline
 from promotions.models import Budget, Campaign, Reservation, Unlock
-from promotions.services.brand_tokens import create_brand_token
+from promotions.services.accounts.brand_tokens import create_brand_token
 from promotions.services.campaigns import open_campaign
 from tests import factories
 from tests.conftest import DeviceClient

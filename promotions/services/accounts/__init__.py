@@ -1,0 +1,1 @@
+"""Brands, partners, their users and tokens."""
