@@ -38,7 +38,7 @@ def open_shop(*, phones: int, now: datetime) -> Shop:
 def open_campaign(*, cap: int, is_flash: bool, now: datetime) -> "Campaign":
     """Another campaign in the shop. A flash campaign's cap is split over slots, any other's stands in one row."""
     from promotions.models import Brand, Campaign
-    from promotions.services import campaigns
+    from promotions.services.campaigns import states as campaigns
 
     campaign = Campaign.objects.create(
         brand=Brand.objects.get(),

@@ -9,7 +9,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleTimeWidget,
 from notifications.logic.rendering import Template, find_template_faults
 from promotions.logic.schedule import MIDNIGHT
 from promotions.models import Campaign, TimeWindow
-from promotions.services.budgets import find_cap_faults, hold_alone
+from promotions.services.campaigns.budgets import find_cap_faults, hold_alone
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 EVERY_DAY = 127

@@ -23,7 +23,7 @@ from promotions.admin.campaign_form import CampaignForm, TimeWindowForm
 from promotions.admin.offline_loss import describe_offline_loss
 from promotions.logic.power import describe_proof
 from promotions.models import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
-from promotions.services.budgets import fit_caps
+from promotions.services.campaigns.budgets import fit_caps
 from promotions.services.refusals import ArrivalCount, count_arrivals
 
 State, Kind = Campaign.State, Campaign.Kind

@@ -17,7 +17,7 @@ from geofence.services.fences import CircleShape, PolygonShape, create_geofence
 from promotions.errors import ConfigurationError
 from promotions.models import Brand, Campaign, Membership, PrizeLot, TimeWindow
 from promotions.services.accounts.tenancy import BRAND_ANALYST, BRAND_MANAGER, PARTNER_MANAGER, ensure_roles
-from promotions.services.campaigns import open_campaign
+from promotions.services.campaigns.states import open_campaign
 
 TIMEZONE = "Europe/Paris"
 RING_RADIUS_MAX_M = 1000.0

@@ -9,7 +9,7 @@ from promotions.errors import DomainError
 from promotions.logic.moments import Lot, Moment, Verification, verify_moments
 from promotions.logic.schedule import Opening
 from promotions.models import Campaign
-from promotions.services.campaigns import list_openings
+from promotions.services.campaigns.states import list_openings
 
 
 class NotProvable(Exception):

@@ -24,7 +24,7 @@ from promotions.logic.assurance import Evidence, FixEvidence, StayEvidence, asse
 from promotions.logic.eligibility import CampaignFacts, DeviceFacts, Facts, Rules, StoreFacts, TransitionFacts
 from promotions.logic.hours import parse_hours
 from promotions.logic.schedule import TimeWindow
-from promotions.services.schedules import make_schedule
+from promotions.services.campaigns.schedules import make_schedule
 
 _Rows = Sequence[tuple[Any, ...]]
 

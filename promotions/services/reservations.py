@@ -17,8 +17,8 @@ from promotions.errors import DomainError
 from promotions.logic.schedule import Schedule, closed_reason, next_opening
 from promotions.models import Budget, Campaign, Device, Refusal, Reservation, Unlock
 from promotions.models.devices import Purpose
-from promotions.services.budgets import has_unit, return_unit, take_unit
-from promotions.services.schedules import read_schedule
+from promotions.services.campaigns.budgets import has_unit, return_unit, take_unit
+from promotions.services.campaigns.schedules import read_schedule
 from promotions.services.waits import limit_waits
 
 _UNLOCK = Budget.Scope.UNLOCK

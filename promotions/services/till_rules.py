@@ -13,7 +13,7 @@ from promotions.errors import DomainError
 from promotions.logic.redeem_hours import next_taking, thaw_hours
 from promotions.logic.schedule import Opening, store_is_open
 from promotions.models import Budget, Coupon, Redemption, StaffDevice
-from promotions.services.budgets import has_unit
+from promotions.services.campaigns.budgets import has_unit
 from promotions.services.scans import MAX_SCAN_AHEAD, Shown, corrected_at, scanned_at_implausible
 from promotions.services.staff_members import Till
 

@@ -32,9 +32,9 @@ from promotions.logic.schedule import closed_reason, next_opening
 from promotions.models import Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
 from promotions.models.devices import Purpose
 from promotions.services.assurance import Claim, GivenFix, gather_evidence, name_proof, read_proof, read_thresholds
-from promotions.services.offers import StoreHint
+from promotions.services.campaigns.offers import StoreHint
+from promotions.services.campaigns.schedules import campaign_end, read_schedule
 from promotions.services.reservations import has_turn, hold_device, take_turn
-from promotions.services.schedules import campaign_end, read_schedule
 from promotions.services.store_codes import take_store_code
 from promotions.services.waits import limit_waits
 

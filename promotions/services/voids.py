@@ -9,7 +9,7 @@ from django.db import transaction
 
 from promotions.errors import DomainError
 from promotions.models import Budget, Redemption, StaffDevice, Void
-from promotions.services.budgets import return_unit
+from promotions.services.campaigns.budgets import return_unit
 from promotions.services.staff_members import Till, lock_till
 from promotions.services.waits import limit_waits
 

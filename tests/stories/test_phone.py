@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from geofence.models import Store, Visit
 from promotions.models import Campaign, Refusal
-from promotions.services.campaigns import open_campaign
+from promotions.services.campaigns.states import open_campaign
 from promotions.services.staff import create_enrolment
 from tests import factories
 from tests.stories.waiting import eventually, let_fences_act

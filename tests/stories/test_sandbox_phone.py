@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from geofence.models import Store
 from promotions.models import Campaign, Redemption
-from promotions.services.campaigns import open_campaign
+from promotions.services.campaigns.states import open_campaign
 from promotions.services.staff import create_enrolment
 from tests import factories
 from tests.stories.browsing import open_page

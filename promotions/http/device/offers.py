@@ -14,7 +14,7 @@ from promotions.http.serializers import CountField, NumberTextField, StrictSeria
 from promotions.http.views import ApiView
 from promotions.logic.distance import DistanceBucket
 from promotions.models import Campaign, Unlock
-from promotions.services.offers import Offer, Position, StoreHint, list_offers
+from promotions.services.campaigns.offers import Offer, Position, StoreHint, list_offers
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100

@@ -24,21 +24,14 @@ from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.outcomes import counted
 from promotions.http.pagination import Keyset, PageQuery
 from promotions.http.schema import body_example, operation
-from promotions.http.serializers import (
-    FlagField,
-    InstantField,
-    NumberField,
-    StrictSerializer,
-    TextField,
-    read_body,
-)
+from promotions.http.serializers import FlagField, InstantField, NumberField, StrictSerializer, TextField, read_body
 from promotions.http.views import ApiView
 from promotions.logic import codes
 from promotions.logic.hours import DAYS
 from promotions.models import Campaign, Coupon, Unlock
 from promotions.services.assurance import GivenFix
+from promotions.services.campaigns.offers import Position, StoreHint, find_stores_nearby
 from promotions.services.coupon_tokens import draw_token
-from promotions.services.offers import Position, StoreHint, find_stores_nearby
 from promotions.services.unlocks import UnlockRefused, read_code, unlock_offer, wallet
 
 REFUSALS = (

@@ -7,8 +7,8 @@ import pytest
 from geofence.models import Store
 from promotions.errors import InvalidInput
 from promotions.models import Budget, Campaign, Redemption, Reservation
-from promotions.services.budgets import Scope, find_cap_faults, fit_caps, has_unit, return_unit, take_unit
-from promotions.services.campaigns import open_campaign
+from promotions.services.campaigns.budgets import Scope, find_cap_faults, fit_caps, has_unit, return_unit, take_unit
+from promotions.services.campaigns.states import open_campaign
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin.rows import redemption

@@ -10,7 +10,7 @@ from geofence.models import Geofence, Store
 from promotions.errors import DomainError, InvalidInput
 from promotions.logic.moments import Lot, Moment, commitment, verify_moments
 from promotions.models import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
-from promotions.services.campaigns import end_campaign, list_openings, open_campaign, pause_campaign
+from promotions.services.campaigns.states import end_campaign, list_openings, open_campaign, pause_campaign
 from tests import factories
 from tests.factories import NOW
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from promotions.models import Campaign, PrizeLot
-from promotions.services.campaigns import end_campaign, open_campaign
+from promotions.services.campaigns.states import end_campaign, open_campaign
 from tests import factories
 from tests.factories import NOW
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.models import Budget, Campaign, Redemption, Void
-from promotions.services.budgets import fit_caps
+from promotions.services.campaigns.budgets import fit_caps
 from promotions.services.redemptions import redeem_coupon
 from promotions.services.scans import Scan
 from promotions.services.voids import void_by_user

@@ -12,7 +12,7 @@ from geofence.services.fences import forget_snapshot
 from promotions import pipeline
 from promotions.models import Budget, Campaign, Reservation, Unlock
 from promotions.services.accounts.brand_tokens import create_brand_token
-from promotions.services.campaigns import open_campaign
+from promotions.services.campaigns.states import open_campaign
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW

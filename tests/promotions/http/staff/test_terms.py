@@ -9,7 +9,7 @@ import pytest
 
 from geofence.models import Presence, Store
 from promotions.models import Budget, Campaign, Redemption, Refusal, StaffDevice, Unlock
-from promotions.services.budgets import fit_caps
+from promotions.services.campaigns.budgets import fit_caps
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills

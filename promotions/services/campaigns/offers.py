@@ -13,7 +13,7 @@ from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, 
 from promotions.logic.distance import DistanceBucket, bucket_distance, most_walking_minutes, walking_minutes
 from promotions.logic.schedule import Opening, next_opening, open_window
 from promotions.models import Budget, Campaign, Reservation, Unlock
-from promotions.services.schedules import read_schedule
+from promotions.services.campaigns.schedules import read_schedule
 
 # Farther than anybody goes for an offer; what lies beyond is shown only when it is already unlocked.
 NEAR_M = 50_000.0

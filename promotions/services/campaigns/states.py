@@ -14,8 +14,8 @@ from promotions.logic.hours import InvalidHours, parse_hours
 from promotions.logic.moments import SEED_BYTES, Lot, commitment, draw_moments
 from promotions.logic.schedule import Opening, open_slots
 from promotions.models import Campaign, WinningMoment
-from promotions.services.budgets import find_cap_faults, fit_caps, hold_alone
-from promotions.services.schedules import read_schedule
+from promotions.services.campaigns.budgets import find_cap_faults, fit_caps, hold_alone
+from promotions.services.campaigns.schedules import read_schedule
 
 MAX_HOLDOUT_PERCENT = 50
 _OPENABLE = (Campaign.State.DRAFT, Campaign.State.PAUSED)

@@ -1,0 +1,1 @@
+"""A campaign's state, schedule, budgets and offers."""
