@@ -9,7 +9,8 @@ from notifications import transports
 from notifications.services import deliver_due
 from promotions import clock, clocks, drain, metrics, stream
 from promotions.database.roles import Role, limits_for
-from promotions.services import deliveries, retention, revocation_notices
+from promotions.services import deliveries, retention
+from promotions.services.devices import revocation_notices
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from notifications.models import Attempt, Message, PushAddress
 from promotions import clock
 from promotions.admin.base import FactAdmin, tenancy_of
 from promotions.models import Consent, Device, RevocationNotice
-from promotions.services.devices import block_device
+from promotions.services.devices.registration import block_device
 
 
 @admin.register(Device)

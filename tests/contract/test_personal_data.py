@@ -27,7 +27,7 @@ from promotions.models import (
     Void,
     WinningMoment,
 )
-from promotions.services.erasure import HOLDINGS, export_device, forget_device
+from promotions.services.devices.erasure import HOLDINGS, export_device, forget_device
 from tests import factories
 from tests.factories import NOW
 

@@ -22,7 +22,8 @@ from promotions.http.serializers import OneOfField, StrictSerializer, TextField,
 from promotions.http.views import ApiView
 from promotions.models import Device
 from promotions.models.devices import Purpose
-from promotions.services.devices import (
+from promotions.services.devices.erasure import export_device, forget_device
+from promotions.services.devices.registration import (
     ConsentGiven,
     Credentials,
     DeviceChange,
@@ -31,7 +32,6 @@ from promotions.services.devices import (
     issue_credentials,
     register_device,
 )
-from promotions.services.erasure import export_device, forget_device
 
 _LOCALE = r"^([A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4})?$"
 _PRINTABLE = r"^[ -~]+$"

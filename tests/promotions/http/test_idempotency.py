@@ -11,7 +11,8 @@ from django.db import connection
 from django.test import Client
 
 from promotions.models import Device, IdempotencyRecord, Refusal, Unlock
-from promotions.services import devices, idempotency
+from promotions.services import idempotency
+from promotions.services.devices import registration as devices
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem

@@ -20,7 +20,7 @@ from promotions.services.assurance import (
     read_proof,
     read_thresholds,
 )
-from promotions.services.erasure import forget_device
+from promotions.services.devices.erasure import forget_device
 from promotions.services.retention import drop_expired
 from promotions.services.store_codes import StoreCodeOutcome, draw_store_codes
 from tests import factories

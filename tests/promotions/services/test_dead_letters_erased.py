@@ -6,7 +6,7 @@ import pytest
 
 from geofence.logic.fixes import FixArray
 from promotions.models import DeadLetter, Device
-from promotions.services.erasure import forget_device
+from promotions.services.devices.erasure import forget_device
 from promotions.stream import ENTRY_FIELD, shard_of
 from tests import factories
 from tests.factories import NOW

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from geofence.models import LastFix, Visit
 from promotions import pipeline
 from promotions.models import Device, Opportunity, ShardCursor
-from promotions.services import erasure
+from promotions.services.devices import erasure
 from promotions.stream import shard_of
 from tests import factories
 from tests.factories import NOW

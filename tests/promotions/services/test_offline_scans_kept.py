@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from promotions.models import OfflineScan, WithdrawnCoupon
-from promotions.services.erasure import export_device, forget_device
+from promotions.services.devices.erasure import export_device, forget_device
 from promotions.services.retention import OFFER_DAYS, drop_expired
 from tests import factories
 from tests.factories import NOW

@@ -14,7 +14,7 @@ from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.models import Campaign, OfflineScan, Redemption, StaffDevice
 from promotions.services import offline_scans, redemptions
-from promotions.services.erasure import forget_device
+from promotions.services.devices.erasure import forget_device
 from promotions.services.offline_scans import LateScan, judge_scans
 from tests import factories
 from tests.factories import NOW

@@ -12,7 +12,7 @@ from notifications.models import Message
 from promotions.logic.lift import ArmCounts, Verdict
 from promotions.models import Campaign, Opportunity, Refusal
 from promotions.services import outcomes, retention
-from promotions.services.erasure import HOLDINGS
+from promotions.services.devices.erasure import HOLDINGS
 from promotions.services.report import Funnel, campaign_funnel
 from tests import factories
 from tests.factories import NOW

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from promotions.errors import DomainError
 from promotions.models import Redemption, Refusal, StaffDevice, StaffMember, Void
 from promotions.services import redemptions, staff_members, voids
-from promotions.services.erasure import forget_device
+from promotions.services.devices.erasure import forget_device
 from promotions.services.redemptions import redeem_coupon
 from promotions.services.scans import Scan
 from promotions.services.staff_members import Till, set_pin, sign_in

@@ -12,7 +12,7 @@ from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusa
 from promotions.services import reservations, unlocks, waits
 from promotions.services.assurance import GivenFix
 from promotions.services.campaigns import budgets
-from promotions.services.devices import block_device
+from promotions.services.devices.registration import block_device
 from promotions.services.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW

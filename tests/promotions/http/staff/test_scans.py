@@ -14,7 +14,7 @@ from django.conf import LazySettings
 from geofence.models import Store, Visit
 from promotions import metrics
 from promotions.models import Budget, Campaign, OfflineScan, Redemption, StaffDevice, StaffMember
-from promotions.services.erasure import forget_device
+from promotions.services.devices.erasure import forget_device
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills

@@ -28,8 +28,8 @@ from promotions.models import (
     WithdrawnCoupon,
 )
 from promotions.services import dead_letters
+from promotions.services.devices.revocation_notices import give_notice
 from promotions.services.reservations import give_back_turns
-from promotions.services.revocation_notices import give_notice
 from promotions.stream import shard_of
 
 Rows = Callable[[UUID], QuerySet[Any]]

@@ -1,0 +1,1 @@
+"""A phone's registration, revocations and erasure."""
