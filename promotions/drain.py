@@ -14,7 +14,7 @@ from django.db import transaction
 
 from promotions import control, metrics, outages, pipeline, stream
 from promotions.models import ShardCursor
-from promotions.services import dead_letters
+from promotions.services.fixes import dead_letters
 
 logger = logging.getLogger(__name__)
 

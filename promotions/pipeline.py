@@ -21,10 +21,10 @@ from notifications.services import enqueue_messages
 from promotions import metrics
 from promotions.logic import eligibility
 from promotions.logic.eligibility import Decision, Facts, Outcome, TransitionFacts
-from promotions.services import facts as fact_service
-from promotions.services import fixes as fix_service
-from promotions.services import opportunities
-from promotions.services.fixes import Accepted
+from promotions.services.fixes import acceptance as fix_service
+from promotions.services.fixes import facts as fact_service
+from promotions.services.fixes import opportunities
+from promotions.services.fixes.acceptance import Accepted
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ from notifications import transports
 from notifications.services import deliver_due
 from promotions import clock, clocks, drain, metrics, stream
 from promotions.database.roles import Role, limits_for
-from promotions.services import deliveries, retention
+from promotions.services import retention
 from promotions.services.devices import revocation_notices
+from promotions.services.fixes import deliveries
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from unfold.decorators import display
 from promotions import clock
 from promotions.admin.base import FactAdmin
 from promotions.models import DeadLetter, DeletedRows, IdempotencyRecord, JobRecord, ShardCursor
-from promotions.services import dead_letters
+from promotions.services.fixes import dead_letters
 
 
 @admin.register(ShardCursor)

@@ -12,7 +12,7 @@ from django.apps import apps
 from geofence.services.presence import DropReason as PresenceDropReason
 from promotions.conf import SETTINGS
 from promotions.logic.eligibility import Reason
-from promotions.services.fixes import DropReason as AcceptDropReason
+from promotions.services.fixes.acceptance import DropReason as AcceptDropReason
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

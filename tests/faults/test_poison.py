@@ -12,7 +12,7 @@ from geofence.logic.fixes import FIX_DTYPE, split_device_id
 from geofence.models import LastFix
 from promotions import stream
 from promotions.models import DeadLetter
-from promotions.services import dead_letters
+from promotions.services.fixes import dead_letters
 from tests.faults.dying_worker import DEADLY_DEVICE
 from tests.faults.phones import Line, Walker, make_walkers
 from tests.faults.stage import Stage, wait_for

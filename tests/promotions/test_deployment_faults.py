@@ -17,7 +17,7 @@ from notifications.models import Message, PushAddress
 from promotions import control, drain, pipeline, stream
 from promotions.errors import ConfigurationError
 from promotions.models import Brand, Campaign, DeadLetter, Device, ShardCursor
-from promotions.services import facts
+from promotions.services.fixes import facts
 from tests import factories
 from tests.factories import NOW
 from tests.fixes import Walk

@@ -12,7 +12,7 @@ from django.db import OperationalError, connection, transaction
 from geofence.models import LastFix, Visit
 from promotions import drain, pipeline, stream
 from promotions.models import DeadLetter, ShardCursor
-from promotions.services import dead_letters
+from promotions.services.fixes import dead_letters
 from tests import factories
 from tests.factories import NOW
 from tests.fixes import Walk

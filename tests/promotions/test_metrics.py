@@ -25,7 +25,7 @@ from promotions.checks import Away
 from promotions.http import moment
 from promotions.http.parts import Part
 from promotions.models import DeadLetter, ShardCursor
-from promotions.services import dead_letters
+from promotions.services.fixes import dead_letters
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW

@@ -11,8 +11,8 @@ from geofence.services.presence import advance_presence
 from geofence.services.snapshots import current_snapshot
 from promotions import pipeline
 from promotions.models import Campaign, Device
-from promotions.services.facts import load_facts, read_transitions
-from promotions.services.fixes import accept_fixes
+from promotions.services.fixes.acceptance import accept_fixes
+from promotions.services.fixes.facts import load_facts, read_transitions
 from tests import factories
 from tests.factories import LATITUDE_DEG, NOW
 from tests.fixes import Walk, join

@@ -27,8 +27,8 @@ from promotions.models import (
     Void,
     WithdrawnCoupon,
 )
-from promotions.services import dead_letters
 from promotions.services.devices.revocation_notices import give_notice
+from promotions.services.fixes import dead_letters
 from promotions.services.reservations import give_back_turns
 from promotions.stream import shard_of
 

@@ -8,7 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from promotions import stream
 from promotions.models import DeadLetter
-from promotions.services import dead_letters
+from promotions.services.fixes import dead_letters
 from tests.factories import NOW
 from tests.promotions.admin import rows
 

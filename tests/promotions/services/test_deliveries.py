@@ -7,7 +7,7 @@ import pytest
 from notifications.models import Message
 from promotions import pipeline
 from promotions.models import Campaign, Device, Unlock
-from promotions.services.deliveries import recheck
+from promotions.services.fixes.deliveries import recheck
 from tests import factories
 from tests.factories import NOW
 from tests.fixes import Walk

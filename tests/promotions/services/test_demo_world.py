@@ -28,7 +28,7 @@ from promotions.services.demo_world import (
     plant_welcome_campaign,
     plant_world,
 )
-from promotions.services.facts import deployment_rules
+from promotions.services.fixes.facts import deployment_rules
 from promotions.services.staff import enrol_device
 from tests import factories
 from tests.factories import NOW

@@ -8,8 +8,8 @@ from django.db import connection
 
 from geofence.logic.fixes import FixArray, FixFlag
 from promotions.models import Device
-from promotions.services import fixes as fix_service
-from promotions.services.fixes import DropReason, accept_fixes
+from promotions.services.fixes import acceptance as fix_service
+from promotions.services.fixes.acceptance import DropReason, accept_fixes
 from tests import factories
 from tests.factories import NOW
 from tests.fixes import Walk, join

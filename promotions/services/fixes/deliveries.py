@@ -11,7 +11,7 @@ from notifications.logic.policy import is_quiet
 from notifications.models import Message
 from promotions.models import Campaign, Device, Unlock
 from promotions.models.devices import Purpose
-from promotions.services.facts import deployment_rules
+from promotions.services.fixes.facts import deployment_rules
 
 # Both agreements, at the moment of sending, whatever they were when the fix came.
 NEEDED_CONSENTS = {Purpose.GEO_MATCH.value, Purpose.MESSAGES.value}
