@@ -21,7 +21,7 @@ from benchmarks.spoofs import AFTER_90_S, AT_ONCE_S, KINDS, Kind, Question, Trac
 
 if TYPE_CHECKING:
     from geofence.logic.fixes import FixArray
-    from promotions.services.assurance import GivenFix
+    from promotions.services.presence.assurance import GivenFix
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "assurance.md"
 BEGIN, END = "<!-- matrix: written by `make bench ARGS=assurance` -->", "<!-- end of the matrix -->"
@@ -159,7 +159,7 @@ def _pack(traces: Sequence[Trace], shop: Shop) -> "FixArray":
 def _ask(shop: Shop, device_id: UUID, question: Question) -> Answer:
     from geofence.services.fences import judge_fix
     from promotions.logic.assurance import Level, StoreProof, assess
-    from promotions.services.assurance import Claim, gather_evidence
+    from promotions.services.presence.assurance import Claim, gather_evidence
 
     fix = _give(shop, question.fix)
     judgement = judge_fix(
@@ -176,7 +176,7 @@ def _ask(shop: Shop, device_id: UUID, question: Question) -> Answer:
 
 
 def _give(shop: Shop, fix: TracedFix) -> "GivenFix":
-    from promotions.services.assurance import GivenFix
+    from promotions.services.presence.assurance import GivenFix
 
     latitude_deg, longitude_deg = shop.place(fix)
     # To the millisecond, as the upload of the same fix says it.

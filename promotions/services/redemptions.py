@@ -11,8 +11,8 @@ from geofence.models import Visit
 from geofence.services.presence import confirm_visit
 from promotions.errors import DomainError
 from promotions.models import Budget, Coupon, Redemption, Refusal, StaffDevice
-from promotions.services.assurance import level_known, read_thresholds
 from promotions.services.campaigns.budgets import take_unit
+from promotions.services.presence.assurance import level_known, read_thresholds
 from promotions.services.scans import Scan, Shown, find_implausible, require_no_training
 from promotions.services.staff_members import Till, lock_till
 from promotions.services.till_budgets import require_guesses

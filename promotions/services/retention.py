@@ -25,8 +25,8 @@ from promotions.models import (
     WithdrawnCoupon,
 )
 from promotions.services import outcomes
-from promotions.services.assurance import SIGHTING_HOURS
 from promotions.services.devices.revocation_notices import find_outlived
+from promotions.services.presence.assurance import SIGHTING_HOURS
 from promotions.services.reservations import drop_ended_turns
 from promotions.services.retention_ceiling import Ceiling
 

@@ -31,11 +31,18 @@ from promotions.logic.redeem_hours import freeze_hours
 from promotions.logic.schedule import closed_reason, next_opening
 from promotions.models import Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
 from promotions.models.devices import Purpose
-from promotions.services.assurance import Claim, GivenFix, gather_evidence, name_proof, read_proof, read_thresholds
 from promotions.services.campaigns.offers import StoreHint
 from promotions.services.campaigns.schedules import campaign_end, read_schedule
+from promotions.services.presence.assurance import (
+    Claim,
+    GivenFix,
+    gather_evidence,
+    name_proof,
+    read_proof,
+    read_thresholds,
+)
+from promotions.services.presence.store_codes import take_store_code
 from promotions.services.reservations import has_turn, hold_device, take_turn
-from promotions.services.store_codes import take_store_code
 from promotions.services.waits import limit_waits
 
 # Two coupons with one code are a matter of 2^-50 each; more than a few in a row is a broken secret.

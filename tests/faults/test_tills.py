@@ -23,10 +23,10 @@ from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.models import Budget, Campaign, Coupon, Device, Redemption, StaffDevice, Unlock, Void
 from promotions.services import redemptions, unlocks, voids
-from promotions.services.assurance import GivenFix
 from promotions.services.campaigns import budgets
 from promotions.services.campaigns.budgets import fit_caps
 from promotions.services.campaigns.states import pause_campaign
+from promotions.services.presence.assurance import GivenFix
 from promotions.services.redemptions import redeem_coupon
 from promotions.services.scans import Scan
 from promotions.services.staff_members import Till

@@ -26,7 +26,7 @@ from promotions.http.staff.serializers import StaffStore
 from promotions.http.views import ApiView
 from promotions.logic.store_codes import STEP_S, STEPS_AHEAD
 from promotions.models import StaffDevice
-from promotions.services.store_codes import draw_store_codes
+from promotions.services.presence.store_codes import draw_store_codes
 
 # What the script says; the template's words stand there.
 STRINGS: Mapping[str, Promise] = {

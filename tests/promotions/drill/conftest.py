@@ -24,7 +24,7 @@ from promotions import clock
 from promotions.local import postgres
 from promotions.local.places import ROOT
 from promotions.models import Redemption
-from promotions.services.assurance import GivenFix
+from promotions.services.presence.assurance import GivenFix
 from promotions.services.redemptions import redeem_coupon
 from promotions.services.scans import Scan
 from promotions.services.staff import create_enrolment, enrol_device

@@ -11,7 +11,8 @@ from geofence.models import LastFix, Presence, Store
 from geofence.services.fences import judge_fix
 from promotions.logic.assurance import Assurance, Level, StoreProof, Thresholds, assess
 from promotions.models import Device, PointSighting, StoreCodeUse, Unlock
-from promotions.services.assurance import (
+from promotions.services.devices.erasure import forget_device
+from promotions.services.presence.assurance import (
     Claim,
     GivenFix,
     gather_evidence,
@@ -20,9 +21,8 @@ from promotions.services.assurance import (
     read_proof,
     read_thresholds,
 )
-from promotions.services.devices.erasure import forget_device
+from promotions.services.presence.store_codes import StoreCodeOutcome, draw_store_codes
 from promotions.services.retention import drop_expired
-from promotions.services.store_codes import StoreCodeOutcome, draw_store_codes
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 

@@ -13,11 +13,11 @@ from promotions import revocations, stream
 from promotions.errors import DomainError
 from promotions.models import Consent, Device, Refusal, RevocationNotice, Unlock
 from promotions.revocations import entries_key
-from promotions.services.assurance import GivenFix
 from promotions.services.devices import revocation_notices
 from promotions.services.devices.erasure import forget_device
 from promotions.services.devices.registration import ConsentGiven, DeviceChange, block_device, change_device
 from promotions.services.devices.revocation_notices import find_outlived, tell_unheard
+from promotions.services.presence.assurance import GivenFix
 from promotions.services.unlocks import unlock_offer
 from promotions.tokens import epoch_ms
 from tests import factories

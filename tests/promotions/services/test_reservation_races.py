@@ -13,10 +13,10 @@ from django.db import transaction
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Device, Reservation, Unlock
 from promotions.services import reservations, unlocks, waits
-from promotions.services.assurance import GivenFix
 from promotions.services.campaigns import budgets
 from promotions.services.campaigns.budgets import fit_caps
 from promotions.services.devices import erasure
+from promotions.services.presence.assurance import GivenFix
 from promotions.services.reservations import release_turn, reserve_turn
 from promotions.services.unlocks import unlock_offer
 from tests import factories

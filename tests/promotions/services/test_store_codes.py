@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from geofence.models import Store
 from promotions.models import Device, StoreCodeUse
-from promotions.services.store_codes import StoreCodeOutcome, draw_store_codes, take_store_code
+from promotions.services.presence.store_codes import StoreCodeOutcome, draw_store_codes, take_store_code
 from tests import factories
 from tests.factories import NOW
 

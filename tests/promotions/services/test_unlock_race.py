@@ -10,9 +10,9 @@ from django.db.models import F
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusal, Unlock, WinningMoment
 from promotions.services import reservations, unlocks, waits
-from promotions.services.assurance import GivenFix
 from promotions.services.campaigns import budgets
 from promotions.services.devices.registration import block_device
+from promotions.services.presence.assurance import GivenFix
 from promotions.services.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from geofence.models import Geofence, Store
 from promotions.models import Campaign, Device, Refusal, StoreCodeUse, Unlock
-from promotions.services.store_codes import draw_store_codes
+from promotions.services.presence.store_codes import draw_store_codes
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem

@@ -12,8 +12,8 @@ from django.db import connection
 from geofence.models import Store
 from geofence.services.fences import forget_snapshot
 from promotions.models import Campaign, Device, Refusal, StoreCodeUse, Unlock
-from promotions.services.assurance import GivenFix
-from promotions.services.store_codes import draw_store_codes
+from promotions.services.presence.assurance import GivenFix
+from promotions.services.presence.store_codes import draw_store_codes
 from promotions.services.unlocks import UnlockRefused, unlock_offer
 from tests import factories
 from tests.conftest import DeviceClient

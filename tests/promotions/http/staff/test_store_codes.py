@@ -9,7 +9,7 @@ import segno
 from geofence.models import Store
 from promotions.logic.store_codes import StoreCode
 from promotions.models import StaffDevice
-from promotions.services.store_codes import check_store_code
+from promotions.services.presence.store_codes import check_store_code
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills

@@ -29,7 +29,7 @@ from promotions.logic.assurance import (
 from promotions.logic.store_codes import StoreCodeFault
 from promotions.models import Campaign, StoreCodeUse, Unlock
 from promotions.models.devices import Purpose
-from promotions.services.store_codes import StoreCodeOutcome, check_store_code
+from promotions.services.presence.store_codes import StoreCodeOutcome, check_store_code
 
 # A device's points are remembered for a day: a ring that works longer comes back tomorrow.
 SIGHTING_HOURS = 24
