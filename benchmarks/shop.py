@@ -71,7 +71,7 @@ def issue_coupons(shop: Shop, campaign: "Campaign", *, count: int, now: datetime
     """The tokens in the QR codes of so many coupons, as if so many phones had unlocked."""
     from promotions import clock
     from promotions.logic import coupon_tokens
-    from promotions.services.coupon_tokens import draw_token
+    from promotions.services.unlocks.coupon_tokens import draw_token
 
     coupons = _make_coupons(shop, campaign, count, now)
     # As phones draw whose clocks are a little ahead: taken from now on for as long as a text ever is.
@@ -81,7 +81,7 @@ def issue_coupons(shop: Shop, campaign: "Campaign", *, count: int, now: datetime
 
 def issue_codes(shop: Shop, campaign: "Campaign", *, count: int, now: datetime) -> list[str]:
     """The codes of so many coupons, which tills take for as long as the coupons are valid."""
-    from promotions.services.unlocks import read_code
+    from promotions.services.unlocks.unlocks import read_code
 
     return [read_code(coupon) for coupon in _make_coupons(shop, campaign, count, now)]
 
@@ -91,7 +91,7 @@ def _make_coupons(shop: Shop, campaign: "Campaign", count: int, now: datetime) -
 
     from promotions.logic import codes
     from promotions.models import Coupon, Unlock
-    from promotions.services.unlocks import read_code
+    from promotions.services.unlocks.unlocks import read_code
 
     secret, store = settings.CODE_SECRET.encode(), _find_store()
     unlocks, coupons = [], []

@@ -15,7 +15,7 @@ from promotions import clock
 from promotions.errors import DomainError, InvalidInput
 from promotions.models import Campaign, Coupon
 from promotions.services.campaigns.states import end_campaign, open_campaign, pause_campaign
-from promotions.services.recalls import recall_coupons
+from promotions.services.unlocks.recalls import recall_coupons
 
 State = Campaign.State
 

@@ -10,7 +10,7 @@ from geofence.admin import at_store
 from promotions import clock
 from promotions.admin.base import FactAdmin, tenancy_of
 from promotions.models import Coupon, Opportunity, Refusal, Reservation, Unlock
-from promotions.services.recalls import recall_coupons
+from promotions.services.unlocks.recalls import recall_coupons
 
 
 @admin.register(Opportunity)

@@ -27,8 +27,8 @@ from promotions.models import (
 from promotions.services import outcomes
 from promotions.services.devices.revocation_notices import find_outlived
 from promotions.services.presence.assurance import SIGHTING_HOURS
-from promotions.services.reservations import drop_ended_turns
 from promotions.services.retention_ceiling import Ceiling
+from promotions.services.unlocks.reservations import drop_ended_turns
 
 DEAD_LETTER_DAYS = 1
 # A code's use bars a second one for half a minute and speaks for presence for ten; a day shows who passes codes on.

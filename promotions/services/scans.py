@@ -14,7 +14,7 @@ from django.db.models.expressions import RawSQL
 from promotions.errors import DomainError
 from promotions.logic import codes
 from promotions.models import Coupon, Redemption, StaffDevice
-from promotions.services import coupon_tokens
+from promotions.services.unlocks import coupon_tokens
 
 # A till's clock is corrected by what its last synchronisation found; what is still further off is no clock to trust.
 MAX_SCAN_AHEAD = timedelta(minutes=2)

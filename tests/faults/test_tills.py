@@ -22,7 +22,7 @@ from django.db import connection
 from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.models import Budget, Campaign, Coupon, Device, Redemption, StaffDevice, Unlock, Void
-from promotions.services import redemptions, unlocks, voids
+from promotions.services import redemptions, voids
 from promotions.services.campaigns import budgets
 from promotions.services.campaigns.budgets import fit_caps
 from promotions.services.campaigns.states import pause_campaign
@@ -30,7 +30,8 @@ from promotions.services.presence.assurance import GivenFix
 from promotions.services.redemptions import redeem_coupon
 from promotions.services.scans import Scan
 from promotions.services.staff_members import Till
-from promotions.services.unlocks import unlock_offer
+from promotions.services.unlocks import unlocks
+from promotions.services.unlocks.unlocks import unlock_offer
 from promotions.services.voids import void_redemption
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW

@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 from geofence.models import Store
 from promotions.logic import codes
 from promotions.models import Campaign, Coupon, StaffDevice, Unlock
-from promotions.services.coupon_tokens import draw_token
 from promotions.services.staff import create_enrolment
+from promotions.services.unlocks.coupon_tokens import draw_token
 from tests import factories
 from tests.stories.web import Web
 

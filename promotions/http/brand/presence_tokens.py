@@ -20,7 +20,7 @@ from promotions.http.views import ApiView
 from promotions.logic.presence_tokens import MAX_TOKEN_CHARS
 from promotions.models import Brand
 from promotions.services.accounts.brand_tokens import recognise_brand
-from promotions.services.presence_tokens import published_keys, spend_presence_token
+from promotions.services.unlocks.presence_tokens import published_keys, spend_presence_token
 
 # A copy this old still verifies: the next key is published weeks before it signs.
 KEY_SET_LIFE_S = 3600

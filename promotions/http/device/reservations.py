@@ -15,7 +15,7 @@ from promotions.http.schema import operation
 from promotions.http.serializers import IdField, StrictSerializer, read_body
 from promotions.http.views import ApiView
 from promotions.models import Reservation
-from promotions.services.reservations import release_turn, reserve_turn
+from promotions.services.unlocks.reservations import release_turn, reserve_turn
 
 REFUSALS = (
     "rate_limited",

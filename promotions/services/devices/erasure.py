@@ -29,7 +29,7 @@ from promotions.models import (
 )
 from promotions.services.devices.revocation_notices import give_notice
 from promotions.services.fixes import dead_letters
-from promotions.services.reservations import give_back_turns
+from promotions.services.unlocks.reservations import give_back_turns
 from promotions.stream import shard_of
 
 Rows = Callable[[UUID], QuerySet[Any]]

@@ -11,8 +11,8 @@ from notifications.services import PushTarget, register_address
 from promotions.models import Consent, Coupon, Device
 from promotions.models.devices import Purpose
 from promotions.services.devices.revocation_notices import give_notice
-from promotions.services.recalls import recall_coupons
-from promotions.services.reservations import give_back_turns
+from promotions.services.unlocks.recalls import recall_coupons
+from promotions.services.unlocks.reservations import give_back_turns
 from promotions.tokens import issue_access_token, issue_ingest_key
 
 

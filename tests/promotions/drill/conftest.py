@@ -28,7 +28,7 @@ from promotions.services.presence.assurance import GivenFix
 from promotions.services.redemptions import redeem_coupon
 from promotions.services.scans import Scan
 from promotions.services.staff import create_enrolment, enrol_device
-from promotions.services.unlocks import read_code, unlock_offer
+from promotions.services.unlocks.unlocks import read_code, unlock_offer
 from tests import factories
 from tests.databases import use_database
 

@@ -18,7 +18,7 @@ from promotions.services.devices.erasure import forget_device
 from promotions.services.devices.registration import ConsentGiven, DeviceChange, block_device, change_device
 from promotions.services.devices.revocation_notices import find_outlived, tell_unheard
 from promotions.services.presence.assurance import GivenFix
-from promotions.services.unlocks import unlock_offer
+from promotions.services.unlocks.unlocks import unlock_offer
 from promotions.tokens import epoch_ms
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW

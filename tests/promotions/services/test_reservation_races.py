@@ -12,13 +12,14 @@ from django.db import transaction
 
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Device, Reservation, Unlock
-from promotions.services import reservations, unlocks, waits
+from promotions.services import waits
 from promotions.services.campaigns import budgets
 from promotions.services.campaigns.budgets import fit_caps
 from promotions.services.devices import erasure
 from promotions.services.presence.assurance import GivenFix
-from promotions.services.reservations import release_turn, reserve_turn
-from promotions.services.unlocks import unlock_offer
+from promotions.services.unlocks import reservations, unlocks
+from promotions.services.unlocks.reservations import release_turn, reserve_turn
+from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 from tests.promotions.services.crowds import Call, crowd

@@ -9,11 +9,12 @@ from django.db.models import F
 
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusal, Unlock, WinningMoment
-from promotions.services import reservations, unlocks, waits
+from promotions.services import waits
 from promotions.services.campaigns import budgets
 from promotions.services.devices.registration import block_device
 from promotions.services.presence.assurance import GivenFix
-from promotions.services.unlocks import unlock_offer
+from promotions.services.unlocks import reservations, unlocks
+from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 from tests.promotions.services.crowds import crowd

@@ -18,8 +18,8 @@ from promotions.errors import DomainError
 from promotions.logic.presence_tokens import KEY_PERIOD, Parties, Presence, key_period, sign_presence
 from promotions.models import Brand, SpentPresenceToken
 from promotions.services.accounts.brand_tokens import create_brand_token
-from promotions.services.presence_tokens import spend_presence_token
 from promotions.services.retention import drop_expired
+from promotions.services.unlocks.presence_tokens import spend_presence_token
 from tests import factories
 from tests.contract.problems import assert_problem
 from tests.factories import NOW

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Device, Refusal, Reservation, Unlock
-from promotions.services.reservations import drop_ended_turns
+from promotions.services.unlocks.reservations import drop_ended_turns
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem

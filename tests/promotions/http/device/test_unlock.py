@@ -22,8 +22,8 @@ from promotions.models import (
     Unlock,
     WinningMoment,
 )
-from promotions.services.coupon_tokens import identify_token
-from promotions.services.recalls import recall_coupons
+from promotions.services.unlocks.coupon_tokens import identify_token
+from promotions.services.unlocks.recalls import recall_coupons
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem

@@ -9,8 +9,8 @@ from geofence.logic.points import digest_point
 from geofence.models import LastFix, Presence, Store
 from geofence.services.presence_trail import point_key
 from promotions.models import Campaign, Device, PointSighting, Refusal, StoreCodeUse, Unlock
-from promotions.services import unlocks
 from promotions.services.presence.store_codes import draw_store_codes
+from promotions.services.unlocks import unlocks
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem

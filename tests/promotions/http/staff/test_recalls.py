@@ -7,7 +7,7 @@ import pytest
 
 from promotions.models import Campaign, Coupon, Redemption
 from promotions.services import till_sync
-from promotions.services.recalls import recall_coupons
+from promotions.services.unlocks.recalls import recall_coupons
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills

@@ -23,8 +23,8 @@ from promotions.logic.presence_tokens import (
     sign_presence,
 )
 from promotions.models import Brand, Campaign, Device, SpentPresenceToken
-from promotions.services.reservations import hold_device
-from promotions.services.unlocks import (
+from promotions.services.unlocks.reservations import hold_device
+from promotions.services.unlocks.unlocks import (
     Asked,
     Grounds,
     UnlockRefused,

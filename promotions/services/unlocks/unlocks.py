@@ -42,7 +42,7 @@ from promotions.services.presence.assurance import (
     read_thresholds,
 )
 from promotions.services.presence.store_codes import take_store_code
-from promotions.services.reservations import has_turn, hold_device, take_turn
+from promotions.services.unlocks.reservations import has_turn, hold_device, take_turn
 from promotions.services.waits import limit_waits
 
 # Two coupons with one code are a matter of 2^-50 each; more than a few in a row is a broken secret.

@@ -1,0 +1,1 @@
+"""Unlocks, reservations, coupons and their tokens."""
