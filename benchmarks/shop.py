@@ -130,7 +130,7 @@ def _find_store() -> "Store":
 
 def enrol_tills(*, count: int, now: datetime) -> list[str]:
     """The access tokens of so many staff devices of the shop."""
-    from promotions.services.staff import create_enrolment, enrol_device
+    from promotions.services.till.staff_devices import create_enrolment, enrol_device
 
     store = _find_store()
     tokens = []

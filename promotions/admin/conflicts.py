@@ -20,7 +20,7 @@ from promotions.admin.base import FactAdmin, ScopedRelatedFilter, tenancy_of
 from promotions.logic.offline import Breach
 from promotions.models import OfflineScan, WithdrawnCoupon
 from promotions.services.accounts.tenancy import is_editable
-from promotions.services.conflicts import decide_scan
+from promotions.services.till.desk import decide_scan
 
 Outcome, Decision = OfflineScan.Outcome, OfflineScan.Decision
 

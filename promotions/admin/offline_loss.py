@@ -6,7 +6,7 @@ from django.utils.formats import number_format
 
 from promotions.logic.offline import SHIFT, is_for_offline, reckon_worst_loss
 from promotions.models import Campaign, StaffDevice
-from promotions.services.offline_scans import offline_limits
+from promotions.services.till.offline_scans import offline_limits
 from promotions.services.unlocks.coupon_tokens import campaign_terms
 
 HOURS = round(SHIFT.total_seconds() / 3600)

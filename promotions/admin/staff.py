@@ -17,7 +17,7 @@ from promotions import clock
 from promotions.admin.base import ScopedRelatedFilter, TenantAdmin
 from promotions.admin.secrets import show_secret
 from promotions.models import StaffDevice, StaffEnrolment
-from promotions.services.staff import create_enrolment, create_kiosk_enrolment
+from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
 
 
 @admin.register(StaffDevice)

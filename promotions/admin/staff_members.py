@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 from promotions.admin.base import ScopedRelatedFilter, TenantAdmin
 from promotions.admin.secrets import show_secret
 from promotions.models import StaffMember
-from promotions.services.staff_members import PIN_DIGITS, PIN_TRIES, draw_pin, fold_initials, set_pin
+from promotions.services.till.staff_members import PIN_DIGITS, PIN_TRIES, draw_pin, fold_initials, set_pin
 
 
 class StaffMemberForm(forms.ModelForm[StaffMember]):

@@ -18,7 +18,7 @@ from promotions.admin.till_signals import show_signals
 from promotions.errors import DomainError
 from promotions.models import Redemption, Void
 from promotions.services.accounts.tenancy import is_editable
-from promotions.services.voids import void_by_user
+from promotions.services.till.voids import void_by_user
 
 
 class TakeBackForm(BaseDialogForm):

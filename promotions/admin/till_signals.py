@@ -14,7 +14,7 @@ from promotions import clock
 from promotions.admin.base import tenancy_of
 from promotions.logic.till_signals import RULES, STANDARD_ERRORS, Signal
 from promotions.services.accounts.tenancy import filter_editable
-from promotions.services.till_signals import CLOSING_GRACE, PRESENT_WITHIN, Line, Period, list_signals
+from promotions.services.till.signals import CLOSING_GRACE, PRESENT_WITHIN, Line, Period, list_signals
 
 # Visits, which say that a customer was there, are kept for 30 days.
 PERIODS_DAYS = (7, 28)

@@ -18,8 +18,8 @@ from promotions.logic import codes
 from promotions.logic.redeem_hours import freeze_hours
 from promotions.logic.schedule import EVERY_DAY, TimeWindow
 from promotions.models import Campaign, Coupon, StaffMember
-from promotions.services.staff import create_enrolment
-from promotions.services.staff_members import set_pin
+from promotions.services.till.staff_devices import create_enrolment
+from promotions.services.till.staff_members import set_pin
 from promotions.services.unlocks.coupon_tokens import draw_token
 from promotions.simulation.warp import Warp
 

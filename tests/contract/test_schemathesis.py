@@ -29,7 +29,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from promotions import clock, stream
 from promotions.services.accounts.brand_tokens import create_brand_token
 from promotions.services.devices.registration import ConsentGiven, Credentials, NewDevice, register_device
-from promotions.services.staff import create_enrolment, enrol_device
+from promotions.services.till.staff_devices import create_enrolment, enrol_device
 from tests import factories
 from tests.contract.openapi import description
 

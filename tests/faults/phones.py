@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from notifications.models import PushAddress
 from promotions.models import Device
-from promotions.services.staff import create_enrolment
+from promotions.services.till.staff_devices import create_enrolment
 from promotions.tokens import issue_access_token
 from tests.faults.history import History, Outcome
 from tests.faults.stage import Stage

@@ -22,17 +22,17 @@ from django.db import connection
 from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.models import Budget, Campaign, Coupon, Device, Redemption, StaffDevice, Unlock, Void
-from promotions.services import redemptions, voids
 from promotions.services.campaigns import budgets
 from promotions.services.campaigns.budgets import fit_caps
 from promotions.services.campaigns.states import pause_campaign
 from promotions.services.presence.assurance import GivenFix
-from promotions.services.redemptions import redeem_coupon
-from promotions.services.scans import Scan
-from promotions.services.staff_members import Till
+from promotions.services.till import redemptions, voids
+from promotions.services.till.redemptions import redeem_coupon
+from promotions.services.till.scans import Scan
+from promotions.services.till.staff_members import Till
+from promotions.services.till.voids import void_redemption
 from promotions.services.unlocks import unlocks
 from promotions.services.unlocks.unlocks import unlock_offer
-from promotions.services.voids import void_redemption
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 from tests.faults.conftest import times

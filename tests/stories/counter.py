@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from geofence.models import Store
 from promotions.logic import codes
 from promotions.models import Campaign, Coupon, StaffDevice, Unlock
-from promotions.services.staff import create_enrolment
+from promotions.services.till.staff_devices import create_enrolment
 from promotions.services.unlocks.coupon_tokens import draw_token
 from tests import factories
 from tests.stories.web import Web

@@ -11,7 +11,7 @@ from pytest_django.live_server_helper import LiveServer
 from geofence.models import Geofence, Store
 from promotions.models import Campaign, Membership, StaffDevice, TimeWindow
 from promotions.services.accounts.tenancy import BRAND_MANAGER, PARTNER_MANAGER, ensure_roles
-from promotions.services.staff import enrol_device
+from promotions.services.till.staff_devices import enrol_device
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW

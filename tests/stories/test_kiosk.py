@@ -15,7 +15,7 @@ from geofence.models import Store
 from promotions.http.staff import kiosk
 from promotions.models import StaffDevice, StoreCodeUse, Unlock
 from promotions.services.presence.store_codes import draw_store_codes
-from promotions.services.staff import create_enrolment, create_kiosk_enrolment
+from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
 from tests import factories
 from tests.factories import NOW
 from tests.stories.browsing import open_page

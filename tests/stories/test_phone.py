@@ -7,7 +7,7 @@ from uuid import uuid4
 from geofence.models import Store, Visit
 from promotions.models import Campaign, Refusal
 from promotions.services.campaigns.states import open_campaign
-from promotions.services.staff import create_enrolment
+from promotions.services.till.staff_devices import create_enrolment
 from tests import factories
 from tests.stories.waiting import eventually, let_fences_act
 from tests.stories.web import Web

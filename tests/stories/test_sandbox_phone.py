@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from geofence.models import Store
 from promotions.models import Campaign, Redemption
 from promotions.services.campaigns.states import open_campaign
-from promotions.services.staff import create_enrolment
+from promotions.services.till.staff_devices import create_enrolment
 from tests import factories
 from tests.stories.browsing import open_page
 from tests.stories.waiting import let_fences_act

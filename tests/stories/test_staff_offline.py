@@ -7,7 +7,7 @@ from django.conf import settings
 from playwright.sync_api import Browser, Page, Route, expect
 
 from promotions.models import OfflineScan, Redemption, StaffDevice
-from promotions.services.staff import create_enrolment, create_kiosk_enrolment
+from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
 from tests.stories.browsing import open_page
 from tests.stories.counter import Counter, Shown, expect_answer, next_customer, now, set_up_counter, type_code
 from tests.stories.web import Web

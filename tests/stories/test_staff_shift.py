@@ -5,8 +5,8 @@ import re
 from playwright.sync_api import Page, expect
 
 from promotions.models import Redemption, Refusal, StaffMember
-from promotions.services.staff import create_enrolment, create_kiosk_enrolment
-from promotions.services.staff_members import set_pin
+from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
+from promotions.services.till.staff_members import set_pin
 from tests.stories.counter import Counter, expect_answer, next_customer, now, type_code
 
 COFFEE = "1 free coffee"

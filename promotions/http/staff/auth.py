@@ -10,7 +10,7 @@ from promotions import clock
 from promotions.errors import DomainError
 from promotions.http.auth import read_bearer
 from promotions.models import StaffDevice
-from promotions.services.staff import recognise_device
+from promotions.services.till.staff_devices import recognise_device
 
 
 class StaffAuthentication(BaseAuthentication):

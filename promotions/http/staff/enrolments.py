@@ -16,8 +16,8 @@ from promotions.http.serializers import read_body
 from promotions.http.staff.auth import StaffAuthentication, staff_device
 from promotions.http.staff.serializers import EnrolmentAnswer, EnrolmentRequest, StaffMe
 from promotions.http.views import ApiView
-from promotions.services.staff import enrol_device
-from promotions.services.staff_members import find_member, has_members
+from promotions.services.till.staff_devices import enrol_device
+from promotions.services.till.staff_members import find_member, has_members
 
 
 class EnrolmentsView(ApiView):

@@ -22,8 +22,8 @@ from promotions.logic.coupon_tokens import MAX_TEXT_CHARS, STEP_S
 from promotions.logic.offline import Allowance
 from promotions.logic.training import PRACTICE_CODES
 from promotions.models import Redemption
-from promotions.services.offline_scans import LateScan, Outcome, Verdict, judge_scans
-from promotions.services.till_sync import TillSync, sync_till
+from promotions.services.till.offline_scans import LateScan, Outcome, Verdict, judge_scans
+from promotions.services.till.sync import TillSync, sync_till
 
 MAX_SCANS = 100
 # A scan that cannot be read: it is answered beside the others, and not kept.

@@ -23,10 +23,10 @@ from promotions.http.staff.serializers import (
 )
 from promotions.http.views import ApiView
 from promotions.models import Redemption, StaffDevice
-from promotions.services.redemptions import Taken, redeem_coupon
-from promotions.services.scans import Scan
-from promotions.services.staff_members import find_member, require_till
-from promotions.services.voids import void_redemption, voidable_until
+from promotions.services.till.redemptions import Taken, redeem_coupon
+from promotions.services.till.scans import Scan
+from promotions.services.till.staff_members import find_member, require_till
+from promotions.services.till.voids import void_redemption, voidable_until
 
 RECENT = 20
 REFUSALS = (

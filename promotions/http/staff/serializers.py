@@ -16,7 +16,7 @@ from promotions.http.serializers import (
 from promotions.logic.codes import MAX_TYPED_LENGTH
 from promotions.logic.coupon_tokens import MAX_TEXT_CHARS as MAX_TOKEN_CHARS
 from promotions.models import Redemption, StaffDevice, Void
-from promotions.services.staff_members import PIN_DIGITS
+from promotions.services.till.staff_members import PIN_DIGITS
 
 
 class EnrolmentRequest(StrictSerializer):

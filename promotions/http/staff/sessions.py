@@ -11,7 +11,7 @@ from promotions.http.serializers import read_body
 from promotions.http.staff.auth import StaffAuthentication, staff_device
 from promotions.http.staff.serializers import SessionAnswer, SessionRequest
 from promotions.http.views import ApiView
-from promotions.services.staff_members import sign_in, sign_out
+from promotions.services.till.staff_members import sign_in, sign_out
 
 
 class SessionsView(ApiView):

@@ -18,7 +18,7 @@ from promotions.services.demo_world import (
     plant_welcome_campaign,
     plant_world,
 )
-from promotions.services.staff import create_enrolment, create_kiosk_enrolment
+from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
 
 # Who runs the demo tries the till when it suits, not within the ten minutes of a shop.
 ENROLMENT_LIFE = timedelta(hours=24)

@@ -30,7 +30,7 @@ from promotions.local.stack import Stack
 from promotions.management.demo_outcome import Played, Stage, sum_up
 from promotions.models import Campaign, DeadLetter
 from promotions.services.demo_world import describe_world, plant_world
-from promotions.services.staff import create_enrolment
+from promotions.services.till.staff_devices import create_enrolment
 from promotions.simulation.city import City, Ground, Plane, Shop
 from promotions.simulation.client import Wire
 from promotions.simulation.day import Cast, Moment, run_day

@@ -35,7 +35,7 @@ from promotions.management.till_pictures import (
 )
 from promotions.models import Campaign
 from promotions.services.demo_world import PlantedWorld, demo_password, describe_world, plant_world
-from promotions.services.staff import create_enrolment, create_kiosk_enrolment
+from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
 from promotions.simulation.client import Wire
 from promotions.simulation.warp import DayClock, next_weekday, start_day
 

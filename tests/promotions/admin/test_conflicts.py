@@ -18,8 +18,8 @@ from promotions.admin.conflicts import REASONS
 from promotions.http.staff.offline import MALFORMED
 from promotions.logic.offline import Breach
 from promotions.models import Campaign, OfflineScan
-from promotions.services.conflicts import decide_scan
-from promotions.services.offline_scans import NONCE_MISMATCH
+from promotions.services.till.desk import decide_scan
+from promotions.services.till.offline_scans import NONCE_MISMATCH
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows

@@ -10,7 +10,7 @@ from django.urls import reverse
 from geofence.models import Store
 from promotions.models import BrandToken, StaffDevice, StaffEnrolment
 from promotions.services.accounts.brand_tokens import recognise_brand
-from promotions.services.staff import enrol_device
+from promotions.services.till.staff_devices import enrol_device
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows

@@ -14,7 +14,7 @@ from django.urls import reverse
 from geofence.models import Store, Visit
 from promotions.logic.till_signals import Signal
 from promotions.models import Coupon, Redemption, Refusal, StaffDevice, StaffMember, Void
-from promotions.services.till_signals import Line, Period, list_signals
+from promotions.services.till.signals import Line, Period, list_signals
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows

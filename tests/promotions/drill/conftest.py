@@ -25,9 +25,9 @@ from promotions.local import postgres
 from promotions.local.places import ROOT
 from promotions.models import Redemption
 from promotions.services.presence.assurance import GivenFix
-from promotions.services.redemptions import redeem_coupon
-from promotions.services.scans import Scan
-from promotions.services.staff import create_enrolment, enrol_device
+from promotions.services.till.redemptions import redeem_coupon
+from promotions.services.till.scans import Scan
+from promotions.services.till.staff_devices import create_enrolment, enrol_device
 from promotions.services.unlocks.unlocks import read_code, unlock_offer
 from tests import factories
 from tests.databases import use_database

@@ -29,7 +29,7 @@ from promotions.services.demo_world import (
     plant_world,
 )
 from promotions.services.fixes.facts import deployment_rules
-from promotions.services.staff import enrol_device
+from promotions.services.till.staff_devices import enrol_device
 from tests import factories
 from tests.factories import NOW
 from tests.fixes import Walk, join

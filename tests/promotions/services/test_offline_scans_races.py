@@ -13,9 +13,9 @@ from django.db import IntegrityError, OperationalError
 from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.models import Campaign, OfflineScan, Redemption, StaffDevice
-from promotions.services import offline_scans, redemptions
 from promotions.services.devices.erasure import forget_device
-from promotions.services.offline_scans import LateScan, judge_scans
+from promotions.services.till import offline_scans, redemptions
+from promotions.services.till.offline_scans import LateScan, judge_scans
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills

@@ -14,9 +14,10 @@ from pytest_django import DjangoAssertNumQueries
 from geofence.models import Store, Visit
 from promotions.errors import DomainError
 from promotions.models import Coupon, Redemption, Refusal, StaffDevice
-from promotions.services import redemptions, waits
-from promotions.services.redemptions import redeem_coupon
-from promotions.services.scans import Scan
+from promotions.services import waits
+from promotions.services.till import redemptions
+from promotions.services.till.redemptions import redeem_coupon
+from promotions.services.till.scans import Scan
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills

@@ -16,12 +16,12 @@ from django.db.models import QuerySet
 
 from promotions.errors import DomainError
 from promotions.models import Redemption, Refusal, StaffDevice, StaffMember, Void
-from promotions.services import redemptions, staff_members, voids
 from promotions.services.devices.erasure import forget_device
-from promotions.services.redemptions import redeem_coupon
-from promotions.services.scans import Scan
-from promotions.services.staff_members import Till, set_pin, sign_in
-from promotions.services.voids import void_by_user, void_redemption
+from promotions.services.till import redemptions, staff_members, voids
+from promotions.services.till.redemptions import redeem_coupon
+from promotions.services.till.scans import Scan
+from promotions.services.till.staff_members import Till, set_pin, sign_in
+from promotions.services.till.voids import void_by_user, void_redemption
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills

@@ -10,9 +10,9 @@ from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.models import Budget, Campaign, Redemption, Void
 from promotions.services.campaigns.budgets import fit_caps
-from promotions.services.redemptions import redeem_coupon
-from promotions.services.scans import Scan
-from promotions.services.voids import void_by_user
+from promotions.services.till.redemptions import redeem_coupon
+from promotions.services.till.scans import Scan
+from promotions.services.till.voids import void_by_user
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills

@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.models import StaffDevice, StaffEnrolment
-from promotions.services.staff import create_enrolment, enrol_device
+from promotions.services.till.staff_devices import create_enrolment, enrol_device
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff.tills import Till, problem_of

@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from geofence.models import Store
 from promotions.models import Campaign, Redemption, Refusal, StaffDevice
-from promotions.services import till_budgets
+from promotions.services.till import guesses as till_budgets
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills

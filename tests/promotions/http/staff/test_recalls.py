@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from promotions.models import Campaign, Coupon, Redemption
-from promotions.services import till_sync
+from promotions.services.till import sync as till_sync
 from promotions.services.unlocks.recalls import recall_coupons
 from tests import factories
 from tests.factories import NOW

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from geofence.models import Store
 from promotions.models import Redemption, StaffDevice, StaffMember, Void
-from promotions.services.staff_members import set_pin
+from promotions.services.till.staff_members import set_pin
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills

@@ -14,8 +14,8 @@ from django.conf import LazySettings
 from geofence.models import Store
 from promotions.logic import codes
 from promotions.models import Campaign, PrizeLot, StaffDevice, WithdrawnCoupon
-from promotions.services import till_sync
 from promotions.services.devices.erasure import forget_device
+from promotions.services.till import sync as till_sync
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW

@@ -13,7 +13,7 @@ from geofence.models import Store
 from promotions import clock
 from promotions.logic import codes
 from promotions.models import Campaign, Coupon, StaffDevice, Unlock
-from promotions.services.staff import create_enrolment, create_kiosk_enrolment, enrol_device
+from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment, enrol_device
 from promotions.services.unlocks.coupon_tokens import draw_token
 from tests import factories
 from tests.factories import NOW

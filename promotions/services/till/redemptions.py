@@ -13,10 +13,8 @@ from promotions.errors import DomainError
 from promotions.models import Budget, Coupon, Redemption, Refusal, StaffDevice
 from promotions.services.campaigns.budgets import take_unit
 from promotions.services.presence.assurance import level_known, read_thresholds
-from promotions.services.scans import Scan, Shown, find_implausible, require_no_training
-from promotions.services.staff_members import Till, lock_till
-from promotions.services.till_budgets import require_guesses
-from promotions.services.till_rules import (
+from promotions.services.till.guesses import require_guesses
+from promotions.services.till.rules import (
     Units,
     already_redeemed,
     cap_reached,
@@ -26,6 +24,8 @@ from promotions.services.till_rules import (
     is_vouched,
     read_units,
 )
+from promotions.services.till.scans import Scan, Shown, find_implausible, require_no_training
+from promotions.services.till.staff_members import Till, lock_till
 
 _CONFLICTS = {"promotions_redemption_one_live", "promotions_redemption_nonce"}
 # Each lost race for a unit means that another till took one; more losses than units is units taken back meanwhile.

@@ -20,8 +20,8 @@ from promotions.logic import coupon_tokens
 from promotions.logic.coupon_tokens import OfferTerms
 from promotions.logic.offline import Allowance, is_for_offline
 from promotions.models import Campaign, Coupon, Redemption, StaffDevice, WithdrawnCoupon
-from promotions.services.offline_scans import offline_limits, read_given
-from promotions.services.staff_members import lock_till
+from promotions.services.till.offline_scans import offline_limits, read_given
+from promotions.services.till.staff_members import lock_till
 from promotions.services.unlocks.coupon_tokens import campaign_terms
 
 # Forty bytes each, so 400 kB at most before compression: what a till on a poor line can still fetch.

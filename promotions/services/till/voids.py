@@ -10,7 +10,7 @@ from django.db import transaction
 from promotions.errors import DomainError
 from promotions.models import Budget, Redemption, StaffDevice, Void
 from promotions.services.campaigns.budgets import return_unit
-from promotions.services.staff_members import Till, lock_till
+from promotions.services.till.staff_members import Till, lock_till
 from promotions.services.waits import limit_waits
 
 

@@ -14,8 +14,8 @@ from promotions.logic.redeem_hours import next_taking, thaw_hours
 from promotions.logic.schedule import Opening, store_is_open
 from promotions.models import Budget, Coupon, Redemption, StaffDevice
 from promotions.services.campaigns.budgets import has_unit
-from promotions.services.scans import MAX_SCAN_AHEAD, Shown, corrected_at, scanned_at_implausible
-from promotions.services.staff_members import Till
+from promotions.services.till.scans import MAX_SCAN_AHEAD, Shown, corrected_at, scanned_at_implausible
+from promotions.services.till.staff_members import Till
 
 # Stores named to a customer who stands in the wrong one.
 STORES_NAMED = 3

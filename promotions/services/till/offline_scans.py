@@ -30,10 +30,10 @@ from promotions.logic.offline import (
 )
 from promotions.models import Coupon, OfflineScan, Redemption, StaffDevice, StaffMember
 from promotions.outages import find_outage
-from promotions.services.redemptions import Grounds, Refused, take_lowest
-from promotions.services.scans import MAX_SCAN_AGE, MAX_SCAN_AHEAD, Scan, Shown, corrected_at
-from promotions.services.staff_members import Till, lock_till, require_till
-from promotions.services.till_rules import read_units
+from promotions.services.till.redemptions import Grounds, Refused, take_lowest
+from promotions.services.till.rules import read_units
+from promotions.services.till.scans import MAX_SCAN_AGE, MAX_SCAN_AHEAD, Scan, Shown, corrected_at
+from promotions.services.till.staff_members import Till, lock_till, require_till
 from promotions.services.unlocks.coupon_tokens import coupon_terms, identify_token
 
 # Rows held too long, in one request, before the others are left for the next: it is the database then, not a coupon.

@@ -1,0 +1,1 @@
+"""Scans, redemptions, voids and staff."""
