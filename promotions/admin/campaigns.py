@@ -24,7 +24,7 @@ from promotions.admin.offline_loss import describe_offline_loss
 from promotions.logic.power import describe_proof
 from promotions.models import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
 from promotions.services.campaigns.budgets import fit_caps
-from promotions.services.refusals import ArrivalCount, count_arrivals
+from promotions.services.report.arrivals import ArrivalCount, count_arrivals
 
 State, Kind = Campaign.State, Campaign.Kind
 

@@ -8,7 +8,7 @@ from geofence.models import LastFix, Visit
 from promotions.logic.lift import ArmCounts, wilson_interval
 from promotions.models import Campaign, Unlock
 from promotions.services.demo_world import PlantedWorld
-from promotions.services.report import VERDICT_WINDOW, Funnel, campaign_funnel
+from promotions.services.report.report import VERDICT_WINDOW, Funnel, campaign_funnel
 from promotions.simulation.city import City
 from promotions.simulation.client import Wire
 from promotions.simulation.outcome import QUIET_M, CampaignOutcome, Outcome, Share, Truth, find_truth_faults

@@ -24,9 +24,9 @@ from promotions.models import (
     Unlock,
     WithdrawnCoupon,
 )
-from promotions.services import outcomes
 from promotions.services.devices.revocation_notices import find_outlived
 from promotions.services.presence.assurance import SIGHTING_HOURS
+from promotions.services.report import outcomes
 from promotions.services.retention_ceiling import Ceiling
 from promotions.services.unlocks.reservations import drop_ended_turns
 

@@ -22,7 +22,7 @@ from promotions.logic.lift import MIN_CELL, ArmCounts, Interval, Verdict, Verdic
 from promotions.models import Campaign
 from promotions.services.accounts.brand_tokens import recognise_brand
 from promotions.services.accounts.tenancy import Tenancy, find_tenancy
-from promotions.services.report import VERDICT_WINDOW, Funnel, campaign_funnel
+from promotions.services.report.report import VERDICT_WINDOW, Funnel, campaign_funnel
 
 OTHER = "other"
 

@@ -11,9 +11,10 @@ from geofence.models import Store, Visit
 from notifications.models import Message
 from promotions.logic.lift import ArmCounts, Verdict
 from promotions.models import Campaign, Opportunity, Refusal
-from promotions.services import outcomes, retention
+from promotions.services import retention
 from promotions.services.devices.erasure import HOLDINGS
-from promotions.services.report import Funnel, campaign_funnel
+from promotions.services.report import outcomes
+from promotions.services.report.report import Funnel, campaign_funnel
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.services.encounters import meet, refuse, tell, visit

@@ -9,7 +9,7 @@ import pytest
 from geofence.models import Store
 from promotions.logic.lift import ArmCounts, Verdict, VerdictReason
 from promotions.models import Campaign, Coupon, Redemption, Refusal, StaffDevice, Unlock, Void
-from promotions.services.report import campaign_funnel
+from promotions.services.report.report import campaign_funnel
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.services.encounters import meet, refuse, tell, visit

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import connection
 
-from promotions.services.refusals import ARRIVAL_WINDOWS, NOT_AT_STORE
-from promotions.services.report import WINDOWS
+from promotions.services.report.arrivals import ARRIVAL_WINDOWS, NOT_AT_STORE
+from promotions.services.report.report import WINDOWS
 
 
 def keep_outcomes(*, visits_before: datetime, messages_before: datetime) -> None:

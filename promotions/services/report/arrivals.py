@@ -24,9 +24,9 @@ class ArrivalCount:
     share: Interval
 
 
-# A device counts once, from its first refusal on. Who stood in the store already and was refused for a bad fix did not
-# come because of it; a pass-by is no visit. `services/outcomes.py` keeps what visits say by this rule before they are
-# dropped.
+# A device counts once, from its first refusal on. Who was in the store already and was refused for a bad fix did not
+# come because of it; a pass-by is no visit. `services/report/outcomes.py` keeps what visits say by this rule before
+# they are dropped.
 _ARRIVALS_SQL = """
 WITH target AS (SELECT store_id FROM promotions_campaign_stores WHERE campaign_id = %(campaign)s),
 first AS (

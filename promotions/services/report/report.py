@@ -11,7 +11,7 @@ from django.db.models import Count
 from notifications.models import Message
 from promotions.logic.lift import ArmCounts, Lift, estimate_lift
 from promotions.models import Campaign, Opportunity, Redemption, Refusal, Unlock
-from promotions.services.refusals import ArrivalCount, count_arrivals
+from promotions.services.report.arrivals import ArrivalCount, count_arrivals
 
 # How long after the message a visit still counts for it.
 WINDOWS = (timedelta(minutes=30), timedelta(hours=2), timedelta(hours=24))
@@ -87,7 +87,7 @@ def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
 
 
 # Found through the opportunity that wrote the message: its key is indexed, the message's data are not. A message that
-# was dropped left its end there (`services/outcomes.py`).
+# was dropped left its end there (`services/report/outcomes.py`).
 _MESSAGES_SQL = """
 SELECT told.state, told.reason, count(*)
 FROM promotions_opportunity opportunity
@@ -122,8 +122,8 @@ def _count_refusals(campaign: Campaign) -> Mapping[str, int]:
 
 
 # A device counts once, from its first opportunity on. A visit counts when it was confirmed after that moment: the fix
-# that made the opportunity may itself be the first of the stay. `services/outcomes.py` keeps what visits say by this
-# rule before they are dropped.
+# that made the opportunity may itself be the first of the stay. `services/report/outcomes.py` keeps what visits say
+# by this rule before they are dropped.
 _VISITS_SQL = """
 WITH first AS (
     SELECT DISTINCT ON (device_id) device_id, arm, planned_at,
