@@ -6,11 +6,11 @@ from promotions.admin import (  # noqa: F401
     campaigns,
     conflicts,
     devices,
-    offers,
     operations,
     places,
     proofs,
     staff,
     staff_members,
     till,
+    unlocks,
 )

@@ -15,7 +15,7 @@ from promotions import clock, clocks, drain, logins, metrics, outages, stream
 from promotions.checks import Away, find_migration_faults, find_stream_faults
 from promotions.errors import DomainError
 from promotions.http.closing import closing
-from promotions.http.moment import Moment
+from promotions.http.gauges import Moment
 from promotions.http.parts import Part
 from promotions.http.schema import operation
 from promotions.http.views import ApiView

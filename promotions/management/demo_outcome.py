@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 
 from geofence.models import LastFix, Visit
 from promotions.logic.lift import ArmCounts, wilson_interval
+from promotions.management.demo_world import PlantedWorld
 from promotions.models import Campaign, Unlock
-from promotions.services.demo_world import PlantedWorld
 from promotions.services.report.report import VERDICT_WINDOW, Funnel, campaign_funnel
 from promotions.simulation.city import City
 from promotions.simulation.client import Wire

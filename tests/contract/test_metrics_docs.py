@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from notifications import metrics as notification_metrics
 from promotions import metrics, pipeline
-from promotions.http.moment import GAUGES
+from promotions.http.gauges import GAUGES
 
 DOCS = Path(settings.BASE_DIR) / "docs"
 RUNBOOK = DOCS / "runbook"

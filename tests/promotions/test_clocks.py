@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from promotions import clocks, stream, tasks
-from promotions.http.moment import Moment
+from promotions.http.gauges import Moment
 from promotions.models import ShardCursor, Unlock
 from tests import factories
 from tests.conftest import DeviceClient

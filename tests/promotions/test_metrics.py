@@ -22,7 +22,7 @@ from notifications.services import deliver_due
 from notifications.transports import FileTransport
 from promotions import drain, metrics, pipeline, stream
 from promotions.checks import Away
-from promotions.http import moment
+from promotions.http import gauges as moment
 from promotions.http.parts import Part
 from promotions.models import DeadLetter, ShardCursor
 from promotions.services.fixes import dead_letters

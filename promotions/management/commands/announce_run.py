@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from promotions import clock
 from promotions.errors import ConfigurationError
 from promotions.local.keys import write_private
-from promotions.services.demo_world import (
+from promotions.management.demo_world import (
     PlantedWorld,
     demo_password,
     plant_counter_campaign,

@@ -28,8 +28,8 @@ from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.stack import Stack
 from promotions.management.demo_outcome import Played, Stage, sum_up
+from promotions.management.demo_world import describe_world, plant_world
 from promotions.models import Campaign, DeadLetter
-from promotions.services.demo_world import describe_world, plant_world
 from promotions.services.till.staff_devices import create_enrolment
 from promotions.simulation.city import City, Ground, Plane, Shop
 from promotions.simulation.client import Wire

@@ -24,6 +24,7 @@ from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.packages import find_browser
 from promotions.local.stack import Stack
+from promotions.management.demo_world import PlantedWorld, demo_password, describe_world, plant_world
 from promotions.management.kiosk_pictures import take_kiosk_pictures
 from promotions.management.till_pictures import (
     TillProps,
@@ -34,7 +35,6 @@ from promotions.management.till_pictures import (
     take_till_pictures,
 )
 from promotions.models import Campaign
-from promotions.services.demo_world import PlantedWorld, demo_password, describe_world, plant_world
 from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
 from promotions.simulation.client import Wire
 from promotions.simulation.warp import DayClock, next_weekday, start_day

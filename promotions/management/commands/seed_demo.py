@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from promotions import clock
 from promotions.errors import ConfigurationError
-from promotions.services.demo_world import plant_world
+from promotions.management.demo_world import plant_world
 
 
 class Command(BaseCommand):

@@ -7,8 +7,8 @@ import pytest
 
 from geofence.models import Geofence, LastFix, Store, Visit
 from promotions.management.demo_outcome import Played, Stage, sum_up
+from promotions.management.demo_world import PlantedWorld, describe_world
 from promotions.models import Campaign, Unlock
-from promotions.services.demo_world import PlantedWorld, describe_world
 from promotions.simulation.city import City, Ground, Shop
 from promotions.simulation.client import Wire
 from promotions.simulation.dialects import Credentials

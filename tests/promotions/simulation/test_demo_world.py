@@ -20,14 +20,14 @@ from notifications.models import Message
 from promotions import pipeline
 from promotions.errors import ConfigurationError
 from promotions.local.serve import run_environment
-from promotions.models import Brand, Campaign, Membership, WinningMoment
-from promotions.services.demo_world import (
+from promotions.management.demo_world import (
     PlantedWorld,
     demo_password,
     describe_world,
     plant_welcome_campaign,
     plant_world,
 )
+from promotions.models import Brand, Campaign, Membership, WinningMoment
 from promotions.services.fixes.facts import deployment_rules
 from promotions.services.till.staff_devices import enrol_device
 from tests import factories
