@@ -21,7 +21,7 @@ from geofence.logic.fixes import FixSource  # noqa: E402
 from promotions import clock, stream  # noqa: E402
 from promotions.database.roles import Role, assume_role  # noqa: E402
 from promotions.http.auth import read_bearer  # noqa: E402
-from promotions.http.device.fixes import Arrival, FixLimits, NormalisedFix, pack_fixes  # noqa: E402
+from promotions.http.lane.fixes import Arrival, FixLimits, NormalisedFix, pack_fixes  # noqa: E402
 from promotions.tokens import read_access_token  # noqa: E402
 
 # The product's pools, so that both sides have the same connections.

@@ -279,7 +279,7 @@ def decode_entry(fields: Mapping[bytes, bytes]) -> FixArray:
     Shapes:  one field `v1` of n × 76 bytes → (n,) FIX_DTYPE, read-only, n in 1..MAX_ENTRY_RECORDS
     Units:   as named in FIX_DTYPE; degrees WGS 84, metres, milliseconds since 1970
     Errors:  PoisonEntry when anything in it could not have been written by the fix lane
-    Source:  the writer is `promotions/http/device/fixes.py`
+    Source:  the writer is `promotions/http/lane/fixes.py`
     """
     if set(fields) != {ENTRY_FIELD}:
         raise PoisonEntry("unknown_layout")

@@ -1,7 +1,7 @@
 """No request body grows without bound: Django itself would write one of any length to disk before a view sees it."""
 
 from promotions.errors import DomainError
-from promotions.http.device.answers import (
+from promotions.http.lane.answers import (
     Application,
     Message,
     Receive,

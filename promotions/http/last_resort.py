@@ -3,7 +3,7 @@
 import logging
 
 from promotions.errors import DomainError
-from promotions.http.device.answers import (
+from promotions.http.lane.answers import (
     Answer,
     Application,
     Message,

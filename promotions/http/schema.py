@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 
-from promotions.http.device.lane_schema import lane_components, lane_paths, lane_security_schemes
+from promotions.http.lane.schema import lane_components, lane_paths, lane_security_schemes
 from promotions.http.problems import CATALOGUE, CONTENT_TYPE, FAULTS
 from promotions.logic.assurance import MissingCode
 

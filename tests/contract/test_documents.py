@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from promotions.conf import SETTINGS
-from promotions.http.device import ingest
-from promotions.http.device.fixes import REJECTIONS
+from promotions.http.lane import dialects as ingest
+from promotions.http.lane.fixes import REJECTIONS
 from promotions.http.problems import CATALOGUE
 from promotions.management.commands import write_docs
 from tests.contract.openapi import description

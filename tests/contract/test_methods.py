@@ -15,7 +15,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 from tests.promotions.http.device.doors import ask
-from tests.promotions.http.device.lanes import LaneDriver
+from tests.promotions.http.lane.lanes import LaneDriver
 from tests.promotions.http.staff import tills
 
 PATHS: Mapping[str, Mapping[str, Any]] = yaml.safe_load((settings.BASE_DIR / "docs" / "openapi.yaml").read_text())[

@@ -14,7 +14,7 @@ from geofence.logic.fixes import FixSource
 from geofence.models import Visit
 from notifications.models import Message
 from promotions import drain, stream
-from promotions.http.device.fixes import Arrival, FixLimits, PostedFix, pack_posted
+from promotions.http.lane.fixes import Arrival, FixLimits, PostedFix, pack_posted
 from promotions.models import Opportunity
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW

@@ -13,7 +13,7 @@ from promotions.models import ShardCursor
 from tests import factories
 from tests.faults.cluster import PrivateCluster
 from tests.faults.stage import wait_for
-from tests.promotions.http.device.lanes import LaneDriver, Response, fix
+from tests.promotions.http.lane.lanes import LaneDriver, Response, fix
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

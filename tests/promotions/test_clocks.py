@@ -18,8 +18,8 @@ from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
 from tests.fixes import Walk
-from tests.promotions.http.device.lanes import LaneDriver, fix
-from tests.promotions.http.device.lanes import assert_problem as assert_lane_problem
+from tests.promotions.http.lane.lanes import LaneDriver, fix
+from tests.promotions.http.lane.lanes import assert_problem as assert_lane_problem
 from tests.promotions.http.staff import tills
 
 HOURS_3_S = 3 * 3600.0

@@ -22,9 +22,9 @@ from tests.contract.problems import assert_problem
 from tests.factories import NOW
 from tests.patience import SLACK_S
 from tests.promotions.figures import Growth, grown
-from tests.promotions.http.device.lanes import LaneDriver, Response, fix
-from tests.promotions.http.device.lanes import assert_problem as assert_lane_problem
-from tests.promotions.http.device.test_fixes_redis_away import PrivateRedis, private_redis
+from tests.promotions.http.lane.lanes import LaneDriver, Response, fix
+from tests.promotions.http.lane.lanes import assert_problem as assert_lane_problem
+from tests.promotions.http.lane.test_fixes_redis_away import PrivateRedis, private_redis
 
 __all__ = ["grown", "private_redis"]
 

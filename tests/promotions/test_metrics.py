@@ -32,7 +32,7 @@ from tests.factories import NOW
 from tests.fixes import Walk
 from tests.patience import SLACK_S
 from tests.promotions.figures import Growth, grown
-from tests.promotions.http.device.test_fixes_redis_away import PrivateRedis, private_redis
+from tests.promotions.http.lane.test_fixes_redis_away import PrivateRedis, private_redis
 from tests.promotions.http.staff import tills
 
 __all__ = ["grown", "private_redis"]

@@ -15,8 +15,8 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.promotions.figures import Growth, grown
-from tests.promotions.http.device.lanes import LaneDriver, Response, fix
-from tests.promotions.http.device.lanes import assert_problem as assert_lane_problem
+from tests.promotions.http.lane.lanes import LaneDriver, Response, fix
+from tests.promotions.http.lane.lanes import assert_problem as assert_lane_problem
 from tests.promotions.http.staff import tills
 
 __all__ = ["grown"]

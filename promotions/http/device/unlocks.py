@@ -18,9 +18,9 @@ from geofence.models import Store
 from promotions import clock, limits, metrics, shedding, stream
 from promotions.errors import DomainError
 from promotions.http.auth import DeviceAuthentication, asking_device
-from promotions.http.device.lane_schema import EXAMPLE_FIX
 from promotions.http.device.offers import tell_store, tell_stores
 from promotions.http.idempotency import idempotent_with_secrets
+from promotions.http.lane.schema import EXAMPLE_FIX
 from promotions.http.outcomes import counted
 from promotions.http.pagination import Keyset, PageQuery
 from promotions.http.schema import body_example, operation

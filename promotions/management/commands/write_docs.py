@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Model
 
 from promotions.conf import SETTINGS, Setting
-from promotions.http.device.fixes import REJECTIONS
 from promotions.http.docs import render_yaml
+from promotions.http.lane.fixes import REJECTIONS
 from promotions.http.problems import CATALOGUE, FAULTS
 
 _OWN_APPS = ("geofence", "notifications", "promotions")

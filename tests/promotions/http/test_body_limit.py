@@ -8,7 +8,7 @@ import pytest
 
 from promotions.errors import DomainError
 from promotions.http.body_limit import BodyLimit
-from promotions.http.device.answers import BodyWatch, RequestHead
+from promotions.http.lane.answers import BodyWatch, RequestHead
 
 LIMIT = 1_000
 

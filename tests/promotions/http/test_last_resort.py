@@ -11,7 +11,7 @@ import pytest
 from promotions import shedding, stream
 from promotions.http.body_limit import BodyLimit
 from promotions.http.last_resort import LastResort
-from tests.promotions.http.device.lanes import LaneDriver, fix
+from tests.promotions.http.lane.lanes import LaneDriver, fix
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_the_lane_answers_a_problem(
     driver.post_fixes({"fixes": [fix()]})
     monkeypatch.setattr(shedding, "require_room_for_fixes", break_down)
     # The description promises no 500, so the answer is not held against it.
-    monkeypatch.setattr("tests.promotions.http.device.lanes.find_breaches", lambda **_: [])
+    monkeypatch.setattr("tests.promotions.http.lane.lanes.find_breaches", lambda **_: [])
 
     answer = driver.post(path, {"fixes": [fix()]}, authorization=f"Bearer {credential}")
 
@@ -50,7 +50,7 @@ def test_the_lane_answers_a_problem(
 def test_a_setting_that_breaks_the_lane_is_a_problem_too(
     driver: LaneDriver, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    monkeypatch.setattr("tests.promotions.http.device.lanes.find_breaches", lambda **_: [])
+    monkeypatch.setattr("tests.promotions.http.lane.lanes.find_breaches", lambda **_: [])
     settings.STREAM_SHARDS = 0
 
     answer = driver.post_fixes({"fixes": [fix()]})

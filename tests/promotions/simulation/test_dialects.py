@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from promotions.http.device.fixes import decode_fixes
-from promotions.http.device.ingest.osmand import parse_osmand
-from promotions.http.device.ingest.overland import parse_overland
-from promotions.http.device.ingest.owntracks import parse_owntracks
+from promotions.http.lane.dialects.osmand import parse_osmand
+from promotions.http.lane.dialects.overland import parse_overland
+from promotions.http.lane.dialects.owntracks import parse_owntracks
+from promotions.http.lane.fixes import decode_fixes
 from promotions.simulation.dialects import Credentials, Fix, WireRequest, is_accepted, next_request
 from promotions.simulation.population import Dialect
 

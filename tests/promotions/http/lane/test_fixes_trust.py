@@ -12,10 +12,10 @@ import redis
 
 from promotions import clock, stream
 from promotions.celery import app
-from promotions.http.device.appender import WakePublisher, publish_drain
+from promotions.http.lane.appender import WakePublisher, publish_drain
 from promotions.revocations import publish_revocation
 from tests.patience import SLACK_S
-from tests.promotions.http.device.lanes import (
+from tests.promotions.http.lane.lanes import (
     CANARY_LATITUDE_DEG,
     CANARY_LONGITUDE_DEG,
     LaneDriver,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from geofence.logic.fixes import FIX_DTYPE, FixArray
 from promotions import clock, stream
-from promotions.http.device.lane import FixLane
+from promotions.http.lane.lane import FixLane
 from promotions.tokens import issue_access_token, issue_ingest_key
 from tests.contract.openapi import find_breaches
 

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 from geofence.logic.fixes import FIX_DTYPE
 from promotions import metrics, stream
 from promotions.errors import DomainError
-from promotions.http.device.pipe import AppendPipe, Reply
+from promotions.http.lane.pipe import AppendPipe, Reply
 
 logger = logging.getLogger(__name__)
 

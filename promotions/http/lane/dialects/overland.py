@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from promotions.errors import DomainError
-from promotions.http.device.fixes import NormalisedFix
-from promotions.http.device.ingest import values
-from promotions.http.device.ingest.owntracks import parse_owntracks_object
-from promotions.http.device.ingest.values import ParsedMessage
+from promotions.http.lane.dialects import values
+from promotions.http.lane.dialects.owntracks import parse_owntracks_object
+from promotions.http.lane.dialects.values import ParsedMessage
+from promotions.http.lane.fixes import NormalisedFix
 
 # The largest batch the app can be set to.
 MAX_LOCATIONS = 1_000

@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from promotions.http.device.pipe import AppendPipe, Reply
+from promotions.http.lane.pipe import AppendPipe, Reply
 
 WIRE = b"$15\r\n1795310468123-0\r\n+OK\r\n$-1\r\n$0\r\n\r\n-OOM command not allowed\r\n"
 COMMANDS = [b"PING"] * 5

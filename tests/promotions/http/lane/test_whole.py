@@ -8,8 +8,8 @@ import pytest
 import uvicorn
 
 from promotions.errors import DomainError
-from promotions.http.device.answers import Answer, BodyWatch, RequestHead, send_answer
-from promotions.http.device.whole import write_whole
+from promotions.http.lane.answers import Answer, BodyWatch, RequestHead, send_answer
+from promotions.http.lane.whole import write_whole
 
 BODY = b'{"accepted":1,"rejected":[]}'
 

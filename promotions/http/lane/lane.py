@@ -19,7 +19,7 @@ from django.conf import settings
 from geofence.logic.fixes import FixSource
 from promotions import clock, clocks, metrics, shedding, stream, tokens
 from promotions.errors import DomainError, Fault, InvalidInput
-from promotions.http.device.answers import (
+from promotions.http.lane.answers import (
     Answer,
     Application,
     BodyWatch,
@@ -33,9 +33,13 @@ from promotions.http.device.answers import (
     take_body,
     write_answer,
 )
-from promotions.http.device.appender import StreamAppender, WakePublisher, publish_drain
-from promotions.http.device.cluster import ClusterAppender
-from promotions.http.device.fixes import (
+from promotions.http.lane.appender import StreamAppender, WakePublisher, publish_drain
+from promotions.http.lane.cluster import ClusterAppender
+from promotions.http.lane.dialects.osmand import parse_osmand, read_query_key
+from promotions.http.lane.dialects.overland import parse_overland
+from promotions.http.lane.dialects.owntracks import parse_owntracks
+from promotions.http.lane.dialects.values import ParsedMessage, Unreadable
+from promotions.http.lane.fixes import (
     Arrival,
     FixLimits,
     PackedFixes,
@@ -44,11 +48,7 @@ from promotions.http.device.fixes import (
     pack_fixes,
     pack_posted,
 )
-from promotions.http.device.ingest.osmand import parse_osmand, read_query_key
-from promotions.http.device.ingest.overland import parse_overland
-from promotions.http.device.ingest.owntracks import parse_owntracks
-from promotions.http.device.ingest.values import ParsedMessage, Unreadable
-from promotions.http.device.lane_schema import lane_components, lane_paths
+from promotions.http.lane.schema import lane_components, lane_paths
 from promotions.http.last_resort import answer_unexpected
 from promotions.limits import FixLimit
 from promotions.revocations import RevocationFeed

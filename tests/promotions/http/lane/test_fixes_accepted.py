@@ -8,10 +8,10 @@ import pytest
 
 from geofence.logic.fixes import FixFlag, FixSource, split_device_id
 from promotions import clock, stream
-from promotions.http.device.lane import FixLane
+from promotions.http.lane.lane import FixLane
 from tests.contract.openapi import example_of
 from tests.patience import SLACK_S
-from tests.promotions.http.device.lanes import LaneDriver, Pace, assert_problem, fix
+from tests.promotions.http.lane.lanes import LaneDriver, Pace, assert_problem, fix
 
 
 def test_a_fix_is_in_the_stream_when_202_is_answered(lane: LaneDriver) -> None:

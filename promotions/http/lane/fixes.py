@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from geofence.logic.fixes import FIX_DTYPE, FixFlag, FixSource, split_device_id
 from promotions.errors import DomainError, InvalidInput
-from promotions.http.device import faults
+from promotions.http.lane import faults
 
 MAX_FIXES = 100
 MAX_FIX_ID_CHARS = faults.MAX_FIX_ID_CHARS

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from promotions.http.device.fixes import FixesAccepted, PostedFixes
+from promotions.http.lane.fixes import FixesAccepted, PostedFixes
 
 _REF = "#/components/schemas/{name}"
 

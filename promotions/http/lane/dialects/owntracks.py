@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from geofence.logic.fixes import FixFlag
-from promotions.http.device.fixes import NormalisedFix
-from promotions.http.device.ingest import values
-from promotions.http.device.ingest.values import ParsedMessage
+from promotions.http.lane.dialects import values
+from promotions.http.lane.dialects.values import ParsedMessage
+from promotions.http.lane.fixes import NormalisedFix
 
 _MPS_PER_KMH = 1 / 3.6
 _EVENTS = {"enter": FixFlag.OS_ENTER, "leave": FixFlag.OS_EXIT}

@@ -10,9 +10,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from promotions import clock
-from promotions.http.device import answers
+from promotions.http.lane import answers
 from promotions.tokens import issue_access_token
-from tests.promotions.http.device.lanes import LaneDriver, NoAnswer, Pace, assert_problem, fix
+from tests.promotions.http.lane.lanes import LaneDriver, NoAnswer, Pace, assert_problem, fix
 
 _PLAIN = '{"latitude":48.8,"longitude":2.3,"fix_time":"2026-09-21T14:13:20Z"%s}'
 

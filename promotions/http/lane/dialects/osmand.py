@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl
 
 from geofence.logic.fixes import FixFlag
 from promotions.errors import DomainError
-from promotions.http.device.fixes import NormalisedFix
-from promotions.http.device.ingest import values
-from promotions.http.device.ingest.values import ParsedMessage, Unreadable
+from promotions.http.lane.dialects import values
+from promotions.http.lane.dialects.values import ParsedMessage, Unreadable
+from promotions.http.lane.fixes import NormalisedFix
 
 MAX_RECORDS = 1_000
 _MAX_PARAMETERS = 100

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from geofence.logic.fixes import FixFlag, FixSource
 from promotions import clock
-from tests.promotions.http.device.lanes import LaneDriver, Response, assert_problem
+from tests.promotions.http.lane.lanes import LaneDriver, Response, assert_problem
 
 PATH = "/v1/ingest/osmand"
 FORM = "application/x-www-form-urlencoded"

@@ -1,10 +1,10 @@
-"""Fixtures of the device calls: a running fix lane on keys of its own."""
+"""Fixtures of the fix lane: a running one on keys of its own."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.promotions.http.device.lanes import LaneDriver
+from tests.promotions.http.lane.lanes import LaneDriver
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from promotions.errors import DomainError, Fault, InvalidInput
-from promotions.http.device.whole import take_whole, write_lines, write_whole
+from promotions.http.lane.whole import take_whole, write_lines, write_whole
 from promotions.http.middleware import choose_request_id
 from promotions.http.problems import CATALOGUE, CONTENT_TYPE, problem_body, problem_headers
 

@@ -9,7 +9,7 @@ from promotions.http.bodies import MAX_FAULTS
 from promotions.http.problems import CATALOGUE, FAULTS
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
-from tests.promotions.http.device.lanes import LaneDriver
+from tests.promotions.http.lane.lanes import LaneDriver
 
 _FIX = '{"latitude":48.8,"longitude":2.3,"fix_time":"2026-09-21T14:13:20Z"}'
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from geofence.logic.nesting import is_nested_deeply
-from promotions.http.device.fixes import UNKNOWN, NormalisedFix, RejectedFix
+from promotions.http.lane.fixes import UNKNOWN, NormalisedFix, RejectedFix
 
 # ASCII only: Python's float() also takes "1_000" and the digits of every script.
 _NUMBER = re.compile(r"[-+]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][-+]?[0-9]{1,3})?")

@@ -16,11 +16,11 @@ import pytest
 import redis
 
 from promotions import stream
-from promotions.http.device import appender
-from promotions.http.device.appender import StreamAppender, StreamOverloaded, StreamUnavailable
-from promotions.http.device.pipe import AppendPipe
+from promotions.http.lane import appender
+from promotions.http.lane.appender import StreamAppender, StreamOverloaded, StreamUnavailable
+from promotions.http.lane.pipe import AppendPipe
 from tests.patience import SLACK_S
-from tests.promotions.http.device.lanes import LaneDriver, Response, assert_problem, fix
+from tests.promotions.http.lane.lanes import LaneDriver, Response, assert_problem, fix
 
 ANSWER_WITHIN_S = 2.5
 

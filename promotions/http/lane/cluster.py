@@ -13,7 +13,7 @@ from django.conf import settings
 from redis.exceptions import RedisClusterException, RedisError
 
 from promotions import stream
-from promotions.http.device.appender import ANSWER_WITHIN_S, StreamAppender, StreamUnavailable
+from promotions.http.lane.appender import ANSWER_WITHIN_S, StreamAppender, StreamUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from geofence.logic.fixes import FixFlag, FixSource
 from promotions import clock
-from promotions.http.device.ingest.owntracks import parse_owntracks
-from tests.promotions.http.device.lanes import LaneDriver, Response, assert_problem
+from promotions.http.lane.dialects.owntracks import parse_owntracks
+from tests.promotions.http.lane.lanes import LaneDriver, Response, assert_problem
 
 PATH = "/v1/ingest/owntracks"
 

@@ -1,0 +1,1 @@
+"""Tests of the fix lane, on the real Redis."""
