@@ -282,7 +282,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "promotions.http.schema.add_lane_paths",
+        "promotions.http.lane.schema.add_lane_paths",
         "promotions.http.schema.add_problem_responses",
     ],
 }

@@ -1,7 +1,5 @@
 """Web pages beside admin: the till, and in development the sandbox phone. They talk to us through the API only."""
 
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 
 from django.conf import settings
@@ -10,46 +8,14 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.utils.translation import get_language, gettext
-from django.views.decorators.http import require_safe
 
 from geofence.models import Geofence, Store
 from promotions.http.staff.strings import strings_for_scripts
+from promotions.http.strict_page import POLICY, strict_page
 
-Page = Callable[[HttpRequest], HttpResponse]
 TILL_FILES = Path(__file__).resolve().parents[1] / "static" / "staff"
 # The QR decoder that the set-up fetches with npm, as the static files find it.
 DECODER = {"script": "decoder/index.js", "wasm": "decoder/zxing_reader.wasm"}
-
-# Our own scripts and styles from our own files, nothing inline, nothing from elsewhere.
-POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "manifest-src 'self'",
-        "worker-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    ]
-)
-
-
-def strict_page(page: Page) -> Page:
-    """GET and HEAD only, with the headers that keep foreign code out and the camera in."""
-
-    @wraps(page)
-    def answer(request: HttpRequest) -> HttpResponse:
-        response = page(request)
-        response.setdefault("Content-Security-Policy", POLICY)
-        response["Permissions-Policy"] = "camera=(self), geolocation=(), microphone=()"
-        # The pages change with a release; scripts and styles are named below them.
-        response["Cache-Control"] = "no-cache"
-        return response
-
-    return require_safe(answer)
 
 
 @strict_page

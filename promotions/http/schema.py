@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 
-from promotions.http.lane.schema import lane_components, lane_paths, lane_security_schemes
 from promotions.http.problems import CATALOGUE, CONTENT_TYPE, FAULTS
 from promotions.logic.assurance import MissingCode
 
@@ -116,15 +115,6 @@ class DoorstepSchema(AutoSchema):
     @property
     def _method(self) -> Any:
         return getattr(self.view, self.method.lower(), None)
-
-
-def add_lane_paths(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Merge the raw-ASGI paths, whose types come from the lane's own structs."""
-    result["paths"].update(lane_paths())
-    components = result.setdefault("components", {})
-    components.setdefault("schemas", {}).update(lane_components())
-    components.setdefault("securitySchemes", {}).update(lane_security_schemes())
-    return result
 
 
 def add_problem_responses(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:

@@ -188,3 +188,12 @@ def _json_answer(schema: dict[str, Any], more_headers: Mapping[str, Any] = Mappi
         "headers": {**_HEADERS, **more_headers},
         "content": {"application/json": {"schema": schema}},
     }
+
+
+def add_lane_paths(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Merge the raw-ASGI paths, whose types come from the lane's own structs."""
+    result["paths"].update(lane_paths())
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {}).update(lane_components())
+    components.setdefault("securitySchemes", {}).update(lane_security_schemes())
+    return result

@@ -19,10 +19,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from promotions.errors import DomainError
-from promotions.http.pages import strict_page
 from promotions.http.schema import operation
 from promotions.http.staff.auth import StaffAuthentication, staff_device
 from promotions.http.staff.serializers import StaffStore
+from promotions.http.strict_page import strict_page
 from promotions.http.views import ApiView
 from promotions.logic.store_codes import STEP_S, STEPS_AHEAD
 from promotions.models import StaffDevice
