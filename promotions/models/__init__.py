@@ -1,21 +1,16 @@
 """What the product stores, one idea per file."""
 
-from promotions.models.campaigns import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
+from promotions.models.campaigns import Budget, Campaign, TimeWindow
 from promotions.models.devices import Consent, Device, RevocationNotice
-from promotions.models.offers import Coupon, Opportunity, Refusal, Reservation, Unlock
 from promotions.models.operations import DeadLetter, IdempotencyRecord, JobRecord, ShardCursor
+from promotions.models.opportunities import Opportunity, Refusal
+from promotions.models.prizes import PrizeLot, WinningMoment
 from promotions.models.proofs import PointSighting, SpentPresenceToken, StoreCodeUse
-from promotions.models.redemptions import (
-    OfflineScan,
-    Redemption,
-    StaffDevice,
-    StaffEnrolment,
-    StaffMember,
-    Void,
-    WithdrawnCoupon,
-)
+from promotions.models.redemptions import OfflineScan, Redemption, Void, WithdrawnCoupon
 from promotions.models.retention import DeletedRows
+from promotions.models.staff import StaffDevice, StaffEnrolment, StaffMember
 from promotions.models.tenants import Brand, BrandToken, Membership
+from promotions.models.unlocks import Coupon, Reservation, Unlock
 
 __all__ = [
     "Brand",

@@ -1,0 +1,95 @@
+"""A device passed every gate of a campaign, or asked and was refused."""
+
+from django.db import models
+
+from promotions.models.campaigns import Campaign
+from promotions.models.unlocks import Coupon
+
+
+class Opportunity(models.Model):
+    """A device passed every gate of a campaign. Written alike in both arms; only the message differs.
+
+    What its visit and message say in the report is kept here when they are dropped; until then they say it themselves.
+
+    pii: pseudonymous location event, the time to the visit as a span only; 13 months; deleted by erasure.
+    """
+
+    class Arm(models.TextChoices):
+        TREATED = "treated", "treated"
+        CONTROL = "control", "control"
+
+    # Computed from campaign, device and day, so that working a fix twice writes the same row.
+    id = models.UUIDField(primary_key=True)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="opportunities")
+    device_id = models.UUIDField()
+    store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="+")
+    arm = models.CharField(max_length=8, choices=Arm.choices)
+    fix_time = models.DateTimeField()
+    planned_at = models.DateTimeField(help_text="When the message goes or, in the control arm, would have gone.")
+    local_on = models.DateField(help_text="The store's day of the fix.")
+    request_id = models.CharField(max_length=36, blank=True)
+    visited_within_minutes = models.PositiveSmallIntegerField(
+        null=True, help_text="The shortest span of the report in which a visit came, once the visit is dropped."
+    )
+    message_state = models.CharField(
+        max_length=10, blank=True, default="", db_default="", help_text="Of its message, once that is dropped."
+    )
+    message_reason = models.CharField(max_length=40, blank=True, default="", db_default="")
+
+    class Meta:
+        verbose_name_plural = "opportunities"
+        constraints = [
+            # A device hears of a campaign once a day at most, however often its fixes are worked.
+            models.UniqueConstraint(
+                fields=["campaign", "device_id", "local_on"], name="promotions_opportunity_once_a_day"
+            ),
+        ]
+        indexes = [
+            # Caps: what a device had lately, over all campaigns; export and erasure.
+            models.Index(fields=["device_id", "local_on"], name="promotions_opportunity_device"),
+            # Reports: arms over time.
+            models.Index(fields=["campaign", "planned_at"], name="promotions_opportunity_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.arm} on {self.local_on}"
+
+
+class Refusal(models.Model):
+    """Someone asked and was not granted: the phone at the door, or the till. A row: brands want to know who came after.
+
+    What a visit says of it in the report is kept here when the visit is dropped; until then the visit says it.
+
+    pii: pseudonymous location event, distance and time to the visit as spans only; 13 months; deleted by erasure.
+    """
+
+    class Stage(models.TextChoices):
+        UNLOCK = "unlock", "unlock"
+        REDEEM = "redeem", "redeem"
+
+    stage = models.CharField(max_length=6, choices=Stage.choices)
+    reason = models.CharField(max_length=40)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, null=True, related_name="refusals")
+    device_id = models.UUIDField(null=True)
+    store = models.ForeignKey("geofence.Store", on_delete=models.SET_NULL, null=True, related_name="+")
+    staff_device = models.ForeignKey("promotions.StaffDevice", on_delete=models.SET_NULL, null=True, related_name="+")
+    coupon = models.ForeignKey(Coupon, on_delete=models.CASCADE, null=True, related_name="refusals")
+    distance_bucket = models.CharField(max_length=16, blank=True)
+    level = models.PositiveSmallIntegerField(null=True)
+    refused_at = models.DateTimeField()
+    was_inside = models.BooleanField(
+        default=False, db_default=False, help_text="At a store of the campaign already, once the visit is dropped."
+    )
+    arrived_within_minutes = models.PositiveSmallIntegerField(
+        null=True, help_text="The shortest span of the report in which a visit came, once the visit is dropped."
+    )
+
+    class Meta:
+        indexes = [
+            # "Refused, then came": refusals of a campaign joined to visits by device.
+            models.Index(fields=["campaign", "refused_at"], name="promotions_refusal_campaign"),
+            models.Index(fields=["device_id", "refused_at"], name="promotions_refusal_device"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reason

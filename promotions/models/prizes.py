@@ -1,0 +1,55 @@
+"""Prizes of an instant win and the moments at which they are won."""
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from promotions.models.campaigns import Campaign
+
+
+class PrizeLot(models.Model):
+    """So many of one prize in an instant win.
+
+    pii: none.
+    """
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="prize_lots")
+    name = models.CharField(max_length=80, help_text="What the winner gets and staff hand over.")
+    quantity = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.CheckConstraint(condition=Q(quantity__gte=1), name="promotions_prize_lot_quantity")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.name}"
+
+
+class WinningMoment(models.Model):
+    """From `opens_at` on, the first play takes it. One play takes one moment; both sides are unique.
+
+    pii: none by itself; through its unlock, see there.
+    """
+
+    lot = models.ForeignKey(PrizeLot, on_delete=models.CASCADE, related_name="moments")
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="moments")
+    number = models.PositiveIntegerField()
+    opens_at = models.DateTimeField()
+    unlock = models.OneToOneField(
+        "promotions.Unlock", on_delete=models.SET_NULL, null=True, related_name="winning_moment"
+    )
+    taken_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lot", "number"], name="promotions_moment_number")]
+        indexes = [
+            # The play: the earliest open moment of the campaign.
+            models.Index(
+                fields=["campaign", "opens_at"],
+                condition=Q(taken_at__isnull=True),
+                name="promotions_moment_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lot_id}/{self.number}"

@@ -1,0 +1,103 @@
+"""Staff of a partner, their tills and kiosks, and how these are enrolled."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+
+class StaffMember(models.Model):
+    """Someone of a store's staff, known to its tills by initials and a PIN.
+
+    pii: initials; as long as they work there; deleted in admin.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="staff_members")
+    initials = models.CharField(max_length=4)
+    is_manager = models.BooleanField(
+        default=False, help_text="May void for seven days, redemptions of other tills too."
+    )
+    # Django's password hash of six digits; five wrong tries lock it until a manager gives a new PIN.
+    pin_hash = models.CharField(max_length=128, editable=False)
+    failed_tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["initials"]
+        constraints = [
+            models.UniqueConstraint(fields=["store", "initials"], name="promotions_staff_member_initials"),
+        ]
+
+    def __str__(self) -> str:
+        return self.initials
+
+
+class StaffProfile(models.TextChoices):
+    """What an enrolled device of a store may do."""
+
+    TILL = "till", "till: takes coupons"
+    KIOSK = "kiosk", "kiosk: shows the store's code"
+
+
+class StaffDevice(models.Model):
+    """A phone or tablet enrolled for one store. Its access token is random; only the digest is kept.
+
+    pii: none (a device of the store, labelled by its manager).
+    """
+
+    Profile = StaffProfile
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="staff_devices")
+    label = models.CharField(max_length=80)
+    profile = models.CharField(max_length=5, choices=StaffProfile.choices, default=StaffProfile.TILL)
+    is_manager = models.BooleanField(
+        default=False, help_text="May void for seven days, redemptions of other devices too."
+    )
+    # Who stands at it now.
+    staff_member = models.ForeignKey(
+        StaffMember, on_delete=models.SET_NULL, null=True, blank=True, related_name="staff_devices", editable=False
+    )
+    signed_in_at = models.DateTimeField(null=True, editable=False)
+    # How far its clock was ahead of ours when it last asked for its keys.
+    clock_ahead_ms = models.BigIntegerField(null=True, editable=False)
+    synced_at = models.DateTimeField(null=True, editable=False)
+    token_digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    enrolled_at = models.DateTimeField(editable=False)
+    last_seen_at = models.DateTimeField(null=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-enrolled_at"]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class StaffEnrolment(models.Model):
+    """A one-time token, shown as a QR in admin, that turns a browser into a staff device of one store.
+
+    pii: none.
+    """
+
+    store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="staff_enrolments")
+    label = models.CharField(max_length=80)
+    profile = models.CharField(max_length=5, choices=StaffProfile.choices, default=StaffProfile.TILL)
+    is_manager = models.BooleanField(default=False)
+    token_digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    created_at = models.DateTimeField(editable=False)
+    expires_at = models.DateTimeField(editable=False)
+    used_at = models.DateTimeField(null=True, editable=False)
+    staff_device = models.OneToOneField(
+        StaffDevice, on_delete=models.CASCADE, null=True, editable=False, related_name="enrolment"
+    )
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.label
