@@ -81,7 +81,7 @@ def issue_coupons(shop: Shop, campaign: "Campaign", *, count: int, now: datetime
 
 def issue_codes(shop: Shop, campaign: "Campaign", *, count: int, now: datetime) -> list[str]:
     """The codes of so many coupons, which tills take for as long as the coupons are valid."""
-    from promotions.services.unlocks.unlocks import read_code
+    from promotions.services.unlocks.coupons import read_code
 
     return [read_code(coupon) for coupon in _make_coupons(shop, campaign, count, now)]
 
@@ -91,7 +91,7 @@ def _make_coupons(shop: Shop, campaign: "Campaign", count: int, now: datetime) -
 
     from promotions.logic import codes
     from promotions.models import Coupon, Unlock
-    from promotions.services.unlocks.unlocks import read_code
+    from promotions.services.unlocks.coupons import read_code
 
     secret, store = settings.CODE_SECRET.encode(), _find_store()
     unlocks, coupons = [], []

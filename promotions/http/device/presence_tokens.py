@@ -16,8 +16,8 @@ from promotions.http.device.unlocks import AT_THE_DOOR, REFUSALS, DoorView, Unlo
 from promotions.http.outcomes import counted
 from promotions.http.schema import operation
 from promotions.http.serializers import read_body
+from promotions.services.unlocks.judging import Asked, UnlockRefused
 from promotions.services.unlocks.presence_tokens import issue_presence_token
-from promotions.services.unlocks.unlocks import Asked, UnlockRefused
 
 
 class PresenceTokenRequest(UnlockRequest):

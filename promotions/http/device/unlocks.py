@@ -32,7 +32,9 @@ from promotions.models import Campaign, Coupon, Unlock
 from promotions.services.campaigns.offers import Position, StoreHint, find_stores_nearby
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.unlocks.coupon_tokens import draw_token
-from promotions.services.unlocks.unlocks import UnlockRefused, read_code, unlock_offer, wallet
+from promotions.services.unlocks.coupons import read_code
+from promotions.services.unlocks.judging import UnlockRefused
+from promotions.services.unlocks.unlocks import unlock_offer, wallet
 
 REFUSALS = (
     "rate_limited",

@@ -12,7 +12,7 @@ from promotions.checks import find_migration_faults
 from promotions.logic import codes
 from promotions.models import Coupon, StaffMember
 from promotions.services.till.staff_devices import create_enrolment
-from promotions.services.unlocks.unlocks import read_code
+from promotions.services.unlocks.coupons import read_code
 
 # Enough to see that the secret is another one.
 SAMPLE = 1000

@@ -115,7 +115,7 @@ def _move_lane(device: Device, *, is_withdrawn: bool, now: datetime) -> None:
 def block_device(device_id: UUID, *, now: datetime) -> bool:
     """Refuse a device and its coupons everywhere from now on; whether it was not refused before. Nothing is deleted.
 
-    Its row is held, as by an unlock (`hold_device`), so none can leave a coupon behind.
+    Its row is held, as by an unlock (`lock_device`), so none can leave a coupon behind.
     """
     blocked = Device.objects.filter(pk=device_id, is_blocked=False).update(is_blocked=True, tokens_not_before=now)
     if blocked:

@@ -23,17 +23,9 @@ from promotions.logic.presence_tokens import (
     sign_presence,
 )
 from promotions.models import Brand, Campaign, Device, SpentPresenceToken
-from promotions.services.unlocks.reservations import hold_device
-from promotions.services.unlocks.unlocks import (
-    Asked,
-    Grounds,
-    UnlockRefused,
-    judge_ask,
-    keep_refusal,
-    require_consent,
-    take_proof,
-)
-from promotions.services.waits import limit_waits
+from promotions.services.unlocks.judging import Asked, Grounds, UnlockRefused, judge_ask, require_consent, take_proof
+from promotions.services.unlocks.unlocks import keep_refusal
+from promotions.services.waits import limit_waits, lock_device
 
 # Where the deployment's own address is not set.
 _NAMELESS_ISSUER = "urn:doorstep"
@@ -63,7 +55,7 @@ def issue_presence_token(*, device: Device, campaign_uuid: UUID, asked: Asked, n
         grounds = judge_ask(device, found, asked, now)
         with transaction.atomic():
             limit_waits()
-            hold_device(device.pk)
+            lock_device(device.pk)
             grounds = take_proof(grounds, now)
     except UnlockRefused as refused:
         keep_refusal(device, found, refused, now)

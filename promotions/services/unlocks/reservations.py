@@ -19,7 +19,7 @@ from promotions.models import Budget, Campaign, Device, Refusal, Reservation, Un
 from promotions.models.devices import Purpose
 from promotions.services.campaigns.budgets import has_unit, return_unit, take_unit
 from promotions.services.campaigns.schedules import read_schedule
-from promotions.services.waits import limit_waits
+from promotions.services.waits import limit_waits, lock_device
 
 _UNLOCK = Budget.Scope.UNLOCK
 
@@ -46,7 +46,7 @@ def reserve_turn(
     if campaign is None:
         raise DomainError("not_found")
     limit_waits()
-    held = hold_device(device.pk)
+    held = lock_device(device.pk)
     if Purpose.GEO_MATCH not in held.consents:
         raise DomainError("consent_required", purpose=str(Purpose.GEO_MATCH))
     if Unlock.objects.filter(campaign=campaign, device=held).exists():
@@ -91,7 +91,7 @@ def has_turn(*, device_id: UUID, campaign: Campaign, now: datetime) -> bool:
 def take_turn(*, device_id: UUID, campaign_id: int, now: datetime) -> bool:
     """The unit for an unlock: the device's own reservation's, a free one, or that of one that has ended.
 
-    Asked in the unlock's transaction, after its row. The caller holds the device (`hold_device`): a reservation that it
+    Asked in the unlock's transaction, after its row. The caller holds the device (`lock_device`): a reservation that it
     is just making would otherwise cost it a second unit.
     """
     # Ended or not: as long as the row is there, nobody else has its unit.
@@ -116,17 +116,6 @@ def drop_ended_turns(*, now: datetime) -> int:
                 return_unit(campaign_id=campaign_id, scope=_UNLOCK)
                 released += 1
     return released
-
-
-def hold_device(device_id: UUID) -> Device:
-    """The device, locked: its requests are judged one after the other.
-
-    Errors: `token_revoked` when it was forgotten or blocked while it asked.
-    """
-    device = Device.objects.select_for_update(no_key=True).filter(pk=device_id, is_blocked=False).first()
-    if device is None:
-        raise DomainError("token_revoked")
-    return device
 
 
 def _find_door(campaign: Campaign, device_id: UUID, store_uuid: UUID | None) -> _Door:

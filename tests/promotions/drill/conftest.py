@@ -28,7 +28,8 @@ from promotions.services.presence.assurance import GivenFix
 from promotions.services.till.redemptions import redeem_coupon
 from promotions.services.till.scans import Scan
 from promotions.services.till.staff_devices import create_enrolment, enrol_device
-from promotions.services.unlocks.unlocks import read_code, unlock_offer
+from promotions.services.unlocks.coupons import read_code
+from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.databases import use_database
 

@@ -214,7 +214,7 @@ def test_a_device_that_reserves_and_unlocks_at_once_costs_one_unit(
 
 def test_without_holding_the_device_it_costs_two(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (reservations, unlocks):
-        monkeypatch.setattr(module, "hold_device", lambda device_id: Device.objects.get(pk=device_id))
+        monkeypatch.setattr(module, "lock_device", lambda device_id: Device.objects.get(pk=device_id))
 
     assert (2, 2) in reserve_and_unlock_at_once(store, monkeypatch)
 

@@ -139,14 +139,14 @@ def unlock_while_blocked(campaign: Campaign, device: Device, monkeypatch: pytest
         assert crowd(1, lambda _number: block_device(device_id, now=NOW)) == [True]
         return hold(device_id)
 
-    monkeypatch.setattr(unlocks, "hold_device", hold_late)
+    monkeypatch.setattr(unlocks, "lock_device", hold_late)
     return crowd(1, lambda _number: ask(campaign, device))[0]
 
 
 def test_a_device_blocked_while_it_unlocks_gets_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign, ada = factories.campaign(store), factories.device()
 
-    result = unlock_while_blocked(campaign, ada, monkeypatch, reservations.hold_device)
+    result = unlock_while_blocked(campaign, ada, monkeypatch, reservations.lock_device)
 
     assert result == "token_revoked"
     assert not Unlock.objects.exists()
