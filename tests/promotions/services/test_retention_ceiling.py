@@ -1,7 +1,7 @@
 """A run of retention deletes what is usual, and nothing of a table of which more is due."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 
 import pytest
@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import F
 
 from geofence.models import Visit
+from promotions import clock
 from promotions.models import Coupon, DeletedRows, IdempotencyRecord, Opportunity, Refusal, Unlock
 from promotions.services import retention
 from promotions.services.retention_ceiling import SHARE, SMALL_ROWS
@@ -20,7 +21,7 @@ DAY = timedelta(days=1)
 YEARS_LATER = NOW + 400 * DAY
 
 
-def make_refusals(count: int, *, days_old: float) -> None:
+def make_refusals(count: int, *, days_old: float, now: datetime = NOW) -> None:
     campaign = factories.campaign()
     store, device = campaign.stores.get(), factories.device()
     Refusal.objects.bulk_create(
@@ -30,7 +31,7 @@ def make_refusals(count: int, *, days_old: float) -> None:
             store=store,
             stage="unlock",
             reason="not_at_store",
-            refused_at=NOW - days_old * DAY,
+            refused_at=now - days_old * DAY,
         )
         for _ in range(count)
     )
@@ -165,7 +166,8 @@ def test_what_is_deleted_in_a_day_adds_up() -> None:
 
 @pytest.mark.django_db
 def test_an_operator_overrides_the_ceiling() -> None:
-    make_refusals(100, days_old=10_000)
+    # The command reads the clock.
+    make_refusals(100, days_old=10_000, now=clock.now())
     out, errors = StringIO(), StringIO()
 
     with pytest.raises(CommandError, match="Some tables were left alone"):
@@ -183,8 +185,8 @@ def test_an_operator_overrides_the_ceiling() -> None:
 
 @pytest.mark.django_db
 def test_a_neglected_table_is_cleaned_again_after_the_override() -> None:
-    make_refusals(100, days_old=10_000)
-    make_refusals(100, days_old=1)
+    make_refusals(100, days_old=10_000, now=clock.now())
+    make_refusals(100, days_old=1, now=clock.now())
     call_command("drop_expired", "--allow-large", stdout=StringIO())
     Refusal.objects.filter(pk__in=list(Refusal.objects.values_list("pk", flat=True)[:5])).update(
         refused_at=F("refused_at") - 10_000 * DAY
