@@ -11,9 +11,9 @@ SKIPPED := .venv .venv-next benchmarks node_modules tests var
 ARGS ?=
 # A date and time of Paris, or with an offset, at which a test run begins: AT=2028-02-29T23:50
 AT ?=
-CLOCK = $(if $(AT),$(LOCAL) at "$(AT)" --)
-# pytest removes old folders of other runs by their age, which another date would get wrong.
-PYTEST = -m pytest -n auto --maxprocesses 4 --dist loadgroup $(if $(AT),--basetemp=var/test-at)
+# pytest removes the folders of other runs by their age, which another date gets wrong: runs at other dates have their own.
+CLOCK = $(if $(AT),mkdir -p var/at && PYTEST_DEBUG_TEMPROOT=var/at $(LOCAL) at "$(AT)" --)
+PYTEST := -m pytest -n auto --maxprocesses 4 --dist loadgroup
 PORT ?= 8000
 # Not from the environment: some shells export HOST as the machine's name.
 HOST := 127.0.0.1
