@@ -1,7 +1,7 @@
-"""Proof of presence against a corpus of honest phones and cheats: the share of each that reaches each level.
+"""Proof of presence on a corpus of honest phones and cheats: the share of each that reaches each level.
 
-Every trace of `benchmarks/spoofs.py` goes through the real pipeline, presence machine and stored evidence, and asks as
-an app would. Nothing is timed. The full matrix, and what it means, stands in [assurance.md](assurance.md).
+Every trace of `benchmarks/spoofs.py` goes through the real pipeline, presence machine and stored evidence, and sends
+the same requests as an app. Nothing is timed. [assurance.md](assurance.md) has the full matrix and explains it.
 """
 
 import math
@@ -276,7 +276,7 @@ def _write_confusion(tallies: Sequence[Tally]) -> str:
 
 def _write_kinds(tallies: Sequence[Tally]) -> str:
     rows: list[Sequence[str]] = [
-        ("kind", "what it does", "phones", "level 1 at 30 s", "level 2 at 90 s", "best: 0", "1", "2", "4", "lacks")
+        ("kind", "what it does", "phones", "level 1 at 30 s", "level 2 at 90 s", "best: 0", "1", "2", "4", "missing")
     ]
     for each in tallies:
         name = each.kind.name if each.kind.is_honest else f"*{each.kind.name}*"

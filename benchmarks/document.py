@@ -10,13 +10,13 @@ Stored = Mapping[str, Any]
 HEAD = """\
 # Benchmarks
 
-Written by `make bench` from `benchmarks/results.json`; do not edit. `make bench ARGS="lane unlock"` repeats some of
-them, `make bench ARGS=--quick` only looks whether all of them work.
+`make bench` writes this page from `benchmarks/results.json`; do not edit it. `make bench ARGS="lane unlock"` repeats
+some of the benchmarks. `make bench ARGS=--quick` only checks that all of them work.
 
-A figure is a median of five turns or more, after one that warms up. Its baseline was measured in the same run, in
-turns with it, so that a busy moment of the machine strikes both: trust the ratios, and compare the absolute figures
-with those of another machine only by the machine line. Where a target has a ratio, it speaks of the ratio.
-What the figures mean for a deployment stands in [scaling.md](scaling.md).
+Each figure is the median of at least five rounds after a warm-up. Its baseline alternates with it in the same run, so
+that other load on the machine affects both. Trust the ratios; before you compare absolute figures with another
+machine, compare the machine lines. If a figure has a ratio, its target applies to the ratio.
+[scaling.md](scaling.md) explains what the figures mean for a deployment.
 """
 
 
@@ -78,7 +78,7 @@ def _write_growth(figures: Sequence[Mapping[str, Any]]) -> str:
         _growth, name, count, measure = figure["key"].split(".")
         worlds.setdefault((name, count), {})[measure] = figure
     return _write_table(
-        ("what grows", "to", "µs a fix", "times", "worker, MB", "times", "statements a batch"),
+        ("what grows", "to", "µs per fix", "factor", "worker, MB", "factor", "statements per batch"),
         (
             (
                 name,

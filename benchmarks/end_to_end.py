@@ -1,7 +1,8 @@
 """From POST to outbox: web, worker, beat, PostgreSQL, Redis and the load generator together on the machine's cores.
 
-First the rate at which the backlog does not grow, searched by steps; then, at half of it, how long it takes from the
-moment a phone means to send the fix that brings it into a shop until its message can be seen in the outbox.
+The first part searches, in steps, for the highest rate at which the backlog does not grow. The second part runs at half
+of that rate. It measures the time from the planned instant of the fix that brings a phone into a shop until the message
+is in the outbox.
 """
 
 import itertools

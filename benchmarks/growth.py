@@ -1,7 +1,7 @@
-"""What grows with what: a fix's cost in the worker, and the worker's memory, over known phones, fences and campaigns.
+"""Cost of a fix in the worker, and the worker's memory, as known phones, fences and campaigns grow.
 
-One of the three grows, the others stay. The traffic is the same in all worlds: sixteen thousand phones that report
-every 30 s. The phones known beyond these are silent, but the database remembers each: when it was heard of, and a stay.
+One of the three grows while the others stay constant. The traffic is the same in all worlds: sixteen thousand phones
+that report every 30 s. The other known phones are silent, but the database has each one's last contact and a stay.
 """
 
 import multiprocessing

@@ -1,7 +1,7 @@
-"""The fix lane: single-fix requests on one core, against the server's hello-world and an equivalent DRF view.
+"""The fix lane: single-fix requests on one core, compared with the server's hello-world and an equivalent DRF view.
 
-One server process pinned to a core, wrk on the other; the three servers take turns, and every ratio is the median of
-the turns' own ratios.
+One server process is pinned to a core, wrk to the other. The three servers alternate, and every ratio is the median of
+the ratios of the rounds.
 """
 
 import os

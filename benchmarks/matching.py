@@ -1,7 +1,7 @@
-"""Which fences hold which fixes, on one core: beside a tree of rectangles with the same exact test, and PostGIS.
+"""Matching of fixes to fences on one core, compared with a tree of rectangles with the same exact test, and PostGIS.
 
-Worlds of circles of 150 m, uniform over France and clustered in fifty cities; batches of 5,000 fixes, half of them
-within 300 m of a fence. All three find the same pairs, or the run stops.
+The worlds have circles of 150 m, uniform over France or clustered in fifty cities. A batch has 5,000 fixes, half of
+them within 300 m of a fence. The run stops if the three do not find the same pairs.
 """
 
 import statistics

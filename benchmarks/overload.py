@@ -1,16 +1,18 @@
-"""A storm: five times the fixes that are sustained, for ten minutes, while tills redeem and phones unlock.
+"""A storm: five times the sustained rate of fixes, for ten minutes, while tills redeem and phones unlock.
 
-First the rate at which the backlog does not grow. Then wrk offers five times as much and never backs off, whatever it
-is told; but it has only 256 connections, and shares the cores with the product: `answered_per_s` is what they carried.
-The fix lane is full before the workers fall behind, so the only worker is killed twice in the storm and stays away for
-a quarter of it each time, long enough for fixes to be refused; the second time it comes back as the storm ends, with
-the most behind it that can be. Two layouts: `one_web`, a web process for everything, for two minutes in which nobody is
-killed; then, for ten, a second one that takes all but the fixes, as a proxy sends them by path. One turn of each.
+The first part finds the rate at which the backlog does not grow. Then wrk offers five times as much and never backs
+off. It has only 256 connections and shares the cores with the product; `answered_per_s` is the rate they carried.
+The fix lane is full before the workers fall behind, so the storm kills the only worker twice, each time for a quarter
+of its duration, long enough that fixes are refused. The second time the worker returns as the storm ends, with the
+largest possible backlog. There are two layouts. `one_web` is one web process for everything, for two minutes without a
+kill. The other has a second web process for everything except fixes, routed by path as by a proxy, for ten minutes.
+Each layout runs once.
 
-`missing` are fixes that were acknowledged and not worked, by the counts of wrk, lane and workers, and phones whose last
-acknowledged fix is not the last one the database knows. Memory is the highest of the storm's second half beside the
-highest of its first. `recovery_s` begins with the storm's end, and ends when nothing waits longer than a second and
-fixes are answered as ever; `caught_up_s` is how long the first return takes until then, with the storm going on.
+`missing` counts acknowledged fixes that were not processed, by the counts of wrk, lane and workers, and phones whose
+last acknowledged fix is not the last one in the database. Memory is the maximum of the storm's second half, compared
+with the maximum of its first half. `recovery_s` is the time from the storm's end until nothing waits longer than a
+second and fixes are answered normally. `caught_up_s` is the same time after the worker's first return, during the
+storm.
 """
 
 import os

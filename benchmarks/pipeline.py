@@ -1,8 +1,8 @@
-"""One worker process, from the stream to committed effects, beside what Redis and PostgreSQL alone take for the same.
+"""One worker process, from the stream to committed effects, compared with the time of Redis and PostgreSQL alone.
 
-The worker is a process of its own, as Celery's would be; this one plays the fix lane and keeps its distance. Traffic:
-phones that report every 30 s, half of them in a store, and now and then one that walks to another place, so that one
-fix in a hundred makes a transition. A turn is one shard's backlog of 20,000 fixes.
+The worker is a separate process, as with Celery. The benchmark's process writes the fixes as the fix lane does, and
+waits while the worker runs. Traffic: phones that report every 30 s, half of them in a store. Some move to another
+position, so that one fix in a hundred causes a transition. A round is one shard's backlog of 20,000 fixes.
 """
 
 import multiprocessing

@@ -1,7 +1,7 @@
-"""Coupons taken at tills over HTTP: one till by itself, tills at a steady pace, and sixty-four tills at once.
+"""Coupons taken at tills over HTTP: one till alone, tills at a steady pace, and sixty-four tills at once.
 
-`p95_ms` is how long all but one in twenty wait for the server, connection included, while each of the sixty-four tills
-has a customer every three seconds. The baseline is the least a view with a query can cost: `SELECT 1` in Django REST
+`p95_ms` is the 95th percentile of the time to an answer, connection included, while each of the sixty-four tills has a
+customer every three seconds. The baseline is the minimum cost of a view with a query: `SELECT 1` in Django REST
 framework on the same server. A last rush scans every coupon at two tills at once and shows that each is taken once.
 """
 

@@ -1,7 +1,7 @@
-"""Unlocks at the shop door over HTTP: at low load, and as a flash campaign on which every phone asks at once.
+"""Unlocks at the shop door over HTTP: at low load, and in a flash campaign that all phones ask for at once.
 
 The flash campaign's cap is split over slots; its baseline is the same campaign with the cap in one row. A last rush on
-a small cap shows that exactly so many are granted.
+a small cap shows that exactly the cap is granted.
 """
 
 import os
