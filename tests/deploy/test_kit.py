@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import yaml
 from promotions import conf
 from promotions.local.places import ROOT
 from promotions.version import VERSION
+from tests.patience import SLACK_S
 
 KIT = ROOT / "deploy"
 SCRIPTS = sorted(
@@ -93,6 +96,43 @@ def test_secrets_are_written_once_long_different_and_closed_to_others(tmp_path: 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o444}
     assert first["database_url"] == f"postgis://doorstep:{first['postgres_password']}@postgres:5432/doorstep"
+
+
+def test_a_folder_of_secrets_that_was_open_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir(mode=0o755)
+
+    make_secrets(folder)
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_git_ignores_what_an_operator_puts_into_the_kit() -> None:
+    paths = ["deploy/env", "deploy/secrets/code_secret", "deploy/secrets/database_url"]
+
+    done = subprocess.run(["git", "check-ignore", *paths], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.stdout.splitlines() == paths
+
+
+def test_finishing_opens_the_code_and_no_secret(tmp_path: Path) -> None:
+    names = ("manage.py", "promotions/web.py", "deploy/bin/web", "deploy/secrets/code_secret", "var/secrets.json")
+    for name in ("geofence/a", "notifications/a", ".venv/bin/python", "deploy/build/finish", *names):
+        (tmp_path / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (tmp_path / name).touch(mode=0o600)
+    (tmp_path / ".venv/bin/python").write_text("#!/bin/sh\n", encoding="utf-8")
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    shutil.copy(KIT / "build/finish", tmp_path / "deploy/build/finish")
+
+    subprocess.run([tmp_path / "deploy/build/finish"], check=True)
+
+    def is_open(path: Path) -> bool:
+        folders = path.relative_to(tmp_path).parents
+        return all((tmp_path / each).stat().st_mode & stat.S_IXOTH for each in folders) and bool(
+            path.stat().st_mode & stat.S_IROTH
+        )
+
+    assert [is_open(tmp_path / name) for name in names] == [True, True, True, False, False]
 
 
 def test_compose_and_systemd_hand_over_the_secrets_that_are_made(tmp_path: Path) -> None:
@@ -227,9 +267,46 @@ def test_redis_gets_its_password_by_no_argument(tmp_path: Path) -> None:
     assert "--appendfsync always --maxmemory-policy noeviction" in arguments
 
 
+def test_redis_gets_the_signal_that_ends_its_container(tmp_path: Path) -> None:
+    """A shell that stayed in between would ignore SIGTERM as the first process of a container."""
+    (tmp_path / "password").write_text("opensesame\n", encoding="utf-8")
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    program.chmod(0o755)
+
+    process = subprocess.Popen(
+        [KIT / "bin/redis"],
+        env={"PATH": f"{tmp_path}:{os.defpath}", "REDIS_PASSWORD_FILE": str(tmp_path / "password")},
+    )
+    try:
+        name = Path(f"/proc/{process.pid}/comm")
+        deadline = time.monotonic() + SLACK_S
+        while name.read_text(encoding="utf-8") != "sleep\n" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        found = name.read_text(encoding="utf-8")
+    finally:
+        process.kill()
+        process.wait()
+
+    assert found == "sleep\n"
+
+
+def test_redis_does_not_start_without_its_password(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [KIT / "bin/redis"],
+        env={"PATH": f"{tmp_path}:{os.defpath}", "REDIS_PASSWORD_FILE": str(tmp_path / "missing")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert "missing" in done.stderr
+
+
 def test_manage_hands_settings_and_secrets_to_the_products_user(tmp_path: Path) -> None:
     secrets = make_secrets(tmp_path / "secrets")
-    (tmp_path / "env").write_text("# no=setting\nALLOWED_HOSTS=a.example,b.example\nQUIET_HOURS=\n", encoding="utf-8")
+    (tmp_path / "env").write_text("# no=setting\nQUIET_HOURS=\nALLOWED_HOSTS=a.example,b.example", encoding="utf-8")
     for name, text in {"id": "echo 0", "setpriv": 'env; echo "$@"'}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
@@ -248,6 +325,26 @@ def test_manage_hands_settings_and_secrets_to_the_products_user(tmp_path: Path) 
     assert {"ALLOWED_HOSTS=a.example,b.example", "QUIET_HOURS="} <= set(lines)
     assert f"CODE_SECRET={secrets['code_secret']}" in lines
     assert f"DATABASE_URL={secrets['database_url']}" in lines
+
+
+def test_manage_does_not_start_without_a_secret(tmp_path: Path) -> None:
+    make_secrets(tmp_path / "secrets")
+    (tmp_path / "secrets/code_secret").unlink()
+    (tmp_path / "env").touch()
+    for name in ("id", "setpriv"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 0\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+
+    done = subprocess.run(
+        [KIT / "bin/manage", "migrate"],
+        env={"PATH": f"{tmp_path}:{os.defpath}", "DOORSTEP_ETC": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "secrets/code_secret" in done.stderr
 
 
 def test_manage_as_another_user_is_manage_py(tmp_path: Path) -> None:
