@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import psycopg
@@ -14,7 +17,8 @@ from psycopg import IsolationLevel
 
 from promotions import clock
 from promotions.local import postgres
-from promotions.local.errors import LocalError
+from promotions.local.errors import InterruptedBySignal, LocalError
+from promotions.local.interrupts import SIGNALS
 from promotions.local.lock import held
 from promotions.local.places import ROOT, Place
 from promotions.local.processes import stop_recorded
@@ -60,7 +64,11 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(probe_copy(clock.now()).document()))
             return
         try:
-            result = _run(options["folder"] or ROOT, options["from_dump"])
+            with _stop_at_signals():
+                result = _run(options["folder"] or ROOT, options["from_dump"])
+        except InterruptedBySignal as interruption:
+            self.stderr.write("Stopped. The second cluster and its folder are removed.")
+            sys.exit(128 + interruption.signum)
         except psycopg.errors.InsufficientPrivilege as error:
             said = str(error).splitlines()[0]
             raise CommandError(
@@ -78,9 +86,11 @@ class Command(BaseCommand):
 
 
 def _run(root: Path, given: Path | None) -> Result:
+    result, place = Result(), Place(root.resolve(), "restore-drill")
     if given is not None:
         tools.require_dump(given)
-    result, place = Result(), Place(root.resolve(), "restore-drill")
+        if given.resolve().is_relative_to(place.folder):
+            raise CommandError(f"--from-dump: {given} is in the drill's own folder, which it empties: move the file.")
     with ExitStack() as stack:
         source = stack.enter_context(_open_source())
         row = source.execute(_SIZE_SQL).fetchone()
@@ -142,6 +152,33 @@ def _serve(place: Place, url: str, copy: Database, breaches: dict[str, int] | No
 
 
 @contextmanager
+def _stop_at_signals() -> Iterator[None]:
+    """End the block at the first signal, and ignore later ones while it stops what it started.
+
+    Errors: InterruptedBySignal.
+    """
+    received: list[int] = []
+
+    def interrupt(signum: int, _frame: FrameType | None) -> None:
+        if not received:
+            received.append(signum)
+            # psycopg cancels a running query at this exception only.
+            raise KeyboardInterrupt
+
+    # A signal that is ignored stays so: `nohup`.
+    before = {each: found for each in SIGNALS if (found := signal.getsignal(each)) is not signal.SIG_IGN}
+    for each in before:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedBySignal(received[0] if received else signal.SIGINT) from None
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
 def _open_source() -> Iterator[Database]:
     """Open a connection that reads one moment of the source, and can do nothing else."""
     wrapper = connections["default"].copy()
@@ -172,6 +209,9 @@ def _empty_place(place: Place) -> Iterator[None]:
         try:
             yield
         finally:
+            # A signal may come while one of them starts.
+            stop_recorded(place.command_pids)
+            stop_recorded(place.server_pids)
             place.remove()
             with suppress(OSError):
                 place.outside.parent.rmdir()

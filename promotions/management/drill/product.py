@@ -26,8 +26,11 @@ START_TIMEOUT_S = 90.0
 READY_TIMEOUT_S = 10.0
 # A port without a server: what the copy must not reach.
 NOWHERE = "redis://127.0.0.1:1/0"
-# What would carry the copy's doings to where the deployment's own are.
-_LEFT_OUT = ("PROMETHEUS_MULTIPROC_DIR", "NOTIFY_SOCKET", "SENTRY_DSN", "DATABASE_URL_FILE", "REDIS_URL_FILE")
+# What leads to the deployment's own servers, files and observers. Any of them may also be named by `<NAME>_FILE`.
+_LEFT_OUT = (
+    *("DATABASE_URL", "REDIS_URL", "STREAM_URL", "PROMETHEUS_MULTIPROC_DIR", "NOTIFY_SOCKET"),
+    *("SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,9 @@ class Answer:
 
 def copy_environment(url: str, redis_url: str = NOWHERE) -> dict[str, str]:
     """Return the deployment's environment, turned to the copy and away from everything else."""
-    kept = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
-    turned = {"DATABASE_URL": url, "REDIS_URL": redis_url, "STREAM_URL": "", "OTEL_SDK_DISABLED": "true"}
+    kept = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in _LEFT_OUT}
     # The drill is the proxy that ends TLS.
-    return {**kept, **turned, "TRUSTED_PROXIES": "1"}
+    return {**kept, "DATABASE_URL": url, "REDIS_URL": redis_url, "TRUSTED_PROXIES": "1"}
 
 
 def ask_copy(url: str, *command: str) -> Any:

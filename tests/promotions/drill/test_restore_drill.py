@@ -1,8 +1,11 @@
 """The restore drill on real databases: what it must accept, and what it must find."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import closing
@@ -10,11 +13,13 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from django.core.management import call_command
 from django.core.management.base import CommandError
 from psycopg import sql
 
 from promotions.local.places import ROOT
-from promotions.management.drill import tools
+from promotions.local.processes import started_at
+from promotions.management.drill import product, tools
 from promotions.management.drill.content import (
     compare_contents,
     compare_sequences,
@@ -24,6 +29,7 @@ from promotions.management.drill.content import (
 )
 from promotions.management.drill.invariants import INVARIANTS, count_breaches, judge_breaches
 from promotions.management.drill.lines import Line
+from tests.patience import SLACK_S
 from tests.promotions.drill.conftest import TAKEN, UNLOCKED, Run, Source
 
 Drill = Callable[..., Run]
@@ -131,6 +137,55 @@ def test_a_server_newer_than_the_programs_here_is_refused() -> None:
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="make room, or name a folder on a larger disk with --folder"):
         tools.require_space(tmp_path, 10**18)
+
+
+def test_a_drill_that_is_asked_to_end_leaves_nothing_behind(source: Source, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "restore_drill", "--folder", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "DEBUG": "1", "DATABASE_URL": source.url},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    records = tmp_path / "var/restore-drill/pids/servers"
+    deadline = time.monotonic() + 60 + SLACK_S
+    while not (found := list(records.glob("postgres-*.pid"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    cluster = int(found[0].stem.rpartition("-")[2])
+
+    process.terminate()
+    _, err = process.communicate(timeout=60 + SLACK_S)
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert err.endswith("Stopped. The second cluster and its folder are removed.\n")
+    assert started_at(cluster) is None
+    assert not (tmp_path / "var/restore-drill").exists()
+
+
+def test_a_dump_in_the_folder_that_the_drill_empties_is_refused(dump_file: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "var/restore-drill/mine.dump"
+    mine.parent.mkdir(parents=True)
+    shutil.copy(dump_file, mine)
+
+    with pytest.raises(CommandError, match="move the file"):
+        call_command("restore_drill", "--folder", str(tmp_path), "--from-dump", str(mine))
+
+    assert mine.read_bytes() == dump_file.read_bytes()
+
+
+def test_the_copy_is_led_to_nothing_of_the_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [
+        *("DATABASE_URL", "REDIS_URL", "STREAM_URL", "SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        *("OTEL_EXPORTER_OTLP_HEADERS", "PROMETHEUS_MULTIPROC_DIR", "NOTIFY_SOCKET"),
+    ]
+    for name in names:
+        monkeypatch.setenv(name, "the deployment's")
+        monkeypatch.setenv(f"{name}_FILE", "the deployment's")
+
+    turned = product.copy_environment("postgis://copy")
+
+    assert [name for name, value in turned.items() if value == "the deployment's"] == []
+    assert (turned["DATABASE_URL"], turned["REDIS_URL"]) == ("postgis://copy", product.NOWHERE)
 
 
 def test_another_code_secret_is_found(source: Source) -> None:
