@@ -195,9 +195,8 @@ def _check_packages(values: Mapping[str, object], given: Mapping[str, str]) -> I
         if values.get(name) and not all(_is_installed(module) for module in modules):
             yield Fault(
                 name,
-                f"{name} is set and its packages are not installed: run "
-                "`.venv/bin/pip install --no-deps --require-hashes --only-binary=:all: -r requirements/telemetry.txt`, "
-                f"or remove {name}.",
+                f"{name} is set and its packages are not installed: run `deploy/build/packages base telemetry` (for an "
+                f'image: build with LISTS="base telemetry", for a clone: `make setup-tests`), or remove {name}.',
             )
 
 

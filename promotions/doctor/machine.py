@@ -19,7 +19,9 @@ _ZONE = "Europe/Paris"
 
 def check_disk(context: Context) -> Iterator[Row]:
     """Space and rights in the folders that processes write."""
-    places = {"Work folder": Path(settings.BASE_DIR) / "var"}
+    # A deployment writes nothing beside its code.
+    is_clone = "DEBUG" not in context.faulty and conf.envbool("DEBUG")
+    places = {"Work folder": Path(settings.BASE_DIR) / "var"} if is_clone else {}
     if "PROMETHEUS_MULTIPROC_DIR" not in context.faulty and (folder := conf.envtext("PROMETHEUS_MULTIPROC_DIR")):
         places["PROMETHEUS_MULTIPROC_DIR"] = Path(folder)
     if settings.NOTIFICATION_TRANSPORT == "file" and "NOTIFICATION_FILE" not in context.faulty:

@@ -268,7 +268,7 @@ def test_a_setting_without_its_packages_says_what_to_install(
 
     assert [fault.name for fault in faults] == [name]
     assert "is set and its packages are not installed" in faults[0].sentence
-    assert "-r requirements/telemetry.txt" in faults[0].sentence
+    assert "`deploy/build/packages base telemetry`" in faults[0].sentence
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,18 @@ def test_a_fault_makes_the_command_fail(settings: Any, capsys: pytest.CaptureFix
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_deployment_is_asked_for_no_folder_beside_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work_folder() -> list[Row]:
+        return [row for row in rows_of("Disk") if row.finding.startswith("Work folder")]
+
+    assert len(work_folder()) == 1
+
+    monkeypatch.setenv("DEBUG", "0")
+
+    assert work_folder() == []
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_has_a_fault_in_its_setting_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgis://h")
     monkeypatch.setenv("REDIS_URL", "redis://h/x")
