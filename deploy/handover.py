@@ -2,16 +2,16 @@
 """Replace the web process without refusing a connection or breaking a request.
 
 `serve` opens the listening socket once, keeps it, and runs the web process on it. `replace` asks `serve` to start a
-successor on the same socket, waits until it says that it is ready, and then ends the predecessor, which answers what it
-has before it goes. A successor that does not get ready is ended, and the predecessor goes on.
+successor on the same socket, waits until it reports that it is ready, and then ends the predecessor, which answers
+what it has before it goes. A successor that does not get ready is ended, and the predecessor goes on.
 
     deploy/handover.py serve --listen 127.0.0.1:8000 --control /run/doorstep/web.sock \\
         --directory /opt/doorstep/current -- .venv/bin/python -m promotions.web --fd {fd}
     deploy/handover.py replace --control /run/doorstep/web.sock
 
-The command says that it is ready as systemd has it: a datagram READY=1 to the socket named by NOTIFY_SOCKET. With a
-systemd socket unit, leave `--listen` out. It uses Python's standard library only, for it outlives the release it
-started with.
+The command reports that it is ready as systemd expects it: by a datagram READY=1 to the socket that NOTIFY_SOCKET
+names. With a systemd socket unit, leave `--listen` out. This program uses Python's standard library only, because it
+outlives the release that started it.
 """
 
 import argparse
@@ -111,11 +111,11 @@ class Keeper:
     async def _start_successor(self) -> Child:
         self._number += 1
         path = self._options.control.with_suffix(f".{os.getpid()}-{self._number}")
-        async with heard(path) as told:
+        async with listen_for_ready(path) as announced:
             child = await self._spawn(path)
             log("started", pid=child.pid)
             ended = asyncio.ensure_future(child.process.wait())
-            ready = asyncio.ensure_future(told.wait())
+            ready = asyncio.ensure_future(announced.wait())
             leaving = asyncio.ensure_future(self._ending.wait())
             try:
                 await asyncio.wait(
@@ -197,7 +197,7 @@ class Keeper:
     async def _end_all(self) -> None:
         current = self._current
         if current is not None:
-            # Nobody follows, so nobody should wait for silent connections.
+            # There is no successor, so silent connections are closed at once.
             await self._end(current, signal.SIGINT)
         # A replacement that is under way sees that we end, and ends its successor.
         async with self._replacing:
@@ -231,14 +231,14 @@ class Keeper:
 
 
 @asynccontextmanager
-async def heard(path: Path) -> AsyncIterator[asyncio.Event]:
-    """Listen at a socket of our own for a process that says READY=1."""
-    told = asyncio.Event()
+async def listen_for_ready(path: Path) -> AsyncIterator[asyncio.Event]:
+    """Open a socket for one process to report READY=1, and yield an event that is set then."""
+    announced = asyncio.Event()
 
     class Ear(asyncio.DatagramProtocol):
         def datagram_received(self, data: bytes, addr: object) -> None:
             if b"READY=1" in data.split(b"\n"):
-                told.set()
+                announced.set()
 
     # One path per start and per keeper; what lies there is left over.
     path.unlink(missing_ok=True)
@@ -247,7 +247,7 @@ async def heard(path: Path) -> AsyncIterator[asyncio.Event]:
     path.chmod(0o600)
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Ear, sock=ear)
     try:
-        yield told
+        yield announced
     finally:
         transport.close()
         path.unlink(missing_ok=True)
@@ -292,7 +292,7 @@ def ask_to_replace(control: Path) -> int:
 
 
 def notify(state: str) -> None:
-    """Tell systemd."""
+    """Send a state to systemd."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

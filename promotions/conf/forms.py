@@ -316,7 +316,7 @@ class PostgisUrl:
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """The address of a Redis, where `may_be_cluster` says so also of a cluster."""
+    """The address of a Redis, with `may_be_cluster` also of a cluster."""
 
     may_be_cluster: bool = False
 

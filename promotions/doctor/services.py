@@ -162,16 +162,16 @@ def _ask_redis(client: "redis.Redis") -> list[RedisFacts]:
 
 
 def _ask_node(node: "redis.Redis") -> RedisFacts:
-    told: Any = node.info()
+    info: Any = node.info()
     try:
         answer: Any = node.config_get("appendfsync")
     except redis.ResponseError:
         # Services for rent refuse CONFIG.
         answer = {}
     return RedisFacts(
-        version=str(told.get("redis_version", "")),
-        is_replica=told.get("role") == "slave",
+        version=str(info.get("redis_version", "")),
+        is_replica=info.get("role") == "slave",
         appendfsync=answer.get("appendfsync"),
-        used_bytes=int(told.get("used_memory", 0)),
-        max_bytes=int(told.get("maxmemory", 0)),
+        used_bytes=int(info.get("used_memory", 0)),
+        max_bytes=int(info.get("maxmemory", 0)),
     )

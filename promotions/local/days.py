@@ -57,7 +57,7 @@ def _sql(database_url: str, *statements: str) -> None:
 
 def _run(program: str, database_url: str, *arguments: str) -> None:
     parts = urlsplit(database_url)
-    # The password goes by the environment: arguments are seen by everybody on the machine.
+    # The password goes by the environment: every user of the machine can see arguments.
     environment = {"PATH": os.defpath, "LC_ALL": "C", "PGPASSWORD": unquote(parts.password or "")}
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     where = urlunsplit(("postgresql", f"{parts.username}@{host}:{parts.port or 5432}", parts.path, "", ""))

@@ -1,6 +1,6 @@
 """The secrets of this clone's local commands: made once, kept in `var/secrets.json`, for its owner's eyes only.
 
-With a fixed text in their place, everybody who has read the source could forge the demo's tokens and coupons.
+With a fixed text in their place, any reader of the source could forge the demo's tokens and coupons.
 """
 
 import json

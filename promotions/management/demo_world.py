@@ -185,7 +185,7 @@ _COUNTER_CAMPAIGN = DemoCampaign(
     offer_title="A dessert for those at the counter",
     benefit="1 dessert",
     terms="One dessert per person. Scan the code on the counter.",
-    # Nobody is told: it is found in the app.
+    # No message is sent: it is found in the app.
     message_title="",
     message_body="",
     holdout_percent=0,
@@ -229,13 +229,14 @@ def demo_password(username: str) -> str:
 def plant_world(*, now: datetime) -> PlantedWorld:
     """Make what is not there yet, and leave the rest as it is. Repeatable. In development only.
 
-    Raises ConfigurationError outside DEBUG, and without a secret of one's own: everybody could derive the passwords.
+    Raises ConfigurationError outside DEBUG, and without a secret of its own: any reader of the source could derive the
+    passwords.
     """
     if not settings.DEBUG:
         raise ConfigurationError("The demo brand is for development: set DEBUG=1.")
     if settings.SECRET_KEY.startswith(KNOWN_SECRET_PREFIX):
         raise ConfigurationError(
-            "The logins of the demo brand come from SECRET_KEY, and its development value is known to everybody: "
+            "The logins of the demo brand come from SECRET_KEY, and its development value is in the source: "
             "use `make run` or `make demo`, which make one, or set SECRET_KEY."
         )
     world = describe_world()

@@ -183,7 +183,7 @@ def run_squawk(statements: Sequence[str], *, is_atomic: bool) -> list[tuple[str,
 
 
 def _without_new_tables(statements: Sequence[str]) -> list[str]:
-    """Nobody waits for a lock on a table that the same migration makes."""
+    """No session waits for a lock on a table that the same migration makes."""
     new = {made["table"] for text in statements if (made := _CREATE_TABLE.match(text))}
     return [text for text in statements if not ((on := _ON_TABLE.match(text)) and on["table"] in new)]
 

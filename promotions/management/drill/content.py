@@ -83,7 +83,7 @@ class Content:
 
 
 def settle_session(database: Database) -> None:
-    """Make this connection write values as every other one does, and wait for nobody for long."""
+    """Make this connection write values as every other one does, and wait for no lock for long."""
     database.execute(_SESSION)
 
 

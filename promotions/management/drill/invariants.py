@@ -1,4 +1,4 @@
-"""What must be true of the product's rows, whatever they are. Each query counts the rows for which it is not."""
+"""Conditions that the product's rows must meet. Each query counts the rows that break one."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
