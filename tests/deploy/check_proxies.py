@@ -119,6 +119,8 @@ def test_https_reaches_the_product_with_one_hsts_header_for_this_host_alone(prox
     assert answer.status == 200
     sent = [value for name, value in answer.headers if name.lower() == "strict-transport-security"]
     assert sent == ["max-age=31536000"]
+    # Neither compose nor these tests open a port for HTTP/3.
+    assert answer.header("alt-svc") is None
 
 
 def test_a_forged_address_does_not_buy_more_requests(proxy: Proxy) -> None:
