@@ -14,7 +14,8 @@ from promotions.conf.reading import (
     require_sound_settings,
     tolerate_faults,
 )
-from promotions.conf.registry import SETTINGS, Setting
+from promotions.conf.registry import SETTINGS
+from promotions.conf.setting import Setting
 
 __all__ = [
     "SETTINGS",

@@ -1,7 +1,6 @@
 """The registry of all settings: name, form, default, unit and help. `docs/settings.md` is its printout."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from promotions.conf.addresses import POSTGRESQL_PARAMETERS, REDIS_TLS_PARAMETERS
 from promotions.conf.forms import (
@@ -26,26 +25,9 @@ from promotions.conf.forms import (
     Whole,
     Word,
 )
+from promotions.conf.setting import Setting
 
 HOUR, DAY, YEAR = 3_600, 86_400, 31_536_000
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One environment variable. `is_required` outside DEBUG; a secret may also come from the file `<NAME>_FILE` names."""
-
-    name: str
-    form: Form
-    default: str
-    unit: str
-    help: str
-    is_required: bool
-
-    @property
-    def is_secret(self) -> bool:
-        """Whether the value is never repeated: addresses may hold a password."""
-        return isinstance(self.form, Secret | Secrets | PostgisUrl | RedisUrl | SentryDsn | Headers)
-
 
 SETTINGS: dict[str, Setting] = {}
 

@@ -1,0 +1,25 @@
+"""A setting: one environment variable with its form, default, unit and help."""
+
+from dataclasses import dataclass
+
+from promotions.conf.forms import Form, Headers, PostgisUrl, RedisUrl, Secret, Secrets, SentryDsn
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable. `is_required` counts outside DEBUG.
+
+    A secret may also come from the file that `<NAME>_FILE` names.
+    """
+
+    name: str
+    form: Form
+    default: str
+    unit: str
+    help: str
+    is_required: bool
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value is never repeated: addresses may hold a password."""
+        return isinstance(self.form, Secret | Secrets | PostgisUrl | RedisUrl | SentryDsn | Headers)
