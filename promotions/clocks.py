@@ -195,7 +195,11 @@ class ClockWatch:
 
     def _run(self) -> None:
         while True:
-            self._look()
+            try:
+                self._look()
+            except Exception:
+                # A process whose watch ended would refuse everything after the next step of its clock, for good.
+                logger.exception("clock_watch_failed", extra={"part": self._process})
             self._compared.set()
             if self._stopping.wait(COMPARE_EVERY_S):
                 return

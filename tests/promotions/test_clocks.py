@@ -1,5 +1,6 @@
 """A process whose clock is wrong refuses what it would judge by it; the others go on."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
 from tests.fixes import Walk
+from tests.patience import SLACK_S
 from tests.promotions.http.lane.lanes import LaneDriver, fix
 from tests.promotions.http.lane.lanes import assert_problem as assert_lane_problem
 from tests.promotions.http.staff import tills
@@ -275,3 +277,25 @@ def test_a_process_that_ended_is_forgotten(redis_prefix: str, client: Client) ->
 
     assert client.get("/readyz").json()["checks"]["clocks"] == "ok"
     assert list(hub.hgetall(clocks.clocks_key())) == [b"worker:gone:1"]
+
+
+def test_a_watch_goes_on_after_an_error_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    compared = threading.Semaphore(0)
+
+    def fail(process: clocks.Process) -> None:
+        compared.release()
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(clocks, "compare", fail)
+    monkeypatch.setattr(clocks, "COMPARE_EVERY_S", 0.01)
+    watch = clocks.ClockWatch("web")
+
+    watch.start()
+    try:
+        assert all(compared.acquire(timeout=SLACK_S) for _ in range(3))
+    finally:
+        watch.stop()
+
+    assert "clock_watch_failed" in caplog.messages
