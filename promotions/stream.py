@@ -4,8 +4,8 @@ Never `MAXLEN` (it would drop unprocessed fixes), never consumer groups: the cur
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -156,15 +156,35 @@ def hub_client() -> "redis.Redis":
     return _sync_client(settings.REDIS_URL)
 
 
+class _Cluster(redis.RedisCluster):
+    """A client of a cluster that fails with a RedisError only, as that of one Redis does."""
+
+    def execute_command(self, *args: Any, **given: Any) -> Any:
+        with _redis_errors():
+            return super().execute_command(*args, **given)  # type: ignore[no-untyped-call]  # the library has no types
+
+    def pipeline(self, *args: Any, **given: Any) -> Any:
+        pipe: Any = super().pipeline(*args, **given)  # type: ignore[no-untyped-call]
+        pipe.execute = _redis_errors()(pipe.execute)
+        return pipe
+
+
+@contextmanager
+def _redis_errors() -> Iterator[None]:
+    """Raise the library's errors of a cluster without a node, or without one for a slot, as a ConnectionError."""
+    try:
+        yield
+    except redis.RedisClusterException as error:
+        raise redis.ConnectionError("The cluster does not answer.") from error
+
+
 @lru_cache(maxsize=4)
 def _sync_client(url: str) -> "redis.Redis":
     if not is_cluster(url):
         return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_OPTIONS)
-    try:
+    with _redis_errors():
         # One more try, at the node that the first one named.
-        cluster = redis.RedisCluster.from_url(url.replace("+cluster", "", 1), retry=Retry(NoBackoff(), 1), **_OPTIONS)
-    except redis.RedisClusterException as error:
-        raise redis.ConnectionError("The cluster does not answer.") from error
+        cluster = _Cluster.from_url(url.replace("+cluster", "", 1), retry=Retry(NoBackoff(), 1), **_OPTIONS)
     return cast("redis.Redis", cluster)
 
 

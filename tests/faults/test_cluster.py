@@ -1,11 +1,14 @@
 """The fix streams on a real Redis Cluster of three nodes: appended, woken, worked, trimmed, and one node killed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+import redis
 from django.conf import settings as django_settings
+from django.test import Client
 
 from geofence.models import LastFix
 from promotions import checks, clock, drain, stream
@@ -92,3 +95,25 @@ def test_a_node_that_could_lose_fixes_is_seen_at_start_up(nodes: PrivateCluster,
 
     assert len(faults) == 1
     assert "allkeys-lru" in faults[0]
+
+
+def test_a_cluster_that_is_away_is_reported_like_one_redis(
+    tmp_path: Path, redis_prefix: str, settings: Any, client: Client
+) -> None:
+    nodes = PrivateCluster(tmp_path)
+    try:
+        settings.STREAM_URL = nodes.url
+        ours = stream.sync_client()
+        assert checks.find_stream_faults() == []
+        for port in nodes.ports:
+            nodes.kill(port)
+
+        # The library's first errors differ from those after it has looked for other nodes.
+        for _ in range(3):
+            assert client.get("/readyz").json()["checks"]["redis"].startswith("Redis does not answer")
+            assert 'doorstep_part_up{part="redis"} 0.0' in client.get("/metrics").content.decode()
+            assert stream.claim_wake(ours, 1) is False
+            with pytest.raises(redis.RedisError):
+                stream.end_batch(ours, shard=1, entry_id="0-1")
+    finally:
+        nodes.stop()
