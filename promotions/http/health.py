@@ -104,10 +104,14 @@ def _judge_age(age_s: float) -> str:
 
 
 # Connections that any role may use, and those in use. A pool that holds one already answers all the same.
-_POSTGRESQL_SQL = """
+# `numbackends` counts parallel workers too, which take no connection. A role without rights to `pg_stat_activity` sees
+# no type of other roles' backends.
+POSTGRESQL_SQL = """
 SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
-    (SELECT sum(numbackends) FROM pg_stat_database),
+    (SELECT count(*) FROM pg_stat_activity
+     WHERE backend_type = 'client backend' OR backend_type IS NULL AND usesysid IS NOT NULL),
     current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0)
 """
 
 
@@ -115,7 +119,7 @@ def _ask_postgresql() -> list[str]:
     """What keeps PostgreSQL from taking writes or connections. Errors: those of the database."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute(_POSTGRESQL_SQL)
+            cursor.execute(POSTGRESQL_SQL)
             is_standby, is_read_only, used, usable = cursor.fetchone()
     except (DatabaseError, InterfaceError):
         # A pool does not say why it has no connection; a connection of its own does.

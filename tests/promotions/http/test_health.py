@@ -1,14 +1,18 @@
 """Liveness, readiness and figures."""
 
 import re
+import time
+from threading import Thread
 from typing import Any
 
+import psycopg
 import pytest
 import redis
 from django.conf import settings
 from django.test import Client
 
-from promotions import checks, clock, stream
+from promotions import checks, clock, logins, stream
+from promotions.http import health
 from promotions.http.closing import closing
 from promotions.models import JobRecord, ShardCursor
 from promotions.services.jobs import BEAT
@@ -104,3 +108,33 @@ def test_a_process_that_is_about_to_end_is_not_ready(client: Client) -> None:
         closing.clear()
 
     assert body["checks"]["process"] == "This process is about to end."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_of_a_parallel_query_count_as_no_connection() -> None:
+    parameters = logins.connection_parameters()
+    with psycopg.connect(**parameters, autocommit=True) as busy, psycopg.connect(**parameters) as watcher:
+        forced = "debug_parallel_query" if busy.info.server_version >= 160_000 else "force_parallel_mode"
+        busy.execute(f"SET {forced} = on")
+        busy.execute("SET max_parallel_workers_per_gather = 2")
+        query = Thread(target=busy.execute, args=("SELECT pg_sleep(2)",))
+        query.start()
+        found: list[tuple[int, int]] = []
+        while query.is_alive():
+            # One transaction: both read the same snapshot of the statistics.
+            used = watcher.execute(health.POSTGRESQL_SQL).fetchone()
+            counted = watcher.execute(_BACKENDS_SQL).fetchone()
+            watcher.rollback()
+            if used is not None and counted is not None and counted[1]:
+                found.append((used[2], counted[0]))
+            time.sleep(0.02)
+        query.join()
+
+    assert found, "no parallel worker was started"
+    assert all(used == clients for used, clients in found)
+
+
+_BACKENDS_SQL = """
+SELECT count(*) FILTER (WHERE backend_type = 'client backend'), count(*) FILTER (WHERE backend_type = 'parallel worker')
+FROM pg_stat_activity
+"""
