@@ -31,13 +31,42 @@ _SHARED: list[Processor] = [
 _uncaught = logging.getLogger("uncaught")
 
 
+def _write_exception(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Write the traceback. Of a database's error keep the first line: the others quote the row."""
+    given = event.get("exc_info")
+    error = given[1] if isinstance(given, tuple) else given
+    event = structlog.processors.format_exc_info(logger, method, event)
+    for text in _list_database_texts(error):
+        first, quotes_row, _rest = text.partition("\n")
+        if quotes_row:
+            # Celery puts the error's `repr` into the line itself.
+            event["event"] = str(event["event"]).replace(repr(text)[1:-1], first).replace(text, first)
+            event["exception"] = event["exception"].replace(text, first)
+    return event
+
+
+def _list_database_texts(error: Any) -> list[str]:
+    """Messages of psycopg's errors, which Django's carry too, among an error and those that it came from."""
+    texts: list[str] = []
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            waiting += [one.__cause__, one.__context__]
+            if hasattr(one, "sqlstate"):
+                texts.append(str(one))
+    return texts
+
+
 def json_formatter() -> structlog.stdlib.ProcessorFormatter:
     """The formatter of the root handler, for `logging.config`."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            _write_exception,
             structlog.processors.JSONRenderer(),
         ],
     )

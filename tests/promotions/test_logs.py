@@ -1,14 +1,16 @@
 """All that a process writes is JSON, one object per line, whoever would print it."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+from django.db import DatabaseError, connection
 
-from promotions.logs import refuse_start
+from promotions.logs import json_formatter, refuse_start
 
 PROGRAM = """
 import django, gc, sys, threading, warnings
@@ -74,3 +76,33 @@ def test_celerys_lines_for_each_task_are_written_at_debug_only() -> None:
 
     assert run(program)[1] == [{"quiet": True}]
     assert run(program, LOG_LEVEL="DEBUG")[1] == [{"quiet": False}]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO places VALUES (48.8566, NULL)",
+        "INSERT INTO places VALUES (48.8566, 999)",
+        "INSERT INTO places SELECT 48.8566, 2 FROM generate_series(1, 2)",
+        "INSERT INTO places VALUES (48.8566, 'east')",
+    ],
+)
+def test_an_error_of_the_database_is_logged_without_the_row(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMP TABLE places (lat float PRIMARY KEY, lon float NOT NULL CHECK (lon < 180)) ON COMMIT DROP"
+        )
+    with pytest.raises(DatabaseError) as found, connection.cursor() as cursor:
+        cursor.execute(statement)
+    error = found.value
+    record = logging.makeLogRecord(
+        {"msg": f"Task drain_shard raised unexpected: {error!r}", "exc_info": (type(error), error, error.__traceback__)}
+    )
+
+    line = json_formatter().format(record)
+
+    assert "48.8566" not in line
+    written = json.loads(line)
+    assert str(error).splitlines()[0] in written["exception"]
+    assert type(error).__name__ in written["event"]
