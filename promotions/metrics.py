@@ -1,7 +1,7 @@
-"""What the product counts, by the names of `docs/metrics.md`. Counted where it happens, read at `/metrics`.
+"""Counters and histograms of the product, listed in `docs/metrics.md` and served at `/metrics`.
 
-The processes of one machine count into files of one folder, `PROMETHEUS_MULTIPROC_DIR`, which survive them; without
-the folder each process has figures of its own. No gauge lives here: what is true at this moment is asked at the scrape.
+The processes of one machine write to one folder, `PROMETHEUS_MULTIPROC_DIR`, whose files outlive them. Without the
+folder each process has figures of its own. Gauges are not here: `http/gauges.py` reads them at the scrape.
 """
 
 import fcntl
@@ -27,96 +27,96 @@ R = TypeVar("R")
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
-# From a small batch's verb to a turn that has gone wrong.
+# From one step of a small batch to a batch that hangs.
 _BATCH_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5)
 
 LANE_FIXES = Counter(
     "doorstep_lane_fixes", "Fixes that reached the fix lane, by wire format and outcome.", ["source", "outcome"]
 )
-LANE_REFUSED = Counter("doorstep_lane_refused", "Requests the fix lane refused, by problem code.", ["code"])
+LANE_REFUSED = Counter("doorstep_lane_refused", "Requests refused by the fix lane, by problem code.", ["code"])
 LANE_APPEND_SECONDS = Histogram(
     "doorstep_lane_append_seconds",
     "Seconds Redis takes to acknowledge one flush of the fix lane.",
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
 )
 
-ACCEPT_FIXES = Counter("doorstep_accept_fixes", "Fixes worked, by outcome and reason.", ["outcome", "reason"])
+ACCEPT_FIXES = Counter("doorstep_accept_fixes", "Fixes processed, by outcome and reason.", ["outcome", "reason"])
 ADVANCE_PRESENCE = Counter(
-    "doorstep_advance_presence", "Fixes that moved presence or did not, by outcome and reason.", ["outcome", "reason"]
+    "doorstep_advance_presence", "Fixes that changed presence or did not, by outcome and reason.", ["outcome", "reason"]
 )
-TRANSITIONS = Counter("doorstep_advance_presence_transitions", "Steps of devices at fences, by kind.", ["kind"])
-DECIDE = Counter("doorstep_decide", "Decisions for a device and a campaign, by reason.", ["reason"])
+TRANSITIONS = Counter("doorstep_advance_presence_transitions", "Transitions of devices at fences, by kind.", ["kind"])
+DECIDE = Counter("doorstep_decide", "Decisions per device and campaign, by reason.", ["reason"])
 RECORD = Counter("doorstep_record", "Rows written for presence, visits and, by arm, opportunities.", ["row"])
-ENQUEUE = Counter("doorstep_enqueue", "Messages put into the outbox.")
+ENQUEUE = Counter("doorstep_enqueue", "Messages added to the outbox.")
 
 BATCH_SECONDS = Histogram(
     "doorstep_batch_seconds",
-    "Seconds from a batch's reading to its commit, committed batches only.",
+    "Seconds from reading a batch to its commit; committed batches only.",
     buckets=_BATCH_BUCKETS_S,
 )
-BATCH_ENTRIES = Counter("doorstep_batch_entries", "Stream entries worked and committed.")
+BATCH_ENTRIES = Counter("doorstep_batch_entries", "Stream entries processed and committed.")
 BURIED = Counter("doorstep_buried", "Stream entries that became dead letters.")
 
 BATCHES_STOPPED = Counter(
-    "doorstep_batches_stopped", "Batches that a fault of the deployment stopped; their entries wait.", ["error"]
+    "doorstep_batches_stopped", "Batches stopped by a fault of the deployment; their entries wait.", ["error"]
 )
 
-UNLOCK = Counter("doorstep_unlock", "Unlocks asked for, by outcome: granted, repeated or the problem code.", ["code"])
-UNLOCK_SECONDS = Histogram("doorstep_unlock_seconds", "Seconds an unlock takes to judge.", buckets=_REQUEST_BUCKETS_S)
-RESERVE = Counter("doorstep_reserve", "Turns asked for, by outcome: kept, repeated or the problem code.", ["code"])
-RESERVE_SECONDS = Histogram("doorstep_reserve_seconds", "Seconds it takes to keep a turn.", buckets=_REQUEST_BUCKETS_S)
-STORE_CODE = Counter("doorstep_store_code", "Rotating store codes that phones showed, by outcome.", ["outcome"])
+UNLOCK = Counter("doorstep_unlock", "Unlock requests, by outcome: granted, repeated or the problem code.", ["code"])
+UNLOCK_SECONDS = Histogram("doorstep_unlock_seconds", "Seconds to evaluate an unlock.", buckets=_REQUEST_BUCKETS_S)
+RESERVE = Counter("doorstep_reserve", "Reservation requests, by outcome: kept, repeated or the problem code.", ["code"])
+RESERVE_SECONDS = Histogram("doorstep_reserve_seconds", "Seconds to make a reservation.", buckets=_REQUEST_BUCKETS_S)
+STORE_CODE = Counter("doorstep_store_code", "Rotating store codes sent by phones, by outcome.", ["outcome"])
 STORE_CODE_CROWDED = Counter(
-    "doorstep_store_code_crowded", "Codes taken from more devices in one step of one store than the norm."
+    "doorstep_store_code_crowded", "Codes accepted from more devices in one step of one store than the norm."
 )
 PRESENCE_TOKEN = Counter(
-    "doorstep_presence_token", "Presence tokens asked for, by outcome: issued or the problem code.", ["code"]
+    "doorstep_presence_token", "Presence token requests, by outcome: issued or the problem code.", ["code"]
 )
 PRESENCE_TOKEN_SECONDS = Histogram(
-    "doorstep_presence_token_seconds", "Seconds a presence token takes to judge.", buckets=_REQUEST_BUCKETS_S
+    "doorstep_presence_token_seconds", "Seconds to evaluate a request for a presence token.", buckets=_REQUEST_BUCKETS_S
 )
 PRESENCE_TOKEN_SPENT = Counter(
-    "doorstep_presence_token_spent", "Presence tokens a brand showed, by outcome: spent or the problem code.", ["code"]
+    "doorstep_presence_token_spent",
+    "Presence tokens presented by brands, by outcome: spent or the problem code.",
+    ["code"],
 )
 REDEEM = Counter(
-    "doorstep_redeem", "Coupons shown at a till, by outcome: taken, repeated or the problem code.", ["code"]
+    "doorstep_redeem", "Coupons scanned at a till, by outcome: taken, repeated or the problem code.", ["code"]
 )
-REDEEM_SECONDS = Histogram(
-    "doorstep_redeem_seconds", "Seconds a redemption takes to judge.", buckets=_REQUEST_BUCKETS_S
-)
+REDEEM_SECONDS = Histogram("doorstep_redeem_seconds", "Seconds to evaluate a redemption.", buckets=_REQUEST_BUCKETS_S)
 
 OFFLINE_SCAN = Counter(
     "doorstep_offline_scan",
-    "Scans that tills made without network and sent in later, by outcome and reason.",
+    "Scans that tills made offline and sent later, by outcome and reason.",
     ["outcome", "reason"],
 )
 
 LIMITED = Counter(
     "doorstep_limited",
-    "Requests refused by a rate limit, by limit and by who counted: all processes together, or this one alone.",
+    "Requests refused by a rate limit, by limit and by counter: all processes together, or this process alone.",
     ["limit", "counted_by"],
 )
-LIMITER_AWAY = Counter("doorstep_limiter_away", "Times Redis failed a rate limit, so that the process counted alone.")
-SHED = Counter("doorstep_shed", "Requests refused because too much waits to be worked.", ["what"])
+LIMITER_AWAY = Counter("doorstep_limiter_away", "Times a process counted a rate limit alone because Redis failed.")
+SHED = Counter("doorstep_shed", "Requests refused because the backlog is too old.", ["what"])
 CLOCK_REFUSED = Counter(
     "doorstep_clock_refused", "Requests and batches refused because the clock of their process is wrong."
 )
 RETENTION_HELD = Counter(
     "doorstep_retention_held",
-    "Tables of which a run of retention deleted nothing, by reason: more is due than usual, or the clocks differ.",
+    "Tables from which a retention run deleted nothing, by reason: more is due than usual, or the clocks differ.",
     ["table", "reason"],
 )
 DATABASE_REFUSED = Counter(
     "doorstep_database_refused",
-    "Requests and batches that failed because PostgreSQL could not serve them, by SQLSTATE; empty without one.",
+    "Requests and batches that failed because PostgreSQL could not serve them, by SQLSTATE (empty if there is none).",
     ["sqlstate"],
 )
 SLOWED = Counter("doorstep_slowed", "Answers of the fix lane that asked the phone to report less often.")
 
 
 def timed(step: Callable[P, R]) -> Callable[P, R]:
-    """Time a step of the pipeline under its own name, and give it a span."""
+    """Time a step of the pipeline under its own name, and open a span for it."""
     seconds = Histogram(
         f"doorstep_{step.__name__}_seconds",
         f"Seconds a batch spends in `{step.__name__}`.",
@@ -133,7 +133,7 @@ def timed(step: Callable[P, R]) -> Callable[P, R]:
 
 @dataclass(frozen=True, slots=True)
 class BatchFigures:
-    """What each verb made of one batch."""
+    """Results of each step for one batch."""
 
     fixes: int
     refused: Mapping[Any, int]
@@ -145,7 +145,7 @@ class BatchFigures:
 
 
 def count_batch(figures: BatchFigures) -> None:
-    """Count a batch. Call after its commit: a batch that was rolled back is worked, and counted, again."""
+    """Count a batch. Call after its commit: a batch that was rolled back is processed and counted again."""
     ACCEPT_FIXES.labels("kept", "").inc(figures.fixes)
     for reason, count in figures.refused.items():
         ACCEPT_FIXES.labels("dropped", reason).inc(count)
@@ -162,36 +162,36 @@ def count_batch(figures: BatchFigures) -> None:
 
 
 def count_commit(entries: int, begun_s: float) -> None:
-    """Count a committed batch that was begun at `begun_s` of the monotonic clock."""
+    """Count a committed batch that began at `begun_s` of the monotonic clock."""
     BATCH_ENTRIES.inc(entries)
     BATCH_SECONDS.observe(time.monotonic() - begun_s)
 
 
-# What processes that ended have counted, added up in one file of each kind.
+# The sums of ended processes, in one file per kind.
 _FOLDED = "folded"
 
 
 def gather(*collectors: Collector) -> CollectorRegistry:
-    """The figures of one scrape: what all processes of the machine have counted, and what `collectors` find now."""
+    """Return the figures of one scrape: those of all processes of the machine, and those of `collectors`."""
     told = CollectorRegistry(auto_describe=False)
     folder = os.environ.get(FOLDER_VARIABLE)
     for collector in (_Files(Path(folder)) if folder else _Own(), *collectors):
         told.register(collector)
-    # Of the process that answers.
+    # Figures of the process that answers.
     ProcessCollector(registry=told)
     PlatformCollector(registry=told)
     return told
 
 
 class _Own(Collector):
-    """This process's figures, where there is no folder."""
+    """The figures of this process, when there is no folder."""
 
     def collect(self) -> Iterable[Metric]:
         return [metric for metric in REGISTRY.collect() if metric.name.startswith("doorstep_")]
 
 
 class _Files(Collector):
-    """The figures of all processes of the machine, those that ended among them."""
+    """The figures of all processes of the machine, including those that ended."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -199,7 +199,7 @@ class _Files(Collector):
     def collect(self) -> Iterable[Metric]:
         with _alone(self._folder):
             fold_ended(self._folder)
-            # A process that is just starting has made its file and written nothing yet.
+            # A process that is starting has created its file and written nothing yet.
             files = [str(path) for path in self._folder.glob("*.db") if path.stat().st_size]
             merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
             return list(merged)
@@ -207,17 +207,17 @@ class _Files(Collector):
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One at a time: a reader between the writing of the sums and the removal of their parts would count twice."""
+    """Lock the folder: a reader between writing the sums and removing their parts would count twice."""
     with (folder / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def fold_ended(folder: Path) -> int:
-    """Add the files of processes that ended to one file of each kind; how many went.
+    """Merge the files of ended processes into one file per kind. Return the number of merged files.
 
-    Workers come and go for months: without this the folder, and the time a scrape takes, would grow with them. All
-    processes of the folder share one machine, so that a process id says who lives.
+    Workers start and end for months. Without this the folder and the duration of a scrape would grow. All processes
+    of the folder share one machine, so a process id shows whether its process is alive.
     """
     ended = [path for path in folder.glob("*.db") if _has_ended(path)]
     for kind in {_kind(path) for path in ended}:
@@ -258,7 +258,7 @@ def _read(path: Path) -> list[tuple[str, float]]:
 
 
 def _write(path: Path, sums: Mapping[str, float]) -> None:
-    """Replace the file as a whole, so that a kill in between leaves the old one."""
+    """Replace the file as a whole, so that a kill in between keeps the old file."""
     fresh = path.with_suffix(".fresh")
     fresh.unlink(missing_ok=True)
     values = MmapedDict(str(fresh))  # type: ignore[no-untyped-call]

@@ -21,5 +21,5 @@ class Setting:
 
     @property
     def is_secret(self) -> bool:
-        """Whether the value is never repeated: addresses may hold a password."""
+        """Return whether the value must never be shown. Addresses may contain a password."""
         return isinstance(self.form, Secret | Secrets | PostgisUrl | RedisUrl | SentryDsn | Headers)

@@ -92,7 +92,7 @@ def find_value_faults(value: object, pointer: str) -> Iterator[Fault]:
             yield from find_value_faults(item, f"{pointer}/{index}")
     elif isinstance(value, str):
         if not is_storable(value):
-            yield Fault(pointer, "invalid_text", "This text holds NUL or half of a surrogate pair.")
+            yield Fault(pointer, "invalid_text", "This text contains NUL or half of a surrogate pair.")
     elif isinstance(value, int | float) and not is_finite(value):
         yield not_finite(pointer)
 
@@ -121,14 +121,14 @@ def is_storable(text: str) -> bool:
 
 def unknown_field(pointer: str) -> Fault:
     """The fault of a field that the call does not have."""
-    return Fault(pointer, "unknown_field", "There is no such field.")
+    return Fault(pointer, "unknown_field", "The field is unknown.")
 
 
 def duplicate_field(pointer: str) -> Fault:
     """The fault of a field given twice."""
-    return Fault(pointer, "duplicate_field", "This field stands more than once.")
+    return Fault(pointer, "duplicate_field", "This field appears more than once.")
 
 
 def not_finite(pointer: str) -> Fault:
-    """The fault of NaN, an infinity, or a number beyond every float."""
+    """Return the fault of NaN, an infinity, or a number too large for a float."""
     return Fault(pointer, "not_finite", "This must be a finite number.")

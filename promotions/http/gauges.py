@@ -1,4 +1,4 @@
-"""The figures that are true at this moment, asked of PostgreSQL and Redis at each scrape."""
+"""Gauges, read from PostgreSQL and Redis at each scrape."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -19,36 +19,42 @@ from promotions.logic.clocks import Comparison
 from promotions.models import DeadLetter
 from promotions.services.jobs import Schedule, read_schedule
 
-# A scraper gives up after ten seconds; all parts away cost three and a bit.
+# A scraper gives up after ten seconds. If all parts are down, a scrape takes a bit more than three.
 _WITHIN_S = 1.1
 
 # Name without prefix → labels and meaning.
 GAUGES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "part_up": (("part",), "Whether PostgreSQL and Redis answered this scrape in time: 1 or 0."),
-    "oldest_unprocessed_age_seconds": (("shard",), "How long the oldest entry not yet worked has waited; 0 for none."),
+    "oldest_unprocessed_age_seconds": (("shard",), "Age of the oldest unprocessed entry; 0 if there is none."),
     "stream_entries": (("shard",), "Entries in the shard's stream."),
     "outbox_due": ((), "Messages that are due and not settled."),
-    "outbox_oldest_due_age_seconds": ((), "For how long the first of them has been due."),
-    "dead_letters": ((), "Entries that could not be worked and were not replayed."),
-    "beat_heartbeat_timestamp_seconds": ((), "When beat last went round its schedule, since 1970; 0: never."),
-    "job_last_success_timestamp_seconds": (("job",), "When a periodic job last succeeded, since 1970; 0: never."),
-    "job_last_failure_timestamp_seconds": (("job",), "When a periodic job last failed, since 1970; 0: never."),
-    "job_interval_seconds": (("job",), "How often a periodic job is due."),
-    "redis_memory_bytes": ((), "What Redis holds."),
-    "redis_memory_limit_bytes": ((), "What Redis may hold; 0 means no limit, which ends with the machine's memory."),
+    "outbox_oldest_due_age_seconds": ((), "Seconds since the oldest of them became due."),
+    "dead_letters": ((), "Entries that could not be processed and were not replayed."),
+    "beat_heartbeat_timestamp_seconds": ((), "Time when beat last ran its schedule, in seconds since 1970; 0: never."),
+    "job_last_success_timestamp_seconds": (
+        ("job",),
+        "Time when a periodic job last succeeded, in seconds since 1970; 0: never.",
+    ),
+    "job_last_failure_timestamp_seconds": (
+        ("job",),
+        "Time when a periodic job last failed, in seconds since 1970; 0: never.",
+    ),
+    "job_interval_seconds": (("job",), "Interval at which a periodic job is due."),
+    "redis_memory_bytes": ((), "Memory that Redis uses."),
+    "redis_memory_limit_bytes": ((), "Memory that Redis may use; 0: no limit but the machine's memory."),
     "redis_is_safe": ((), "Whether Redis keeps an append-only file and evicts nothing: 1 or 0."),
-    "redis_aof_is_written": ((), "Whether Redis's last write and rewrite of its append-only file went well: 1 or 0."),
+    "redis_aof_is_written": ((), "Whether Redis's last write and rewrite of its append-only file succeeded: 1 or 0."),
     "redis_aof_bytes": ((), "Size of the append-only file."),
     "clock_skew_seconds": (
         ("part",),
-        "How far a clock is ahead of the others; of several processes of a kind, the one furthest off.",
+        "Seconds by which a clock is ahead of the others; of several processes of a kind, the largest deviation.",
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What PostgreSQL tells."""
+    """Figures from PostgreSQL."""
 
     cursors: dict[int, str]
     outbox: OutboxBacklog
@@ -58,7 +64,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """What Redis tells."""
+    """Figures from Redis."""
 
     shards: dict[int, stream.ShardBacklog]
     memory: Mapping[str, Any]
@@ -75,7 +81,7 @@ def _look_at_rows() -> Rows:
 
 
 class _Redis(Part[Streams]):
-    """Redis, looked at from the cursors that PostgreSQL told last."""
+    """Redis, measured from the cursors that PostgreSQL returned last."""
 
     def __init__(self) -> None:
         super().__init__("Redis", self._look_at_streams, within_s=_WITHIN_S)
@@ -96,10 +102,10 @@ _CLOCKS: Part[Comparison] = Part("A clock", lambda: clocks.compare_all("web"), w
 
 
 class Moment(Collector):
-    """Tells what it can of `GAUGES`; a part that is away leaves its figures out."""
+    """Collects `GAUGES`. If a part is down, its figures are left out."""
 
     def collect(self) -> Iterable[Metric]:
-        """One look at each part."""
+        """Query each part once."""
         found: dict[str, list[tuple[tuple[str, ...], float]]] = {name: [] for name in GAUGES}
         try:
             rows = _ROWS.ask()
@@ -109,7 +115,7 @@ class Moment(Collector):
                 found[name].append((labels, value))
         except Away:
             found["part_up"].append((("postgresql",), 0))
-            # What was worked is trimmed, so the streams' beginnings are nearly the cursors.
+            # Processed entries are trimmed, so the starts of the streams are close to the cursors.
             _STREAMS.cursors = dict.fromkeys(range(settings.STREAM_SHARDS), stream.STREAM_START)
         try:
             streams = _STREAMS.ask()

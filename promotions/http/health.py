@@ -35,15 +35,15 @@ class Alive(serializers.Serializer[Any]):
 
 
 class Ready(serializers.Serializer[Any]):
-    """Every part the product needs does its work."""
+    """All parts the product needs are ready."""
 
     status = serializers.ChoiceField(choices=[OK])
     checks = serializers.DictField(
         child=serializers.CharField(),
-        help_text="`ok`, or what is wrong, by part. A fault of `beat` is reported and does not make the answer 503.",
+        help_text="`ok` or the fault, by part. A fault of `beat` is reported, but does not cause a 503.",
     )
-    backlog_entries = serializers.IntegerField(help_text="Stream entries not yet worked.")
-    backlog_age_s = serializers.FloatField(help_text="How long the oldest of them has waited.")
+    backlog_entries = serializers.IntegerField(help_text="Unprocessed stream entries.")
+    backlog_age_s = serializers.FloatField(help_text="Age of the oldest of them.")
 
 
 class HealthView(ApiView):
@@ -51,7 +51,7 @@ class HealthView(ApiView):
 
     @operation(summary="Liveness", answers={200: Alive}, operation_id="healthz")
     def get(self, request: Request) -> Response:
-        """Answers without asking anybody."""
+        """Return 200 while the process runs. Checks no other part."""
         return Response({"status": OK})
 
 
@@ -60,12 +60,12 @@ class ReadyView(ApiView):
 
     @operation(summary="Readiness", answers={200: Ready}, problems=["unavailable"], operation_id="readyz")
     def get(self, request: Request) -> Response:
-        """PostgreSQL, its migrations, a Redis that loses nothing, workers that keep up, and clocks that agree.
+        """Check PostgreSQL and its migrations, the durability of Redis, the workers' backlog, and the clocks.
 
-        Beat is only reported.
+        Beat is reported only.
 
-        503 names in `checks` what fails. It says whether fixes are taken and worked. Redemption needs PostgreSQL only:
-        do not keep tills away from a process by this answer.
+        503: `checks` names the faults. The answer shows whether fixes are accepted and processed. Redemption needs
+        PostgreSQL only: do not use this answer to route tills.
         """
         checks = {"postgresql": _say(_POSTGRESQL), "redis": _say(_REDIS)}
         told: dict[str, Any] = {}

@@ -21,11 +21,13 @@ M = TypeVar("M", bound=Model)
 
 
 class PageQuery(StrictSerializer):
-    """Query parameters of every list that can grow."""
+    """Query parameters of every paginated list."""
 
     limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Entries per page.")
     cursor = serializers.CharField(
-        max_length=_MAX_CURSOR_CHARS, required=False, help_text="`next` of the page before; leave out for the first."
+        max_length=_MAX_CURSOR_CHARS,
+        required=False,
+        help_text="`next` of the previous page; leave it out for the first page.",
     )
 
 

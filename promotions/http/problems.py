@@ -1,4 +1,4 @@
-"""The face of errors: RFC 9457 problem details. Every code a client can meet stands in `CATALOGUE` and in docs/problems.md."""
+"""Map errors to RFC 9457 problem details. `CATALOGUE` and docs/problems.md list every code a client can receive."""
 
 import logging
 import sys
@@ -24,7 +24,7 @@ CONTENT_TYPE = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """What a code means to a client: the status it comes with, a title, and what to do about it."""
+    """Status, title and advice of a problem code."""
 
     status: int
     title: str
@@ -33,30 +33,30 @@ class ProblemKind:
 
 CATALOGUE: Mapping[str, ProblemKind] = {
     # The request itself
-    "invalid_input": ProblemKind(400, "The request has faults", "Mend every entry of `errors` and send it again."),
+    "invalid_input": ProblemKind(
+        400, "The request is invalid", "Fix every entry of `errors` and send the request again."
+    ),
     "malformed_body": ProblemKind(
-        400, "The body cannot be read", "Send one JSON object in UTF-8 that fits the documented type."
+        400, "The body cannot be read", "Send one JSON object in UTF-8 that matches the documented type."
     ),
-    "not_found": ProblemKind(
-        404, "There is no such thing", "Check the address; ids of other devices look like this too."
-    ),
-    "method_not_allowed": ProblemKind(405, "This address does not take this method", "See the `Allow` header."),
-    "not_acceptable": ProblemKind(406, "No such representation", "Ask for `application/json`."),
-    "body_too_large": ProblemKind(413, "The body is too large", "Send less at once."),
+    "not_found": ProblemKind(404, "Not found", "Check the address. The id of another device gets the same answer."),
+    "method_not_allowed": ProblemKind(405, "Method not allowed", "See the `Allow` header."),
+    "not_acceptable": ProblemKind(406, "The requested media type is not available", "Request `application/json`."),
+    "body_too_large": ProblemKind(413, "The body is too large", "Send a smaller request."),
     "too_many_fixes": ProblemKind(413, "Too many fixes in one request", "Send at most 100."),
-    "unsupported_media_type": ProblemKind(415, "The body is of another type", "Send `application/json`."),
-    # Who asks
-    "token_missing": ProblemKind(401, "No credential", "Send `Authorization: Bearer <token>`."),
-    "token_malformed": ProblemKind(401, "The credential is not one of ours", "Register or enrol again."),
+    "unsupported_media_type": ProblemKind(415, "Unsupported media type", "Send `application/json`."),
+    # Credentials
+    "token_missing": ProblemKind(401, "The credential is missing", "Send `Authorization: Bearer <token>`."),
+    "token_malformed": ProblemKind(401, "The credential is invalid", "Register or enrol again."),
     "token_expired": ProblemKind(401, "The credential has expired", "Register again."),
-    "token_revoked": ProblemKind(401, "The credential was revoked", "Use the one issued last, or register again."),
+    "token_revoked": ProblemKind(401, "The credential was revoked", "Use the newest credential, or register again."),
     "forbidden": ProblemKind(403, "Not allowed with this credential", "Use a credential of the owner."),
     "consent_required": ProblemKind(
-        403, "The person has not agreed to this", "Ask for consent, then `PATCH /v1/devices/me`."
+        403, "Consent is missing", "Ask the person for consent, then call `PATCH /v1/devices/me`."
     ),
     # Repeats
     "idempotency_in_flight": ProblemKind(
-        409, "The same request is still being answered", "Wait `Retry-After` seconds and repeat it."
+        409, "The same request is still in progress", "Wait `Retry-After` seconds and repeat it."
     ),
     "idempotency_mismatch": ProblemKind(
         422, "This key was used for another request", "Use a new key for a new request."
@@ -65,103 +65,117 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     "not_at_store": ProblemKind(
         403, "The phone is not at a participating store", "Go to `nearest_store` and try again."
     ),
-    "location_missing": ProblemKind(403, "No location was given", "Send a fresh fix in `fix`."),
+    "location_missing": ProblemKind(403, "The location is missing", "Send a fresh fix in `fix`."),
     "fix_too_old": ProblemKind(403, "The fix is too old", "Take a new fix and try again."),
-    "fix_in_future": ProblemKind(403, "The fix is from the future", "Set the phone's clock."),
+    "fix_in_future": ProblemKind(403, "The fix is from the future", "Correct the phone's clock."),
     "accuracy_too_low": ProblemKind(
-        403, "The fix is not precise enough", "Switch precise location on, wait for a better fix."
+        403, "The fix is not accurate enough", "Turn on precise location and wait for a better fix."
     ),
-    "mock_location": ProblemKind(403, "The location comes from a mock provider", "Switch mock locations off."),
-    "level_too_low": ProblemKind(403, "Presence is not sure enough yet", "Do what `missing` says."),
-    "outside_window": ProblemKind(403, "Not at this hour", "Come back at `next_opening_at`."),
-    "before_start": ProblemKind(403, "The campaign has not begun", "Come back at `next_opening_at`."),
-    "after_end": ProblemKind(403, "The campaign is over", "Nothing to do."),
-    "campaign_paused": ProblemKind(403, "The campaign issues nothing at present", "Try again later."),
-    "sold_out": ProblemKind(403, "All gone", "Nothing to do."),
+    "mock_location": ProblemKind(403, "The location comes from a mock provider", "Turn off mock locations."),
+    "level_too_low": ProblemKind(403, "The presence level is too low", "Follow the steps in `missing`."),
+    "outside_window": ProblemKind(403, "The offer is closed at this hour", "Come back at `next_opening_at`."),
+    "before_start": ProblemKind(403, "The campaign has not started", "Come back at `next_opening_at`."),
+    "after_end": ProblemKind(403, "The campaign has ended", "Nothing to do."),
+    "campaign_paused": ProblemKind(403, "The campaign is paused", "Try again later."),
+    "sold_out": ProblemKind(403, "Sold out", "Nothing to do."),
     "kind_not_supported": ProblemKind(403, "This kind of campaign cannot be unlocked", "Nothing to do."),
-    # The turn kept
-    "already_unlocked": ProblemKind(403, "The device has this offer already", "See `GET /v1/unlocks`."),
+    # Reservations
+    "already_unlocked": ProblemKind(403, "The device already has this offer", "See `GET /v1/unlocks`."),
     "too_many_reservations": ProblemKind(
-        403, "The device keeps as many turns as it may", "Use or give up one of them first."
+        403, "The device has too many reservations", "Use or give up one of them first."
     ),
     # The presence token
     "presence_token_invalid": ProblemKind(
-        422, "Not a presence token for this brand", "Refuse it: it is forged, cut, or was issued to another brand."
+        422,
+        "The presence token is not valid for this brand",
+        "Refuse it: it is forged, truncated, or issued to another brand.",
     ),
     "presence_token_expired": ProblemKind(422, "The presence token has expired", "Ask the app for a new one."),
-    "token_spent": ProblemKind(409, "The presence token was spent before", "See `spent_at`; refuse it."),
+    "token_spent": ProblemKind(409, "The presence token is already spent", "Refuse it; see `spent_at`."),
     # The till
     "enrolment_invalid": ProblemKind(
-        403, "The enrolment token is unknown, used or expired", "Make a new one in admin."
+        403, "The enrolment token is unknown, used or expired", "Create a new one in admin."
     ),
-    "code_malformed": ProblemKind(400, "Typing error in the code", "Compare the code with the customer's screen."),
-    "code_unknown": ProblemKind(404, "Not one of ours", "Ask the customer to open the coupon in the app."),
+    "code_malformed": ProblemKind(
+        400, "The code contains a typing error", "Compare the code with the customer's screen."
+    ),
+    "code_unknown": ProblemKind(404, "The code is unknown", "Ask the customer to open the coupon in the app."),
     "screenshot": ProblemKind(
-        422, "The QR is older than the screen it should be on", "Ask the customer to open the coupon in the app."
+        422, "The QR code is out of date and may be a screenshot", "Ask the customer to open the coupon in the app."
     ),
-    "wrong_store": ProblemKind(422, "Not valid in this store", "Send the customer to a store of the campaign."),
-    "not_yet_valid": ProblemKind(422, "Not valid yet", "Valid from `valid_from`."),
+    "wrong_store": ProblemKind(
+        422, "The coupon is not valid in this store", "Send the customer to a store of the campaign."
+    ),
+    "not_yet_valid": ProblemKind(422, "The coupon is not valid yet", "It is valid from `valid_from`."),
     "outside_hours": ProblemKind(
         422,
-        "The coupon is not taken at this hour",
-        "Taken from `next_opening_at` to `next_closing_at`; null: not again before it ends.",
+        "The coupon is not valid at this hour",
+        "It is valid from `next_opening_at` to `next_closing_at`. Null means: not again before it expires.",
     ),
-    "coupon_expired": ProblemKind(410, "The coupon has expired", "Nothing to give."),
-    "recalled": ProblemKind(410, "The coupon was withdrawn", "Nothing to give: withdrawn at `recalled_at`."),
-    "already_redeemed": ProblemKind(409, "Already redeemed", "See `redeemed_at` and `same_store`."),
+    "coupon_expired": ProblemKind(410, "The coupon has expired", "Do not hand out the benefit."),
+    "recalled": ProblemKind(410, "The coupon was recalled", "Do not hand out the benefit; see `recalled_at`."),
+    "already_redeemed": ProblemKind(409, "The coupon is already redeemed", "See `redeemed_at` and `same_store`."),
     "nonce_mismatch": ProblemKind(422, "This nonce was used for another scan", "Use a new nonce for a new scan."),
-    "already_voided": ProblemKind(409, "Already taken back", "Nothing to do."),
-    "void_too_late": ProblemKind(422, "Too late to take this back here", "Ask the store manager."),
-    "pin_required": ProblemKind(403, "Nobody is signed in at this till", "Sign in with initials and PIN."),
-    "pin_wrong": ProblemKind(403, "Initials or PIN are wrong", "Try again; `tries_left` says how often."),
-    "pin_locked": ProblemKind(423, "Too many wrong PINs", "Ask a manager for a new PIN."),
+    "already_voided": ProblemKind(409, "The redemption is already void", "Nothing to do."),
+    "void_too_late": ProblemKind(422, "It is too late to void this redemption here", "Ask the store manager."),
+    "pin_required": ProblemKind(403, "No one is signed in at this till", "Sign in with initials and PIN."),
+    "pin_wrong": ProblemKind(
+        403, "The initials or the PIN are wrong", "Try again. `tries_left` is the number of attempts left."
+    ),
+    "pin_locked": ProblemKind(423, "There were too many wrong PINs", "Ask a manager for a new PIN."),
     "profile_forbidden": ProblemKind(
         403,
-        "Not with this kind of staff device",
-        "A till takes coupons, a kiosk shows the store's code: enrol it anew.",
+        "Not allowed with this kind of staff device",
+        "A till redeems coupons; a kiosk shows the store's code. Enrol the device again with the other profile.",
     ),
-    "training_code": ProblemKind(422, "A demo code, for training only", "Give nothing; it never counts."),
+    "training_code": ProblemKind(
+        422, "This is a demo code for training", "Do not hand out anything. The code never counts."
+    ),
     "scanned_at_implausible": ProblemKind(
-        422, "The scan's time cannot be right", "Set the device's clock; `server_time` is ours."
+        422, "The time of the scan is implausible", "Correct the device's clock; `server_time` is the server's."
     ),
     "presence_required": ProblemKind(
         422,
-        "The customer's phone has not shown that it is here",
-        "Ask the customer to open the app here; with `may_vouch`, staff may answer for it and send `vouch`.",
+        "The customer's phone has not proven that it is here",
+        "Ask the customer to open the app here. With `may_vouch`, staff may confirm presence and send `vouch`.",
     ),
-    "needs_amount": ProblemKind(422, "The amount is wanted", "Send the scan again with `amount`."),
+    "needs_amount": ProblemKind(422, "The amount is missing", "Send the scan again with `amount`."),
     "redeem_cap_reached": ProblemKind(
-        422, "All uses are taken", "Nothing to give: `scope` says whether in this store or in the whole campaign."
+        422, "All uses are redeemed", "Do not hand out the benefit. `scope` is this store or the whole campaign."
     ),
     # The service
     "rate_limited": ProblemKind(429, "Too many requests", "Wait `Retry-After` seconds."),
-    "busy": ProblemKind(503, "Cannot answer safely right now", "Repeat the same request after `Retry-After` seconds."),
-    "unavailable": ProblemKind(503, "A part of the service is away", "Repeat after `Retry-After` seconds."),
-    "internal": ProblemKind(500, "Our fault", "Report the `request_id`."),
+    "busy": ProblemKind(
+        503, "The service cannot process the request now", "Repeat the same request after `Retry-After` seconds."
+    ),
+    "unavailable": ProblemKind(
+        503, "A part of the service is unavailable", "Repeat the request after `Retry-After` seconds."
+    ),
+    "internal": ProblemKind(500, "Internal error", "Report the `request_id`."),
 }
 
 FAULTS: Mapping[str, str] = {
     "missing_field": "The field is required.",
-    "unknown_field": "There is no such field.",
-    "duplicate_field": "The field stands more than once in its object.",
+    "unknown_field": "The field is unknown.",
+    "duplicate_field": "The field appears more than once in its object.",
     "missing_parameter": "The parameter is required.",
-    "unknown_parameter": "There is no such parameter.",
+    "unknown_parameter": "The parameter is unknown.",
     "duplicate_parameter": "The parameter is given more than once.",
-    "wrong_type": "Another JSON type than documented, or null where null is not allowed.",
-    "wrong_length": "A text or a list is empty, too short or too long.",
-    "out_of_range": "A number is below its least or above its greatest value.",
-    "not_finite": "NaN, an infinity, or a number beyond every float.",
-    "null_island": "0, 0 is what receivers report before they know where they are: no position.",
-    "invalid_time": "No instant of RFC 3339 with its offset.",
-    "invalid_text": "The text holds NUL or half of a surrogate pair.",
-    "invalid_format": "The value has not the documented form.",
-    "unknown_value": "The value is none of those listed.",
-    "duplicate_value": "A list holds a value more than once.",
-    "code_or_token": "Exactly one of `code` and `token` is wanted.",
+    "wrong_type": "The JSON type is not the documented one, or null is not allowed.",
+    "wrong_length": "The text or the list is empty, too short or too long.",
+    "out_of_range": "The number is below the minimum or above the maximum.",
+    "not_finite": "The number is NaN, infinite, or too large for a float.",
+    "null_island": "The position is 0, 0. Receivers report it before they have a position.",
+    "invalid_time": "The value is not an RFC 3339 time with an offset.",
+    "invalid_text": "The text contains NUL or half of a surrogate pair.",
+    "invalid_format": "The value does not have the documented format.",
+    "unknown_value": "The value is not one of the allowed values.",
+    "duplicate_value": "The list contains a value more than once.",
+    "code_or_token": "Exactly one of `code` and `token` is required.",
 }
-"""What `code` of an entry of `errors` can say: the same in every call, the fix lane's too."""
+"""Codes of the entries of `errors`, in every call and in the fix lane."""
 
-# What DRF calls them. Our own fields use our own words.
+# DRF's codes. The product's own fields use the product's codes.
 _FAULT_OF_DRF: Mapping[str, str] = {
     "required": "missing_field",
     "null": "wrong_type",
@@ -180,12 +194,12 @@ _FAULT_OF_DRF: Mapping[str, str] = {
 
 
 def fault_code(code: str | None) -> str:
-    """A fault's code as our answers say it, from what a DRF field calls it."""
+    """Return the product's fault code for the code of a DRF field."""
     return _FAULT_OF_DRF.get(code or "invalid", code or "invalid")
 
 
 RETRY_AFTER_S = 5
-# Conflicts that no later try would find gone.
+# Conflicts that a retry cannot resolve.
 _LASTING = frozenset({"already_redeemed", "already_voided", "token_spent"})
 
 
@@ -198,7 +212,7 @@ def problem_body(
     faults: Sequence[Fault] = (),
     fields: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The members of one problem document. `errors` is there only when there are any."""
+    """Return the members of one problem document. `errors` is left out when it is empty."""
     kind = CATALOGUE[code]
     body: dict[str, Any] = {
         "type": f"/problems#{code}",
@@ -216,7 +230,7 @@ def problem_body(
 
 
 def problem_headers(status: int) -> dict[str, str]:
-    """Headers that go with a status: whom to ask next, or when."""
+    """Return the headers of a status: the authentication scheme, or when to retry."""
     if status == 401:
         return {"WWW-Authenticate": 'Bearer realm="doorstep"'}
     if status in {409, 429, 503}:
@@ -225,12 +239,12 @@ def problem_headers(status: int) -> dict[str, str]:
 
 
 def current_request_id() -> str:
-    """The id of the request being answered, as `RequestIdMiddleware` bound it."""
+    """Return the id of the current request, as `RequestIdMiddleware` bound it."""
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def render(request: HttpRequest, error: DomainError) -> HttpResponse:
-    """A problem as a plain Django response, for views outside DRF."""
+    """Return a problem as a plain Django response, for views outside DRF."""
     body, status, headers = _document(request, error)
     return JsonResponse(body, status=status, headers=headers, content_type=CONTENT_TYPE)
 
@@ -252,7 +266,7 @@ def _document(request: HttpRequest, error: DomainError) -> tuple[dict[str, Any],
 
 
 def exception_handler(exception: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's hook: whatever a view raised, as a problem. What we do not know goes on and becomes a 500."""
+    """Map an exception of a DRF view to a problem. An unknown exception propagates and becomes a 500."""
     error = _translate(exception)
     if error is None:
         return None
@@ -281,7 +295,7 @@ _BY_EXCEPTION: tuple[tuple[type[Exception], str], ...] = (
 
 
 def find_code(exception: Exception) -> str:
-    """The problem code this exception is answered with."""
+    """Return the problem code of an exception."""
     error = _translate(exception)
     return error.code if error is not None else "internal"
 
@@ -300,7 +314,7 @@ def _translate(exception: Exception) -> DomainError | None:
 
 
 def _faults(detail: Any, pointer: str) -> list[Fault]:
-    """DRF's nested error detail, flattened into pointers."""
+    """Flatten DRF's nested error detail into pointers."""
     if isinstance(detail, Mapping):
         here = [(pointer if key == "non_field_errors" else f"{pointer}/{key}", value) for key, value in detail.items()]
         return [fault for path, value in here for fault in _faults(value, path)]
@@ -318,7 +332,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 @csrf_exempt
 def no_such_call(request: HttpRequest) -> HttpResponse:
-    """Every other address below `/v1/`, so that it is a problem in development too."""
+    """Answer any other address below `/v1/` with a problem, in development too."""
     return render(request, DomainError("not_found"))
 
 
@@ -330,7 +344,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500. The traceback is in the log under the same request id.
 
-    A middleware's error comes here without passing `OutageMiddleware`: that of a session that cannot be saved, say.
+    An error of a middleware does not pass `OutageMiddleware`: for example, when a session cannot be saved.
     """
     exception = sys.exc_info()[1]
     answer = answer_outage(request, exception) if exception is not None else None
@@ -338,7 +352,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def answer_outage(request: HttpRequest, exception: BaseException) -> HttpResponse | None:
-    """503 with `Retry-After` when the database cannot serve the request: a problem, or a page for a browser."""
+    """Return 503 with `Retry-After` when the database cannot serve the request: a problem, or a page for a browser."""
     outage = outages.find_outage(exception)
     if outage is None:
         return None
@@ -348,7 +362,7 @@ def answer_outage(request: HttpRequest, exception: BaseException) -> HttpRespons
 
 
 def render_unavailable(request: HttpRequest, error: DomainError) -> HttpResponse:
-    """A 503 problem, or the same as a page where a person reads it."""
+    """Return a 503 problem, or a page for a browser."""
     if not request.accepts("text/html") or request.path.startswith(_PROGRAMS_ASK):
         return render(request, error)
     _, status, headers = _document(request, error)
@@ -356,5 +370,5 @@ def render_unavailable(request: HttpRequest, error: DomainError) -> HttpResponse
     return HttpResponse(page, status=status, headers={**headers, "Cache-Control": "no-store"})
 
 
-# Addresses that are never a page.
+# Addresses that never return a page.
 _PROGRAMS_ASK = ("/v1/", "/healthz", "/readyz", "/metrics", "/.well-known/")

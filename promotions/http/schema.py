@@ -25,7 +25,7 @@ def _idempotency_key(*, min_chars: int) -> OpenApiParameter:
         "Idempotency-Key",
         location=OpenApiParameter.HEADER,
         type={"type": "string", "minLength": min_chars, "maxLength": 255, "pattern": "^[!-~]+$"},
-        description="The same key and body again gets the stored answer, for 24 hours. A UUID is best.",
+        description="A repeat with the same key and body gets the stored answer, for 24 hours. Use a UUID.",
     )
 
 
@@ -159,7 +159,7 @@ def problem_response(codes: Iterable[str]) -> dict[str, Any]:
 
 _NEAREST_STORE: dict[str, Any] = {
     "type": ["object", "null"],
-    "description": "The nearest store that takes part; null when no place was given.",
+    "description": "The nearest participating store; null if no position was given.",
     "required": ["id", "name", "latitude", "longitude", "distance_m", "distance_bucket", "walking_minutes"],
     "properties": {
         "id": {"type": "string", "format": "uuid"},
@@ -171,7 +171,7 @@ _NEAREST_STORE: dict[str, Any] = {
         "walking_minutes": {
             "type": ["integer", "null"],
             "minimum": 0,
-            "description": "On foot by street, reckoned from `distance_m`; null beyond 5 km.",
+            "description": "Walking time by street, derived from `distance_m`; null beyond 5 km.",
         },
     },
     "additionalProperties": False,
@@ -182,9 +182,12 @@ _MISSING: dict[str, Any] = {
     "required": ["code", "level", "message"],
     "properties": {
         "code": {"enum": sorted(code.value for code in MissingCode)},
-        "level": {"type": "integer", "description": "The level this piece bars."},
-        "seconds": {"type": "integer", "description": "How long is missing, or to wait."},
-        "metres": {"type": "integer", "description": "How far, or how much too vague, rounded up to 10, 50 or 100."},
+        "level": {"type": "integer", "description": "The level that cannot be reached without it."},
+        "seconds": {"type": "integer", "description": "Seconds that are missing, or seconds to wait."},
+        "metres": {
+            "type": "integer",
+            "description": "Missing distance or accuracy in metres, rounded up to 10, 50 or 100.",
+        },
         "message": {"type": "string", "description": "What to do, in the device's language (English or French)."},
     },
     "additionalProperties": False,
@@ -192,7 +195,7 @@ _MISSING: dict[str, Any] = {
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "description": "RFC 9457 problem details. `type` points into docs/problems.md; further members depend on `code`.",
+    "description": "RFC 9457 problem details. `type` links to docs/problems.md; further members depend on `code`.",
     "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
     "properties": {
         "type": {"type": "string"},
@@ -219,7 +222,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
             },
         },
         "nearest_store": _NEAREST_STORE,
-        "missing": {"type": "array", "items": _MISSING, "description": "What presence still lacks."},
+        "missing": {"type": "array", "items": _MISSING, "description": "Missing proof of presence."},
         "next_opening_at": {"type": ["string", "null"], "format": "date-time"},
     },
     "additionalProperties": True,

@@ -35,7 +35,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         if not isinstance(data, Mapping):
             raise ValidationError({"non_field_errors": [ErrorDetail("This must be an object.", code="wrong_type")]})
         faults: dict[str, Any] = {
-            escape_key(name): [ErrorDetail("There is no such field.", code="unknown_field")]
+            escape_key(name): [ErrorDetail("The field is unknown.", code="unknown_field")]
             for name in data
             if name not in self.fields
         }

@@ -45,36 +45,36 @@ class BrandAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         """A Bearer token, as made in admin."""
-        return {"type": "http", "scheme": "bearer", "description": "A brand's token, made in admin."}
+        return {"type": "http", "scheme": "bearer", "description": "A brand's token, created in admin."}
 
 
 class SpendRequest(StrictSerializer):
-    """The token as the app handed it over."""
+    """The token that the app sent to the brand."""
 
     token = TextField(max_length=MAX_TOKEN_CHARS, trim_whitespace=False)
 
 
 class PresenceClaims(serializers.Serializer[Any]):
-    """What the token says; no coordinates, no name that another brand would know."""
+    """Claims of the token, without coordinates and without an identifier that another brand knows."""
 
     iss = serializers.CharField(help_text="The deployment.")
     aud = serializers.UUIDField(help_text="The brand.")
-    sub = serializers.CharField(help_text="The phone, by the name it has with this brand only.")
+    sub = serializers.CharField(help_text="The phone's identifier, which only this brand knows.")
     jti = serializers.UUIDField(help_text="This token.")
     iat = serializers.IntegerField(help_text="Issued, seconds since 1970.")
-    nbf = serializers.IntegerField(help_text="Good from.")
-    exp = serializers.IntegerField(help_text="No longer good from.")
+    nbf = serializers.IntegerField(help_text="Valid from, seconds since 1970.")
+    exp = serializers.IntegerField(help_text="Expires, seconds since 1970.")
     fence = serializers.UUIDField(help_text="The fence the phone was in.")
-    fv = serializers.IntegerField(help_text="Which version of it.")
+    fv = serializers.IntegerField(help_text="The version of the fence.")
     cmp = serializers.UUIDField(help_text="The campaign.")
-    lal = serializers.IntegerField(help_text="How sure presence was, 1 to 4.")
+    lal = serializers.IntegerField(help_text="Presence level, 1 to 4.")
     why = serializers.ListField(child=serializers.CharField(), help_text="Evidence: `fix`, `dwell`, `qr`.")
-    dw = serializers.IntegerField(help_text="Seconds in the fence, at least: 0, 60, 180, 600 or 1800.")
-    ab = serializers.IntegerField(help_text="Accuracy in metres, at most: 20, 50 or 100.")
+    dw = serializers.IntegerField(help_text="Minimum seconds in the fence: 0, 60, 180, 600 or 1800.")
+    ab = serializers.IntegerField(help_text="Maximum accuracy radius in metres: 20, 50 or 100.")
 
 
 class SpendAnswer(serializers.Serializer[Any]):
-    """The token was good and is spent."""
+    """The token was valid and is now spent."""
 
     claims = PresenceClaims()
 
@@ -108,7 +108,7 @@ class SpendView(ApiView):
         problems=("presence_token_invalid", "presence_token_expired", "token_spent"),
     )
     def post(self, request: Request) -> Response:
-        """200 the first time, with what the token says. 409 from then on."""
+        """Spend a token. 200: the token was valid; the claims follow. 409: the token is already spent."""
         given = read_body(SpendRequest, request)
         claims = spend_presence_token(brand=cast(Brand, request.auth), token=given["token"], now=self.now)
         return Response(SpendAnswer({"claims": claims}).data, headers={"Cache-Control": "no-store"})
@@ -117,8 +117,8 @@ class SpendView(ApiView):
 class KeySetView(ApiView):
     """`/.well-known/jwks.json`"""
 
-    @operation(summary="Keys that verify presence tokens", answers={200: KeySet}, operation_id="jwks")
+    @operation(summary="List the keys that verify presence tokens", answers={200: KeySet}, operation_id="jwks")
     def get(self, request: Request) -> Response:
-        """Today's key, the next one, and for a week after a turn the one before."""
+        """Return the current key, the next one, and for a week after a rotation the previous one."""
         body = KeySet({"keys": published_keys(now=self.now)}).data
         return Response(body, headers={"Cache-Control": f"public, max-age={KEY_SET_LIFE_S}"})

@@ -43,7 +43,7 @@ class ReportAuthentication(BaseAuthentication):
 
 
 class ReportAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """The two credentials in the OpenAPI description; either will do."""
+    """The two credentials in the OpenAPI description; one is enough."""
 
     target_class = "promotions.http.brand.report.ReportAuthentication"
     name = "adminSession"
@@ -58,14 +58,14 @@ class ReportAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignor
 
 
 class CellField(serializers.IntegerField):
-    """A count; null stands for "fewer than 10", none at all included."""
+    """A count; null means fewer than 10, including 0."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_null=True, **kwargs)
 
 
 class ReportCampaign(serializers.Serializer[Any]):
-    """The campaign the report is about."""
+    """The campaign of the report."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -77,21 +77,21 @@ class ReportCampaign(serializers.Serializer[Any]):
 
 
 class ArmCells(serializers.Serializer[Any]):
-    """How often a campaign could have spoken to a device, per arm; the control arm got silence."""
+    """Opportunities to send a device a message, per arm. The control arm got no message."""
 
     treated = CellField()
     control = CellField()
 
 
 class ReasonCells(serializers.Serializer[Any]):
-    """Counts by reason. Small ones are told together as `other`, or not at all; `total` is the sum of what is told."""
+    """Counts by reason. Small counts are combined as `other` or left out; `total` is the sum of the counts shown."""
 
     total = CellField()
     by_reason = serializers.DictField(child=serializers.IntegerField())
 
 
 class MessageCells(serializers.Serializer[Any]):
-    """What became of the messages. Accepted by the transport is not yet delivered."""
+    """Messages by state. Accepted by the transport does not mean delivered."""
 
     accepted = CellField()
     waiting = CellField()
@@ -101,14 +101,14 @@ class MessageCells(serializers.Serializer[Any]):
 
 
 class ArmVisits(serializers.Serializer[Any]):
-    """Devices of one arm, and those of them that visited a store of the campaign."""
+    """Devices of one arm, and how many of them visited a store of the campaign."""
 
     devices = CellField()
     visited = CellField()
 
 
 class VisitWindow(serializers.Serializer[Any]):
-    """Visits within a time after the message went or would have gone; only devices for which that time is over."""
+    """Visits within a time after the message was or would have been sent, for devices for which this time is over."""
 
     within_minutes = serializers.IntegerField()
     treated = ArmVisits()
@@ -123,7 +123,7 @@ class ReportInterval(serializers.Serializer[Any]):
 
 
 class ArrivalWindow(serializers.Serializer[Any]):
-    """Of the devices told to come to the store, those that came within a time. It describes; it proves no cause."""
+    """Devices that came to the store within a time after a refusal. The share does not prove a cause."""
 
     within_minutes = serializers.IntegerField()
     refused = CellField()
@@ -132,27 +132,31 @@ class ArrivalWindow(serializers.Serializer[Any]):
 
 
 class ReportEffect(serializers.Serializer[Any]):
-    """What the message caused, by comparison with the control arm. Numbers are null where too few visited."""
+    """The effect of the message, compared with the control arm. Numbers are null where too few devices visited."""
 
     within_minutes = serializers.IntegerField()
     verdict = serializers.ChoiceField(choices=[each.value for each in Verdict])
     reason = serializers.ChoiceField(choices=[each.value for each in VerdictReason])
-    difference = serializers.FloatField(allow_null=True, help_text="Visiting share of treated minus control.")
+    difference = serializers.FloatField(
+        allow_null=True, help_text="Share of visitors in the treated arm minus the control arm."
+    )
     difference_interval = ReportInterval(allow_null=True)
     incremental_visits = serializers.FloatField(allow_null=True, help_text="Visits that the message caused.")
     incremental_interval = ReportInterval(allow_null=True)
-    expected_without = serializers.FloatField(allow_null=True, help_text="Visits of the treated arm without it.")
+    expected_without = serializers.FloatField(
+        allow_null=True, help_text="Visits of the treated arm without the message."
+    )
 
 
 class ReportHealth(serializers.Serializer[Any]):
-    """Whether the arms are as large as they were planned; if not, nothing may be read from the comparison."""
+    """Whether the arms have the planned sizes. If not, the comparison is not valid."""
 
     sample_ratio_p = serializers.FloatField(allow_null=True)
     is_sample_ratio_alarm = serializers.BooleanField()
 
 
 class ReportAnswer(serializers.Serializer[Any]):
-    """A campaign's funnel, from the moment it could speak to the coupon taken at the till."""
+    """A campaign's funnel, from the opportunity to send a message to the redemption at the till."""
 
     campaign = ReportCampaign()
     as_of = serializers.DateTimeField()
@@ -173,9 +177,9 @@ class CampaignReportView(ApiView):
 
     authentication_classes = [ReportAuthentication]
 
-    @operation(summary="What a campaign did and what it caused", answers={200: ReportAnswer})
+    @operation(summary="Get a campaign's report", answers={200: ReportAnswer})
     def get(self, request: Request, campaign_id: UUID) -> Response:
-        """The funnel, both arms side by side, and what is proven. Of one's own brands only."""
+        """Return the funnel, both arms, and the measured effect. Only for the caller's own brands."""
         shedding.require_room_for_reports()
         tenancy = cast(Tenancy, request.auth)
         found = Campaign.objects.filter(uuid=campaign_id)

@@ -68,7 +68,7 @@ class LocaleField(PatternField):
 
 
 class PushAddressRequest(StrictSerializer):
-    """Where the device can be reached. One address per kind; the last one given counts."""
+    """A push address of the device. One address per kind; the last one sent is used."""
 
     kind = OneOfField(choices=PushAddress.Kind.choices)
     address = PatternField(_PRINTABLE, max_length=_MAX_ADDRESS_CHARS)
@@ -77,7 +77,7 @@ class PushAddressRequest(StrictSerializer):
 
 
 class ConsentsField(serializers.ListField):
-    """Every purpose the person agrees to; what is left out is not agreed to."""
+    """Every purpose the person consents to. A purpose that is left out is not granted."""
 
     child = OneOfField(choices=Purpose.choices)
 
@@ -90,20 +90,24 @@ class ConsentsField(serializers.ListField):
 
 
 class DeviceRequest(StrictSerializer):
-    """One installation of an app. Nothing in it may name a person."""
+    """One installation of an app. It must not contain data that identifies a person."""
 
     platform = OneOfField(choices=Device.Platform.choices)
     app_id = TextField(max_length=120, required=False, default="", allow_blank=True)
     locale = LocaleField(default="")
     consents = ConsentsField(max_length=len(Purpose))
     consent_text_version = TextField(
-        max_length=64, required=False, default="", allow_blank=True, help_text="Which text the person was shown."
+        max_length=64,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Version of the text the person was shown.",
     )
     push_address = PushAddressRequest(required=False, allow_null=True)
 
 
 class DeviceChangeRequest(StrictSerializer):
-    """What is to be otherwise; `consents`, when given, is the whole new list."""
+    """The fields to change. `consents`, when given, replaces the whole list."""
 
     app_id = TextField(max_length=120, required=False, allow_blank=True)
     locale = LocaleField()
@@ -113,7 +117,7 @@ class DeviceChangeRequest(StrictSerializer):
 
 
 class RegisteredDevice(serializers.Serializer[Any]):
-    """The new device. The access token is the Bearer of all device calls; the ingest key serves stock phone apps."""
+    """The new device. The access token is the Bearer token of device calls; the ingest key is for stock phone apps."""
 
     device_id = serializers.UUIDField()
     access_token = serializers.CharField()
@@ -122,7 +126,7 @@ class RegisteredDevice(serializers.Serializer[Any]):
 
 
 class ChangedDevice(serializers.Serializer[Any]):
-    """The device as it stands. When consents changed, use these credentials from now on; else both are null."""
+    """The device after the change. If consents changed, use these credentials from now on; otherwise both are null."""
 
     device_id = serializers.UUIDField()
     platform = serializers.ChoiceField(choices=Device.Platform.choices)
@@ -135,7 +139,7 @@ class ChangedDevice(serializers.Serializer[Any]):
 
 
 class DeviceExport(serializers.Serializer[Any]):
-    """Everything held about the device, by the part of the product that holds it."""
+    """All data stored about the device, by the part of the product that stores it."""
 
     exported_at = serializers.DateTimeField()
     device = serializers.DictField()
@@ -173,7 +177,7 @@ class DevicesView(ApiView):
         super().initial(request, *args, **kwargs)
 
     @operation(
-        summary="Register an installation",
+        summary="Register a device",
         body=DeviceRequest,
         example=_EXAMPLE,
         answers={201: RegisteredDevice},
@@ -181,7 +185,7 @@ class DevicesView(ApiView):
     )
     @_with_credentials
     def post(self, request: Request) -> Response:
-        """Register an installation of the app; anonymous, with the consents its owner gave."""
+        """Register an installation of the app, anonymously, with the consents of its owner."""
         given = read_body(DeviceRequest, request)
         new = NewDevice(
             platform=given["platform"],
@@ -203,7 +207,7 @@ class MyDeviceView(ApiView):
     @operation(summary="Change consents, locale, push address", body=DeviceChangeRequest, answers={200: ChangedDevice})
     @_with_credentials
     def patch(self, request: Request) -> Response:
-        """Change what is given. Withdrawing `geo_match` ends every credential issued before."""
+        """Change the fields in the body. Withdrawing `geo_match` revokes every credential issued before."""
         device, given = asking_device(request), read_body(DeviceChangeRequest, request)
         change = DeviceChange(
             app_id=given.get("app_id"),
@@ -223,9 +227,9 @@ class MyDeviceView(ApiView):
         }
         return Response(body)
 
-    @operation(summary="Forget this device", answers={204: None})
+    @operation(summary="Erase this device", answers={204: None})
     def delete(self, request: Request) -> Response:
-        """Delete everything held about the device and end its credentials. Cannot be taken back."""
+        """Delete all data stored about the device and revoke its credentials. This cannot be undone."""
         forget_device(asking_device(request).pk, now=self.now)
         return Response(status=204)
 
@@ -235,9 +239,9 @@ class ExportView(ApiView):
 
     authentication_classes = [DeviceAuthentication]
 
-    @operation(summary="Everything held about this device", answers={200: DeviceExport})
+    @operation(summary="Export all data about this device", answers={200: DeviceExport})
     def get(self, request: Request) -> Response:
-        """Everything held about this device, in all parts of the product."""
+        """Return all data stored about this device, in all parts of the product."""
         return Response(export_device(asking_device(request), now=self.now))
 
 

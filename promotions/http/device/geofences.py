@@ -20,11 +20,11 @@ MAX_FENCES = 99
 
 
 class NearbyQuery(StrictSerializer):
-    """Where the phone is. Used for the answer, not kept."""
+    """The phone's position. Used for the answer, not stored."""
 
     latitude = NumberTextField(min_value=-90, max_value=90, help_text="Degrees north, WGS 84.")
     longitude = NumberTextField(min_value=-180, max_value=180, help_text="Degrees east, WGS 84.")
-    limit = CountField(min_value=1, max_value=MAX_FENCES, default=DEFAULT_FENCES, help_text="Fences at most.")
+    limit = CountField(min_value=1, max_value=MAX_FENCES, default=DEFAULT_FENCES, help_text="Maximum number of fences.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """As for fixes, 0, 0 is no position."""
@@ -33,7 +33,7 @@ class NearbyQuery(StrictSerializer):
 
 
 class FenceAnswer(serializers.Serializer[Any]):
-    """One fence as a circle; a polygon comes as the circle around it."""
+    """One fence as a circle. A polygon is returned as the circle around it."""
 
     geofence_id = serializers.UUIDField()
     store_id = serializers.UUIDField()
@@ -48,7 +48,7 @@ class FenceAnswer(serializers.Serializer[Any]):
 
 
 class ValidityAnswer(serializers.Serializer[Any]):
-    """Within this circle no fence left out can be reached: watch it too, and ask again on leaving it."""
+    """A circle in which all fences are listed. Watch it too, and request again when the phone leaves it."""
 
     latitude = serializers.FloatField()
     longitude = serializers.FloatField()
@@ -68,9 +68,11 @@ class NearbyView(ApiView):
     authentication_classes = [DeviceAuthentication]
     query_serializers = {"GET": NearbyQuery}
 
-    @operation(summary="Fences to register with the phone's operating system", answers={200: NearbyAnswer, 304: None})
+    @operation(
+        summary="List the fences to register with the phone's operating system", answers={200: NearbyAnswer, 304: None}
+    )
     def get(self, request: Request) -> Response | HttpResponse:
-        """The nearest fences. With `If-None-Match` the answer is 304 while the list is still the same."""
+        """Return the nearest fences. With `If-None-Match` the answer is 304 if the list has not changed."""
         found = nearby(
             latitude_deg=self.query["latitude"], longitude_deg=self.query["longitude"], limit=self.query["limit"]
         )

@@ -22,11 +22,11 @@ _BUCKETS = [bucket.value for bucket in DistanceBucket]
 
 
 class OffersQuery(StrictSerializer):
-    """Where the phone or its map is; both or none. Used for the answer, not kept."""
+    """The position of the phone or its map: both coordinates or none. Used for the answer, not stored."""
 
     latitude = NumberTextField(min_value=-90, max_value=90, required=False, help_text="Degrees north, WGS 84.")
     longitude = NumberTextField(min_value=-180, max_value=180, required=False, help_text="Degrees east, WGS 84.")
-    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Offers at most.")
+    limit = CountField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Maximum number of offers.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Half a position is none."""
@@ -40,7 +40,7 @@ class OffersQuery(StrictSerializer):
 
 
 class NearestStoreAnswer(serializers.Serializer[Any]):
-    """The nearest store that takes part; distances are null when no position was given."""
+    """The nearest participating store. Distances are null if no position was given."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -49,7 +49,7 @@ class NearestStoreAnswer(serializers.Serializer[Any]):
     distance_m = serializers.IntegerField(allow_null=True)
     distance_bucket = serializers.ChoiceField(choices=_BUCKETS, allow_null=True)
     walking_minutes = serializers.IntegerField(
-        allow_null=True, help_text="On foot by street, reckoned from `distance_m`; null beyond 5 km."
+        allow_null=True, help_text="Walking time by street, derived from `distance_m`; null beyond 5 km."
     )
 
 
@@ -61,7 +61,7 @@ class OpeningAnswer(serializers.Serializer[Any]):
 
 
 class WindowAnswer(serializers.Serializer[Any]):
-    """When the offer can be unlocked at that store: now, if `current` is there, and when again."""
+    """Times when the offer can be unlocked at that store: `current` if it is open now, and the next one."""
 
     timezone = serializers.CharField()
     current = OpeningAnswer(allow_null=True)
@@ -81,8 +81,8 @@ class OfferAnswer(serializers.Serializer[Any]):
     unlock_id = serializers.UUIDField(allow_null=True)
     outcome = serializers.ChoiceField(choices=Unlock.Outcome.choices, allow_null=True)
     is_sold_out = serializers.BooleanField()
-    reserved_until = serializers.DateTimeField(allow_null=True, help_text="Until then this device's turn is kept.")
-    unlock_level = serializers.IntegerField(help_text="How sure presence must be, 0 to 4.")
+    reserved_until = serializers.DateTimeField(allow_null=True, help_text="End of this device's reservation.")
+    unlock_level = serializers.IntegerField(help_text="Required presence level, 0 to 4.")
     starts_on = serializers.DateField()
     ends_on = serializers.DateField()
     window = WindowAnswer()
@@ -101,9 +101,9 @@ class OffersView(ApiView):
     authentication_classes = [DeviceAuthentication]
     query_serializers = {"GET": OffersQuery}
 
-    @operation(summary="Offers near or for this device", answers={200: OffersAnswer})
+    @operation(summary="List offers near or for this device", answers={200: OffersAnswer})
     def get(self, request: Request) -> Response:
-        """Live campaigns near the position, and those already unlocked; the same in both arms."""
+        """Return live campaigns near the position, and those already unlocked. Both arms get the same list."""
         position = None
         if "latitude" in self.query:
             position = Position(self.query["latitude"], self.query["longitude"])

@@ -21,22 +21,22 @@ from promotions.services.unlocks.presence_tokens import issue_presence_token
 
 
 class PresenceTokenRequest(UnlockRequest):
-    """As for an unlock: a fresh fix and, where the campaign asks for it, what the store's counter shows."""
+    """As for an unlock: a fresh fix and, if the campaign requires it, the code shown at the store's counter."""
 
 
 class PresenceTokenAnswer(serializers.Serializer[Any]):
-    """For the campaign's brand, once, within two minutes."""
+    """A token for the campaign's brand. It is valid once, within two minutes."""
 
     token = serializers.CharField(help_text="JWS, compact, EdDSA; keys at `/.well-known/jwks.json`.")
-    expires_at = serializers.DateTimeField(help_text="The first instant at which it is no longer good.")
-    level = serializers.IntegerField(help_text="How sure presence is, 0 to 4.")
+    expires_at = serializers.DateTimeField(help_text="The instant from which it is no longer valid.")
+    level = serializers.IntegerField(help_text="Presence level, 0 to 4.")
 
 
 class PresenceTokenView(DoorView):
     """`/v1/offers/{campaign_id}/presence-token`"""
 
     @operation(
-        summary="Ask for a presence token, at the store",
+        summary="Request a presence token at the store",
         body=PresenceTokenRequest,
         example=AT_THE_DOOR,
         answers={201: PresenceTokenAnswer},
@@ -44,7 +44,7 @@ class PresenceTokenView(DoorView):
     )
     @counted(metrics.PRESENCE_TOKEN, metrics.PRESENCE_TOKEN_SECONDS, {201: "issued"})
     def post(self, request: Request, campaign_id: UUID) -> Response:
-        """201: issued, on the campaign's level for unlocks. 403: refused as an unlock would be."""
+        """Issue a presence token. It needs the campaign's level for unlocks. 403: refused, as an unlock would be."""
         given = read_body(PresenceTokenRequest, request)
         asked = Asked(read_fix(given.get("fix")), given.get("proof"))
         try:

@@ -32,7 +32,7 @@ REFUSALS = (
 
 
 class ReservationRequest(StrictSerializer):
-    """The store the person is on the way to; without it the one the last refusal named."""
+    """The store the person is on the way to. Without it, the store of the last refusal is used."""
 
     store_id = IdField(required=False, allow_null=True)
 
@@ -47,16 +47,18 @@ class ReservedStore(serializers.Serializer[Any]):
 
 
 class ReservationBody(serializers.Serializer[Any]):
-    """A turn kept: until `expires_at` the offer is not sold out for this device. Presence is proven as ever."""
+    """A reservation: until `expires_at` the offer is not sold out for this device. Presence is still required."""
 
     campaign_id = serializers.UUIDField()
     reserved_at = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField(help_text="From this instant on another device may take the turn.")
-    store = ReservedStore(allow_null=True, help_text="Where it is expected; null when that is not known.")
+    expires_at = serializers.DateTimeField(
+        help_text="The instant from which another device may take the reserved unit."
+    )
+    store = ReservedStore(allow_null=True, help_text="The store where the device is expected; null if unknown.")
 
 
 class ReservationAnswer(serializers.Serializer[Any]):
-    """The device's turn in a campaign."""
+    """The device's reservation in a campaign."""
 
     reservation = ReservationBody()
 
@@ -72,7 +74,7 @@ class ReservationView(ApiView):
         limits.UNLOCKS.require(str(asking_device(request).pk))
 
     @operation(
-        summary="Keep my turn",
+        summary="Reserve the offer (“keep my turn”)",
         body=ReservationRequest,
         answers={201: ReservationAnswer, 200: ReservationAnswer},
         problems=REFUSALS,
@@ -80,16 +82,16 @@ class ReservationView(ApiView):
     @idempotent
     @counted(metrics.RESERVE, metrics.RESERVE_SECONDS, {201: "kept", 200: "repeated"})
     def post(self, request: Request, campaign_id: UUID) -> Response:
-        """201: kept from now on. 200: kept before, and not prolonged. A campaign without a cap keeps a turn too."""
+        """Reserve the offer. 201: reserved. 200: already reserved, not extended. Works without a cap too."""
         given = read_body(ReservationRequest, request)
         reservation, is_new = reserve_turn(
             device=asking_device(request), campaign_uuid=campaign_id, store_uuid=given.get("store_id"), now=self.now
         )
         return Response({"reservation": _tell(reservation)}, status=201 if is_new else 200)
 
-    @operation(summary="Give my turn up", answers={204: None}, problems=("rate_limited",))
+    @operation(summary="Release the reservation", answers={204: None}, problems=("rate_limited",))
     def delete(self, request: Request, campaign_id: UUID) -> Response:
-        """The turn is free for others at once; also when there was none."""
+        """Release the reservation. Others can use it at once. Succeeds even if there is no reservation."""
         release_turn(device_id=asking_device(request).pk, campaign_uuid=campaign_id)
         return Response(status=204)
 

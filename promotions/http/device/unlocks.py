@@ -62,11 +62,11 @@ _QR_SCALE = 8
 
 
 class FixInput(StrictSerializer):
-    """The phone's position now, with the fields of `POST /v1/fixes`."""
+    """The phone's current position, with the fields of `POST /v1/fixes`."""
 
     latitude = NumberField(min_value=-90, max_value=90, help_text="Degrees north, WGS 84.")
     longitude = NumberField(min_value=-180, max_value=180, help_text="Degrees east, WGS 84.")
-    fix_time = InstantField(help_text="When the position was taken.")
+    fix_time = InstantField(help_text="Time of the position.")
     horizontal_accuracy_m = NumberField(
         min_value=0,
         max_value=_MAX_ACCURACY_M,
@@ -86,7 +86,7 @@ class FixInput(StrictSerializer):
 
 
 class UnlockRequest(StrictSerializer):
-    """A fresh fix; without one the answer is a refusal. `proof` is what the store shows, if a campaign asks for it."""
+    """A fresh fix; without one the request is refused. `proof` is the store's code, if the campaign requires it."""
 
     fix = FixInput(required=False, allow_null=True)
     proof = TextField(max_length=_MAX_PROOF_CHARS, required=False, allow_null=True, trim_whitespace=False)
@@ -100,12 +100,12 @@ class StoreAnswer(serializers.Serializer[Any]):
 
 
 class RotationAnswer(serializers.Serializer[Any]):
-    """To draw `D1.<signed>.<step>.<mac>`: the step is seconds since 1970 divided by `step_s`, in decimal.
+    """Values to derive `D1.<signed>.<step>.<mac>`. The step is seconds since 1970 divided by `step_s`, in decimal.
 
-    The mac is HMAC-SHA-256 of the step's text by `key`: its first 10 bytes, in base64url without padding.
+    The mac is the first 10 bytes of HMAC-SHA-256 of the step's text with `key`, in base64url without padding.
     """
 
-    key = serializers.CharField(help_text="16 bytes, base64url without padding. It stays on the phone.")
+    key = serializers.CharField(help_text="16 bytes, base64url without padding. Keep it on the phone.")
     step_s = serializers.IntegerField()
     signed = serializers.CharField()
 
@@ -119,40 +119,44 @@ class HoursAnswer(serializers.Serializer[Any]):
 
 
 class CouponAnswer(serializers.Serializer[Any]):
-    """The right to a benefit. Show `code` and the QR of `qr_token` to the staff, and draw the QR anew each step."""
+    """The right to a benefit. Show staff `code` and the QR code of `qr_token`. Draw a new QR code in each step."""
 
     code = serializers.CharField(help_text="Ten characters and a check character.")
-    code_display = serializers.CharField(help_text="The code in groups, as it is printed and read out.")
-    qr_token = serializers.CharField(help_text="The text of the QR in this step.")
-    qr_valid_until = serializers.DateTimeField(help_text="From then on a till takes `qr_token` for a screenshot.")
-    rotation = RotationAnswer(help_text="With it the app draws the QR of each step without network.")
-    qr_path = serializers.CharField(help_text="Where the QR of this step is to be had as SVG.")
+    code_display = serializers.CharField(help_text="The code in groups, for print and for reading aloud.")
+    qr_token = serializers.CharField(help_text="The text of the QR code in this step.")
+    qr_valid_until = serializers.DateTimeField(
+        help_text="The instant from which a till refuses `qr_token` as a screenshot."
+    )
+    rotation = RotationAnswer(help_text="Values with which the app draws the QR code of each step offline.")
+    qr_path = serializers.CharField(help_text="Path of the QR code of this step as SVG.")
     benefit = serializers.CharField()
     terms = serializers.CharField(allow_blank=True)
     valid_from = serializers.DateTimeField()
-    valid_until = serializers.DateTimeField(help_text="The first instant at which it is no longer taken.")
+    valid_until = serializers.DateTimeField(help_text="The instant from which tills no longer accept it.")
     redeem_hours = HoursAnswer(
-        many=True, help_text="When tills take it, by the clock of the store that does; none: at any hour."
+        many=True, help_text="Hours in which tills accept it, in the store's local time; empty: at any hour."
     )
-    recalled_at = serializers.DateTimeField(allow_null=True, help_text="From then on tills refuse it; null: good.")
-    units = serializers.IntegerField(help_text="How often the coupon is taken.")
+    recalled_at = serializers.DateTimeField(
+        allow_null=True, help_text="The instant from which tills refuse it; null: not recalled."
+    )
+    units = serializers.IntegerField(help_text="How many times the coupon can be redeemed.")
     units_left = serializers.IntegerField()
     redeemed_at = serializers.DateTimeField(
-        allow_null=True, help_text="When the last unit was taken; null while one is left."
+        allow_null=True, help_text="Time when the last unit was redeemed; null while a unit is left."
     )
 
 
 class UnlockAnswer(serializers.Serializer[Any]):
-    """The device's one unlock of a campaign. A play that did not win looks the same, without a coupon."""
+    """The device's unlock of a campaign. A play that did not win has no coupon."""
 
     unlock_id = serializers.UUIDField()
     campaign_id = serializers.UUIDField()
     brand = serializers.CharField()
     title = serializers.CharField()
     outcome = serializers.ChoiceField(choices=Unlock.Outcome.choices)
-    level = serializers.IntegerField(help_text="How sure presence was, 0 to 4.")
+    level = serializers.IntegerField(help_text="Presence level, 0 to 4.")
     granted_at = serializers.DateTimeField()
-    store = StoreAnswer(help_text="Where it was unlocked.")
+    store = StoreAnswer(help_text="The store where it was unlocked.")
     coupon = CouponAnswer(allow_null=True)
 
 
@@ -160,7 +164,7 @@ class UnlocksPage(serializers.Serializer[Any]):
     """The wallet, newest first."""
 
     unlocks = UnlockAnswer(many=True)
-    next = serializers.CharField(allow_null=True, help_text="Give it as `cursor` for the next page; null at the end.")
+    next = serializers.CharField(allow_null=True, help_text="The `cursor` of the next page; null on the last page.")
 
 
 def _retell_coupon(told: Mapping[str, Any], asked_at: datetime) -> dict[str, Any]:
@@ -170,7 +174,7 @@ def _retell_coupon(told: Mapping[str, Any], asked_at: datetime) -> dict[str, Any
 
 
 class DoorView(ApiView):
-    """What a device asks for at the store; all of it is counted together."""
+    """Base of the calls of a device at the store; one rate limit counts all of them."""
 
     authentication_classes = [DeviceAuthentication]
 
@@ -185,7 +189,7 @@ class DoorView(ApiView):
 AT_THE_DOOR = body_example(
     "A phone at a store in Paris",
     {"fix": dict(EXAMPLE_FIX)},
-    about="Put the store's place into `latitude` and `longitude`, and the present time into `fix_time`.",
+    about="Set `latitude` and `longitude` to the store's position and `fix_time` to the current time.",
 )
 
 
@@ -193,7 +197,7 @@ class UnlockView(DoorView):
     """`/v1/offers/{campaign_id}/unlock`"""
 
     @operation(
-        summary="Ask for the offer, at the store",
+        summary="Unlock the offer at the store",
         body=UnlockRequest,
         example=AT_THE_DOOR,
         answers={201: UnlockAnswer, 200: UnlockAnswer},
@@ -202,7 +206,7 @@ class UnlockView(DoorView):
     @idempotent_with_secrets("coupon", reveal=_retell_coupon)
     @counted(metrics.UNLOCK, metrics.UNLOCK_SECONDS, {201: "granted", 200: "repeated"})
     def post(self, request: Request, campaign_id: UUID) -> Response:
-        """201: granted. 200: the unlock granted before. 403: refused, with the nearest store and what is missing."""
+        """Unlock the offer. 201: granted. 200: already granted. 403: refused, with `nearest_store` and `missing`."""
         given = read_body(UnlockRequest, request)
         try:
             unlock, is_new = unlock_offer(
@@ -240,9 +244,9 @@ class UnlocksView(ApiView):
     authentication_classes = [DeviceAuthentication]
     query_serializers = {"GET": PageQuery}
 
-    @operation(summary="The device's wallet", answers={200: UnlocksPage}, operation_id="unlocks_list")
+    @operation(summary="List the device's unlocks", answers={200: UnlocksPage}, operation_id="unlocks_list")
     def get(self, request: Request) -> Response:
-        """Everything the device has unlocked, newest first."""
+        """Return all unlocks of this device, newest first."""
         keyset = Keyset(scope=f"unlocks:{asking_device(request).pk}", instant_field="granted_at")
         page, following = keyset.page(wallet(asking_device(request).pk), self.query)
         return Response({"unlocks": [tell_unlock(unlock, self.now) for unlock in page], "next": following})
@@ -253,9 +257,9 @@ class OneUnlockView(ApiView):
 
     authentication_classes = [DeviceAuthentication]
 
-    @operation(summary="One unlock", answers={200: UnlockAnswer})
+    @operation(summary="Get an unlock", answers={200: UnlockAnswer})
     def get(self, request: Request, unlock_id: UUID) -> Response:
-        """One unlock of this device."""
+        """Return one unlock of this device."""
         return Response(tell_unlock(_find(request, unlock_id), self.now))
 
 
@@ -277,9 +281,9 @@ class QrView(ApiView):
     authentication_classes = [DeviceAuthentication]
     content_negotiation_class = AnyType
 
-    @operation(summary="The coupon's QR code", answers={(200, "image/svg+xml"): OpenApiTypes.STR})
+    @operation(summary="Get the coupon's QR code", answers={(200, "image/svg+xml"): OpenApiTypes.STR})
     def get(self, request: Request, unlock_id: UUID) -> HttpResponse:
-        """The QR of an unlock's coupon; a play that did not win has none."""
+        """Return the QR code of an unlock's coupon. A play that did not win has none."""
         coupon = _coupon_of(_find(request, unlock_id))
         if coupon is None:
             raise DomainError("not_found")

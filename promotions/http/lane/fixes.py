@@ -33,13 +33,13 @@ _IDENTITY = struct.Struct("<QQqdd")
 
 REJECTIONS: Mapping[str, str] = {
     "out_of_range": "Latitude or longitude is not on Earth.",
-    "null_island": "0, 0 is what receivers report before they know where they are: no position.",
+    "null_island": "The position is 0, 0. Receivers report it before they have a position.",
     "bad_accuracy": "The accuracy is negative or over 1,000 km.",
     "bad_speed": "The speed is over 10 km/s.",
     "too_old": "The fix is older than `FIX_MAX_AGE_S`.",
-    "future": "The fix is ahead of our clock by more than `FIX_MAX_FUTURE_S`.",
+    "future": "The fix is ahead of the server's clock by more than `FIX_MAX_FUTURE_S`.",
 }
-"""What `code` of an entry of `rejected` can say."""
+"""Codes of the entries of `rejected`."""
 
 
 class PostedFix(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -47,7 +47,7 @@ class PostedFix(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     latitude: Annotated[float, Meta(description="Degrees north, WGS 84, -90 to 90.")]
     longitude: Annotated[float, Meta(description="Degrees east, WGS 84, -180 to 180.")]
-    fix_time: Annotated[datetime, Meta(tz=True, description="When the position was taken, RFC 3339 with an offset.")]
+    fix_time: Annotated[datetime, Meta(tz=True, description="Time of the position, RFC 3339 with an offset.")]
     horizontal_accuracy_m: (
         Annotated[float, Meta(description="Radius as reported, metres. Missing, null or 0 means unknown.")]
         | None
@@ -58,16 +58,17 @@ class PostedFix(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         | None
         | UnsetType
     ) = UNSET
-    mock: Annotated[bool, Meta(description="The operating system says a mock provider made this fix.")] | UnsetType = (
-        UNSET
-    )
+    mock: (
+        Annotated[bool, Meta(description="Whether the operating system reports a mock provider for this fix.")]
+        | UnsetType
+    ) = UNSET
     fix_id: (
         Annotated[
             str,
             Meta(
                 min_length=1,
                 max_length=MAX_FIX_ID_CHARS,
-                description="The app's own id of the fix. A repeat is told by device and time.",
+                description="The app's own id of the fix. A repeat is detected by device and time.",
             ),
         ]
         | None
@@ -82,14 +83,14 @@ class PostedFixes(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class RejectedFix(msgspec.Struct):
-    """A fix that was read and not taken; sending it again will not help."""
+    """A fix that was read and rejected. Do not send it again."""
 
-    index: Annotated[int, Meta(ge=0, description="Its place in the request, from 0.")]
-    code: Annotated[str, Meta(description="Why.", extra_json_schema={"enum": sorted(REJECTIONS)})]
+    index: Annotated[int, Meta(ge=0, description="Index of the fix in the request, from 0.")]
+    code: Annotated[str, Meta(description="Reason of the rejection.", extra_json_schema={"enum": sorted(REJECTIONS)})]
 
 
 class FixesAccepted(msgspec.Struct):
-    """What became of the fixes. The accepted ones are stored durably when this answer is sent."""
+    """Result of the request. Accepted fixes are stored durably before this answer is sent."""
 
     accepted: Annotated[int, Meta(ge=0)]
     rejected: list[RejectedFix]

@@ -396,7 +396,7 @@ def _require_json(request: LaneRequest) -> None:
         raise DomainError("unsupported_media_type", "Send the body without a content coding.")
     if query := request.scope["query_string"]:
         names = {pair.partition("=")[0][:80] for pair in query.decode("latin-1").split("&")[:20]}
-        raise InvalidInput([Fault(f"?{name}", "unknown_parameter", "There is no such parameter.") for name in names])
+        raise InvalidInput([Fault(f"?{name}", "unknown_parameter", "The parameter is unknown.") for name in names])
 
 
 async def _read_message(request: LaneRequest, running: Running) -> bytes:

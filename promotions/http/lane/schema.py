@@ -64,7 +64,7 @@ def lane_paths() -> dict[str, Any]:
         "/v1/ingest/owntracks": {
             "post": _stock_operation(
                 "ingest_owntracks",
-                "OwnTracks, HTTP mode. `location` and `transition` are taken, any other `_type` is answered and left.",
+                "OwnTracks, HTTP mode. `location` and `transition` are stored; any other `_type` is ignored.",
                 _json_body({"type": "object"}, required=False),
                 _json_answer({"type": "array", "items": {}, "maxItems": 0}),
                 (_BASIC, _BEARER),
@@ -73,7 +73,7 @@ def lane_paths() -> dict[str, Any]:
         "/v1/ingest/overland": {
             "post": _stock_operation(
                 "ingest_overland",
-                "Overland: a batch of at most 1,000 GeoJSON features. `current` and `trip` are left alone.",
+                "Overland: a batch of at most 1,000 GeoJSON features. `current` and `trip` are ignored.",
                 _json_body({"type": "object"}, required=False),
                 _json_answer({"type": "object", "properties": {"result": {"const": "ok"}}, "required": ["result"]}),
                 (_BEARER, _BASIC),
@@ -94,9 +94,9 @@ def _fixes_operation() -> dict[str, Any]:
         "operationId": "fixes_create",
         "tags": ["devices"],
         "description": (
-            "Post up to 100 fixes. 202 means they are stored durably. A fix that is well-formed and cannot be used is "
-            "named in `rejected`; the others are taken. Repeats are harmless. When the answer carries `X-Next-After`, "
-            "post again no sooner than after so many seconds: the service is behind."
+            "Post up to 100 fixes. 202: the fixes are stored durably. A well-formed fix that cannot be used is listed "
+            "in `rejected`; the others are stored. Repeats are harmless. If the answer has `X-Next-After`, the service "
+            "is behind: wait at least that many seconds before the next request."
         ),
         "security": [{"deviceToken": []}],
         "parameters": [
@@ -104,7 +104,7 @@ def _fixes_operation() -> dict[str, Any]:
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": False,
-                "description": "Accepted and not needed: the identity of each fix makes a repeat harmless.",
+                "description": "Accepted but not needed: repeats are detected by the identity of each fix.",
                 "schema": {"type": "string"},
             }
         ],
@@ -113,7 +113,7 @@ def _fixes_operation() -> dict[str, Any]:
             required=True,
             example={
                 "summary": "A phone in Paris",
-                "description": "Put the present time into `fix_time`.",
+                "description": "Set `fix_time` to the current time.",
                 "value": {"fixes": [dict(EXAMPLE_FIX)]},
             },
         ),
@@ -134,7 +134,7 @@ def _osmand_operation(method: str) -> dict[str, Any]:
         f"ingest_osmand_{method}",
         "Traccar Client and OsmAnd: query parameters, a form or JSON. The `id` is the ingest key.",
         body if method == "post" else None,
-        {"description": "Stored, or nothing in it to store.", "headers": _HEADERS},
+        {"description": "The fixes are stored, or there was nothing to store.", "headers": _HEADERS},
         (_BY_ID, _BEARER, _BASIC),
     )
 
@@ -150,8 +150,8 @@ def _stock_operation(
         "operationId": operation_id,
         "tags": ["stock phone apps"],
         "description": (
-            f"{description} Answered after the durable append. What can never be stored is answered like what was, "
-            "so that the app does not repeat it for weeks."
+            f"{description} The answer is sent after the durable append. A fix that can never be stored gets the same "
+            "answer, so that the app does not repeat it for weeks."
         ),
         "security": list(security),
         "responses": {"200": answer},
@@ -163,12 +163,12 @@ def _stock_operation(
 
 
 _HEADERS: dict[str, Any] = {
-    "X-Request-Id": {"description": "The id of this request, to quote in a report.", "schema": {"type": "string"}}
+    "X-Request-Id": {"description": "The id of this request. Quote it in a report.", "schema": {"type": "string"}}
 }
 
 _NEXT_AFTER: dict[str, Any] = {
     "X-Next-After": {
-        "description": "Only while the service is behind: seconds after which to post again.",
+        "description": "Only while the service is behind: seconds to wait before the next request.",
         "required": False,
         "schema": {"type": "integer", "minimum": 1},
     }
@@ -184,7 +184,7 @@ def _json_body(schema: dict[str, Any], *, required: bool, example: dict[str, Any
 
 def _json_answer(schema: dict[str, Any], more_headers: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     return {
-        "description": "Stored.",
+        "description": "The fixes are stored.",
         "headers": {**_HEADERS, **more_headers},
         "content": {"application/json": {"schema": schema}},
     }

@@ -35,7 +35,7 @@ class EnrolmentsView(ApiView):
         problems=("enrolment_invalid", "rate_limited"),
     )
     def post(self, request: Request) -> Response:
-        """Trade a one-time enrolment token for a staff device of its store."""
+        """Exchange a one-time enrolment token for a staff device of its store."""
         given = read_body(EnrolmentRequest, request)
         device, access_token = enrol_device(token=given["token"], label=given.get("label", ""), now=self.now)
         body = {"staff_device_id": device.pk, "access_token": access_token, "store": _store(device.store)}
@@ -47,9 +47,9 @@ class StaffMeView(ApiView):
 
     authentication_classes = [StaffAuthentication]
 
-    @operation(summary="The staff device itself", answers={200: StaffMe})
+    @operation(summary="Get the staff device", answers={200: StaffMe})
     def get(self, request: Request) -> Response:
-        """The staff device that asks, its store, and who is signed in at it."""
+        """Return the calling staff device, its store, and the signed-in member."""
         device = staff_device(request)
         body = {
             "staff_device_id": device.pk,

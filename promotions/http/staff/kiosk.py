@@ -43,14 +43,14 @@ _PICTURES = 4096
 
 
 class QrPicture(serializers.Serializer[Any]):
-    """The code as a square of modules, to be drawn black on white with a margin of four."""
+    """The code as a square of modules. Draw it black on white with a margin of four modules."""
 
     modules = serializers.IntegerField(help_text="Modules along one side, without margin.")
-    bits = serializers.CharField(help_text="Base64: one bit a module, row by row from the top left, 1 is black.")
+    bits = serializers.CharField(help_text="Base64: one bit per module, row by row from the top left; 1 is black.")
 
 
 class StoreCodeAnswer(serializers.Serializer[Any]):
-    """What the store shows during one step."""
+    """The store's code during one step."""
 
     step = serializers.IntegerField(help_text="Seconds since 1970 divided by `step_s`.")
     proof = serializers.CharField(help_text="The text in the QR: `proof` of an unlock.")
@@ -60,11 +60,13 @@ class StoreCodeAnswer(serializers.Serializer[Any]):
 class StoreCodesAnswer(serializers.Serializer[Any]):
     """The codes of the next ten minutes, the current one first."""
 
-    server_time = serializers.DateTimeField(help_text="Rotate by this clock, not by the kiosk's own.")
+    server_time = serializers.DateTimeField(help_text="Use this clock for the rotation, not the kiosk's own.")
     step_s = serializers.IntegerField()
     store = StaffStore()
     codes = StoreCodeAnswer(many=True)
-    page_version = serializers.CharField(help_text="Of the kiosk page: another one than its own, and it reloads.")
+    page_version = serializers.CharField(
+        help_text="Version of the kiosk page. The page reloads if its own version differs."
+    )
 
 
 class StoreCodesView(ApiView):
@@ -73,10 +75,10 @@ class StoreCodesView(ApiView):
     authentication_classes = [StaffAuthentication]
 
     @operation(
-        summary="The store's codes, for its kiosk", answers={200: StoreCodesAnswer}, problems=("profile_forbidden",)
+        summary="List the store's codes for its kiosk", answers={200: StoreCodesAnswer}, problems=("profile_forbidden",)
     )
     def get(self, request: Request) -> Response:
-        """The current step's code and those of the next ten minutes. Kiosks only: a till has no use for them."""
+        """Return the code of the current step and those of the next ten minutes. For kiosks only."""
         device = staff_device(request)
         if device.profile != StaffDevice.Profile.KIOSK:
             raise DomainError("profile_forbidden", "A till does not show the store's code.")

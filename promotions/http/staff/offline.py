@@ -46,31 +46,31 @@ class TillTimeField(InstantField):
 
 
 class SyncRequest(StrictSerializer):
-    """The till's own time, from which the server learns how far its clock is off."""
+    """The till's own time, from which the server derives the deviation of its clock."""
 
-    device_time = TillTimeField(help_text="The staff device's clock, now.")
+    device_time = TillTimeField(help_text="Current time of the staff device's clock.")
 
 
 class KeyAnswer(serializers.Serializer[Any]):
-    """The Ed25519 key that checks the signatures which name its id."""
+    """The Ed25519 key that verifies signatures with its id."""
 
     id = serializers.IntegerField(min_value=0, max_value=255)
     public_key = serializers.CharField(help_text="32 bytes, base64url without padding.")
 
 
 class OfflineOfferAnswer(serializers.Serializer[Any]):
-    """An offer that may be taken without network in this store."""
+    """An offer whose coupons this store's tills may redeem offline."""
 
     digest = serializers.CharField(help_text="Eight bytes, base64url without padding, as in the signed part of a QR.")
     benefit = serializers.CharField()
     offer_title = serializers.CharField()
     units = serializers.IntegerField()
-    value = serializers.DecimalField(max_digits=7, decimal_places=2, help_text="What one use counts in the allowance.")
+    value = serializers.DecimalField(max_digits=7, decimal_places=2, help_text="Value of one use in the allowance.")
     asks_amount = serializers.BooleanField()
 
 
 class AllowanceAnswer(serializers.Serializer[Any]):
-    """What the till may give without network within twelve hours, and what is left of it."""
+    """The till's offline allowance within twelve hours, and the part that is left."""
 
     coupons = serializers.IntegerField()
     value = serializers.DecimalField(max_digits=12, decimal_places=2)
@@ -79,21 +79,21 @@ class AllowanceAnswer(serializers.Serializer[Any]):
 
 
 class PracticeAnswer(serializers.Serializer[Any]):
-    """A code to practise with: never a coupon's."""
+    """A code for training. It never belongs to a coupon."""
 
     code = serializers.CharField()
     outcome = serializers.CharField()
 
 
 class SyncAnswer(serializers.Serializer[Any]):
-    """What the till takes along. It replaces what the till had."""
+    """Data for offline use. It replaces the data of the previous sync."""
 
     server_time = serializers.DateTimeField()
-    step_s = serializers.IntegerField(help_text="Length of a QR's step.")
+    step_s = serializers.IntegerField(help_text="Length of a step of the QR code.")
     keys = KeyAnswer(many=True)
     offers = OfflineOfferAnswer(many=True)
     revoked = serializers.ListField(
-        child=serializers.UUIDField(), help_text="Coupons not to be taken although their signature is good."
+        child=serializers.UUIDField(), help_text="Coupons that tills must refuse although their signature is valid."
     )
     allowance = AllowanceAnswer()
     training = PracticeAnswer(many=True)
@@ -110,7 +110,7 @@ class _Unreadable:
 
 
 class _EachForItself(serializers.ListSerializer[Any]):
-    """A list in which a faulty entry stands beside the good ones: it must not hold up the others for ever."""
+    """A list in which an invalid entry does not block the valid ones."""
 
     def to_internal_value(self, data: Any) -> list[Any]:
         """The entries; the list itself must be one, not empty and not too long."""
@@ -128,11 +128,11 @@ class _EachForItself(serializers.ListSerializer[Any]):
 
 
 class ScanInput(StrictSerializer):
-    """One scan made without network, as the till kept it."""
+    """One scan made offline, as the till stored it."""
 
-    token = TextField(max_length=MAX_TEXT_CHARS, trim_whitespace=False, help_text="As read from the QR.")
+    token = TextField(max_length=MAX_TEXT_CHARS, trim_whitespace=False, help_text="The text of the QR code.")
     nonce = IdField()
-    scanned_at = TillTimeField(help_text="The staff device's clock.")
+    scanned_at = TillTimeField(help_text="Time of the staff device's clock.")
     amount = AmountField(required=False, help_text="What the customer paid, in the store's currency.")
 
     class Meta:
@@ -140,30 +140,30 @@ class ScanInput(StrictSerializer):
 
 
 class ScansRequest(StrictSerializer):
-    """The scans that wait, oldest first, at most 100 at a time."""
+    """Waiting scans, oldest first, at most 100 per request."""
 
     scans = ScanInput(many=True, min_length=1, max_length=MAX_SCANS)  # type: ignore[call-arg]
 
 
 class TakenBeforeAnswer(serializers.Serializer[Any]):
-    """Who took the coupon's last unit."""
+    """The redemption of the coupon's last unit."""
 
     redeemed_at = serializers.DateTimeField()
     store = serializers.DictField(child=serializers.CharField(), help_text="`name`")
 
 
 class VerdictAnswer(serializers.Serializer[Any]):
-    """What became of a scan. `replay`: it had been accepted before."""
+    """The verdict on a scan. `replay`: the scan was accepted before."""
 
-    nonce = serializers.UUIDField(allow_null=True, help_text="Null when it could not be read.")
+    nonce = serializers.UUIDField(allow_null=True, help_text="Null if it could not be read.")
     outcome = serializers.ChoiceField(choices=[(each.value, each.value) for each in Outcome])
-    reason = serializers.CharField(allow_blank=True, help_text="Why it is a conflict or out of policy.")
+    reason = serializers.CharField(allow_blank=True, help_text="Reason of a conflict or a breach of policy.")
     redemption_id = serializers.UUIDField(allow_null=True)
     taken_before = TakenBeforeAnswer(allow_null=True)
 
 
 class ScansAnswer(serializers.Serializer[Any]):
-    """A verdict per scan, in the order in which they were sent."""
+    """One verdict per scan, in the order of the request."""
 
     scans = VerdictAnswer(many=True)
 
@@ -174,13 +174,13 @@ class SyncView(ApiView):
     authentication_classes = [StaffAuthentication]
 
     @operation(
-        summary="What the till takes along",
+        summary="Get the data for offline use",
         body=SyncRequest,
         answers={200: SyncAnswer},
         problems=("profile_forbidden",),
     )
     def post(self, request: Request) -> Response:
-        """Keys, offers, coupons not to be taken and the allowance, for the time without network."""
+        """Return keys, offers, revoked coupons and the allowance, for offline use."""
         given = read_body(SyncRequest, request)
         sync = sync_till(staff_device=staff_device(request), device_time=given["device_time"], now=self.now)
         return Response(SyncAnswer(_tell_sync(sync, self.now)).data)
@@ -192,13 +192,13 @@ class ScansView(ApiView):
     authentication_classes = [StaffAuthentication]
 
     @operation(
-        summary="Scans made without network",
+        summary="Send scans made offline",
         body=ScansRequest,
         answers={200: ScansAnswer},
         problems=("profile_forbidden",),
     )
     def post(self, request: Request) -> Response:
-        """A verdict per scan: none is forced, none holds up another. Sent again, each keeps its verdict."""
+        """Store scans made offline and return one verdict per scan. Repeats keep their verdicts."""
         given = read_body(ScansRequest, request)["scans"]
         scans = [LateScan(**each) for each in given if isinstance(each, Mapping)]
         judged = iter(judge_scans(staff_device=staff_device(request), scans=scans, now=self.now))

@@ -77,7 +77,7 @@ class RedemptionsView(ApiView):
     query_serializers = {"GET": RecentQuery}
 
     @operation(
-        summary="Take a coupon",
+        summary="Redeem a coupon",
         body=RedemptionRequest,
         example=_EXAMPLE,
         answers={201: RedemptionAnswer, 200: RedemptionAnswer},
@@ -85,7 +85,7 @@ class RedemptionsView(ApiView):
     )
     @counted(metrics.REDEEM, metrics.REDEEM_SECONDS, {201: "taken", 200: "repeated"})
     def post(self, request: Request) -> Response:
-        """Take a coupon. 201: hand the benefit over. 200: a repeat of that answer, or a dry run."""
+        """Redeem a coupon. 201: hand out the benefit. 200: a repeat of that answer, or a dry run."""
         given = read_body(RedemptionRequest, request)
         device, is_dry_run = staff_device(request), given["dry_run"]
         typed_or_scanned = Redemption.Source.TYPED if "code" in given else Redemption.Source.CAMERA
@@ -103,13 +103,13 @@ class RedemptionsView(ApiView):
         return Response(RedemptionAnswer(body).data, status=200 if taken.is_replay or is_dry_run else 201)
 
     @operation(
-        summary="The last redemptions",
+        summary="List the last redemptions",
         answers={200: RedemptionPage},
         problems=("profile_forbidden",),
         operation_id="staff_redemptions_list",
     )
     def get(self, request: Request) -> Response:
-        """The last redemptions of this staff device, newest first."""
+        """Return the last redemptions of this staff device, newest first."""
         device = staff_device(request)
         require_till(device)
         voidance = Voidance(device, self.now)
@@ -126,14 +126,14 @@ class VoidView(ApiView):
     authentication_classes = [StaffAuthentication]
 
     @operation(
-        summary="Take a redemption back",
+        summary="Void a redemption",
         body=VoidRequest,
         answers={201: VoidAnswer},
         problems=("profile_forbidden", "pin_required", "forbidden", "already_voided", "void_too_late"),
     )
     @idempotent
     def post(self, request: Request, redemption_id: UUID) -> Response:
-        """Take a redemption back: the device that made it for 15 minutes, a manager or its device for 7 days."""
+        """Void a redemption: on the device that made it for 15 minutes, by a manager or its device for 7 days."""
         given = read_body(VoidRequest, request)
         void = void_redemption(
             staff_device=staff_device(request),

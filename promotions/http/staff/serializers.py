@@ -20,17 +20,17 @@ from promotions.services.till.staff_members import PIN_DIGITS
 
 
 class EnrolmentRequest(StrictSerializer):
-    """The one-time token out of the enrolment QR."""
+    """The one-time token from the enrolment QR code."""
 
     token = TextField(max_length=200, trim_whitespace=False)
     # DRF's own attribute of this name is one of fields, not of serializers; declared fields leave the class anyway.
     label = TextField(  # type: ignore[assignment]
-        max_length=80, required=False, allow_blank=True, help_text="Empty: the label given in admin."
+        max_length=80, required=False, allow_blank=True, help_text="Empty: the label from admin."
     )
 
 
 class StaffStore(serializers.Serializer[Any]):
-    """The store a staff device stands in."""
+    """The store of a staff device."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -38,7 +38,7 @@ class StaffStore(serializers.Serializer[Any]):
 
 
 class EnrolmentAnswer(serializers.Serializer[Any]):
-    """The access token is told once."""
+    """The enrolled device. The access token is returned only once."""
 
     staff_device_id = serializers.UUIDField()
     access_token = serializers.CharField()
@@ -46,7 +46,7 @@ class EnrolmentAnswer(serializers.Serializer[Any]):
 
 
 class SignedIn(serializers.Serializer[Any]):
-    """Who stands at the till."""
+    """The staff member who is signed in."""
 
     id = serializers.UUIDField()
     initials = serializers.CharField()
@@ -59,41 +59,47 @@ class StaffMe(serializers.Serializer[Any]):
     staff_device_id = serializers.UUIDField()
     label = serializers.CharField()  # type: ignore[assignment]
     profile = serializers.ChoiceField(choices=StaffDevice.Profile.choices)
-    is_manager = serializers.BooleanField(help_text="Of the device, whoever stands at it.")
+    is_manager = serializers.BooleanField(
+        help_text="Whether the device is a manager's, regardless of who is signed in."
+    )
     enrolled_at = serializers.DateTimeField()
     store = StaffStore()
-    has_members = serializers.BooleanField(help_text="The store knows its staff: sign in before the first scan.")
+    has_members = serializers.BooleanField(
+        help_text="Whether the store has staff members. If so, sign in before the first scan."
+    )
     staff_member = SignedIn(allow_null=True)
 
 
 class SessionRequest(StrictSerializer):
-    """Who signs in, in place of whoever stood there."""
+    """The staff member to sign in. Signs out the previous one."""
 
-    initials = TextField(max_length=8, help_text="In capitals or not.")
+    initials = TextField(max_length=8, help_text="Upper or lower case.")
     pin = TextField(trim_whitespace=False, min_length=PIN_DIGITS, max_length=PIN_DIGITS, help_text="Six digits.")
 
 
 class SessionAnswer(serializers.Serializer[Any]):
-    """Signed in, until signed out or idle for hours."""
+    """The signed-in staff member. The session ends at sign-out or after hours without activity."""
 
     staff_member = SignedIn()
 
 
 class RedemptionRequest(StrictSerializer):
-    """One scan. `nonce` names it: send the same body again when no answer came."""
+    """One scan, identified by `nonce`. If no answer arrives, send the same body again."""
 
-    code = TextField(max_length=MAX_TYPED_LENGTH, required=False, help_text="As typed, with or without dashes.")
+    code = TextField(
+        max_length=MAX_TYPED_LENGTH, required=False, help_text="The code as typed, with or without dashes."
+    )
     token = TextField(
-        max_length=MAX_TOKEN_CHARS, required=False, trim_whitespace=False, help_text="As read from the QR."
+        max_length=MAX_TOKEN_CHARS, required=False, trim_whitespace=False, help_text="The text of the QR code."
     )
     nonce = IdField()
-    scanned_at = InstantField(help_text="The staff device's clock.")
+    scanned_at = InstantField(help_text="Time of the staff device's clock.")
     amount = AmountField(required=False, help_text="What the customer pays, in the store's currency.")
-    vouch = FlagField(default=False, help_text="Staff answer for the customer's presence, after `presence_required`.")
+    vouch = FlagField(default=False, help_text="Staff confirm the customer's presence, after `presence_required`.")
     source = OneOfField(  # type: ignore[assignment]
         choices=[Redemption.Source.CAMERA, Redemption.Source.TYPED], required=False
     )
-    dry_run = FlagField(default=False, help_text="Only ask whether the benefit is due.")
+    dry_run = FlagField(default=False, help_text="Only check whether the benefit is due.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Exactly one of `code` and `token`."""
@@ -103,14 +109,14 @@ class RedemptionRequest(StrictSerializer):
 
 
 class CampaignName(serializers.Serializer[Any]):
-    """The campaign a coupon belongs to."""
+    """The campaign of a coupon."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
 
 
 class RedemptionAnswer(serializers.Serializer[Any]):
-    """The benefit is due: hand it over once. In a dry run nothing was written and `id` is null."""
+    """The benefit is due: hand it out once. In a dry run nothing is stored and `id` is null."""
 
     id = serializers.UUIDField(allow_null=True)
     benefit = serializers.CharField()
@@ -119,10 +125,10 @@ class RedemptionAnswer(serializers.Serializer[Any]):
     valid_until = serializers.DateTimeField()
     redeemed_at = serializers.DateTimeField(allow_null=True)
     voidable_until = serializers.DateTimeField(allow_null=True)
-    unit = serializers.IntegerField(help_text="Which of the coupon's units this is, from 1 on.")
-    units = serializers.IntegerField(help_text="How many the coupon is good for.")
-    units_left = serializers.IntegerField(help_text="How many are left now.")
-    replay = serializers.BooleanField(help_text="This nonce was answered before.")
+    unit = serializers.IntegerField(help_text="Number of this unit of the coupon, from 1.")
+    units = serializers.IntegerField(help_text="Units of the coupon.")
+    units_left = serializers.IntegerField(help_text="Units that are left.")
+    replay = serializers.BooleanField(help_text="Whether this nonce was answered before.")
     dry_run = serializers.BooleanField()
 
 
@@ -134,28 +140,28 @@ class RecentRedemption(serializers.Serializer[Any]):
     unit = serializers.IntegerField()
     units = serializers.IntegerField()
     amount = serializers.DecimalField(max_digits=7, decimal_places=2, allow_null=True)
-    initials = serializers.CharField(allow_null=True, help_text="Who was signed in.")
+    initials = serializers.CharField(allow_null=True, help_text="Initials of the signed-in staff member.")
     redeemed_at = serializers.DateTimeField()
     voidable_until = serializers.DateTimeField()
     voided_at = serializers.DateTimeField(allow_null=True)
 
 
 class RedemptionPage(serializers.Serializer[Any]):
-    """Newest first; `next` is the cursor of the page before in time, null at the end."""
+    """Redemptions, newest first. `next` is the cursor of the next (older) page; null on the last page."""
 
     redemptions = RecentRedemption(many=True)
     next = serializers.CharField(allow_null=True)
 
 
 class VoidRequest(StrictSerializer):
-    """Why a redemption is taken back."""
+    """The reason to void a redemption."""
 
     reason = OneOfField(choices=Void.Reason.choices)
     note = TextField(max_length=240, required=False, allow_blank=True, default="")
 
 
 class VoidAnswer(serializers.Serializer[Any]):
-    """The redemption counts no longer; its coupon can be redeemed again."""
+    """The redemption no longer counts. Its coupon can be redeemed again."""
 
     redemption_id = serializers.UUIDField()
     reason = serializers.ChoiceField(choices=Void.Reason.choices)

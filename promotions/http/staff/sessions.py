@@ -26,13 +26,13 @@ class SessionsView(ApiView):
         problems=("profile_forbidden", "pin_wrong", "pin_locked"),
     )
     def post(self, request: Request) -> Response:
-        """Sign a member of the store in here. Five wrong PINs lock the member, until a manager gives a new one."""
+        """Sign in a member of the store. Five wrong PINs lock the member until a manager sets a new PIN."""
         given = read_body(SessionRequest, request)
         member = sign_in(staff_device=staff_device(request), initials=given["initials"], pin=given["pin"], now=self.now)
         return Response(SessionAnswer({"staff_member": member}).data, status=201)
 
     @operation(summary="Sign out at the till", answers={204: None}, problems=("profile_forbidden",))
     def delete(self, request: Request) -> Response:
-        """Nobody is signed in at this device any more. Repeatable."""
+        """Sign out at this device. Can be repeated."""
         sign_out(staff_device=staff_device(request))
         return Response(status=204)

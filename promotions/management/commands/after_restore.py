@@ -1,4 +1,4 @@
-"""The steps after PostgreSQL was restored, before web, worker and beat start again."""
+"""Run the steps after a restore of PostgreSQL, before web, worker and beat start again."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from promotions.management.drill.after_restore import AFTER_RESTORE
 class Command(BaseCommand):
     """`manage.py after_restore`"""
 
-    help = "Run what must follow a restore of PostgreSQL, before the processes start. May be repeated."
+    help = "Run the steps after a restore of PostgreSQL, before the processes start. Can be repeated."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """`--json`"""

@@ -1,4 +1,4 @@
-"""`announce_run`: where the running demo is and how to get in, on screen for people, in var/run.json for programs."""
+"""`announce_run`: print the addresses and logins of the running demo, and write them to var/run.json."""
 
 import json
 from datetime import timedelta
@@ -20,22 +20,22 @@ from promotions.management.demo_world import (
 )
 from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
 
-# Who runs the demo tries the till when it suits, not within the ten minutes of a shop.
+# Users of the demo may try the till much later than the ten minutes of a shop.
 ENROLMENT_LIFE = timedelta(hours=24)
 
 
 class Command(BaseCommand):
-    """Prints addresses and logins, mints enrolments of a till and a kiosk, writes var/run.json."""
+    """Print addresses and logins, create enrolments of a till and a kiosk, write var/run.json."""
 
     help = "Print the running demo's addresses and logins, and write them to var/run.json (development only)."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The address the server answers at."""
+        """`--base-url`, `--output`"""
         parser.add_argument("--base-url", required=True)
         parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "var" / "run.json")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Announces."""
+        """Create the demo data and enrolments, then print and write them."""
         now = clock.now()
         try:
             planted = plant_world(now=now)
@@ -55,7 +55,7 @@ class Command(BaseCommand):
             ),
         }
         output: Path = options["output"]
-        # Passwords and tokens: for its owner only.
+        # Contains passwords and tokens: readable by its owner only.
         write_private(output, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
         self._print(facts, output)
 

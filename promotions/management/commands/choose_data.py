@@ -1,4 +1,4 @@
-"""`choose_data`: the data that `make run` serves: its own, the newest simulated day, or a file set aside earlier."""
+"""`choose_data`: choose the data that `make run` serves: its own, the newest simulated day, or a file saved earlier."""
 
 import json
 import os
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the database holds: the file it came from, if any, and what people added since."""
+    """Contents of the database: the file it came from, if any, and the rows added since."""
 
     source: str
     phones: int
@@ -32,7 +32,7 @@ class Held:
 
     @property
     def is_own(self) -> bool:
-        """Whether somebody made something that is not in the file."""
+        """Return whether rows were added that are not in the file."""
         return self.phones > 0 or self.changes > 0
 
     def __str__(self) -> str:
@@ -43,19 +43,19 @@ class Held:
 
 
 class Command(BaseCommand):
-    """Restores a file where it may; data that people made are never dropped, only set aside when they ask for it."""
+    """Restore a file if that is safe. Data that users created is never dropped, only set aside on request."""
 
     help = "Choose the data that `make run` serves (development only)."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which data."""
+        """`--fresh`, `--data`, `--day`, `--set-aside`"""
         parser.add_argument("--fresh", action="store_true")
         parser.add_argument("--data", type=Path)
         parser.add_argument("--day", type=Path, default=days.DAY)
         parser.add_argument("--set-aside", type=Path, default=days.SET_ASIDE)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Chooses, and says so where it changes something or could."""
+        """Choose the data, and print what it changes or could change."""
         is_asked = options["fresh"] or options["data"] is not None
         if not settings.DEBUG:
             raise CommandError("The demo brand is for development: set DEBUG=1.")
@@ -121,7 +121,7 @@ def _describe(path: Path) -> str:
 
 
 def _look() -> Held:
-    """What is there now; a database without tables holds nothing."""
+    """Read the current contents. A database without tables is empty."""
     if not {Device._meta.db_table, LogEntry._meta.db_table} <= set(connection.introspection.table_names()):
         return Held("", 0, 0)
     with connection.cursor() as cursor:
@@ -138,7 +138,7 @@ def _look() -> Held:
 
 
 def _remember(source: str) -> None:
-    """Write where the data came from, and how much of what people make was in them, onto the database itself."""
+    """Store in the database which file the data came from and how many user-made rows it contained."""
     known = json.dumps({"source": source, "phones": Device.objects.count(), "changes": LogEntry.objects.count()})
     with connection.cursor() as cursor:
         cursor.execute("SELECT format('COMMENT ON DATABASE %%I IS %%L', current_database(), %s::text)", [known])

@@ -1,4 +1,4 @@
-"""`demo`: a day of phones through the real product, faster than life, and what it came to."""
+"""`demo`: replay a simulated day of phones through the real product, faster than real time, and print the result."""
 
 import asyncio
 import json
@@ -42,15 +42,15 @@ from promotions.simulation.tills import EnrolmentFailed
 from promotions.simulation.warp import DayClock, last_finished_day, start_day
 from promotions.simulation.world import Journal, World
 
-# The shown time at which the phones have to be under way; what comes before is for starting the services.
+# The simulated time at which the phones must be active; the time before is for the start of the services.
 READY_BY_S = 11.75 * HOUR_S
 LONGEST_LEAD_S = 120.0
-# Lunch and who comes after it have to fit in.
+# Lunch and the visitors after it must fit in.
 EARLIEST_END_S = 14.5 * HOUR_S
 DRAIN_TIMEOUT_S = 30.0
 DRAIN_POLL_S = 0.1
-# The fast clock goes on for that long after the day's end, for those who are late. Then streams and outbox are emptied
-# and the services stopped, in real seconds.
+# The fast clock runs this long after the day's end, for late phones. Then streams and outbox are emptied and the
+# services stopped, in real seconds.
 LATECOMERS_S = 0.25 * HOUR_S
 AFTERWARDS_S = LATECOMERS_S + 4 * DRAIN_TIMEOUT_S
 WHAT_NEXT = """\
@@ -60,7 +60,7 @@ What next
   README.md             "From a phone to a coupon": the same by hand, with curl
   docs/demo.md          how the day is made and how to read this table
   {report:<20}  all numbers"""
-# The share that gets no message: enough of a few hundred phones to have something to compare with.
+# The share that gets no message: large enough for a comparison among a few hundred phones.
 HOLDOUT_PERCENT = 30
 LIMITS = (
     "FIX_REQUESTS_PER_DEVICE_PER_MINUTE",
@@ -68,13 +68,13 @@ LIMITS = (
     "REGISTRATIONS_PER_ADDRESS_PER_MINUTE",
     "ENROLMENTS_PER_ADDRESS_PER_MINUTE",
 )
-# Staff come in the morning, on the shown clock.
+# Staff arrive in the morning, in simulated time.
 TILL_LIFE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the caller asked for."""
+    """Options of the caller."""
 
     phones: int
     seed: int
@@ -87,7 +87,7 @@ class Options:
     day: Path | None
 
     def find_faults(self) -> list[str]:
-        """What cannot be played."""
+        """Return the faults of the options."""
         rules = (
             ("--phones must be 1 or more.", self.phones >= 1),
             ("--rate must lie between 1 and 1000.", 1 <= self.rate <= 1000),
@@ -98,28 +98,30 @@ class Options:
 
 
 def read_time_of_day(text: str) -> float:
-    """Seconds of the day of a time such as 16:15. Errors: ValueError."""
+    """Return the seconds of the day of a time such as 16:15. Errors: ValueError."""
     instant = datetime.strptime(text, "%H:%M").replace(tzinfo=UTC)
     return instant.hour * HOUR_S + instant.minute * 60.0
 
 
 class Command(BaseCommand):
-    """Seeds, starts web, worker and beat, lives the day over HTTP, compares with the truth."""
+    """Create the data, start web, worker and beat, replay the day over HTTP, compare with the expected result."""
 
     help = "Replay a simulated day of phones through the real HTTP API and print the funnel (development only)."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """How many, which, how fast."""
+        """Number of phones, seed, speed and files."""
         parser.add_argument("--phones", type=int, default=300)
         parser.add_argument("--seed", type=int, default=1)
-        parser.add_argument("--rate", type=float, default=150.0, help="shown seconds per real second")
-        parser.add_argument("--lead", type=float, default=30.0, help="real seconds for the services to start")
-        parser.add_argument("--until", type=read_time_of_day, default="16:15", help="shown time at which the day ends")
+        parser.add_argument("--rate", type=float, default=150.0, help="simulated seconds per real second")
+        parser.add_argument("--lead", type=float, default=30.0, help="real seconds allowed for the services to start")
+        parser.add_argument(
+            "--until", type=read_time_of_day, default="16:15", help="simulated time at which the day ends"
+        )
         parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "var" / "demo-report.json")
-        parser.add_argument("--day", type=Path, help="keep the day in this file, for `make run`")
+        parser.add_argument("--day", type=Path, help="save the day to this file, for `make run`")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """The whole demo; exit code 1 when it failed its own checks, 128 + n when signal n ended it."""
+        """Run the demo. Exit code 1 when it fails its own checks, 128 + n when signal n ends it."""
         wanted = Options(
             phones=options["phones"],
             seed=options["seed"],
@@ -156,7 +158,7 @@ class Command(BaseCommand):
             raise CommandError("The demo failed its own checks: " + "; ".join(result.faults) + ".")
 
     def _announce(self, options: Options) -> None:
-        """The first words, before anything that takes time."""
+        """Print the first lines, before anything that takes time."""
         minutes = (options.until_s - READY_BY_S) / options.rate / 60 + 1
         self._say(f"A day of {options.phones} phones through the real product: about {minutes:.0f} minutes.")
         if options.day is not None and options.day.is_file():
@@ -171,7 +173,7 @@ class Command(BaseCommand):
         return sign_of_life(what, out=sys.stdout)
 
     def _keep(self, options: Options) -> bool:
-        """Keep the day's database for `make run`; one that the caller gave needs no keeping."""
+        """Save the day's database for `make run`, unless the caller gave the database."""
         if options.day is None or not days.has_own("postgres", os.environ):
             return False
         with self._at_work("keeping the day"):
@@ -179,7 +181,7 @@ class Command(BaseCommand):
         return True
 
     def _play(self, options: Options, interrupts: Interrupts) -> Played:
-        """Set the stage, start the product, live the day, wait until it is worked; stop what was started.
+        """Create the data, start the product, replay the day, wait until it is processed; stop what was started.
 
         The clock is set before the services start. On a machine where they take longer than the lead, the day begins
         again with a longer one.
@@ -197,7 +199,7 @@ class Command(BaseCommand):
         return played
 
     def _attempt(self, options: Options, interrupts: Interrupts) -> Played | None:
-        """Play the day; None when the services were not ready in time."""
+        """Replay the day. Return None when the services are not ready in time."""
         zone = ZoneInfo(describe_world().timezone)
         clock = start_day(
             on=last_finished_day(product_clock.now(), zone, end_s=options.until_s + AFTERWARDS_S),
@@ -221,7 +223,7 @@ class Command(BaseCommand):
                 stack.stop()
 
     def _live(self, options: Options, stage: Stage, stack: Stack, interrupts: Interrupts) -> Played:
-        """Every phone lives its day; then the streams and the outbox run dry."""
+        """Replay the day of every phone; then wait until the streams and the outbox are empty."""
         journal = Journal()
         wire = Wire(stack.base_url)
         world = World(stage.city, stage.clock, stage.day, wire, journal, stage.target_shops, options.seed)
@@ -255,12 +257,12 @@ class Command(BaseCommand):
 
 
 def _shorten(path: Path) -> str:
-    """The path from the clone's folder where it is in there."""
+    """Return the path relative to the clone's folder, if it is inside."""
     return str(path.relative_to(settings.BASE_DIR) if path.is_relative_to(settings.BASE_DIR) else path)
 
 
 def _environment(clock: DayClock) -> dict[str, str]:
-    """What web, worker and beat are told: our database and streams, the fast clock, messages into a file."""
+    """Return the environment of web, worker and beat: database, streams, fast clock, messages to a file."""
     return {
         "LOG_LEVEL": "INFO",
         **os.environ,
@@ -275,7 +277,7 @@ def _environment(clock: DayClock) -> dict[str, str]:
 
 
 def _set_stage(clock: DayClock, day: Day) -> Stage:
-    """Fresh campaigns at the demo's stores, one store left out, and a till in each."""
+    """Create campaigns at the demo's stores, except one store, and a till in each store."""
     now = clock.warp.now()
     # Campaigns of an earlier run have their own phones' numbers, and would compete for ours.
     running = [Campaign.State.LIVE, Campaign.State.PAUSED]
@@ -305,7 +307,7 @@ def _set_stage(clock: DayClock, day: Day) -> Stage:
 
 
 def _build_city(stores: Sequence[Store]) -> City:
-    """The stores and their fences as the database has them, on a plane around their middle."""
+    """Read the stores and their fences from the database, on a plane around their centre."""
     plane = Plane(
         sum(store.latitude_deg for store in stores) / len(stores),
         sum(store.longitude_deg for store in stores) / len(stores),
@@ -325,7 +327,7 @@ def _build_shop(plane: Plane, store: Store) -> Shop:
 
 
 def _wait_until_dry(interrupts: Interrupts) -> bool:
-    """Whether every fix was worked and every message settled in time."""
+    """Return whether every fix was processed and every message settled in time."""
     deadline_s = time.monotonic() + DRAIN_TIMEOUT_S
     waiting = [Message.State.PENDING, Message.State.LEASED]
     while time.monotonic() < deadline_s:

@@ -1,4 +1,4 @@
-"""Prints one list of what is right and wrong with this deployment, each fault with its remedy."""
+"""Print one list of checks of this deployment, each fault with its remedy."""
 
 import json
 import sys
@@ -20,14 +20,14 @@ class Command(BaseCommand):
     """`manage.py doctor [--json] [--url https://…]`"""
 
     help = "Check settings, PostgreSQL, Redis, proxies, disk and releases; exit with 1 when there is a fault."
-    # It reports what Django's checks would stop at.
+    # The command reports the faults that would stop Django's checks.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """`--json`, `--url`"""
         parser.add_argument("--json", action="store_true", help="print the list as one JSON document")
         parser.add_argument(
-            "--url", default="", help="also ask the running service at this address, through its proxies"
+            "--url", default="", help="also query the running service at this address, through its proxies"
         )
 
     def handle(self, *args: Any, url: str, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py drop_expired`: run retention now, and override its ceiling after looking at what is due."""
+"""`manage.py drop_expired`: run retention now, and override its ceiling after a check of what is due."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from promotions.services import retention
 
 
 class Command(BaseCommand):
-    """Delete what is past its retention."""
+    """Delete rows that are past their retention."""
 
     help = (
-        "Delete what is past its retention, as beat does every 15 minutes. A table of which more is due than usual is "
-        "left alone, unless you give --allow-large."
+        "Delete rows that are past their retention, as beat does every 15 minutes. A table in which more rows are due "
+        "than usual is skipped, unless you pass --allow-large."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The override."""
+        """`--allow-large`"""
         parser.add_argument(
             "--allow-large",
             action="store_true",

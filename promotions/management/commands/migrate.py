@@ -1,4 +1,4 @@
-"""`manage.py migrate` that never waits long for a lock: queries of the running product would queue behind it."""
+"""`manage.py migrate` with a lock timeout: queries of the running product would queue behind a waiting migration."""
 
 from typing import Any
 

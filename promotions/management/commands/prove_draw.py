@@ -1,4 +1,4 @@
-"""`prove_draw`: the published proof of an instant win that is over."""
+"""`prove_draw`: print the published proof of an instant win that has ended."""
 
 import json
 from typing import Any
@@ -11,16 +11,16 @@ from promotions.services.draws import NotProvable, write_proof
 
 
 class Command(BaseCommand):
-    """Prints the proof as JSON."""
+    """Print the proof as JSON."""
 
-    help = "Print the proof of an ended instant win's draw, for `verify_draw` and everybody else."
+    help = "Print the proof of an ended instant win's draw, for `verify_draw` and for publication."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which campaign."""
+        """The campaign's id."""
         parser.add_argument("campaign", type=UUID, help="the campaign's id")
 
     def handle(self, *args: Any, campaign: UUID, **options: Any) -> None:
-        """Proves."""
+        """Print the proof. Errors: CommandError when the draw cannot be proven."""
         try:
             proof = write_proof(campaign)
         except (DomainError, NotProvable) as error:

@@ -1,4 +1,4 @@
-"""Restores a backup into a second cluster, compares it with the source, and serves it. The source is only read."""
+"""Restore a backup into a second cluster, compare it with the source, and serve it. The source is only read."""
 
 import json
 import os
@@ -47,13 +47,13 @@ class Command(BaseCommand):
         "Restore a backup of DATABASE_URL into a cluster of its own, compare every table with the source, and serve "
         "the copy. The product may run; the source is only read. Exit code 1 when anything differs."
     )
-    # The drill is for databases that are in a bad way, too.
+    # The drill must work for faulty databases too.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         """`--from-dump`, `--folder`, `--json`"""
-        parser.add_argument("--from-dump", type=Path, metavar="FILE", help="a dump of yours (pg_dump --format=custom)")
-        parser.add_argument("--folder", type=Path, help="where the second cluster is made (default: this clone)")
+        parser.add_argument("--from-dump", type=Path, metavar="FILE", help="your own dump (pg_dump --format=custom)")
+        parser.add_argument("--folder", type=Path, help="folder of the second cluster (default: this clone)")
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
         # Runs inside the copy, for the drill itself.
         parser.add_argument("--probe", action="store_true", help="(internal)")
@@ -180,7 +180,7 @@ def _stop_at_signals() -> Iterator[None]:
 
 @contextmanager
 def _open_source() -> Iterator[Database]:
-    """Open a connection that reads one moment of the source, and can do nothing else."""
+    """Open a read-only connection to one snapshot of the source."""
     wrapper = connections["default"].copy()
     wrapper.ensure_connection()
     source: Database = wrapper.connection
@@ -193,14 +193,14 @@ def _open_source() -> Iterator[Database]:
 
 
 def _read_sequences_now() -> dict[str, int]:
-    """Read them outside the snapshot's transaction. They are in no snapshot, but a catalogue may be."""
+    """Read them outside the snapshot's transaction: they are not part of a snapshot, but a catalogue may be."""
     with _open_source() as source:
         return read_sequences(source)
 
 
 @contextmanager
 def _empty_place(place: Place) -> Iterator[None]:
-    """A folder for the copy, removed in the end with everything in it."""
+    """Create a folder for the copy. Remove it with its contents at the end."""
     with held(place.lock, what=str(place.folder)):
         stop_recorded(place.command_pids)
         stop_recorded(place.server_pids)

@@ -1,4 +1,4 @@
-"""`screenshots`: the pictures in docs/img, taken from the running product at lunch time of the demo brand."""
+"""`screenshots`: take the pictures in docs/img from the running product, at lunch time of the demo brand."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the pictures need to know, read before the browser starts."""
+    """Data for the pictures, read before the browser starts."""
 
     planted: PlantedWorld
     clock: DayClock
@@ -74,16 +74,16 @@ class Scene:
 
 
 class Command(BaseCommand):
-    """Seeds an empty database, starts web, worker and beat, lets some phones come by, and takes the pictures."""
+    """Fill an empty database, start web, worker and beat, simulate some phones, and take the pictures."""
 
     help = "Take the pictures in docs/img from the running product (development only; needs an empty database)."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Where to."""
+        """`--output`"""
         parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "docs" / "img")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """All pictures or none of the ones that failed; exit code 1 with the reason."""
+        """Take all pictures. Exit code 1 with the reason when one fails."""
         folder: Path = options["output"]
         folder.mkdir(parents=True, exist_ok=True)
         if not settings.DATABASE_URL or not os.environ.get("REDIS_URL"):
@@ -147,7 +147,7 @@ def _environment(shown: DayClock) -> dict[str, str]:
 
 
 def _set_scene(folder: Path) -> Scene:
-    """Lunch time in the demo's city, whatever the hour here."""
+    """Return lunch time in the demo's city, independent of the current hour."""
     zone = ZoneInfo(describe_world().timezone)
     on = next_weekday(clock.now().astimezone(zone).date())
     shown = start_day(on=on, zone=zone, second_of_day=SHOWN_AT_S, rate=1.0, lead_s=0.0)
@@ -173,7 +173,7 @@ def _set_scene(folder: Path) -> Scene:
 
 
 async def _come_by(scene: Scene, base_url: str) -> None:
-    """Phones come near, enter, ask too early, unlock and redeem, over HTTP."""
+    """Simulate phones over HTTP: they approach, enter, ask too early, unlock and redeem."""
     async with Wire(base_url) as wire:
         tills = {}
         for index, token in scene.tills.items():
@@ -193,7 +193,7 @@ def _wait_until_worked(interrupts: Interrupts) -> None:
 
 
 async def _visit(scene: Scene, wire: Wire, tills: Mapping[int, str], number: int) -> None:
-    """One phone: every third asks from afar first, half stay for the coupon, a quarter plays and redeems."""
+    """Simulate one phone: every third asks from afar first, half stay for the coupon, a quarter plays and redeems."""
     index = number % len(scene.planted.stores)
     store, token = scene.planted.stores[index], ""
 
@@ -229,7 +229,7 @@ async def _visit(scene: Scene, wire: Wire, tills: Mapping[int, str], number: int
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """A browser before the running product."""
+    """A browser that uses the running product."""
 
     browser: Browser
     scene: Scene
@@ -237,7 +237,7 @@ class Studio:
 
     @contextmanager
     def page(self, width: int, height: int) -> Iterator[Page]:
-        """A window of this size whose clock is the product's."""
+        """Open a window of this size with the product's clock."""
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, locale="en-GB", timezone_id=describe_world().timezone
         )
@@ -247,11 +247,11 @@ class Studio:
         context.close()
 
     def take(self, page: Page, name: str) -> None:
-        """One picture of what the window shows."""
+        """Take one picture of the window."""
         page.screenshot(path=self.scene.folder / f"{name}.png", animations="disabled")
 
     def till(self, props: TillProps) -> TillStudio:
-        """The same, for the till's pictures."""
+        """Take one picture for the till's docs."""
         return TillStudio(
             browser=self.browser,
             base_url=self.base_url,
@@ -262,7 +262,7 @@ class Studio:
         )
 
     def log_in(self, page: Page, username: str) -> None:
-        """Into admin, as one of the demo's users."""
+        """Sign in to admin as one of the demo's users."""
         page.goto(f"{self.base_url}/admin/")
         page.locator("#id_username").fill(username)
         page.locator("#id_password").fill(demo_password(username))
@@ -271,7 +271,7 @@ class Studio:
 
 
 def _take_phone(studio: Studio) -> None:
-    """The sandbox phone: refused on the way, unlocked at the door."""
+    """Take the pictures of the sandbox phone: refused on the way, unlocked at the store."""
     store = studio.scene.planted.stores[0]
     with studio.page(1180, 820) as page:
         page.goto(studio.base_url)
@@ -293,7 +293,7 @@ def _take_phone(studio: Studio) -> None:
 
 
 def _zoom_in(page: Page, name: str) -> None:
-    """A step closer to a store."""
+    """Move the phone one step closer to a store."""
     box = page.locator(".leaflet-tooltip", has_text=name).bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] + 40)
@@ -302,7 +302,7 @@ def _zoom_in(page: Page, name: str) -> None:
 
 
 def _wait_for_message(page: Page) -> None:
-    """Until the phone has been told of an offer. A phone of both control arms never is: then another phone."""
+    """Wait until the phone gets a message. A phone in both control arms never does: then use another phone."""
     message = page.locator("#messages li", has_text="accepted")
     for _ in range(PHONES_TRIED):
         try:
@@ -317,7 +317,7 @@ def _wait_for_message(page: Page) -> None:
 
 
 def _take_brand(studio: Studio) -> None:
-    """The brand manager's overview and a campaign's page."""
+    """Take the pictures of the brand manager's overview and a campaign's page."""
     with studio.page(1280, 860) as page:
         studio.log_in(page, "brand")
         studio.take(page, "admin-overview")
@@ -328,7 +328,7 @@ def _take_brand(studio: Studio) -> None:
 
 
 def _take_partner(studio: Studio) -> None:
-    """The partner's fence on its map, and the QR that makes a phone a till."""
+    """Take the pictures of the partner's fence on its map and of the enrolment QR code."""
     with studio.page(1280, 860) as page:
         studio.log_in(page, "partner")
         page.goto(f"{studio.base_url}/admin/geofence/geofence/{studio.scene.fence_id}/change/")

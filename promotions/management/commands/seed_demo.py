@@ -1,4 +1,4 @@
-"""`seed_demo`: the demo brand, its stores, campaigns and logins, if they are not there yet."""
+"""`seed_demo`: create the demo brand, its stores, campaigns and logins, if they do not exist."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from promotions.management.demo_world import plant_world
 
 
 class Command(BaseCommand):
-    """Makes the demo's rows; a second time changes nothing."""
+    """Create the demo's rows. A second run changes nothing."""
 
-    help = "Make the demo brand, stores, campaigns and logins (development only, repeatable)."
+    help = "Create the demo brand, stores, campaigns and logins (development only, repeatable)."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Plants, and says what stands."""
+        """Create the rows and print them."""
         try:
             planted = plant_world(now=clock.now())
         except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""`verify_draw`: whether a published proof of an instant win holds. Needs the file and no database."""
+"""`verify_draw`: verify a published proof of an instant win. Needs the file and no database."""
 
 import json
 from pathlib import Path
@@ -10,18 +10,20 @@ from promotions.services.draws import NotProvable, check_proof
 
 
 class Command(BaseCommand):
-    """Recomputes the moments and compares."""
+    """Compute the moments again and compare."""
 
-    help = "Recompute an instant win's moments from the proof that `prove_draw` printed, and compare."
+    help = "Compute an instant win's moments from the proof that `prove_draw` printed, and compare."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which file, and what was published when the campaign opened."""
+        """The proof's file, and the commitment published when the campaign opened."""
         parser.add_argument("proof", type=Path)
-        parser.add_argument("--commitment", help="as published when the campaign opened, instead of the file's own")
+        parser.add_argument(
+            "--commitment", help="the commitment published when the campaign opened, instead of the file's own"
+        )
 
     def handle(self, *args: Any, proof: Path, commitment: str | None, **options: Any) -> None:
-        """Verifies."""
+        """Verify the proof. Errors: CommandError when it does not hold."""
         try:
             told = json.loads(proof.read_text(encoding="utf-8"))
             found = check_proof({**told, "commitment": commitment} if commitment else told)

@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/: the API's description, problems, settings, personal data. `--check` compares."""
+"""Write the generated parts of docs/: OpenAPI, problems, settings, personal data. `--check` compares."""
 
 import inspect
 import re
@@ -23,7 +23,7 @@ _PII = re.compile(r"\bpii: (?P<line>.+)\Z", re.DOTALL)
 class Command(BaseCommand):
     """`manage.py write_docs [--check]`"""
 
-    help = "Write the generated parts of docs/ from the code; with --check only say which are out of date."
+    help = "Write the generated parts of docs/ from the code. With --check, only list those that are out of date."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """`--check`"""
@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
 
 def generate_docs() -> Iterator[tuple[Path, str]]:
-    """Each generated file and what it should say."""
+    """Yield each generated file and its text."""
     folder = Path(settings.BASE_DIR) / "docs"
     for name, describe in DOCUMENTS.items():
         yield folder / name, describe()
@@ -54,24 +54,24 @@ def describe_problems() -> str:
     lines = [
         "# Problems",
         "",
-        "Every answer that is no success is a problem document (RFC 9457, `application/problem+json`). Programs go by",
-        "`code`; `type` leads to this list as the service shows it at `/problems`. `errors` names every fault found,",
-        "each with a `pointer`: a JSON Pointer (RFC 6901) into the body, empty for all of it; `?name` for a parameter,",
-        "`#Name` for a header.",
-        "`request_id` leads the operator to the log. Written by `make docs` from `promotions/http/problems.py`.",
+        "Every error response is a problem document (RFC 9457, `application/problem+json`). Programs should use",
+        "`code`. `type` links to this list, which the service serves at `/problems`. `errors` lists every fault,",
+        "each with a `pointer`: a JSON Pointer (RFC 6901) into the body, empty for the whole body; `?name` for a",
+        "parameter, `#Name` for a header. `request_id` identifies the request in the log. `make docs` writes this file",
+        "from `promotions/http/problems.py`.",
     ]
     for code, kind in sorted(CATALOGUE.items()):
         lines += ["", f"## {code}", "", f"{kind.status} · {kind.title}. {kind.advice}"]
-    lines += ["", "## Codes of single faults", "", "What `code` says in an entry of `errors`, the same in every call."]
+    lines += ["", "## Codes of single faults", "", "Values of `code` in an entry of `errors`, the same in every call."]
     lines += ["", "| Code | What is wrong |", "|---|---|"]
     lines += [f"| `{code}` | {_cell(meaning)} |" for code, meaning in sorted(FAULTS.items())]
     lines += [
         "",
         "## Codes of rejected fixes",
         "",
-        "What `code` says in an entry of `rejected`, in a 202 of `POST /v1/fixes`.",
+        "Values of `code` in an entry of `rejected`, in a 202 of `POST /v1/fixes`.",
     ]
-    lines += ["", "| Code | Why the fix was not taken |", "|---|---|"]
+    lines += ["", "| Code | Why the fix was rejected |", "|---|---|"]
     lines += [f"| `{code}` | {_cell(meaning)} |" for code, meaning in sorted(REJECTIONS.items())]
     return "\n".join(lines) + "\n"
 
@@ -81,9 +81,9 @@ def describe_settings() -> str:
     lines = [
         "# Settings",
         "",
-        "Environment variables. Every process and command checks all of them when it starts and names each fault.",
-        "Settings in **bold** are required outside DEBUG. A secret may also come from the file that `<NAME>_FILE`",
-        "names. Written by `make docs` from `promotions/conf/registry.py`.",
+        "Settings are environment variables. Every process and command checks all of them at start and reports each",
+        "fault. Settings in **bold** are required outside DEBUG. A secret can also be read from a file, whose path is",
+        "in `<NAME>_FILE`. `make docs` writes this file from `promotions/conf/registry.py`.",
         "",
         "| Name | Allowed | Default | Unit | What it does |",
         "|---|---|---|---|---|",
@@ -108,15 +108,15 @@ def describe_privacy() -> str:
     lines = [
         "# Personal data",
         "",
-        "What each table holds of a person, how long, and how it is erased. Raw coordinates live in the stream until",
-        "they are worked, 15 minutes at most. A dead letter holds those of requests that came together, for 24 hours,",
-        "and no export tells of it; an erasure takes the device's out. A device's last cell, of about one kilometre,",
-        "is kept 24 hours. When a visit is dropped, the opportunity or refusal before it keeps for the report that it",
-        "came within 30 minutes, 2 hours or 24 hours, or that the device was there already, and no instant of it.",
-        "`GET /v1/devices/me/export` tells a device everything below that leads to it; `DELETE /v1/devices/me` erases",
-        "it. Written by `make docs` from the models.",
+        "Personal data in each table, how long it is kept, and how it is erased. Raw coordinates stay in the stream",
+        "until they are processed, 15 minutes at most. A dead letter keeps the coordinates of requests that came",
+        "together, for 24 hours. No export contains them; an erasure removes the part of the device. A device's last",
+        "cell, of about one kilometre, is kept 24 hours. When a visit is dropped, the opportunity or refusal before",
+        "it keeps, for the report, that the visit came within 30 minutes, 2 hours or 24 hours, or that the device",
+        "was already there, but no time. `GET /v1/devices/me/export` returns everything below that leads to the",
+        "device. `DELETE /v1/devices/me` erases it. `make docs` writes this file from the models.",
         "",
-        "| Table | What it holds; how long; how it is erased |",
+        "| Table | Data; how long it is kept; how it is erased |",
         "|---|---|",
         *(f"| {model._meta.label} | {_cell(read_pii(model))} |" for model in own_models()),
     ]
@@ -124,13 +124,13 @@ def describe_privacy() -> str:
 
 
 def own_models() -> list[type[Model]]:
-    """The models of the three apps, in order of their names."""
+    """Return the models of the three apps, sorted by name."""
     models = [model for label in _OWN_APPS for model in apps.get_app_config(label).get_models()]
     return sorted(models, key=lambda model: model._meta.label)
 
 
 def read_pii(model: type[Model]) -> str:
-    """What follows `pii:` at the end of a model's docstring; empty when there is nothing."""
+    """Return the text after `pii:` at the end of a model's docstring, or an empty text."""
     found = _PII.search(inspect.getdoc(model) or "")
     return found["line"].strip() if found else ""
 
