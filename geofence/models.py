@@ -1,4 +1,4 @@
-"""Stores, their fences, and what phones did there. Facts only: the rules live in `logic/`, the doors in `services/`."""
+"""Stores, their fences, and the presence of devices. The rules are in `logic/`, the functions in `services/`."""
 
 import uuid
 from datetime import datetime
@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 
 class Partner(models.Model):
-    """Who owns stores.
+    """A partner that owns stores.
 
     pii: none.
     """
@@ -26,7 +26,7 @@ class Partner(models.Model):
 
 
 class Store(models.Model):
-    """A shop with a door, a time zone and opening hours.
+    """A shop with a position, a time zone and opening hours.
 
     pii: none.
     """
@@ -43,7 +43,7 @@ class Store(models.Model):
     )
     latitude_deg = models.FloatField("latitude", help_text="Degrees, WGS 84.")
     longitude_deg = models.FloatField("longitude", help_text="Degrees, WGS 84.")
-    # Derived by the database from the two numbers above, so the two forms cannot disagree.
+    # The database derives it from the two numbers above, so the two forms cannot differ.
     location = models.GeneratedField(
         expression=models.Func(
             models.Func(F("longitude_deg"), F("latitude_deg"), function="ST_MakePoint"),
@@ -71,14 +71,14 @@ class Store(models.Model):
         return self.name
 
     def tell_time(self, instant: datetime) -> str:
-        """An instant by the clock on the store's wall, with its zone."""
+        """Format an instant in the store's local time, with its time zone."""
         return f"{instant.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M:%S} {self.timezone}"
 
 
 class Geofence(models.Model):
-    """The ground on which a phone counts as being at a store (`store`) or coming near it (`approach`).
+    """The area in which a phone counts as being at a store (`store`) or near it (`approach`).
 
-    A change keeps the row, raises `version` and leaves a copy in `GeofenceRevision`: presence goes on through an edit.
+    A change keeps the row, increments `version` and stores a copy in `GeofenceRevision`. Presence survives an edit.
 
     pii: none.
     """
@@ -128,7 +128,7 @@ class Geofence(models.Model):
 
 
 class GeofenceRevision(models.Model):
-    """What a fence looked like in each of its versions; never changed.
+    """The shape of a fence in one of its versions; never changed.
 
     pii: none.
     """
@@ -151,7 +151,7 @@ class GeofenceRevision(models.Model):
 
 
 class FenceSet(models.Model):
-    """One row: the number of the current set of fences. A database trigger raises it, so no way of editing is missed.
+    """One row: the version of the current set of fences. A database trigger increments it on every edit.
 
     pii: none.
     """
@@ -178,7 +178,7 @@ class Visit(models.Model):
         GAP = "gap", "no fixes"
         FENCE_REMOVED = "fence_removed", "fence removed"
 
-    # Computed from device, fence and entry time, so that working a fix twice writes the same row.
+    # Derived from device, fence and entry time, so that processing a fix twice writes the same row.
     id = models.UUIDField(primary_key=True)
     device_id = models.UUIDField()
     geofence = models.ForeignKey(Geofence, on_delete=models.CASCADE, related_name="visits")
@@ -212,7 +212,7 @@ class Visit(models.Model):
 
 
 class Presence(models.Model):
-    """What the state machine remembers of one device at one fence: `logic.presence.PresenceState`, column by column.
+    """State of one device at one fence: the columns are the fields of `logic.presence.PresenceState`.
 
     pii: pseudonymous location state; 30 days after the last fix; dropped by age and by `forget_device`.
     """
@@ -248,7 +248,7 @@ class Presence(models.Model):
 
 
 class LastFix(models.Model):
-    """When a device was last heard of, in which cell of about one kilometre, and whether its fixes can be believed.
+    """Time of a device's last fix, its cell of about one kilometre, and signs that its fixes are not genuine.
 
     pii: coarse location; 24 hours; dropped by age and by `forget_device`.
     """
@@ -258,12 +258,12 @@ class LastFix(models.Model):
     received_at = models.DateTimeField()
     cell_latitude_deg = models.FloatField(null=True)
     cell_longitude_deg = models.FloatField(null=True)
-    # When it was there: a fix too vague to place the phone moves `fix_time` and leaves the cell as it is.
+    # Time of the cell: a fix too inaccurate to locate the phone changes `fix_time` only.
     cell_at = models.DateTimeField(null=True)
-    # A keyed hash of all digits of the place, and how many fixes in a row repeated it: real receivers waver.
+    # A keyed hash of all digits of the position, and how many fixes in a row repeated it: real receivers vary.
     point_digest = models.BigIntegerField(null=True)
     repeats = models.PositiveSmallIntegerField(default=0, db_default=0)
-    # Until then an impossible jump bars the device from any proof of presence.
+    # After an impossible jump, the device cannot prove presence until then.
     jump_hold_until = models.DateTimeField(null=True)
 
     # No index on `received_at`: each fix of each phone would have to change it. The retention sweep reads the table.

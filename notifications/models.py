@@ -1,4 +1,4 @@
-"""Where a device can be reached, what is to be said, and every attempt to say it."""
+"""Push addresses of devices, the outbox of messages, and every attempt to send them."""
 
 import uuid
 
@@ -7,7 +7,7 @@ from django.db.models import Q
 
 
 class PushAddress(models.Model):
-    """One way to reach a device. An address belongs to one device at a time: a phone that changes hands takes it along.
+    """A push address of a device. An address belongs to one device at a time: it moves with a phone that changes owner.
 
     pii: push address; while registered; deleted by `forget_device`.
     """
@@ -39,9 +39,9 @@ class PushAddress(models.Model):
 
 
 class Message(models.Model):
-    """The outbox: a row written in the transaction that decided to speak, and carried out afterwards.
+    """A message in the outbox: written in the transaction of the decision, and sent afterwards.
 
-    Accepted by a provider is not delivered. `dedupe_key` makes a decision that is worked twice one message.
+    Accepted by a provider does not mean delivered. `dedupe_key` prevents a second message for the same decision.
 
     pii: pseudonymous; 30 days; deleted by `forget_device`.
     """
@@ -79,7 +79,7 @@ class Message(models.Model):
             ),
         ]
         indexes = [
-            # The sender's claim: what is due, oldest first. A lease that ran out is due again.
+            # The sender claims due messages, oldest first. An expired lease is due again.
             models.Index(
                 fields=["next_attempt_at"],
                 condition=Q(state__in=["pending", "leased"]),
@@ -93,7 +93,7 @@ class Message(models.Model):
 
 
 class Attempt(models.Model):
-    """One call of a transport and what came back.
+    """One call of a transport and its result.
 
     pii: pseudonymous, through its message; 30 days; deleted with the message.
     """

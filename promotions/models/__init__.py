@@ -1,4 +1,4 @@
-"""What the product stores, one idea per file."""
+"""Models of the product, one subject per file."""
 
 from promotions.models.campaigns import Budget, Campaign, TimeWindow
 from promotions.models.devices import Consent, Device, RevocationNotice

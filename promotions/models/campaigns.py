@@ -1,4 +1,4 @@
-"""A brand's dated operation in partners' stores: what it offers, where, when, to how many."""
+"""A brand's campaign in partners' stores: its offer, stores, hours and caps."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from promotions.models.tenants import Brand
 
 
 class Campaign(models.Model):
-    """One operation of one brand. Its salt and holdout stay as they are while it runs, or the arms would mix.
+    """One campaign of one brand. Its salt and holdout do not change while it runs, or the arms would mix.
 
     pii: none.
     """
@@ -21,7 +21,7 @@ class Campaign(models.Model):
         DRAW = "draw", "draw"
         VOTE = "vote", "vote"
 
-    # The others can be written down and not be opened yet.
+    # Campaigns of the other kinds can be saved, but not opened yet.
     SUPPORTED_KINDS = frozenset({Kind.COUPON, Kind.INSTANT_WIN})
 
     class State(models.TextChoices):
@@ -134,7 +134,7 @@ class Campaign(models.Model):
         null=True, blank=True, help_text="Uses taken at the tills of one store; empty: no limit."
     )
 
-    # Instant win: the seed stays sealed until the end; its commitment is published when the campaign opens.
+    # Instant win: the seed is secret until the end; its commitment is published when the campaign opens.
     seed = models.BinaryField(max_length=32, null=True, editable=False)
     seed_commitment = models.CharField(max_length=64, blank=True, editable=False)
 
@@ -151,13 +151,13 @@ class Campaign(models.Model):
                 name="promotions_campaign_levels",
             ),
             models.CheckConstraint(condition=Q(units__gte=1, units__lte=50), name="promotions_campaign_units"),
-            # A till without network is not asked to judge hours in its store's zone.
+            # An offline till does not evaluate hours in its store's time zone.
             models.CheckConstraint(
                 condition=Q(redeems_in_hours=False) | Q(allows_offline=False), name="promotions_campaign_hours_online"
             ),
         ]
         indexes = [
-            # The pipeline's and the app's question: what runs today.
+            # Used by the pipeline and the app: campaigns that run today.
             models.Index(fields=["starts_on", "ends_on"], condition=Q(state="live"), name="promotions_campaign_live"),
         ]
 
@@ -190,7 +190,7 @@ class TimeWindow(models.Model):
 
 
 class Budget(models.Model):
-    """One slot of a campaign's cap. Moves only by one conditional update; the check is the guard behind it.
+    """One slot of a campaign's cap. Only a conditional update changes it; the check constraint is a second guard.
 
     pii: none.
     """
@@ -201,7 +201,7 @@ class Budget(models.Model):
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="budgets")
     scope = models.CharField(max_length=6, choices=Scope.choices, default=Scope.UNLOCK)
-    # Null: the cap is that of all stores together.
+    # Null: the cap applies to all stores together.
     store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     slot = models.PositiveSmallIntegerField()
     cap = models.PositiveIntegerField()

@@ -1,4 +1,4 @@
-"""Phones and what their owners agreed to."""
+"""Devices and the consents of their owners."""
 
 import uuid
 
@@ -8,7 +8,7 @@ from django.db.models import Q
 
 
 class Purpose(models.TextChoices):
-    """What a person can agree to, each by itself."""
+    """Purposes a person can consent to, each separately."""
 
     GEO_MATCH = "geo_match", "compare my position with stores"
     MESSAGES = "messages", "send me offers"
@@ -17,9 +17,9 @@ class Purpose(models.TextChoices):
 
 
 class Device(models.Model):
-    """One installation of an app: an anonymous id, nothing of the person.
+    """One installation of an app: an anonymous id, without data of the person.
 
-    `consents` is the ledger's present state, kept here so that the pipeline reads it with the row.
+    `consents` is the current state of the ledger, stored here so that the pipeline reads it with the row.
 
     pii: pseudonymous id, platform, locale; while registered; deleted by erasure.
     """
@@ -43,7 +43,7 @@ class Device(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["registered_at"], name="promotions_device_registered"),
-            # The pipeline's question, each batch, about each of its devices: may its fixes be used?
+            # Read for each device of each batch: may the pipeline use its fixes?
             models.Index(
                 fields=["id"],
                 condition=Q(is_blocked=False, consents__contains=[Purpose.GEO_MATCH]),
@@ -56,7 +56,7 @@ class Device(models.Model):
 
 
 class Consent(models.Model):
-    """The ledger: one row per purpose and change, never altered (a database trigger refuses it).
+    """The ledger: one row per purpose and change. A database trigger refuses updates.
 
     pii: proof of consent; as long as the device is registered; deleted by erasure only.
     """
@@ -76,9 +76,9 @@ class Consent(models.Model):
 
 
 class RevocationNotice(models.Model):
-    """What the fix lanes must hear: credentials of a device that ended before their time, or its way being open again.
+    """A notice for the fix lanes: a device's credentials were revoked early, or the device may post again.
 
-    Written with the change itself, and told until it was heard. Of an erased device nothing else is left.
+    Written in the transaction of the change, and sent until it is received. The only row left of an erased device.
 
     pii: bare id of a device, also of an erased one; as long as its credentials could live; deleted by age.
     """

@@ -1,18 +1,18 @@
-"""What the machinery keeps: how far each shard is, what could not be read, what was already answered."""
+"""State of the machinery: cursors of shards, runs of jobs, dead letters and stored answers."""
 
 from django.db import models
 from django.db.models import Q
 
 
 class ShardCursor(models.Model):
-    """How far a fix stream has been worked. Its row lock is the worker's lease; its value moves with the effects.
+    """Position up to which a fix stream is processed. Its row lock is the worker's lease; it commits with the effects.
 
     pii: none.
     """
 
     shard = models.PositiveSmallIntegerField(primary_key=True)
     last_entry_id = models.CharField(max_length=40, default="0-0")
-    # Names the stream that the entry is of: a Redis that lost its data has another one.
+    # Identifies the stream of the entry: a Redis that lost its data has another mark.
     stream_mark = models.CharField(max_length=16, blank=True, default="")
     advanced_at = models.DateTimeField(null=True)
 
@@ -24,7 +24,7 @@ class ShardCursor(models.Model):
 
 
 class JobRecord(models.Model):
-    """When a periodic job, or beat itself, last did its work, and when it last failed.
+    """Times of the last success and the last failure of a periodic job, or of beat itself.
 
     pii: none.
     """
@@ -42,7 +42,7 @@ class JobRecord(models.Model):
 
 
 class DeadLetter(models.Model):
-    """A stream entry that could not be worked, kept so that it can be looked into and replayed.
+    """A stream entry that could not be processed, kept so that it can be inspected and replayed.
 
     pii: raw coordinates of the requests that came together; 24 hours; dropped by age and deleted by erasure.
     """
@@ -63,7 +63,7 @@ class DeadLetter(models.Model):
 
 
 class IdempotencyRecord(models.Model):
-    """An answer kept for the next time the same request comes. No answer yet: the first one is still under way.
+    """An answer stored for repeats of the same request. Without an answer, the first request is still in progress.
 
     pii: the stored answer may hold a device's own data; 24 hours; dropped by age and deleted by erasure.
     """

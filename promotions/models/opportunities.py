@@ -1,4 +1,4 @@
-"""A device passed every gate of a campaign, or asked and was refused."""
+"""Opportunities (a device passed every gate of a campaign) and refusals."""
 
 from django.db import models
 
@@ -7,9 +7,9 @@ from promotions.models.unlocks import Coupon
 
 
 class Opportunity(models.Model):
-    """A device passed every gate of a campaign. Written alike in both arms; only the message differs.
+    """A device passed every gate of a campaign. Both arms get the same row; only the message differs.
 
-    What its visit and message say in the report is kept here when they are dropped; until then they say it themselves.
+    When its visit and message are dropped, their part of the report is kept here. Until then the report reads them.
 
     pii: pseudonymous location event, the time to the visit as a span only; 13 months; deleted by erasure.
     """
@@ -18,7 +18,7 @@ class Opportunity(models.Model):
         TREATED = "treated", "treated"
         CONTROL = "control", "control"
 
-    # Computed from campaign, device and day, so that working a fix twice writes the same row.
+    # Derived from campaign, device and day, so that processing a fix twice writes the same row.
     id = models.UUIDField(primary_key=True)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="opportunities")
     device_id = models.UUIDField()
@@ -39,13 +39,13 @@ class Opportunity(models.Model):
     class Meta:
         verbose_name_plural = "opportunities"
         constraints = [
-            # A device hears of a campaign once a day at most, however often its fixes are worked.
+            # A device gets one message of a campaign per day at most, however often its fixes are processed.
             models.UniqueConstraint(
                 fields=["campaign", "device_id", "local_on"], name="promotions_opportunity_once_a_day"
             ),
         ]
         indexes = [
-            # Caps: what a device had lately, over all campaigns; export and erasure.
+            # Caps: recent opportunities of a device, over all campaigns; export and erasure.
             models.Index(fields=["device_id", "local_on"], name="promotions_opportunity_device"),
             # Reports: arms over time.
             models.Index(fields=["campaign", "planned_at"], name="promotions_opportunity_time"),
@@ -56,9 +56,9 @@ class Opportunity(models.Model):
 
 
 class Refusal(models.Model):
-    """Someone asked and was not granted: the phone at the door, or the till. A row: brands want to know who came after.
+    """A refused request of a phone or a till. Stored because brands count the devices that come afterwards.
 
-    What a visit says of it in the report is kept here when the visit is dropped; until then the visit says it.
+    When the visit is dropped, its figures for the report are kept here. Until then the report reads the visit.
 
     pii: pseudonymous location event, distance and time to the visit as spans only; 13 months; deleted by erasure.
     """

@@ -8,7 +8,7 @@ from promotions.models.campaigns import Campaign
 
 
 class PrizeLot(models.Model):
-    """So many of one prize in an instant win.
+    """A number of units of one prize in an instant win.
 
     pii: none.
     """
@@ -26,7 +26,7 @@ class PrizeLot(models.Model):
 
 
 class WinningMoment(models.Model):
-    """From `opens_at` on, the first play takes it. One play takes one moment; both sides are unique.
+    """A moment that the first play from `opens_at` on wins. One play wins one moment; both sides are unique.
 
     pii: none by itself; through its unlock, see there.
     """

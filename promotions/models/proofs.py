@@ -1,4 +1,4 @@
-"""What proofs of presence leave behind, so that none counts twice."""
+"""Records of used proofs of presence, so that none counts twice."""
 
 from django.db import models
 
@@ -7,7 +7,7 @@ from promotions.models.tenants import Brand
 
 
 class StoreCodeUse(models.Model):
-    """A device showed the store's rotating code of one step; once.
+    """A device sent the store's rotating code of one step; once per step.
 
     pii: pseudonymous location event; 24 hours; deleted by erasure.
     """
@@ -22,7 +22,7 @@ class StoreCodeUse(models.Model):
             models.UniqueConstraint(fields=["device", "store", "step"], name="promotions_store_code_use_once"),
         ]
         indexes = [
-            # How many devices used one step: a ring that passes codes on.
+            # Count the devices of one step, to find groups that pass codes on.
             models.Index(fields=["store", "step"], name="promotions_store_code_use_step"),
         ]
 
@@ -31,9 +31,9 @@ class StoreCodeUse(models.Model):
 
 
 class PointSighting(models.Model):
-    """A device asked for an offer from exactly this point. Many devices on one point are one hand.
+    """A device requested an offer from exactly this point. Many devices on one point suggest one operator.
 
-    The point is a keyed hash of all its digits: equal points are recognised, none can be read.
+    The point is a keyed hash of all its digits: equal points match, but no point can be read.
 
     pii: pseudonymous; 24 hours; deleted by erasure.
     """
@@ -52,7 +52,7 @@ class PointSighting(models.Model):
 
 
 class SpentPresenceToken(models.Model):
-    """A presence token that its brand has taken. The primary key is the guard: a token is good once.
+    """A presence token that its brand has spent. The primary key ensures that a token is valid once.
 
     pii: none (a random number).
     """

@@ -1,4 +1,4 @@
-"""The till: whose device scans, what it took, and what was taken back. Needs PostgreSQL only."""
+"""Redemptions at the till, voids and offline scans. They need PostgreSQL only."""
 
 import uuid
 
@@ -11,7 +11,7 @@ from promotions.models.unlocks import Coupon
 
 
 class Redemption(models.Model):
-    """One unit of a coupon was taken at a till. `is_live` falls once, when a `Void` row is written beside it.
+    """One unit of a coupon, redeemed at a till. `is_live` becomes false once, when a `Void` row is written.
 
     pii: pseudonymous, through its coupon; 13 months; deleted by erasure.
     """
@@ -30,7 +30,7 @@ class Redemption(models.Model):
     )
     store = models.ForeignKey("geofence.Store", on_delete=models.PROTECT, related_name="+")
     nonce = models.UUIDField()
-    # What was asked, so that the same nonce with another coupon is told apart from a repeat.
+    # The requested coupon: distinguishes a repeat from the same nonce with another coupon.
     fingerprint = models.BinaryField(max_length=32)
     source = models.CharField(max_length=7, choices=Source.choices)
     amount = models.DecimalField(max_digits=10, decimal_places=2, null=True)
@@ -44,7 +44,7 @@ class Redemption(models.Model):
 
     class Meta:
         constraints = [
-            # The guard against double redemption: not code, this.
+            # This constraint, not code, is the guard against double redemption.
             models.UniqueConstraint(
                 fields=["coupon", "unit"], condition=Q(is_live=True), name="promotions_redemption_one_live"
             ),
@@ -66,7 +66,7 @@ class Redemption(models.Model):
 
 
 class Void(models.Model):
-    """A redemption taken back: who, when, why.
+    """A voided redemption: by which device or user, when, and why.
 
     pii: pseudonymous, through its redemption; 13 months; deleted by erasure.
     """
@@ -93,7 +93,7 @@ class Void(models.Model):
 
 
 class OfflineScan(models.Model):
-    """A scan that a till answered by itself and sent in later, with the server's verdict. The desk decides conflicts.
+    """A scan that a till answered offline and sent later, with the server's verdict. Admin users decide conflicts.
 
     pii: pseudonymous, through its coupon; 13 months; deleted by erasure.
     """
@@ -136,9 +136,9 @@ class OfflineScan(models.Model):
             models.UniqueConstraint(fields=["staff_device", "nonce"], name="promotions_offline_scan_nonce"),
         ]
         indexes = [
-            # A till's allowance: what it gave within the hours around a scan.
+            # A till's allowance: its redemptions within the hours around a scan.
             models.Index(fields=["staff_device", "-corrected_at"], name="promotions_offline_scan_recent"),
-            # The desk: what nobody has decided.
+            # Admin: undecided scans.
             models.Index(
                 fields=["received_at"],
                 condition=~Q(outcome="accepted") & Q(decision=""),
@@ -151,9 +151,9 @@ class OfflineScan(models.Model):
 
 
 class WithdrawnCoupon(models.Model):
-    """A coupon that was erased while tills without network might still take it: they are told its id until it ends.
+    """A coupon erased while offline tills might still redeem it. Tills receive its id until it expires.
 
-    pii: none (a random number that leads to nobody any more); until the coupon would have ended.
+    pii: none (a random number that no longer leads to a person); until the coupon would have expired.
     """
 
     coupon_id = models.UUIDField(primary_key=True)
@@ -163,7 +163,7 @@ class WithdrawnCoupon(models.Model):
 
     class Meta:
         indexes = [
-            # What tills are told, and what retention drops.
+            # Read by tills and by retention.
             models.Index(fields=["valid_until"], name="promotions_withdrawn_until"),
         ]
 

@@ -1,10 +1,10 @@
-"""What retention deleted on which day: the measure of what is usual."""
+"""Rows that retention deleted per day: the baseline for the usual amount."""
 
 from django.db import models
 
 
 class DeletedRows(models.Model):
-    """Rows of a table that retention deleted on one day, UTC.
+    """Number of rows of a table that retention deleted on one UTC day.
 
     pii: none.
     """

@@ -1,4 +1,4 @@
-"""Staff of a partner, their tills and kiosks, and how these are enrolled."""
+"""Staff of a partner, their tills and kiosks, and the enrolment of these."""
 
 import uuid
 
@@ -7,7 +7,7 @@ from django.db import models
 
 
 class StaffMember(models.Model):
-    """Someone of a store's staff, known to its tills by initials and a PIN.
+    """A member of a store's staff, who signs in at its tills with initials and a PIN.
 
     pii: initials; as long as they work there; deleted in admin.
     """
@@ -18,7 +18,7 @@ class StaffMember(models.Model):
     is_manager = models.BooleanField(
         default=False, help_text="May void for seven days, redemptions of other tills too."
     )
-    # Django's password hash of six digits; five wrong tries lock it until a manager gives a new PIN.
+    # Django's password hash of six digits; five wrong attempts lock it until a manager sets a new PIN.
     pin_hash = models.CharField(max_length=128, editable=False)
     failed_tries = models.PositiveSmallIntegerField(default=0, editable=False)
     is_active = models.BooleanField(default=True)
@@ -34,14 +34,14 @@ class StaffMember(models.Model):
 
 
 class StaffProfile(models.TextChoices):
-    """What an enrolled device of a store may do."""
+    """Profiles of an enrolled device, which limit its calls."""
 
     TILL = "till", "till: takes coupons"
     KIOSK = "kiosk", "kiosk: shows the store's code"
 
 
 class StaffDevice(models.Model):
-    """A phone or tablet enrolled for one store. Its access token is random; only the digest is kept.
+    """A phone or tablet enrolled for one store. Its access token is random; only the digest is stored.
 
     pii: none (a device of the store, labelled by its manager).
     """
@@ -55,12 +55,12 @@ class StaffDevice(models.Model):
     is_manager = models.BooleanField(
         default=False, help_text="May void for seven days, redemptions of other devices too."
     )
-    # Who stands at it now.
+    # The member who is signed in.
     staff_member = models.ForeignKey(
         StaffMember, on_delete=models.SET_NULL, null=True, blank=True, related_name="staff_devices", editable=False
     )
     signed_in_at = models.DateTimeField(null=True, editable=False)
-    # How far its clock was ahead of ours when it last asked for its keys.
+    # How far its clock was ahead of the server's when it last requested its keys.
     clock_ahead_ms = models.BigIntegerField(null=True, editable=False)
     synced_at = models.DateTimeField(null=True, editable=False)
     token_digest = models.BinaryField(max_length=32, unique=True, editable=False)

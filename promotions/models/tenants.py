@@ -1,4 +1,4 @@
-"""Who may see and do what: brands, and the users that act for a brand or a partner."""
+"""Brands, and the users that act for a brand or a partner."""
 
 import uuid
 
@@ -8,7 +8,7 @@ from django.db.models import Q
 
 
 class Brand(models.Model):
-    """Who runs campaigns.
+    """A brand that runs campaigns.
 
     pii: none.
     """
@@ -51,7 +51,7 @@ class Membership(models.Model):
 
 
 class BrandToken(models.Model):
-    """A credential with which a brand's own systems read its reports. Only the digest is kept.
+    """A credential with which a brand's own systems read its reports. Only the digest is stored.
 
     pii: none.
     """

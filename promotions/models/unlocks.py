@@ -1,4 +1,4 @@
-"""An unlock, the coupon it gave, and the turn kept for one."""
+"""Unlocks, their coupons, and reservations for an unlock."""
 
 import uuid
 
@@ -9,7 +9,7 @@ from promotions.models.devices import Device
 
 
 class Unlock(models.Model):
-    """A device was granted a campaign's offer; once, ever.
+    """A campaign's offer granted to a device, once per campaign.
 
     pii: pseudonymous location event; 13 months; deleted by erasure.
     """
@@ -40,7 +40,7 @@ class Unlock(models.Model):
 
 
 class Coupon(models.Model):
-    """A right to one benefit, on the terms of the day it was issued.
+    """A right to one benefit, on the terms at the time of issue.
 
     Its code is derived from the id and a secret, and looked up by its digest. Its QR text is signed and names the id.
 
@@ -77,13 +77,13 @@ class Coupon(models.Model):
             models.CheckConstraint(condition=models.Q(units__gte=1), name="promotions_coupon_units"),
         ]
         indexes = [
-            # What tills may meet without network: live coupons of a campaign that allows it.
+            # Coupons that tills may redeem offline: live ones of a campaign that allows it.
             models.Index(
                 fields=["campaign", "valid_until"],
                 condition=models.Q(allows_offline=True),
                 name="promotions_coupon_offline",
             ),
-            # Of these, what was recalled: tills ask every minute.
+            # The recalled ones of these; tills poll them every minute.
             models.Index(
                 fields=["campaign", "valid_until"],
                 condition=models.Q(allows_offline=True, recalled_at__isnull=False),
@@ -96,9 +96,9 @@ class Coupon(models.Model):
 
 
 class Reservation(models.Model):
-    """“Keep my turn”: a unit of the campaign's cap set aside for a device on its way.
+    """“Keep my turn”: a unit of the campaign's cap reserved for a device on its way.
 
-    It counts as used until `expires_at`; then the next who asks takes it over, so no job has to release it.
+    It counts as used until `expires_at`. Then the next request takes it over, so no job has to release it.
 
     pii: pseudonymous; until it ends; deleted by erasure.
     """
@@ -117,7 +117,7 @@ class Reservation(models.Model):
             ),
         ]
         indexes = [
-            # The oldest one that has ended, to be taken over.
+            # The oldest expired reservation, to be taken over.
             models.Index(fields=["campaign", "expires_at"], name="promotions_reservation_ended"),
         ]
 
