@@ -71,14 +71,13 @@ def drop_expired(*, now: datetime, allow_large: bool = False) -> Ceiling:
     ceiling.delete(Unlock.objects.filter(granted_at__lt=old))
     # Those without a coupon; the others go with theirs.
     ceiling.delete(OfflineScan.objects.filter(received_at__lt=old))
-    ceiling.delete(WithdrawnCoupon.objects.filter(valid_until__lt=now))
     ceiling.delete(find_outlived(now=now))
     ceiling.delete(DeletedRows.objects.filter(day__lt=(now - timedelta(days=DELETED_ROWS_DAYS)).date()))
     return ceiling
 
 
 def _drop_short_lived(ceiling: Ceiling) -> None:
-    """Delete from the tables whose rows live for a day at most, and release reservations that ended."""
+    """Delete from the tables that a quiet night or a campaign's end may empty; release reservations that ended."""
     now = ceiling.now
     if ceiling.allows(Reservation.objects.filter(expires_at__lte=now), is_short_lived=True):
         ceiling.record(Reservation, drop_ended_turns(now=now))
@@ -89,5 +88,7 @@ def _drop_short_lived(ceiling: Ceiling) -> None:
         # An expired token is refused whether its row is there or not.
         SpentPresenceToken.objects.filter(expires_at__lt=now - timedelta(hours=SPENT_TOKEN_HOURS)),
         IdempotencyRecord.objects.filter(created_at__lt=now - timedelta(seconds=settings.IDEMPOTENCY_LIFE_S)),
+        # They end when the campaign's day ends, all at the same moment.
+        WithdrawnCoupon.objects.filter(valid_until__lt=now),
     ):
         ceiling.delete(expired, is_short_lived=True)

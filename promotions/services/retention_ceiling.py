@@ -22,7 +22,8 @@ SHARE = 0.05
 USUAL_DAYS = 28
 # In a small table one row is more than its share. This many may go, and never more than half of the table.
 SMALL_ROWS = 50
-# Tables whose rows live for a day or two turn over daily, and a quiet night may empty them.
+# Tables whose rows live for a day or two turn over daily, and a quiet night may empty them. The end of a
+# campaign may too, where rows end with it.
 SHORT_LIVED_ROWS = 1_000
 # Tables that PostgreSQL estimates to be larger are not counted row by row.
 _COUNTED_ROWS = 20_000

@@ -10,7 +10,7 @@ from django.db.models import F
 
 from geofence.models import Visit
 from promotions import clock
-from promotions.models import Coupon, DeletedRows, IdempotencyRecord, Opportunity, Refusal, Unlock
+from promotions.models import Coupon, DeletedRows, IdempotencyRecord, Opportunity, Refusal, Unlock, WithdrawnCoupon
 from promotions.services import retention
 from promotions.services.retention_ceiling import SHARE, SMALL_ROWS
 from tests import factories
@@ -151,6 +151,19 @@ def test_a_quiet_night_may_empty_a_table_whose_rows_live_for_a_day() -> None:
 
     assert retention.drop_expired(now=NOW).held == []
     assert not IdempotencyRecord.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [2, 40, 900])
+def test_withdrawn_coupons_that_end_with_their_campaign_go_together(count: int) -> None:
+    campaign = factories.campaign()
+    WithdrawnCoupon.objects.bulk_create(
+        WithdrawnCoupon(coupon_id=uuid.uuid4(), campaign=campaign, store_ids=[], valid_until=NOW - DAY / 24)
+        for _ in range(count)
+    )
+
+    assert retention.drop_expired(now=NOW).held == []
+    assert not WithdrawnCoupon.objects.exists()
 
 
 @pytest.mark.django_db
