@@ -253,6 +253,16 @@ async def listen_for_ready(path: Path) -> AsyncIterator[asyncio.Event]:
         path.unlink(missing_ok=True)
 
 
+def require_no_keeper(control: Path) -> None:
+    """Return when no keeper listens at the path; a killed one may have left its file. Errors: HandoverError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(str(control))
+        except OSError:
+            return
+    raise HandoverError(f"Another keeper listens at {control}: end it, or name another path by --control.")
+
+
 def open_listener(listen: str | None) -> socket.socket:
     """Open the socket, or take the one that systemd passed. Errors: HandoverError."""
     if listen is None:
@@ -317,6 +327,7 @@ def main(arguments: Sequence[str]) -> int:
             return ask_to_replace(options.control)
         if not options.control.parent.is_dir():
             raise HandoverError(f"{options.control.parent} is no folder: make it, for the service's user only.")
+        require_no_keeper(options.control)
         listener = open_listener(options.listen)
         return asyncio.run(_keep(options, listener))
     except HandoverError as error:

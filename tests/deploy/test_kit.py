@@ -214,6 +214,17 @@ def test_only_the_proxy_is_reachable_from_outside() -> None:
     assert {name for name, service in COMPOSE["services"].items() if "ports" in service} == {"proxy"}
 
 
+def test_what_counts_into_one_folder_shares_its_process_ids() -> None:
+    ours = {
+        name: each for name, each in COMPOSE["services"].items() if "SECRET_KEY_FILE" in each.get("environment", {})
+    }
+    counting = {name for name, each in ours.items() if each["environment"].get("PROMETHEUS_MULTIPROC_DIR") != ""}
+
+    assert counting == {name for name, each in ours.items() if each.get("pid") == "service:processes"}
+    assert set(ours) - counting == {"migrate"}
+    assert ours["migrate"]["environment"].items() >= ours["web"]["environment"].items()
+
+
 def test_compose_runs_the_version_of_the_changelog() -> None:
     images = {service["image"] for service in COMPOSE["services"].values()}
 

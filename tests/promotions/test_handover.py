@@ -117,3 +117,16 @@ def test_a_mistake_gets_a_sentence(arguments: list[str], sentence: str, tmp_path
     assert code == 1
     assert sentence in said
     assert "Traceback" not in said
+
+
+def test_a_second_keeper_does_not_take_the_control_of_the_first(tmp_path: Path) -> None:
+    control = str(tmp_path / "web.sock")
+    with keeper(tmp_path, *web(tmp_path)):
+        second = run("serve", "--listen", f"127.0.0.1:{ports.free_port()}", "--control", control, "--", "true")
+        code, steps = run("replace", "--control", control)
+
+    assert second == (
+        1,
+        f"handover: Another keeper listens at {control}: end it, or name another path by --control.\n",
+    )
+    assert code == 0, steps
