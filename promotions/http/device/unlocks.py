@@ -161,7 +161,7 @@ class UnlockAnswer(serializers.Serializer[Any]):
 
 
 class UnlocksPage(serializers.Serializer[Any]):
-    """The wallet, newest first."""
+    """A page of the device's unlocks, newest first."""
 
     unlocks = UnlockAnswer(many=True)
     next = serializers.CharField(allow_null=True, help_text="The `cursor` of the next page; null on the last page.")

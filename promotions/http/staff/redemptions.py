@@ -59,14 +59,14 @@ class RecentQuery(PageQuery):
 
 
 _EXAMPLE = body_example(
-    "A code typed by hand, only asked about",
+    "A dry run with a code typed by hand",
     {
         "code": "0123-4567-890",
         "nonce": "0d0b9107-7c3f-4e0a-9d3b-1f2e3d4c5b6a",
         "scanned_at": "2026-09-22T10:30:00Z",
         "dry_run": True,
     },
-    about="Put the customer's `code` and the present time in; a QR's text goes into `token` instead of `code`.",
+    about="Set `code` to the customer's code and `scanned_at` to the current time. For a QR, send `token` instead.",
 )
 
 
@@ -133,7 +133,7 @@ class VoidView(ApiView):
     )
     @idempotent
     def post(self, request: Request, redemption_id: UUID) -> Response:
-        """Void a redemption: on the device that made it for 15 minutes, by a manager or its device for 7 days."""
+        """Void a redemption: within 15 minutes on its device, within 7 days by a manager or on a manager's device."""
         given = read_body(VoidRequest, request)
         void = void_redemption(
             staff_device=staff_device(request),
