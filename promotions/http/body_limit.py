@@ -32,7 +32,7 @@ class BodyLimit:
             await self._refuse(scope, head, send)
             return
         body = _CountedBody(receive, self._max_bytes)
-        answer = _Answer(send)
+        answer = SentAnswer(send)
         await self._inner(scope, body.receive, answer.send)
         if body.is_too_long and not answer.is_begun:
             await self._refuse(scope, head, send)
@@ -62,7 +62,7 @@ class _CountedBody:
         return message
 
 
-class _Answer:
+class SentAnswer:
     """What the application sends, and whether it has begun to."""
 
     def __init__(self, send: Send) -> None:

@@ -3,10 +3,10 @@
 import logging
 
 from promotions.errors import DomainError
+from promotions.http.body_limit import SentAnswer
 from promotions.http.lane.answers import (
     Answer,
     Application,
-    Message,
     Receive,
     RequestHead,
     Scope,
@@ -29,7 +29,7 @@ class LastResort:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        watched = _Watched(send)
+        watched = SentAnswer(send)
         try:
             await self._inner(scope, receive, watched.send)
         except Exception as error:
@@ -37,18 +37,6 @@ class LastResort:
                 raise
             head = RequestHead(scope["headers"])
             await send_answer(send, answer_unexpected(error, scope["path"], head.request_id), head.request_id)
-
-
-class _Watched:
-    """What the application sends, and whether it has begun to."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.is_begun = False
-
-    async def send(self, message: Message) -> None:
-        self.is_begun = True
-        await self._send(message)
 
 
 def answer_unexpected(error: Exception, path: str, request_id: str) -> Answer:
