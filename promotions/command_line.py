@@ -30,15 +30,7 @@ def run(arguments: Sequence[str]) -> None:
     """Run one command; with `--traceback` every error keeps its traceback."""
     try:
         execute_from_command_line(list(arguments))
-    except (
-        ConfigurationError,
-        DatabaseError,
-        InterfaceError,
-        psycopg.Error,
-        RedisError,
-        PermissionError,
-        OverflowError,
-    ) as error:
+    except _EXPECTED as error:
         sentence = explain(error)
         if sentence is None or "--traceback" in arguments:
             raise
