@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -17,12 +17,13 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db.models import DateTimeField
+from django.db.models import DateTimeField, QuerySet
 from pytest_django.plugin import DjangoDbBlocker
 
-from geofence.models import Visit
+from geofence.models import Store, Visit
 from promotions.local.places import OWN_SERVICES_VARIABLE
-from promotions.models import Device, Redemption, Unlock
+from promotions.models import Campaign, Coupon, Device, Redemption, StaffDevice, Unlock
+from promotions.services.till.staff_devices import create_enrolment, enrol_device
 from tests import factories
 from tests.databases import use_database
 from tests.stories.conftest import _server_url
@@ -208,6 +209,35 @@ def test_data_that_people_made_stay_until_they_ask_and_come_back(kept: Kept, fol
     assert f"Serving {aside.name}, set aside on" in back
     assert Device.objects.count() == phones + 1
     assert (aside.stat().st_mode & 0o777, (folder / "demo-day.dump").stat().st_mode & 0o777) == (0o600, 0o600)
+
+
+def update_one(rows: QuerySet[Any], **values: object) -> None:
+    """Change a row as an action of admin does: without a log entry."""
+    assert rows.filter(pk=rows.earliest("pk").pk).update(**values) == 1
+
+
+CHANGES: dict[str, Callable[[], object]] = {
+    "a campaign is ended": lambda: update_one(Campaign.objects.filter(state="live"), state="ended"),
+    "a coupon is recalled": lambda: update_one(Coupon.objects.all(), recalled_at=datetime.now(tz=UTC)),
+    "a phone is blocked": lambda: update_one(Device.objects.all(), is_blocked=True),
+    "a till is switched off": lambda: update_one(StaffDevice.objects.all(), revoked_at=datetime.now(tz=UTC)),
+    "a till is enrolled": lambda: enrol_device(
+        token=create_enrolment(
+            store=Store.objects.earliest("pk"), label="Till", is_manager=False, user=None, now=datetime.now(tz=UTC)
+        ),
+        now=datetime.now(tz=UTC),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_people_did_without_a_log_entry_stays_too(kept: Kept, folder: Path, change: str) -> None:
+    kept.choose()
+    CHANGES[change]()
+    day = folder / "demo-day.dump"
+    os.utime(day, ns=(0, day.stat().st_mtime_ns + 1_000_000_000))
+
+    assert "Serving this run's own data (1 change)." in kept.choose()
 
 
 def test_a_file_that_is_no_day_changes_nothing(kept: Kept, folder: Path, tmp_path: Path) -> None:
