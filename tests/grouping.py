@@ -15,6 +15,8 @@ _FILES = (
     "tests/faults/test_cluster.py",
     "tests/promotions/drill/test_restore_drill.py",
     "tests/promotions/simulation/test_population.py",
+    "tests/promotions/test_encryption.py",
+    "tests/promotions/test_telemetry.py",
     "tests/stories/test_brand_manager.py",
     "tests/stories/test_demo_day.py",
     "tests/stories/test_kiosk.py",

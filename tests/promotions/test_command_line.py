@@ -79,7 +79,8 @@ def test_every_process_and_command_names_a_refused_login(tmp_path: Path) -> None
     commands = {"web": WEB, "worker": WORKER, "beat": [*BEAT, str(tmp_path / "beat")]}
     commands |= {name: ["manage.py", name] for name in ("migrate", "seed_demo")}
 
-    written = run_all(commands, {"DEBUG": "1", "DATABASE_URL": url, "REDIS_URL": django_settings.REDIS_URL})
+    given = {"DEBUG": "1", "SECRET_KEY": "x" * 50, "DATABASE_URL": url, "REDIS_URL": django_settings.REDIS_URL}
+    written = run_all(commands, given)
 
     for name, text in written.items():
         assert "password authentication failed" in text, (name, text)

@@ -116,7 +116,7 @@ def test_given_addresses_are_used_and_nothing_is_started(place: Place) -> None:
         pids = recorded_processes(place)
         folders = {entry.name for entry in place.folder.iterdir()}
 
-    assert environment == {**given, places.FOLDER_VARIABLE: str(place.folder)}
+    assert environment == {**given, places.FOLDER_VARIABLE: str(place.folder), places.OWN_SERVICES_VARIABLE: ""}
     assert pids == {}
     assert folders == set()
 
