@@ -22,7 +22,7 @@ DATA :=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-dates run check bench faults screenshots messages openapi requirements setup test-next setup-tests setup-browser setup-uv setup-faketime setup-bench lint types contracts \
+.PHONY: help demo test test-fast test-dates run check bench faults screenshots messages openapi requirements setup test-next setup-tests setup-browser setup-uv setup-compiler setup-bench lint types contracts \
 	migrations openapi-check deploy-check deploy-kit deploy-build docs docs-check
 
 help: ## List the commands
@@ -36,7 +36,7 @@ demo: setup ## Replay a simulated day of phones through the real product and pri
 test: setup-browser ## Run the whole test suite (ARGS= passes options to pytest; AT=2028-02-29T23:50 sets the date)
 	@$(CLOCK) $(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) $(ARGS)
 
-test-fast: setup-faketime ## Run all tests except those that kill processes, play stories or drive a browser
+test-fast: setup-compiler ## Run all tests except those that kill processes, play stories or drive a browser
 	@$(CLOCK) $(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) -m "not (faults or stories or browser)" $(ARGS)
 
 # New Year's Eve, a leap day, and both nights of a clock change: the hour left out, and the hour that comes twice.
@@ -94,13 +94,13 @@ setup-tests:
 	@$(LOCAL) setup --with-tests
 
 setup-browser:
-	@$(LOCAL) setup --with-tests --with-chromium --with-npm --with-faketime
+	@$(LOCAL) setup --with-tests --with-chromium --with-npm --with-compiler
 
 setup-uv:
 	@$(LOCAL) setup --with-uv
 
-setup-faketime:
-	@$(LOCAL) setup --with-tests --with-faketime
+setup-compiler:
+	@$(LOCAL) setup --with-tests --with-compiler
 
 setup-bench:
 	@$(LOCAL) setup --with-tests --with-wrk

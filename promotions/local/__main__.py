@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from promotions.local import decoder, faketime, foreground, packages, serve, virtualenv
+from promotions.local import decoder, foreground, packages, serve, shift, virtualenv
 from promotions.local.console import say
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     setup.add_argument("--with-uv", action="store_true", help="also uv, which compiles the lists of requirements")
     setup.add_argument("--next", action="store_true", help="for the next Django: .venv-next in place of .venv")
     setup.add_argument("--with-proxies", action="store_true", help="also nginx, Caddy and systemd, to try deploy/")
-    setup.add_argument("--with-faketime", action="store_true", help="also libfaketime, to run commands at other dates")
+    setup.add_argument("--with-compiler", action="store_true", help="also a C compiler, to run commands at other dates")
     setup.set_defaults(run=_setup)
     at = commands.add_parser("at", help="run a command at another date")
     at.add_argument("instant", help="such as 2028-02-29T23:50 (in Paris) or 2027-10-31T02:30+01:00")
@@ -72,7 +72,7 @@ def _setup(options: argparse.Namespace) -> int:
         packages.install_missing(
             with_chromium=options.with_chromium,
             with_wrk=options.with_wrk,
-            with_faketime=options.with_faketime,
+            with_compiler=options.with_compiler,
             with_npm=options.with_npm,
             with_proxies=options.with_proxies,
             environment=os.environ,
@@ -99,7 +99,7 @@ def _at(options: argparse.Namespace) -> int:
         raise LocalError("Say after -- which command to run.")
     with (
         Interrupts() as interrupts,
-        faketime.shifted_environment(faketime.read_instant(options.instant), os.environ) as environment,
+        shift.shifted_environment(shift.read_instant(options.instant), os.environ) as environment,
     ):
         return foreground.run(command, env=environment, cwd=ROOT, interrupts=interrupts)
 

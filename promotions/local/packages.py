@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from promotions.local import faketime, postgres, redis
+from promotions.local import postgres, redis, shift
 from promotions.local.console import say, sign_of_life, tail
 from promotions.local.errors import LocalError
 from promotions.local.places import ROOT
@@ -72,7 +72,7 @@ def find_missing(
     with_wrk: bool = False,
     with_npm: bool = False,
     with_proxies: bool = False,
-    with_faketime: bool = False,
+    with_compiler: bool = False,
     environment: Mapping[str, str],
 ) -> list[Missing]:
     """What must still be installed. A server whose address is in the environment is not needed here."""
@@ -95,8 +95,8 @@ def find_missing(
         missing.append(Missing("npm", "npm"))
     if with_proxies:
         missing += [one for program, one in PROXIES.items() if shutil.which(program, path=WITH_SBIN) is None]
-    if with_faketime and faketime.find_library() is None:
-        missing.append(Missing("libfaketime", "faketime"))
+    if with_compiler and shift.find_compiler() is None:
+        missing += [Missing("a C compiler", "gcc"), Missing("the C library's headers", "libc6-dev")]
     return missing
 
 
@@ -106,7 +106,7 @@ def install_missing(
     with_wrk: bool = False,
     with_npm: bool = False,
     with_proxies: bool = False,
-    with_faketime: bool = False,
+    with_compiler: bool = False,
     environment: Mapping[str, str],
 ) -> None:
     """Install what is missing, or say what to install. Nothing missing: nothing asked, nothing run."""
@@ -117,7 +117,7 @@ def install_missing(
             with_wrk=with_wrk,
             with_npm=with_npm,
             with_proxies=with_proxies,
-            with_faketime=with_faketime,
+            with_compiler=with_compiler,
             environment=environment,
         )
 

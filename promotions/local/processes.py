@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promotions.local.console import say
-from promotions.local.faketime import find_shift
+from promotions.local.shift import find_shift
 
 POLL_S = 0.05
 

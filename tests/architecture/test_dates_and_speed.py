@@ -13,7 +13,7 @@ TESTS = [path for path in CODE if path.relative_to(ROOT).parts[0] == "tests" and
 _TALK_TO_PROCESSES = ("tests/faults/", "tests/stories/", "tests/promotions/benchmarking.py")
 _COMPARE_CLOCKS = (
     "tests/promotions/doctor/test_doctor.py",
-    "tests/promotions/local/test_faketime.py",
+    "tests/promotions/local/test_shift.py",
     "tests/promotions/simulation/test_phone.py",
     "tests/promotions/test_encryption.py",
     "tests/promotions/test_telemetry.py",

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-from promotions.local.faketime import OFFSET_VARIABLE, find_shift
-
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -23,19 +21,6 @@ window.breaches = [];
 document.addEventListener("securitypolicyviolation", (event) => breaches.push(event.violatedDirective));
 window.addEventListener("error", (event) => breaches.push(event.message));
 window.addEventListener("unhandledrejection", (event) => breaches.push(String(event.reason)));
-"""
-
-# Chromium's own processes do not survive libfaketime (`make test AT=…`): they keep the machine's clock, and each page
-# gets a `Date` that is shifted as the clocks of all other processes are.
-OFFSET_S = int(os.environ.get(OFFSET_VARIABLE, "0"))
-SHIFT = f"""
-{{
-  const Unshifted = Date, offset_ms = {OFFSET_S * 1000};
-  globalThis.Date = class Date extends Unshifted {{
-    constructor(...given) {{ given.length ? super(...given) : super(Unshifted.now() + offset_ms); }}
-    static now() {{ return Unshifted.now() + offset_ms; }}
-  }};
-}}
 """
 
 
@@ -56,10 +41,7 @@ def open_browser(playwright: Playwright, *, video: Path | None = None) -> Iterat
     `video`: what its camera sees, read again each time the camera is opened.
     """
     arguments = [*ARGUMENTS.split(), *([f"--use-file-for-fake-video-capture={video}"] if video else [])]
-    unshifted: dict[str, str | float | bool] = {
-        name: value for name, value in os.environ.items() if name not in find_shift(os.environ)
-    }
-    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, env=unshifted)
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
     yield chromium
     chromium.close()
 
@@ -70,7 +52,7 @@ def open_page(
 ) -> Iterator[Page]:
     """A page of a browser that knows nothing yet; at the end it must not have broken a rule."""
     context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, has_touch=True)
-    context.add_init_script((SHIFT if OFFSET_S else "") + WATCH + scripts)
+    context.add_init_script(WATCH + scripts)
     page = context.new_page()
     yield page
     assert page.evaluate("breaches") == []
