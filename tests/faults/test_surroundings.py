@@ -103,7 +103,7 @@ def test_a_worker_400_days_ahead_deletes_nothing_and_works_nothing(stage: Stage,
         # By name and without the end that beat gives it: a worker that is ahead would drop it unseen.
         with current_app.connection_for_write(stage.redis.url) as broker:
             current_app.send_task("promotions.tasks.drop_expired", connection=broker)
-        wait_for(lambda: log_lines(stage.stack.log("worker"), "retention_held"), 60.0)
+        wait_for(lambda: log_lines(stage.stack.log("worker"), "retention_held"), 180.0)
         wait_for(lambda: "worker's clock is 34560" in checks(stage)["clocks"])
         waiting = stage.backlog()
 
@@ -168,7 +168,7 @@ def test_a_postgresql_that_takes_no_writes_costs_no_fix_and_no_scan(
         registered = ask(stage, "POST", "/v1/devices", {"platform": "android", "consents": []}, "")
         accepted = post_fix(stage, walker)
         named = checks(stage)["postgresql"]
-        wait_for(lambda: log_lines(stage.stack.log("worker"), "Task promotions.tasks.drain_shard"), 60.0)
+        wait_for(lambda: log_lines(stage.stack.log("worker"), "Task promotions.tasks.drain_shard"), 180.0)
         waiting, letters = stage.backlog(), DeadLetter.objects.count()
 
     assert_refused(refused)
@@ -177,7 +177,7 @@ def test_a_postgresql_that_takes_no_writes_costs_no_fix_and_no_scan(
     assert named.startswith(said)
     assert (waiting, letters) == (1, 0)
     wait_for(lambda: scan(stage, till, code)[0] in {200, 201})
-    wait_for(lambda: has_arrived(walker), 60.0)
+    wait_for(lambda: has_arrived(walker), 180.0)
     assert not DeadLetter.objects.exists()
 
 
@@ -204,7 +204,7 @@ def test_no_free_connection_is_busy_and_named(stage: Stage) -> None:
     assert_refused(refused, "busy")
     assert ready[0] == 503
     assert "postgresql" in json.loads(ready[1])["detail"]
-    wait_for(lambda: scan(stage, till, code)[0] in {200, 201}, 60.0)
+    wait_for(lambda: scan(stage, till, code)[0] in {200, 201}, 180.0)
 
 
 def test_a_setting_that_no_batch_survives_makes_no_dead_letter(stage: Stage) -> None:
@@ -213,7 +213,7 @@ def test_a_setting_that_no_batch_survives_makes_no_dead_letter(stage: Stage) -> 
     with stage.worker("tests.faults.misconfigured_worker"):
         for walker in walkers:
             assert post_fix(stage, walker)[0] == 202
-        wait_for(lambda: log_lines(stage.stack.log("worker"), "The control batch failed too"), 60.0)
+        wait_for(lambda: log_lines(stage.stack.log("worker"), "The control batch failed too"), 180.0)
         time.sleep(3)
         tries = len(log_lines(stage.stack.log("worker"), "batch failed"))
         waiting, letters = stage.backlog(), DeadLetter.objects.count()
@@ -222,5 +222,5 @@ def test_a_setting_that_no_batch_survives_makes_no_dead_letter(stage: Stage) -> 
     assert waiting > 0
     # No hot loop: two processes, each with growing pauses.
     assert tries < 60
-    wait_for(lambda: all(has_arrived(walker) for walker in walkers), 60.0)
+    wait_for(lambda: all(has_arrived(walker) for walker in walkers), 180.0)
     assert not DeadLetter.objects.exists()
