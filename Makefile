@@ -11,8 +11,7 @@ SKIPPED := .venv .venv-next benchmarks node_modules tests var
 ARGS ?=
 # Date and time at which a test run starts, in Paris or with an offset: AT=2028-02-29T23:50
 AT ?=
-# pytest removes the folders of other runs by their age, which is wrong at another date: such runs use their own folder.
-CLOCK = $(if $(AT),mkdir -p var/at && PYTEST_DEBUG_TEMPROOT=var/at $(LOCAL) at "$(AT)" --)
+CLOCK = $(if $(AT),$(LOCAL) at "$(AT)" --)
 PYTEST := -m pytest -n auto --maxprocesses 4 --dist loadgroup
 PORT ?= 8000
 # Not read from the environment: some shells export HOST as the machine's name.

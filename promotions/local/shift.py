@@ -53,11 +53,13 @@ def shifted_environment(instant: datetime, environment: Mapping[str, str]) -> It
     """The environment of a command that begins at the instant."""
     # Not in the clone: the path must hold no space, and PostgreSQL's own user must be able to read it.
     with tempfile.TemporaryDirectory(prefix="doorstep-shift-") as folder:
-        os.chmod(folder, 0o755)
+        os.chmod(folder, 0o1777)
         yield {
             **environment,
             "LD_PRELOAD": str(_build_library(Path(folder))),
             OFFSET_VARIABLE: str(round(instant.timestamp() - time.time())),
+            # pytest removes the folders of other runs by their age, which another date gets wrong.
+            "TMPDIR": folder,
         }
 
 
