@@ -102,7 +102,7 @@ def find_start_faults() -> list[str]:
     """Everything for which a web process, worker or beat must not start; settings were checked before they were used.
 
     A part that is away is none: it comes back, and redemption goes on without Redis until then. Readiness shows it. A
-    part that refuses us is one: it refuses until somebody corrects a setting or a right.
+    part that refuses us is one: it refuses until an operator corrects a setting or a right.
     """
     faults: list[str] = []
     checks: list[Callable[[], Sequence[str]]] = [

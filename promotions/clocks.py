@@ -217,7 +217,7 @@ class ClockWatch:
 
 
 def publish(client: "redis.Redis", process: Process) -> None:
-    """Tell the other processes this one's clock. Errors: RedisError."""
+    """Publish this process's clock to the others. Errors: RedisError."""
     redis_ms = _read_redis_ms(client)
     behind_ms = round(clock.system_s() * 1000) - redis_ms
     client.hset(clocks_key(), f"{process}:{socket.gethostname()}:{os.getpid()}", f"{behind_ms}:{redis_ms}")

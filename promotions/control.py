@@ -1,6 +1,6 @@
 """The control batch: a harmless walk into a store of its own, worked like any other and then undone.
 
-It tells an entry that cannot be worked from a deployment that can work none.
+It separates an entry that cannot be processed from a deployment that can process none.
 """
 
 from datetime import date, datetime, timedelta

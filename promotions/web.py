@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then tell the supervisor."""
+        """Listen, then notify the supervisor."""
         await super().startup(sockets)
         if self.started:
             notify("READY=1")
@@ -85,7 +85,7 @@ class Server(uvicorn.Server):
 
 
 def notify(state: str) -> None:
-    """Tell systemd, or another supervisor that set NOTIFY_SOCKET."""
+    """Notify systemd, or another supervisor that set NOTIFY_SOCKET."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -103,8 +103,8 @@ def passed_fd() -> int | None:
 def choose_let_go_s(options: argparse.Namespace) -> float:
     """Return how long silent connections may stay in the end.
 
-    With a successor on the same socket, until their usual timeout has closed the last one. Without one nobody takes new
-    connections for so long, so the wait is short.
+    With a successor on the same socket, until their usual timeout has closed the last one. Without one no process takes
+    new connections for so long, so the wait is short.
     """
     if options.let_go_s is not None:
         return float(options.let_go_s)
@@ -112,7 +112,7 @@ def choose_let_go_s(options: argparse.Namespace) -> float:
 
 
 def find_faults(fd: int | None, options: argparse.Namespace) -> Iterator[str]:
-    """Yield a sentence for each thing this process was told to use and cannot."""
+    """Yield a sentence for each option that this process cannot use."""
     if fd is not None and not _is_socket(fd):
         yield f"descriptor {fd} is no socket: let the supervisor pass a listening one, or leave --fd out."
     for option in ("ssl_keyfile", "ssl_certfile"):

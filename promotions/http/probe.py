@@ -1,4 +1,4 @@
-"""Shows `manage.py doctor --url` how its own requests arrive through the proxies, and nobody else anything."""
+"""Shows `manage.py doctor --url` how its own requests arrive through the proxies. Any other client gets nothing."""
 
 from collections.abc import Callable
 

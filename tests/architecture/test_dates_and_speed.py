@@ -23,7 +23,7 @@ _CLOCK = re.compile(r"\btime\.time\(|datetime\.(?:now|utcnow|today)\(|timezone\.
 _BOUND = re.compile(
     r"assert [^#\n]*(?:monotonic\(\)|perf_counter\(\)|took_s|waits_s|elapsed)[^#\n]*<=? *(?P<bound>[^#\n,]+)"
 )
-# The deadline of a wait, another measured duration of the test, or what the test set itself to be told apart.
+# The deadline of a wait, another measured duration of the test, or what the test set itself to separate them.
 _GENEROUS = re.compile(r"SLACK_S|deadline|patience|LONG_S|set\(range|\b[3-9]\d\b")
 
 

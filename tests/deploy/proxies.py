@@ -168,7 +168,7 @@ def running(name: str, folder: Path, upstreams: Upstreams) -> Iterator[Proxy]:
 
 
 def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
-    """Return when somebody listens there."""
+    """Return when a process listens there."""
     deadline = time.monotonic() + 60
     while True:
         assert process.poll() is None, f"{process.args!r} ended with code {process.returncode}"

@@ -105,7 +105,7 @@ def raiser(error: BaseException) -> Callable[..., Any]:
         redis.ConnectionError("away"),
         redis.ResponseError("OOM command not allowed"),
         redis.RedisClusterException("no node"),
-        # Unknown as a fault of the deployment: the control batch tells.
+        # Unknown as a fault of the deployment: the control batch decides.
         ValueError("abc"),
         KeyError("abc"),
         AttributeError("module 'shapely' has no attribute 'points'"),

@@ -1,4 +1,4 @@
-"""All that a process writes is JSON, one object per line, whoever would print it."""
+"""All that a process writes is JSON, one object per line, whichever library prints it."""
 
 import json
 import logging

@@ -60,7 +60,7 @@ def _is_inserted(coupon: Coupon) -> bool:
 
 
 def read_code(coupon: Coupon) -> str:
-    """The coupon's code, derived anew each time."""
+    """Derive the coupon's code; it is not stored."""
     return codes.derive_code(_secret(), coupon.pk, coupon.generation)
 
 

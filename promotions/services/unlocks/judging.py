@@ -37,7 +37,7 @@ from promotions.services.presence.assurance import (
 )
 from promotions.services.presence.store_codes import take_store_code
 
-# What is missing for level 1 has a problem of its own; the order is the order in which it can be mended.
+# What is missing for level 1 has a problem of its own; the order is the order in which it can be fixed.
 _PROBLEM_OF: Mapping[MissingCode, str] = {
     MissingCode.FIX_TOO_OLD: "fix_too_old",
     MissingCode.FIX_IN_FUTURE: "fix_in_future",

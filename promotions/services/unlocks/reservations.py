@@ -107,7 +107,7 @@ def give_back_turns(*, device_id: UUID) -> None:
 
 
 def drop_ended_turns(*, now: datetime) -> int:
-    """Release reservations that ended and that nobody took over, each in a transaction of its own; how many."""
+    """Release reservations that ended and were not taken over, each in a transaction of its own; return how many."""
     released = 0
     ended = Reservation.objects.filter(expires_at__lte=now).order_by("pk").values_list("campaign_id", flat=True)
     for campaign_id in list(ended):

@@ -51,13 +51,13 @@ def unlock_offer(
 
 
 def find_unlock(*, device_id: UUID, campaign_id: int) -> Unlock | None:
-    """The unlock with what an answer tells of it."""
+    """Return the unlock with the rows that its answer needs."""
     unlock: Unlock | None = wallet(device_id).filter(campaign_id=campaign_id).first()
     return unlock
 
 
 def wallet(device_id: UUID) -> Any:
-    """A device's unlocks, with what an answer tells of them, in two queries."""
+    """Return a device's unlocks with the rows that their answers need, in two queries."""
     return (
         Unlock.objects.filter(device_id=device_id)
         .select_related("campaign__brand", "store", "coupon")
@@ -133,7 +133,7 @@ def _grant(grounds: Grounds, now: datetime) -> tuple[Unlock, bool]:
 
 
 def _draw_prize(unlock: Unlock, now: datetime) -> str | None:
-    """The prize of the earliest open moment nobody has taken, or None. One play takes one moment."""
+    """Take the earliest open moment and return its prize; None when all are taken. One play takes one moment."""
     moment = (
         WinningMoment.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("lot")
