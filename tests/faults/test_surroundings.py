@@ -101,7 +101,8 @@ def test_a_worker_400_days_ahead_deletes_nothing_and_works_nothing(stage: Stage,
     with moved_clock(stage, "worker", DAYS_400_S):
         assert post_fix(stage, walker)[0] == 202
         # By name and without the end that beat gives it: a worker that is ahead would drop it unseen.
-        with current_app.connection_for_write(stage.redis.url) as broker:
+        keys = {"global_keyprefix": f"{settings.REDIS_PREFIX}:celery:"}
+        with current_app.connection_for_write(stage.redis.url, transport_options=keys) as broker:
             current_app.send_task("promotions.tasks.drop_expired", connection=broker)
         wait_for(lambda: log_lines(stage.stack.log("worker"), "retention_held"), 180.0)
         wait_for(lambda: "worker's clock is 34560" in checks(stage)["clocks"])
