@@ -34,8 +34,8 @@ class Keeper:
             home = folder / release
             home.mkdir()
             (home / "start").write_text(
-                f"#!/bin/sh\nDJANGO_SETTINGS_MODULE={release}\nexport DJANGO_SETTINGS_MODULE\ncd {ROOT}\n"
-                f'exec {sys.executable} -m promotions.web --keep-alive-s 5 "$@"\n',
+                f"#!/bin/sh\nDJANGO_SETTINGS_MODULE={release}\nexport DJANGO_SETTINGS_MODULE\ncd '{ROOT}'\n"
+                f'exec "{sys.executable}" -m promotions.web --keep-alive-s 5 "$@"\n',
                 encoding="utf-8",
             )
             (home / "start").chmod(0o700)

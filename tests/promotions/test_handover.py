@@ -46,7 +46,7 @@ def keeper(folder: Path, *command: str, patience_s: float = 60) -> Iterator[tupl
 
 def web(folder: Path) -> list[str]:
     """A command that serves as long as the file `good` is there."""
-    script = f'test -e {folder}/good || exit 3; exec {sys.executable} -m tests.promotions.plain_server "$0" ours'
+    script = f'test -e "{folder}/good" || exit 3; exec "{sys.executable}" -m tests.promotions.plain_server "$0" ours'
     (folder / "good").touch()
     return ["sh", "-c", script, "{fd}"]
 
