@@ -1,4 +1,4 @@
-"""Opening, pausing, resuming, ending a campaign, recalling its coupons: buttons on its page that ask first."""
+"""Actions on a campaign's page: open, pause, resume, end, recall coupons. Each asks for confirmation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,32 +21,28 @@ State = Campaign.State
 
 
 class CampaignActions:
-    """The buttons; each is there in the states in which it makes sense. For a ModelAdmin of campaigns."""
+    """Actions of a ModelAdmin for campaigns; each is shown in the states to which it applies."""
 
     actions_detail = ["open_now", "pause", "resume", "end", "recall"]
 
     def has_open_permission(self, request: HttpRequest, object_id: str) -> bool:
-        """A draft of one's own."""
         return self._may(request, object_id, State.DRAFT)
 
     def has_pause_permission(self, request: HttpRequest, object_id: str) -> bool:
-        """A live one of one's own."""
         return self._may(request, object_id, State.LIVE)
 
     def has_resume_permission(self, request: HttpRequest, object_id: str) -> bool:
-        """A paused one of one's own."""
         return self._may(request, object_id, State.PAUSED)
 
     def has_end_permission(self, request: HttpRequest, object_id: str) -> bool:
-        """An opened one of one's own."""
         return self._may(request, object_id, State.LIVE, State.PAUSED)
 
     def has_recall_permission(self, request: HttpRequest, object_id: str) -> bool:
-        """One of one's own whose coupons may be out, also after its end."""
+        """Allow it for every campaign that has been opened, also after its end."""
         campaign = self._find(request, object_id)
         if campaign is None or campaign.state == State.DRAFT:
             return False
-        # Of the base, not the page's own, which says that nothing changes after the end.
+        # Not the page's own permission: that one forbids every change after the end.
         return bool(super().has_change_permission(request, campaign))  # type: ignore[misc]
 
     @action(
@@ -56,14 +52,14 @@ class CampaignActions:
         permissions=["open"],
         dialog={
             "title": "Open this campaign?",
-            "description": "From its first day on, phones are told and can unlock. Kind, holdout and prizes stay "
-            "as they are from now on.",
+            "description": "From its first day on, phones get its messages and can unlock its offer. Kind, holdout and "
+            "prizes can no longer be changed.",
             "form_class": None,
-            "form_submit_text": "Open it",
+            "form_submit_text": "Open campaign",
         },
     )
     def open_now(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Opens, or tells everything that is still missing."""
+        """Open the campaign, or list everything that is missing."""
         return self._run(request, object_id, open_campaign, "The campaign is open.")
 
     @action(
@@ -73,13 +69,12 @@ class CampaignActions:
         permissions=["pause"],
         dialog={
             "title": "Pause this campaign?",
-            "description": "Nothing is sent or issued until you resume. Coupons already out are still taken.",
+            "description": "No messages and no coupons until you resume. Tills still accept issued coupons.",
             "form_class": None,
-            "form_submit_text": "Pause it",
+            "form_submit_text": "Pause campaign",
         },
     )
     def pause(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Pauses."""
         return self._run(request, object_id, pause_campaign, "The campaign is paused.")
 
     @action(
@@ -89,13 +84,12 @@ class CampaignActions:
         permissions=["resume"],
         dialog={
             "title": "Resume this campaign?",
-            "description": "Phones are told and can unlock again.",
+            "description": "Phones get its messages and can unlock its offer again.",
             "form_class": None,
-            "form_submit_text": "Resume it",
+            "form_submit_text": "Resume campaign",
         },
     )
     def resume(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Resumes."""
         return self._run(request, object_id, open_campaign, "The campaign is open again.")
 
     @action(
@@ -104,14 +98,13 @@ class CampaignActions:
         variant=ActionVariant.DANGER,
         permissions=["end"],
         dialog={
-            "title": "End this campaign for good?",
-            "description": "It cannot be opened again. Coupons already out are taken until they expire.",
+            "title": "End this campaign permanently?",
+            "description": "You cannot open it again. Tills accept issued coupons until they expire.",
             "form_class": None,
-            "form_submit_text": "End it",
+            "form_submit_text": "End campaign",
         },
     )
     def end(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Ends."""
         return self._run(request, object_id, end_campaign, "The campaign has ended.")
 
     @action(
@@ -120,16 +113,15 @@ class CampaignActions:
         variant=ActionVariant.DANGER,
         permissions=["recall"],
         dialog={
-            "title": "Recall all coupons that are out?",
-            "description": "Tills refuse them from now on, for good; tills without network from when they are "
-            "connected again. Their holders get no other from this campaign; other phones still do, unless you pause "
-            "or end it first.",
+            "title": "Recall all issued coupons?",
+            "description": "Tills refuse them permanently; offline tills as soon as they are online again. Their "
+            "holders get no other coupon from this campaign. Other phones still can: to stop that, pause or end the "
+            "campaign first.",
             "form_class": None,
-            "form_submit_text": "Recall them",
+            "form_submit_text": "Recall coupons",
         },
     )
     def recall(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Recalls every coupon that is still good."""
         campaign = self._find(request, object_id)
         assert campaign is not None  # the permission found it
         count = recall_coupons(coupons=Coupon.objects.filter(campaign=campaign), now=clock.now())
@@ -143,7 +135,7 @@ class CampaignActions:
         return bool(self.has_change_permission(request, campaign))  # type: ignore[attr-defined]
 
     def _find(self, request: HttpRequest, object_id: str) -> Campaign | None:
-        """The campaign, once a request: every button asks."""
+        """Return the campaign; load it once per request, as every action needs it."""
         known: dict[str, Campaign | None] = request.__dict__.setdefault("_campaigns", {})
         if object_id not in known:
             known[object_id] = self.get_object(request, object_id)  # type: ignore[attr-defined]
@@ -165,7 +157,7 @@ class CampaignActions:
 
     def _back_to(self, request: HttpRequest, campaign: Campaign) -> HttpResponse:
         address = reverse("admin:promotions_campaign_change", args=[campaign.pk])
-        # htmx follows a redirect without leaving the page, so it is told to go there; a plain form just is redirected.
+        # htmx would load a redirect into the current page; this header makes it leave the page. A plain form redirects.
         if request.headers.get("HX-Request"):
             return HttpResponse(headers={"HX-Redirect": address})
         return redirect(address)

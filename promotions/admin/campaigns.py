@@ -1,4 +1,4 @@
-"""A campaign on one page: what, where, when, for whom, how many, and what it is to prove."""
+"""The admin pages of a campaign and of its time windows, prizes, budgets and winning moments."""
 
 import secrets
 from datetime import date, timedelta
@@ -29,25 +29,23 @@ from promotions.services.report.arrivals import ArrivalCount, count_arrivals
 State, Kind = Campaign.State, Campaign.Kind
 
 STATE_COLOURS = {State.DRAFT: "info", State.LIVE: "success", State.PAUSED: "warning", State.ENDED: "default"}
-# Changed after the opening, these would mix the arms or contradict what was counted out then.
+# A change after the opening would mix the arms or contradict the budgets created then.
 FROZEN_WHEN_OPENED = ("brand", "kind", "holdout_percent", "is_flash")
 ASSUMED_PHONES_PER_WEEK = 1000
-# Fewer devices than this are not told to a brand.
+# Smaller counts of devices are not shown to a brand.
 SMALLEST_CELL = 10
 
 
 class TimeWindowInline(TabularInline):
-    """Hours; none: open all day."""
-
     model = TimeWindow
     form = TimeWindowForm
     extra = 0
     verbose_name = "time window"
-    verbose_name_plural = "Hours, in each store's own time (none: all day)"
+    verbose_name_plural = "Hours, in each store's time zone (none: open all day)"
 
 
 class PrizeLotInline(TabularInline):
-    """Prizes of an instant win, fixed once it has opened: their winning moments are drawn then."""
+    """Prizes of an instant win. They are fixed at the opening, when their winning moments are chosen."""
 
     model = PrizeLot
     extra = 0
@@ -55,25 +53,20 @@ class PrizeLotInline(TabularInline):
     verbose_name_plural = "Prizes of the instant win"
 
     def has_add_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
-        """Before the opening."""
         return _is_draft(obj) and bool(super().has_add_permission(request, obj))
 
     def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
-        """Before the opening."""
         return _is_draft(obj) and bool(super().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
-        """Before the opening."""
         return _is_draft(obj) and bool(super().has_delete_permission(request, obj))
 
 
 @admin.register(Campaign)
 class CampaignAdmin(CampaignActions, TenantAdmin):
-    """Campaigns."""
-
     form = CampaignForm
     choose_visible: ClassVar[tuple[str, ...]] = ("stores",)
-    # Said here too, since a grouped query forgets the model's own ordering.
+    # Repeated here because a grouped query ignores the model's ordering.
     ordering = ["-starts_on", "name"]
     list_display = ["name", "brand", "kind", "state_label", "starts_on", "ends_on", "stores_count", "holdout_percent"]
     list_filter = ["state", "kind", ("brand", ScopedRelatedFilter)]
@@ -135,7 +128,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
                 ],
             },
         ),
-        ("Proof", {"classes": ["tab"], "fields": ["holdout_percent", "proof"]}),
+        ("Holdout", {"classes": ["tab"], "fields": ["holdout_percent", "proof"]}),
         (
             "Assurance",
             {
@@ -151,29 +144,28 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
         js: ClassVar[list[str]] = ["promotions/admin/campaign.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
-        """With the number of stores."""
         return super().get_queryset(request).annotate(stores_count=Count("stores"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
-        """What is frozen by the opening, and what has ended altogether."""
+        """Add the fields that the opening freezes."""
         frozen: tuple[str, ...] = () if _is_draft(obj) else FROZEN_WHEN_OPENED
         return [*super().get_readonly_fields(request, obj), *frozen]
 
     def get_inlines(self, request: HttpRequest, obj: Campaign | None) -> list[type[TabularInline]]:
-        """Prizes only where there can be some; the script hides them while another kind is chosen."""
+        """Show prizes where the kind can have them; the page's script hides them while another kind is chosen."""
         has_prizes = obj is None or _is_draft(obj) or obj.kind == Kind.INSTANT_WIN
         return [TimeWindowInline, PrizeLotInline] if has_prizes else [TimeWindowInline]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Not after the end: reports speak of what it was."""
+        """Forbid changes after the end: reports describe the campaign as it ran."""
         return not _is_over(obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A draft only; anything later is ended, not deleted."""
+        """Allow it for drafts only; an opened campaign is ended, not deleted."""
         return _is_draft(obj) and super().has_delete_permission(request, obj)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Four weeks from tomorrow, for the user's brand when there is just one."""
+        """Suggest four weeks from tomorrow, and the user's brand if there is only one."""
         tomorrow = clock.now().date() + timedelta(days=1)
         brand_ids = tenancy_of(request).brand_ids
         return {
@@ -186,34 +178,33 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
     def get_form(
         self, request: HttpRequest, obj: Campaign | None = None, change: bool = False, **given: Any
     ) -> type[ModelForm[Campaign]]:
-        """Says which kinds cannot be opened yet."""
         form = super().get_form(request, obj, change, **given)
         if "kind" in form.base_fields:
-            form.base_fields["kind"].help_text = "Draws and votes can be prepared here, and not opened yet."
+            form.base_fields["kind"].help_text = "You can prepare draws and votes here, but not open them yet."
         return form
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: ModelForm[Campaign], change: bool) -> None:
-        """A new campaign is a draft with its own salt, by which the arms will be drawn."""
+        """Give a new campaign the salt that assigns devices to its arms."""
         if not change:
             obj.created_at = clock.now()
             obj.salt = secrets.token_hex(16)
         elif obj.state in {State.LIVE, State.PAUSED}:
-            messages.info(request, "The campaign is open: this holds at once. Coupons already out keep their terms.")
+            messages.info(request, "The campaign is open: the change applies at once. Issued coupons keep their terms.")
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: ModelForm[Campaign], formsets: Any, change: bool) -> None:
-        """Caps of an opened campaign hold at once, and for stores that join it too."""
+        """Apply new caps of an open campaign at once, also to stores that join it."""
         super().save_related(request, form, formsets, change)
         if form.instance.state in {State.LIVE, State.PAUSED}:
             fit_caps(campaign_id=form.instance.pk)
 
     def get_urls(self) -> list[URLPattern]:
-        """Adds what the holdout field asks for."""
+        """Add the view that the holdout field calls."""
         view = self.admin_site.admin_view(self.proof_view)
         return [path("proof/", view, name="promotions_campaign_proof"), *super().get_urls()]
 
     def proof_view(self, request: HttpRequest) -> JsonResponse:
-        """The sentence about the holdout, for the numbers given; numbers that make no sense are taken as usual ones."""
+        """Return the sentence about the holdout for the given numbers; an invalid number is replaced by its default."""
         return JsonResponse(
             {
                 "sentence": describe_proof(
@@ -248,11 +239,11 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
             },
         )
 
-    @display(description="what can be lost without network")
+    @display(description="worst offline loss")
     def offline_loss(self, campaign: Campaign) -> str:
         return describe_offline_loss(campaign)
 
-    @display(description="what it costs and can prove")
+    @display(description="cost and power")
     def proof(self, campaign: Campaign) -> SafeString:
         days = (campaign.ends_on - campaign.starts_on).days + 1 if campaign.ends_on and campaign.starts_on else 28
         measured = _count_phones(campaign, clock.now().date()) if campaign.pk else 0
@@ -271,17 +262,17 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
             },
         )
 
-    @display(description="refused, then came")
+    @display(description="arrivals after a refusal")
     def arrivals(self, campaign: Campaign) -> SafeString:
         counts = count_arrivals(campaign_id=campaign.pk, now=clock.now()) if campaign.opened_at else ()
         return render_to_string(
-            "admin/promotions/arrivals.html", {"lines": [_tell_arrivals(count) for count in counts]}
+            "admin/promotions/arrivals.html", {"lines": [_format_arrivals(count) for count in counts]}
         )
 
 
 @admin.register(TimeWindow)
 class TimeWindowAdmin(TenantAdmin):
-    """All time windows, whatever their campaign; they are usually edited there."""
+    """All time windows. They are usually edited on their campaign's page."""
 
     form = TimeWindowForm
     list_display = ["campaign", "__str__", "weekdays"]
@@ -303,15 +294,13 @@ class PrizeLotAdmin(TenantAdmin):
     autocomplete_fields = ["campaign"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Before the opening."""
         return (obj is None or _is_draft(obj.campaign)) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Before the opening."""
         return (obj is None or _is_draft(obj.campaign)) and super().has_delete_permission(request, obj)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **given: Any) -> Any:
-        """Only drafts take prizes."""
+        """Offer only drafts: prizes are fixed at the opening."""
         field = super().formfield_for_foreignkey(db_field, request, **given)
         if field is not None and db_field.name == "campaign":
             field.queryset = field.queryset.filter(state=State.DRAFT)  # type: ignore[union-attr]
@@ -320,7 +309,7 @@ class PrizeLotAdmin(TenantAdmin):
 
 @admin.register(Budget)
 class BudgetAdmin(FactAdmin):
-    """How much of each campaign's cap is used."""
+    """The used part of each campaign's caps."""
 
     list_display = ["campaign", "scope", "store", "slot", "used", "cap"]
     list_filter = ["scope", ("campaign", ScopedRelatedFilter)]
@@ -331,7 +320,7 @@ class BudgetAdmin(FactAdmin):
 
 @admin.register(WinningMoment)
 class WinningMomentAdmin(FactAdmin):
-    """Winning moments that have come. Those still to come stay sealed, from the operator too."""
+    """Winning moments of the past. Later ones are hidden, also from the operator."""
 
     list_display = ["opens_at", "campaign", "lot", "number", "taken_at"]
     list_filter = ["campaign", ("taken_at", admin.EmptyFieldListFilter)]
@@ -340,12 +329,11 @@ class WinningMomentAdmin(FactAdmin):
     fields = ["campaign", "lot", "number", "opens_at", "taken_at"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WinningMoment]:
-        """Past moments."""
         return super().get_queryset(request).filter(opens_at__lte=clock.now())
 
 
 def _is_draft(campaign: Campaign | None) -> bool:
-    # A campaign that is not there yet will be a draft.
+    # A campaign that is being added becomes a draft.
     return campaign is None or campaign.state == State.DRAFT
 
 
@@ -353,19 +341,19 @@ def _is_over(campaign: Campaign | None) -> bool:
     return campaign is not None and campaign.state == State.ENDED
 
 
-def _tell_arrivals(count: ArrivalCount) -> dict[str, str]:
-    """One line of the table, its small counts not told."""
+def _format_arrivals(count: ArrivalCount) -> dict[str, str]:
+    """Format one row of the table; small counts stay hidden."""
     minutes = int(count.within.total_seconds()) // 60
     low, high = count.share.low, count.share.high
     return {
         "within": f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours",
-        "refused": _tell_cell(count.refused),
-        "arrived": _tell_cell(count.arrived),
+        "refused": _format_cell(count.refused),
+        "arrived": _format_cell(count.arrived),
         "share": f"{low:.0%} to {high:.0%}" if count.arrived >= SMALLEST_CELL else "–",
     }
 
 
-def _tell_cell(count: int) -> str:
+def _format_cell(count: int) -> str:
     return f"{count:,}" if count >= SMALLEST_CELL else f"fewer than {SMALLEST_CELL}"
 
 

@@ -1,4 +1,4 @@
-"""What a brand risks by letting tills take its coupons without network: said beside the switch, before it is on."""
+"""The worst-case loss if tills accept a campaign's coupons offline, shown beside the switch before it is on."""
 
 from decimal import Decimal
 
@@ -13,15 +13,15 @@ HOURS = round(SHIFT.total_seconds() / 3600)
 
 
 def describe_offline_loss(campaign: Campaign) -> str:
-    """The worst case as a sentence, or what is missing to reckon it."""
+    """Return the worst case as a sentence, or what is missing to compute it."""
     if campaign.pk is None:
-        return "Save the campaign first: with its stores and the value of one use the worst case is reckoned here."
+        return "Save the campaign first. The worst case follows from its stores and the value of one use."
     if campaign.value is None:
-        return "Give the value of one use: without it no till takes this coupon without network."
+        return "Enter the value of one use. Without it, no till accepts this coupon offline."
     limits = offline_limits()
     terms = campaign_terms(campaign, benefit=campaign.benefit, units=campaign.units, store_ids=())
     if campaign.allows_offline and is_for_offline(terms, limits.max_value) is not None:
-        return f"As it is, no till takes it without network: level 0 at the till, and at most {limits.max_value} a use."
+        return f"No till accepts it offline yet: set level 0 at the till and a value of {limits.max_value} or less."
     tills = StaffDevice.objects.filter(
         store__campaigns=campaign, profile=StaffDevice.Profile.TILL, revoked_at=None
     ).count()
@@ -29,8 +29,8 @@ def describe_offline_loss(campaign: Campaign) -> str:
     each = f"{loss.coupons_per_till} uses worth {_money(loss.value_per_till)}"
     return (
         f"At worst {_money(loss.total)} in {HOURS} hours: {tills} {'till' if tills == 1 else 'tills'} in the stores of "
-        f"the campaign, each without network and each with {each}, every one of them taken elsewhere too. "
-        f"A till enrolled later adds {_money(loss.value_per_till)}. You decide each such case."
+        f"the campaign, each offline and each with {each}, all of them also taken elsewhere. "
+        f"Each till enrolled later adds {_money(loss.value_per_till)}. You decide every such case."
     )
 
 

@@ -1,17 +1,17 @@
-"""What a holdout can prove, before a campaign begins: the smallest rise that would stand out from chance."""
+"""Statistical power of a holdout, before a campaign starts: the smallest rise that differs from chance."""
 
 import math
 
 # Two-sided 5 % significance and 80 % power, the usual pair.
 Z_SIGNIFICANCE = 1.959964
 Z_POWER = 0.841621
-# Of a hundred phones near a sandwich shop some five come in anyway; used where nothing is measured yet.
+# About 5 of 100 phones near a sandwich shop visit it without a message; used until visits are measured.
 BASE_RATE = 0.05
 _HALVINGS = 40
 
 
 def find_smallest_rise(*, treated: int, control: int, base_rate: float) -> float | None:
-    """The smallest rise over `base_rate` that two arms of these sizes show; None where no rise would do.
+    """Return the smallest rise over `base_rate` that two arms of these sizes show, None if they show none.
 
     Shapes:  scalars
     Units:   arms in phones; rates as shares of 1
@@ -20,7 +20,7 @@ def find_smallest_rise(*, treated: int, control: int, base_rate: float) -> float
              continuity correction; 900 against 100 phones at 5 % show a rise of about 9 points
     """
     if not 0 < base_rate < 1:
-        raise ValueError(f"base_rate must lie between 0 and 1, not {base_rate}")
+        raise ValueError(f"base_rate must be between 0 and 1, not {base_rate}")
     if treated < 1 or control < 1:
         return None
     low, high = 0.0, 1 - base_rate
@@ -44,19 +44,19 @@ def _is_shown(rise: float, treated: int, control: int, base_rate: float) -> bool
 
 
 def describe_proof(*, phones_per_week: int, holdout_percent: int, days: int) -> str:
-    """What a holdout of this share costs and can prove, in a sentence for whoever sets up the campaign."""
+    """Describe the cost and the power of a holdout in one sentence for the campaign's page."""
     phones = max(1, round(phones_per_week * days / 7))
     if holdout_percent == 0:
-        return "Nobody is held out: every phone gets the message, and what the message causes cannot be shown."
+        return "No holdout: every phone gets the message, and the effect of the message cannot be measured."
     control = round(phones * holdout_percent / 100)
     setting = (
         f"With about {phones_per_week:,} phones a week for {_spell_days(days)} and {holdout_percent} % held out, "
-        f"some {control:,} phones get no message (they can still find and redeem the offer)"
+        f"about {control:,} phones get no message (they can still find and redeem the offer)"
     )
     rise = find_smallest_rise(treated=phones - control, control=control, base_rate=BASE_RATE)
     if rise is None:
-        return f"{setting}; that is too few to show any rise over {_percent(BASE_RATE)}."
-    return f"{setting}; a rise from {_percent(BASE_RATE)} to {_percent(BASE_RATE + rise)} can be shown."
+        return f"{setting}. That is too few to detect any rise over {_percent(BASE_RATE)}."
+    return f"{setting}. A rise from {_percent(BASE_RATE)} to {_percent(BASE_RATE + rise)} can be detected."
 
 
 def _spell_days(days: int) -> str:

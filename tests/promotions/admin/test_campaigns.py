@@ -205,7 +205,7 @@ def test_hours_that_end_as_they_begin_are_a_slip_unless_they_are_the_whole_day(
     answer = client.post(reverse(ADD), fields(brand, store, **inline("windows", line)))
 
     assert Campaign.objects.exists() is is_saved
-    assert ("00:00 in both for the whole day" in answer.content.decode()) is not is_saved
+    assert ("00:00 in both fields for the whole day" in answer.content.decode()) is not is_saved
 
 
 def test_a_campaign_without_a_message_is_fine(client: Client, brand: Brand, store: Store) -> None:
@@ -220,7 +220,7 @@ def test_draws_and_votes_are_said_not_to_open_yet(client: Client, draft: Campaig
     answer = press(client, draft, "open_now")
 
     draft.refresh_from_db()
-    assert "not opened yet" in client.get(reverse(ADD)).content.decode()
+    assert "not open them yet" in client.get(reverse(ADD)).content.decode()
     assert draft.state == "draft"
     assert any("cannot be opened yet" in text for text in told(answer))
 
@@ -372,8 +372,8 @@ def test_the_page_says_what_the_holdout_costs_and_can_prove(client: Client) -> N
 
     sentence = client.get(reverse("admin:promotions_campaign_proof"), asked).json()["sentence"]
 
-    assert sentence.startswith("With about 2,000 phones a week for 4 weeks and 20 % held out, some 1,600 phones")
-    assert sentence.endswith("a rise from 5 % to 6.9 % can be shown.")
+    assert sentence.startswith("With about 2,000 phones a week for 4 weeks and 20 % held out, about 1,600 phones")
+    assert sentence.endswith("A rise from 5 % to 6.9 % can be detected.")
 
 
 @pytest.mark.parametrize("words", ["", "x", "-1", "0", "9" * 400, "²", "1e9", "nan"])

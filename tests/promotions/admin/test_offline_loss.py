@@ -1,4 +1,4 @@
-"""Before a brand lets tills take its coupons without network, it reads what it can lose."""
+"""The campaign page shows the worst-case loss before offline use is allowed."""
 
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ def store() -> Store:
     return factories.store()
 
 
-def told(campaign: Campaign) -> str:
+def shown_text(campaign: Campaign) -> str:
     answer = rows.brand_manager(campaign.brand).get(page(campaign))
     return " ".join(answer.content.decode().replace("&#x27;", "'").split())
 
@@ -34,7 +34,7 @@ def test_the_worst_case_is_tills_times_allowance(store: Store) -> None:
     rows.staff_device(store, profile="kiosk")
 
     # Twenty coupons of 3.00 fit into an allowance of 100.00.
-    assert "At worst 180.00 in 12 hours: 3 tills in the stores of the campaign" in told(campaign)
+    assert "At worst 180.00 in 12 hours: 3 tills in the stores of the campaign" in shown_text(campaign)
 
 
 @pytest.mark.parametrize(
@@ -42,17 +42,17 @@ def test_the_worst_case_is_tills_times_allowance(store: Store) -> None:
     [
         (Decimal("12.00"), "At worst 96.00 in 12 hours: 1 till"),
         (Decimal(0), "At worst 0.00 in 12 hours: 1 till"),
-        (None, "Give the value of one use"),
+        (None, "Enter the value of one use"),
     ],
 )
 def test_only_whole_coupons_are_lost(store: Store, value: Decimal | None, sentence: str) -> None:
     campaign = factories.campaign(store, value=value)
     rows.staff_device(store)
 
-    assert sentence in told(campaign)
+    assert sentence in shown_text(campaign)
 
 
-def test_a_new_campaign_is_told_what_is_missing(store: Store) -> None:
+def test_a_new_campaign_shows_what_is_missing(store: Store) -> None:
     brand = factories.brand()
 
     answer = rows.brand_manager(brand).get(reverse(ADD))

@@ -53,16 +53,16 @@ def test_a_rate_must_be_a_share(base_rate: float) -> None:
 
 
 SENTENCES = [
-    ((1_000, 0, 28), "Nobody is held out: every phone gets the message, and what the message causes cannot be shown."),
+    ((1_000, 0, 28), "No holdout: every phone gets the message, and the effect of the message cannot be measured."),
     (
         (1_000, 10, 7),
-        "With about 1,000 phones a week for 1 week and 10 % held out, some 100 phones get no message "
-        "(they can still find and redeem the offer); a rise from 5 % to 14.1 % can be shown.",
+        "With about 1,000 phones a week for 1 week and 10 % held out, about 100 phones get no message "
+        "(they can still find and redeem the offer). A rise from 5 % to 14.1 % can be detected.",
     ),
     (
         (7, 50, 1),
-        "With about 7 phones a week for 1 day and 50 % held out, some 0 phones get no message "
-        "(they can still find and redeem the offer); that is too few to show any rise over 5 %.",
+        "With about 7 phones a week for 1 day and 50 % held out, about 0 phones get no message "
+        "(they can still find and redeem the offer). That is too few to detect any rise over 5 %.",
     ),
 ]
 

@@ -1,4 +1,4 @@
-/* The campaign page while it is being filled in: the message as a phone shows it, and what the holdout can prove. */
+/* The campaign page while it is edited: a preview of the message, and the cost and power of the holdout. */
 (function () {
     "use strict";
 
@@ -44,11 +44,11 @@
             at("body").textContent = body;
             root.classList.toggle("is-empty", !title && !body);
             at("note").textContent = unknown.size
-                ? [...unknown].join(", ") + " is not known; use " + known.map((name) => "{" + name + "}").join(", ")
+                ? [...unknown].join(", ") + " is unknown. Use " + known.map((name) => "{" + name + "}").join(", ")
                 : !title && !body
-                  ? "No message: the offer is found in the app."
+                  ? "No message: customers find the offer in the app."
                   : title.length > 50 || body.length > 180
-                    ? "Phones cut a title after about 50 and a text after about 180 characters."
+                    ? "Phones cut titles after about 50 characters and texts after about 180."
                     : "";
             root.classList.toggle("has-fault", unknown.size > 0);
         }
@@ -59,7 +59,7 @@
             field(name).addEventListener("change", refresh);
             if (window.django && window.django.jQuery) window.django.jQuery(field(name)).on("change", refresh);
         });
-        // Lines of hours come and go, so their group is listened to; a line is gone only after the click.
+        // Rows of hours are added and removed, so the listener is on their group. A row is removed after its click event.
         const hours = document.getElementById("windows-group");
         if (hours) ["input", "change", "click"].forEach((name) => hours.addEventListener(name, () => setTimeout(refresh)));
         refresh();
@@ -100,7 +100,7 @@
         });
     }
 
-    /* Prizes belong to instant wins only. */
+    /* Only instant wins have prizes. */
     function startKind() {
         const kind = field("kind");
         const prizes = document.getElementById("prize_lots-group");
