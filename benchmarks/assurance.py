@@ -157,19 +157,19 @@ def _pack(traces: Sequence[Trace], shop: Shop) -> "FixArray":
 
 
 def _ask(shop: Shop, device_id: UUID, question: Question) -> Answer:
-    from geofence.services.fences import judge_fix
+    from geofence.services.fences import evaluate_fix
     from promotions.logic.assurance import Level, StoreProof, assess
-    from promotions.services.presence.assurance import Claim, gather_evidence
+    from promotions.services.presence.assurance import PresenceClaim, gather_evidence
 
     fix = _give(shop, question.fix)
-    judgement = judge_fix(
+    evaluation = evaluate_fix(
         latitude_deg=fix.latitude_deg,
         longitude_deg=fix.longitude_deg,
         accuracy_m=fix.accuracy_m,
         store_ids=[shop.store_id],
     )
     proof = StoreProof.CODE if question.has_code else StoreProof.NONE
-    claim = Claim(device_id, shop.store_id, fix, judgement, proof)
+    claim = PresenceClaim(device_id, shop.store_id, fix, evaluation, proof)
     assurance = assess(gather_evidence(claim, now=shop.at(question.at_s)))
     missing = tuple(piece.code.value for piece in assurance.missing_for(Level.SUSTAINED))
     return Answer(question.at_s, int(assurance.level), missing)

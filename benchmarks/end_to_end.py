@@ -140,7 +140,7 @@ def run(quick: bool) -> list[Figure]:
     pace = QUICK if quick else Pace()
     visitors = 2_000 if quick else VISITORS
     crowd = seed_crowd(fences=1_000 if quick else FENCES, phones=PASSERS + visitors, now=clock.now())
-    _tell_of_messages()
+    _describe_messages()
     folder = FOLDER / "stack"
     env = {
         **os.environ,
@@ -225,7 +225,7 @@ def seed_crowd(*, fences: int, phones: int, now: datetime) -> Crowd:
     return Crowd(seeded, tokens)
 
 
-def _tell_of_messages() -> None:
+def _describe_messages() -> None:
     """A trigger of the benchmark's own database, the cheapest way to learn of a commit at once."""
     from django.db import connection
 

@@ -17,7 +17,7 @@ from benchmarks import web, wrk
 from benchmarks.figures import REPEATS, Figure
 from benchmarks.web import Server
 from benchmarks.wrk import Load, Seen
-from promotions.local.places import FOLDER_VARIABLE
+from promotions.local.workspaces import FOLDER_VARIABLE
 
 SERVER_CORE, LOAD_CORE = 0, 1
 # A sync of Redis's file serves all that came together: the more phones, the less each waits for it.

@@ -56,9 +56,9 @@ def run(quick: bool) -> list[Figure]:
 
 def _measure_slowing(few: int, many: int, repeats: int) -> Figure:
     """What a thousand times the fences cost, side by side."""
-    grounds = [_make_ground(count, clustered=False) for count in (few, many)]
+    grids = [_make_ground(count, clustered=False) for count in (few, many)]
     few_s, many_s = measure_side_by_side(
-        [partial(_match_batches, _build(ground), ground) for ground in grounds], repeats=repeats
+        [partial(_match_batches, _build(ground), ground) for ground in grids], repeats=repeats
     )
     return Figure(
         f"matching.slowing_{few}_to_{many}",

@@ -16,7 +16,7 @@ local function now_s()
   return tonumber(moment.seconds) + tonumber(moment.nanoseconds) / 1e9
 end
 
-local function tell_time(at_s)
+local function format_time(at_s)
   local ms = math.floor(at_s * 1000 + 0.5)
   return string.format("%s.%03dZ", os.date("!%Y-%m-%dT%H:%M:%S", math.floor(ms / 1000)), ms % 1000)
 end
@@ -49,7 +49,7 @@ function request()
     first_slot = first_slot + 1
   end
   if not tails[sent] then return heads[sent] end
-  return heads[sent] .. tell_time(at_s or now_s()) .. tails[sent]
+  return heads[sent] .. format_time(at_s or now_s()) .. tails[sent]
 end
 
 if pace > 0 then

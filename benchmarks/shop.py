@@ -71,12 +71,12 @@ def issue_coupons(shop: Shop, campaign: "Campaign", *, count: int, now: datetime
     """The tokens in the QR codes of so many coupons, as if so many phones had unlocked."""
     from promotions import clock
     from promotions.logic import coupon_tokens
-    from promotions.services.unlocks.coupon_tokens import draw_token
+    from promotions.services.unlocks.coupon_tokens import render_token
 
     coupons = _make_coupons(shop, campaign, count, now)
     # As phones draw whose clocks are a little ahead: taken from now on for as long as a text ever is.
     shown_at = clock.now() + coupon_tokens.MAX_STEPS_EARLY * timedelta(seconds=coupon_tokens.STEP_S)
-    return [draw_token(coupon=coupon, now=shown_at).text for coupon in coupons]
+    return [render_token(coupon=coupon, now=shown_at).text for coupon in coupons]
 
 
 def issue_codes(shop: Shop, campaign: "Campaign", *, count: int, now: datetime) -> list[str]:

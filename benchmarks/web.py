@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks.wrk import pinned
 from promotions.local import ports, processes
 from promotions.local.console import tail
-from promotions.local.places import ROOT
 from promotions.local.processes import Recipe
+from promotions.local.workspaces import ROOT
 
 START_TIMEOUT_S = 60
 FOLDER = ROOT / "var" / "bench-servers"

@@ -39,7 +39,7 @@ def at_store(instant: datetime | None, store: Store | None) -> str:
     """An instant by the clock of the store's wall, or UTC where no store is known."""
     if instant is None:
         return "–"
-    return store.tell_time(instant) if store else f"{instant:%Y-%m-%d %H:%M:%S} UTC"
+    return store.format_time(instant) if store else f"{instant:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class Unaccented(Func):

@@ -70,7 +70,7 @@ class Store(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def tell_time(self, instant: datetime) -> str:
+    def format_time(self, instant: datetime) -> str:
         """Format an instant in the store's local time, with its time zone."""
         return f"{instant.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M:%S} {self.timezone}"
 

@@ -15,7 +15,7 @@ from notifications import metrics
 from notifications.errors import TransportError
 from notifications.logic.policy import next_delay_s
 from notifications.models import Attempt, Message, PushAddress
-from notifications.transports import Letter, Receipt, Transport
+from notifications.transports import OutgoingMessage, Receipt, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -189,14 +189,14 @@ def _settle(
     if address is None:
         return _move(message, Message.State.SUPPRESSED, "unreachable", now)
     try:
-        receipt = transport.send(_letter(message, address), now=now)
+        receipt = transport.send(_outgoing_message(message, address), now=now)
     except TransportError as error:
         return _record_failure(message, transport, error, started_at=now, now=read_clock())
     return _record_accepted(message, transport, receipt, started_at=now, now=read_clock())
 
 
-def _letter(message: Message, address: PushAddress) -> Letter:
-    return Letter(
+def _outgoing_message(message: Message, address: PushAddress) -> OutgoingMessage:
+    return OutgoingMessage(
         message_id=message.id,
         device_id=message.device_id,
         address_kind=address.kind,
@@ -215,7 +215,7 @@ def _record_accepted(
     attempt = Attempt(outcome=Attempt.Outcome.ACCEPTED, provider_id=receipt.provider_id)
     with transaction.atomic():
         if not _keep_attempt(attempt, message, transport, started_at=started_at, now=now):
-            return _tell(message, "erased", "")
+            return _record_outcome(message, "erased", "")
         return _move(message, Message.State.ACCEPTED, "", now)
 
 
@@ -227,13 +227,13 @@ def _record_failure(
     attempt = Attempt(outcome=Attempt.Outcome.RETRY if due_at else Attempt.Outcome.FAILED, error_code=error.code)
     with transaction.atomic():
         if not _keep_attempt(attempt, message, transport, started_at=started_at, now=now):
-            return _tell(message, "erased", "")
+            return _record_outcome(message, "erased", "")
         if due_at is None:
             return _move(message, Message.State.FAILED, error.code, now)
         if due_at >= message.expires_at:
             return _move(message, Message.State.EXPIRED, error.code, now)
         _owned(message).update(state=Message.State.PENDING, next_attempt_at=due_at, reason=error.code)
-    return _tell(message, "retry", error.code)
+    return _record_outcome(message, "retry", error.code)
 
 
 def _keep_attempt(
@@ -252,10 +252,10 @@ def _move(message: Message, state: Message.State, reason: str, now: datetime) ->
     _owned(message).update(state=state, reason=reason, settled_at=now)
     if state is Message.State.ACCEPTED:
         metrics.DELIVER_AGE_SECONDS.observe(max(0.0, (now - message.created_at).total_seconds()))
-    return _tell(message, state.value, reason)
+    return _record_outcome(message, state.value, reason)
 
 
-def _tell(message: Message, outcome: str, reason: str) -> str:
+def _record_outcome(message: Message, outcome: str, reason: str) -> str:
     """Count and log what became of a message; the outcome again."""
     metrics.DELIVER.labels(outcome, reason).inc()
     logger.info(

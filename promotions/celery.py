@@ -113,7 +113,7 @@ app.conf.beat_schedule = {
     "sweep-shards": {"task": "promotions.tasks.sweep_shards", "schedule": 2.0},
     "deliver-messages": {"task": "promotions.tasks.deliver_messages", "schedule": 2.0},
     # Two looks; work only where one was not heard, or after Redis came back empty.
-    "tell-revocations": {"task": "promotions.tasks.tell_revocations", "schedule": 5.0},
+    "announce-revocations": {"task": "promotions.tasks.announce_revocations", "schedule": 5.0},
     "drop-expired": {"task": "promotions.tasks.drop_expired", "schedule": 900.0},
 }
 

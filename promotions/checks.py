@@ -14,8 +14,8 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from promotions import conf, logins, stream
-from promotions.logins import Away as Away
 from promotions.logins import Refused
+from promotions.logins import Unavailable as Unavailable
 from promotions.logs import refuse_start
 from promotions.version import VERSION
 
@@ -114,7 +114,7 @@ def find_start_faults() -> list[str]:
             faults += check()
         except Refused as refused:
             faults.append(str(refused))
-        except Away as away:
+        except Unavailable as away:
             logger.warning("start_check_skipped", extra={"reason": str(away)})
     return faults
 

@@ -182,7 +182,9 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime, witness: _Witnes
     if batch.poison:
         if WORKER_DIED in batch.poison.values():
             witness.require()
-        dead_letters.bury(shard, {batch.read_id(place): reason for place, reason in batch.poison.items()}, now=now)
+        dead_letters.store_dead_letters(
+            shard, {batch.read_id(place): reason for place, reason in batch.poison.items()}, now=now
+        )
         batch = batch.without_poison()
     if not batch:
         return 0
@@ -197,7 +199,7 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime, witness: _Witnes
         logger.warning("batch failed", extra={"shard": shard, "entries": len(batch)}, exc_info=error)
         if len(batch) == 1:
             witness.require()
-            dead_letters.bury(shard, {batch.read_id(0): type(error).__name__}, now=now)
+            dead_letters.store_dead_letters(shard, {batch.read_id(0): type(error).__name__}, now=now)
             return 0
     middle = len(batch) // 2
     first, rest = batch.part(0, middle), batch.part(middle, len(batch))

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 WINDOW_S = 60
 # A limit is worth half a second of a request, once; then the process counts alone for a while.
 REDIS_TIMEOUT_S = 0.5
-AWAY_PAUSE_S = 5.0
+UNAVAILABLE_PAUSE_S = 5.0
 # A counter costs this many times four bytes, whoever asks and however many they are.
 SLOTS = 1 << 18
 _FULL = 0xFFFF_FFFF
@@ -79,7 +79,7 @@ class RequestLimit:
         self.name = name
         self._setting = setting
         self._alone = WindowCounter()
-        self._away_until_s = 0.0
+        self._unavailable_until_s = 0.0
 
     def require(self, key: str) -> None:
         """Count one request of this key. Errors: `rate_limited`."""
@@ -95,7 +95,7 @@ class RequestLimit:
 
     def _ask_redis(self, key: str, limit: int) -> int | None:
         """Seconds until the key may ask again, 0 for now; None when Redis does not answer."""
-        if time.monotonic() < self._away_until_s:
+        if time.monotonic() < self._unavailable_until_s:
             return None
         limiter, item = _limiter(settings.REDIS_URL, settings.REDIS_PREFIX), RateLimitItemPerMinute(limit)
         # Whose address it was cannot be told from Redis.
@@ -105,8 +105,8 @@ class RequestLimit:
                 return 0
             window = limiter.get_window_stats(item, self.name, name)
         except RedisError as error:
-            self._away_until_s = time.monotonic() + AWAY_PAUSE_S
-            metrics.LIMITER_AWAY.inc()
+            self._unavailable_until_s = time.monotonic() + UNAVAILABLE_PAUSE_S
+            metrics.LIMITER_UNAVAILABLE.inc()
             logger.warning("limiter_away", extra={"limit": self.name, "reason": type(error).__name__})
             return None
         return min(WINDOW_S, max(1, round(window.reset_time - clock.epoch_s())))
@@ -185,7 +185,7 @@ class FixLimit:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
                 return await self._limiter.hit(self._item, self.name, f"{device:032x}", cost=cost)
         except (RedisError, OSError, TimeoutError) as error:
-            metrics.LIMITER_AWAY.inc()
+            metrics.LIMITER_UNAVAILABLE.inc()
             logger.debug("limiter_away", extra={"limit": self.name, "reason": type(error).__name__})
             return None
 

@@ -35,11 +35,11 @@ _REMEDIES = (
 _MAX_REASON_CHARS = 200
 
 
-class Away(Exception):
+class Unavailable(Exception):
     """The part does not answer, so nothing can be said of it. It comes back by itself."""
 
 
-class Refused(Away):
+class Refused(Unavailable):
     """The part answers and refuses us. A person must correct a setting or a right; waiting does not help."""
 
 
@@ -60,7 +60,7 @@ def require_postgresql() -> None:
         raise explain_postgresql(error) from error
 
 
-def explain_postgresql(error: psycopg.Error | DatabaseError | InterfaceError) -> Away:
+def explain_postgresql(error: psycopg.Error | DatabaseError | InterfaceError) -> Unavailable:
     """Return what an error of connecting or of a first query means."""
     cause = error.__cause__ if isinstance(error.__cause__, psycopg.Error) else error
     reason = _shorten(str(cause))
@@ -69,7 +69,7 @@ def explain_postgresql(error: psycopg.Error | DatabaseError | InterfaceError) ->
     # Errors of a query carry a code, those of connecting none: libpq does not pass it on.
     is_of_connecting = isinstance(cause, psycopg.OperationalError) and not cause.sqlstate
     if not is_of_connecting or not reason or _NOT_THERE.search(str(cause)):
-        return Away(f"PostgreSQL does not answer ({reason or type(cause).__name__}).")
+        return Unavailable(f"PostgreSQL does not answer ({reason or type(cause).__name__}).")
     remedy = next((text for pattern, text in _REMEDIES if re.search(pattern, reason)), "Correct DATABASE_URL.")
     return Refused(f"PostgreSQL refuses the connection: {reason}. {remedy}")
 
@@ -82,7 +82,7 @@ def _shorten(text: str) -> str:
     return re.sub(r"^\S+:  ", "", reason).strip().rstrip(".")[:_MAX_REASON_CHARS]
 
 
-def explain_redis(error: Exception, *, setting: str) -> Away:
+def explain_redis(error: Exception, *, setting: str) -> Unavailable:
     """Return what an error of asking Redis means. `setting` names the address that was used."""
     reason = _shorten(str(error))
     login = f"Correct user and password in {setting}."
@@ -100,4 +100,4 @@ def explain_redis(error: Exception, *, setting: str) -> Away:
         return Refused(
             f"Redis cannot be reached by TLS: {reason}. Correct `rediss://` and its parameters in {setting}."
         )
-    return Away(f"Redis does not answer ({type(error).__name__}).")
+    return Unavailable(f"Redis does not answer ({type(error).__name__}).")

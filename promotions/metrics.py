@@ -56,7 +56,7 @@ BATCH_SECONDS = Histogram(
     buckets=_BATCH_BUCKETS_S,
 )
 BATCH_ENTRIES = Counter("doorstep_batch_entries", "Stream entries processed and committed.")
-BURIED = Counter("doorstep_buried", "Stream entries that became dead letters.")
+DEAD_LETTERED = Counter("doorstep_dead_lettered", "Stream entries that became dead letters.")
 
 BATCHES_STOPPED = Counter(
     "doorstep_batches_stopped", "Batches stopped by a fault of the deployment; their entries wait.", ["error"]
@@ -97,7 +97,9 @@ LIMITED = Counter(
     "Requests refused by a rate limit, by limit and by counter: all processes together, or this process alone.",
     ["limit", "counted_by"],
 )
-LIMITER_AWAY = Counter("doorstep_limiter_away", "Times a process counted a rate limit alone because Redis failed.")
+LIMITER_UNAVAILABLE = Counter(
+    "doorstep_limiter_unavailable", "Times a process counted a rate limit alone because Redis failed."
+)
 SHED = Counter("doorstep_shed", "Requests refused because the backlog is too old.", ["what"])
 CLOCK_REFUSED = Counter(
     "doorstep_clock_refused", "Requests and batches refused because the clock of their process is wrong."

@@ -20,7 +20,7 @@ from geofence.services.snapshots import current_snapshot
 from notifications.services import enqueue_messages
 from promotions import metrics
 from promotions.logic import eligibility
-from promotions.logic.eligibility import Decision, Facts, Outcome, TransitionFacts
+from promotions.logic.eligibility import Decision, Facts, GateOutcome, TransitionFacts
 from promotions.services.fixes import acceptance as fix_service
 from promotions.services.fixes import facts as fact_service
 from promotions.services.fixes import opportunities
@@ -42,7 +42,7 @@ class Processed:
 def process(batch: FixArray, *, now: datetime) -> int:
     """Carry a batch from fixes to outbox rows; how many messages that made. A constant number of queries."""
     processed = run_verbs(batch, current_snapshot(), now=now)
-    _tell(processed)
+    _log_batch(processed)
     return processed.messages
 
 
@@ -105,11 +105,11 @@ def await_writes() -> None:
     wait_for_answers()
 
 
-def _tell(processed: Processed) -> None:
+def _log_batch(processed: Processed) -> None:
     """What each verb kept and dropped, by reason: one log line, and the figures once the batch is committed."""
     accepted, presence = processed.accepted, processed.presence
     decisions, messages = processed.decisions, processed.messages
-    granted = [decision for decision in decisions if decision.outcome is Outcome.OPPORTUNITY]
+    granted = [decision for decision in decisions if decision.outcome is GateOutcome.OPPORTUNITY]
     figures = metrics.BatchFigures(
         fixes=len(accepted.fixes),
         refused=accepted.dropped,

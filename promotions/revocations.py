@@ -100,7 +100,7 @@ class RevocationFeed:
         self._client = client
         self._loop = asyncio.get_running_loop()
         # Oldest publication first: device → (not before, ms; block code; score).
-        self._held: dict[int, tuple[int, BlockCode, float]] = {}
+        self._entries: dict[int, tuple[int, BlockCode, float]] = {}
         self._last_score = 0.0
         self._heard_at_s = float("-inf")
         self._task: asyncio.Task[None] | None = None
@@ -126,10 +126,10 @@ class RevocationFeed:
 
     def find_refusal(self, device_id: UUID, issued_at_ms: int) -> BlockCode:
         """The problem code for a credential of this device and age; empty when nothing speaks against it."""
-        held = self._held.get(device_id.int)
-        if held is None:
+        entry = self._entries.get(device_id.int)
+        if entry is None:
             return ""
-        tokens_not_before_ms, blocked, _score = held
+        tokens_not_before_ms, blocked, _score = entry
         if blocked:
             return blocked
         return "token_revoked" if issued_at_ms < tokens_not_before_ms else ""
@@ -165,22 +165,22 @@ class RevocationFeed:
         members = [member for member, _score in changed]
         values: Any = await cast(Any, self._client.hmget(entries_key(), members))
         for (member, score), value in zip(changed, values, strict=True):
-            self._hold(member, value, score)
+            self._store_entry(member, value, score)
         self._last_score = changed[-1][1]
         self._forget_before(newest_score - keep_ms())
         return len(changed) == _PAGE
 
-    def _hold(self, member: bytes, value: bytes | None, score: float) -> None:
+    def _store_entry(self, member: bytes, value: bytes | None, score: float) -> None:
         if value is None:
             return
         not_before, _, blocked = value.decode("ascii").partition(":")
         key = UUID(member.decode("ascii")).int
-        self._held.pop(key, None)
-        self._held[key] = (int(not_before), cast(BlockCode, blocked), score)
+        self._entries.pop(key, None)
+        self._entries[key] = (int(not_before), cast(BlockCode, blocked), score)
 
     def _forget_before(self, score: float) -> None:
-        while self._held:
-            key, held = next(iter(self._held.items()))
-            if held[2] >= score:
+        while self._entries:
+            key, entry = next(iter(self._entries.items()))
+            if entry[2] >= score:
                 return
-            del self._held[key]
+            del self._entries[key]

@@ -272,7 +272,7 @@ def decode_entries(entries: Sequence[_RawEntry], payloads: list[bytes]) -> Strea
     for place in misshapen.tolist():
         payloads[place] = b""
     records: FixArray = np.frombuffer(b"".join(payloads), FIX_DTYPE)
-    sound = np.logical_and.reduce([holds for _, holds in _judge_records(records)])
+    sound = np.logical_and.reduce([holds for _, holds in _evaluate_records(records)])
     bad = misshapen
     if not sound.all():
         of_entry = np.repeat(np.arange(len(entries)), sizes)
@@ -315,10 +315,10 @@ def decode_entry(fields: Mapping[bytes, bytes]) -> FixArray:
 
 
 def _find_poison(records: FixArray) -> str | None:
-    return next((reason for reason, holds in _judge_records(records) if not holds.all()), None)
+    return next((reason for reason, holds in _evaluate_records(records) if not holds.all()), None)
 
 
-def _judge_records(records: FixArray) -> tuple[tuple[str, npt.NDArray[np.bool_]], ...]:
+def _evaluate_records(records: FixArray) -> tuple[tuple[str, npt.NDArray[np.bool_]], ...]:
     """For each rule whether each record keeps it."""
     accuracy_m, speed_mps = records["accuracy_m"], records["speed_mps"]
     # Written so that NaN fails each comparison that must hold.

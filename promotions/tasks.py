@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 DROP_STATEMENT_TIMEOUT_S = 900
 
 
-def _may_judge() -> bool:
+def _may_evaluate() -> bool:
     """Whether this process's clock is right. Where it is not, the work stays where it is until it is."""
     clocks.compare_if_due("worker")
     if clocks.GUARD.is_trusted():
@@ -31,7 +31,7 @@ def _may_judge() -> bool:
 @shared_task(ignore_result=True, soft_time_limit=60, time_limit=90)
 def drain_shard(shard: int) -> None:
     """A wake-up: this shard has work."""
-    if drain.PAUSE.is_on() or not _may_judge():
+    if drain.PAUSE.is_on() or not _may_evaluate():
         return
     with drain.PAUSE.watch():
         drained = drain.drain_shard(shard, read_clock=clock.now)
@@ -54,14 +54,14 @@ def sweep_shards() -> None:
 @shared_task(ignore_result=True, soft_time_limit=120, time_limit=150, expires=30)
 def deliver_messages() -> None:
     """Send what the outbox holds."""
-    if _may_judge():
+    if _may_evaluate():
         deliver_due(transport=transports.configured(), recheck=deliveries.recheck, read_clock=clock.now)
 
 
 @shared_task(ignore_result=True, expires=10)
-def tell_revocations() -> None:
+def announce_revocations() -> None:
     """Tell the fix lanes again whom to refuse, where they did not hear it or Redis lost it."""
-    revocation_notices.tell_unheard()
+    revocation_notices.announce_unheard()
 
 
 @shared_task(ignore_result=True, expires=600)

@@ -124,7 +124,7 @@ def compute_circle_shares(distance_m: npt.ArrayLike, radius_m: npt.ArrayLike, ac
     return np.where(distance >= radius + accuracy, 0.0, share)
 
 
-def judge_circle(fix: Point, reported_accuracy_m: float | None, centre: Point, radius_m: float) -> Containment:
+def measure_circle(fix: Point, reported_accuracy_m: float | None, centre: Point, radius_m: float) -> Containment:
     """One fix against one circle fence."""
     accuracy_m = read_accuracy_m(reported_accuracy_m)
     distance_m = measure_distance_m(fix, centre)
@@ -140,13 +140,13 @@ class Places:
     reported_accuracy_m: FloatArray
 
 
-def judge_circles(
+def measure_circles(
     places: Places,
     latitude_deg: npt.ArrayLike,
     longitude_deg: npt.ArrayLike,
     radius_m: npt.ArrayLike,
 ) -> Containments:
-    """The array form of `judge_circle`: row i of `places` against row i of the fences.
+    """The array form of `measure_circle`: row i of `places` against row i of the fences.
 
     Shapes:  places (n,); latitude_deg, longitude_deg, radius_m (n,) or scalar → Containments of (n,)
     Units:   degrees WGS 84; metres on the mean-radius sphere
@@ -205,8 +205,8 @@ class LocalPolygon:
         return math.sqrt(self.area_m2 / math.pi)
 
 
-def judge_polygon(fix: Point, reported_accuracy_m: float | None, fence: LocalPolygon) -> Containment:
-    """One fix against one polygon fence: the exact reference `judge_polygons` is proved against."""
+def measure_polygon(fix: Point, reported_accuracy_m: float | None, fence: LocalPolygon) -> Containment:
+    """One fix against one polygon fence: the exact reference `measure_polygons` is proved against."""
     accuracy_m = read_accuracy_m(reported_accuracy_m)
     east, north = project_around(fence.origin, [fix.latitude_deg], [fix.longitude_deg])
     x, y = float(east[0]), float(north[0])
@@ -220,8 +220,8 @@ def judge_polygon(fix: Point, reported_accuracy_m: float | None, fence: LocalPol
     return Containment(share, outside_m, accuracy_m)
 
 
-def judge_polygons(places: Places, fence: LocalPolygon) -> Containments:
-    """Many fixes against one polygon fence; within 0.005 of the share `judge_polygon` gives.
+def measure_polygons(places: Places, fence: LocalPolygon) -> Containments:
+    """Many fixes against one polygon fence; within 0.005 of the share `measure_polygon` gives.
 
     Shapes:  places (n,) → Containments of (n,)
     Units:   degrees WGS 84; metres in the fence's own azimuthal equidistant plane

@@ -99,7 +99,7 @@ def list_polygon_faults(polygon: shapely.Polygon, *, store_at: Point | None = No
     if structural:
         return structural
     if not polygon.is_valid:
-        return (Fault("/coordinates", FaultCode.NOT_VALID, _tell_invalid(polygon)),)
+        return (Fault("/coordinates", FaultCode.NOT_VALID, _describe_invalid(polygon)),)
     local = LocalPolygon.from_degrees(polygon)
     faults = []
     if local.area_m2 < AREA_MIN_M2:
@@ -113,7 +113,7 @@ def list_polygon_faults(polygon: shapely.Polygon, *, store_at: Point | None = No
     return tuple(faults)
 
 
-def _tell_invalid(polygon: shapely.Polygon) -> str:
+def _describe_invalid(polygon: shapely.Polygon) -> str:
     """What GEOS finds wrong, in our words and with the latitude first, as everywhere a person reads."""
     found = _GEOS_REASON.fullmatch(shapely.is_valid_reason(polygon))
     if found is None:

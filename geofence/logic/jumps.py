@@ -18,8 +18,8 @@ TRAIN_MPS = 90.0
 AIRCRAFT_MPS = 280.0
 AIRCRAFT_MIN_DISTANCE_M = 100_000.0
 # Door to door, changes and red lights included; 2 km are ten minutes, 25 km and more the two hours.
-HOLD_SPEED_MPS = 3.5
-MAX_HOLD_S = 7_200.0
+PENALTY_SPEED_MPS = 3.5
+MAX_PENALTY_S = 7_200.0
 # 144 km/h, for a way that ends in a store's fence. Short of a kilometre a reflection may have made it; after five
 # minutes a train may have.
 ROAD_MPS = 40.0
@@ -39,7 +39,7 @@ def is_witness(accuracy_m: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     return np.asarray(accuracy_m) <= WITNESS_ACCURACY_M
 
 
-def jump_hold_s(
+def jump_penalty_s(
     distance_m: float, accuracies_m: tuple[float, float], elapsed_s: float, *, ends_in_store: bool = False
 ) -> float:
     """Seconds for which two fixes of one device cannot both be believed; 0 when a person can have made the way.
@@ -54,7 +54,7 @@ def jump_hold_s(
     is_by_road = ends_in_store and distance_m >= ROAD_MIN_DISTANCE_M and elapsed_s <= ROAD_MAX_ELAPSED_S
     if speed_mps <= (ROAD_MPS if is_by_road else TRAIN_MPS) or may_fly:
         return 0.0
-    return MAX_HOLD_S if math.isnan(distance_m) else min(MAX_HOLD_S, distance_m / HOLD_SPEED_MPS)
+    return MAX_PENALTY_S if math.isnan(distance_m) else min(MAX_PENALTY_S, distance_m / PENALTY_SPEED_MPS)
 
 
 def is_flight(distance_m: float, accuracies_m: tuple[float, float], elapsed_s: float) -> bool:
@@ -69,15 +69,15 @@ def _speed_mps(distance_m: float, accuracies_m: tuple[float, float], elapsed_s: 
     return (0.0 if travelled_m < 0 else travelled_m) / max(elapsed_s, MIN_ELAPSED_S)
 
 
-def measure_holds_s(
+def measure_penalties_s(
     distance_m: FloatArray, accuracy_m: FloatArray, elapsed_s: FloatArray, ends_in_store: npt.ArrayLike = False
 ) -> FloatArray:
-    """`jump_hold_s` for many pairs of fixes.
+    """`jump_penalty_s` for many pairs of fixes.
 
     Shapes:  distance_m, accuracy_m (of both fixes together), elapsed_s, ends_in_store (n,) → (n,) float64
     Units:   metres, seconds
     Errors:  none; NaN in → the longest hold
-    Source:  `jump_hold_s`, pair by pair
+    Source:  `jump_penalty_s`, pair by pair
     """
     travelled_m = np.maximum(distance_m - accuracy_m, 0.0)
     speed_mps = travelled_m / np.maximum(elapsed_s, MIN_ELAPSED_S)
@@ -87,5 +87,5 @@ def measure_holds_s(
         & (distance_m >= ROAD_MIN_DISTANCE_M)
         & (elapsed_s <= ROAD_MAX_ELAPSED_S)
     )
-    hold_s = np.fmin(distance_m / HOLD_SPEED_MPS, MAX_HOLD_S)
-    return np.where((speed_mps <= np.where(is_by_road, ROAD_MPS, TRAIN_MPS)) | may_fly, 0.0, hold_s)
+    penalty_s = np.fmin(distance_m / PENALTY_SPEED_MPS, MAX_PENALTY_S)
+    return np.where((speed_mps <= np.where(is_by_road, ROAD_MPS, TRAIN_MPS)) | may_fly, 0.0, penalty_s)

@@ -18,9 +18,9 @@ from geofence.logic.containment import (
     Containments,
     LocalPolygon,
     Places,
-    judge_circles,
-    judge_polygon,
-    judge_polygons,
+    measure_circles,
+    measure_polygon,
+    measure_polygons,
 )
 from geofence.logic.geodesy import (
     EARTH_RADIUS_M,
@@ -222,7 +222,7 @@ class FenceSnapshot:
     def judge(self, places: Places, fence_index: IntArray) -> Containments:
         """Row i of `places` against fence `fence_index[i]`: share, signed distance to the edge, accuracy."""
         columns = self.columns
-        judged = judge_circles(
+        judged = measure_circles(
             places,
             columns.latitude_deg[fence_index],
             columns.longitude_deg[fence_index],
@@ -234,7 +234,7 @@ class FenceSnapshot:
         for shape_row in np.unique(shape_rows[shape_rows >= 0]).tolist():
             rows = np.flatnonzero(shape_rows == shape_row)
             some = Places(places.latitude_deg[rows], places.longitude_deg[rows], places.reported_accuracy_m[rows])
-            exact = judge_polygons(some, self.shapes[shape_row])
+            exact = measure_polygons(some, self.shapes[shape_row])
             judged.inside_share[rows] = exact.inside_share
             judged.outside_m[rows] = exact.outside_m
         return judged
@@ -281,7 +281,7 @@ def match_by_brute_force(
         place = Point(latitude, longitude)
         for row in range(len(columns.geofence_id)):
             if row in shapes:
-                outside_m = judge_polygon(place, None, shapes[row]).outside_m
+                outside_m = measure_polygon(place, None, shapes[row]).outside_m
             else:
                 centre = Point(float(columns.latitude_deg[row]), float(columns.longitude_deg[row]))
                 outside_m = measure_distance_m(place, centre) - float(columns.radius_m[row])

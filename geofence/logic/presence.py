@@ -300,14 +300,14 @@ class PresenceMachine:
         elif self.state is Phase.OUTSIDE and proven and not self.barred:
             self.state = Phase.INSIDE
             self.entered_at = since
-            told.append(self._tell_run(TransitionKind.ENTER, since, since, fix.fix_at))
+            told.append(self._record_run(TransitionKind.ENTER, since, since, fix.fix_at))
         if self.state is Phase.INSIDE and fix.fix_at - since >= self._rules.dwell_s:
             self.state = Phase.DWELLING
             self.dwelled_at = fix.fix_at
             assert self.entered_at is not None
-            told.append(self._tell_run(TransitionKind.DWELL, fix.fix_at, self.entered_at, fix.fix_at))
+            told.append(self._record_run(TransitionKind.DWELL, fix.fix_at, self.entered_at, fix.fix_at))
 
-    def _tell_run(self, kind: TransitionKind, at: float, entered_at: float, fix_at: float) -> PresenceTransition:
+    def _record_run(self, kind: TransitionKind, at: float, entered_at: float, fix_at: float) -> PresenceTransition:
         return PresenceTransition(
             kind, at, entered_at, fix_at, None, self.inside_since_at, self.inside_fixes, self.best_accuracy_m
         )

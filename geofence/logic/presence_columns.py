@@ -297,15 +297,15 @@ class _Head:
         s.left_at[back] = np.nan
         s.phase[enter] = _INSIDE
         np.copyto(s.entered_at, s.inside_since_at, where=enter)
-        self._tell(_ENTER, enter, s.inside_since_at)
+        self._emit(_ENTER, enter, s.inside_since_at)
         dwell = inside & (s.phase == _INSIDE) & (run_s >= dwell_s)
         s.phase[dwell] = _DWELLING
         np.copyto(s.dwelled_at, fix.fix_at, where=dwell)
-        self._tell(_DWELL, dwell, fix.fix_at)
+        self._emit(_DWELL, dwell, fix.fix_at)
 
     def _close(self, closing: BoolArray, at: FloatArray, reason: int) -> None:
         s = self.s
-        self._tell(_EXIT, closing, at, reason)
+        self._emit(_EXIT, closing, at, reason)
         s.phase[closing] = _OUTSIDE
         for column in (s.entered_at, s.left_at, s.dwelled_at):
             column[closing] = np.nan
@@ -316,7 +316,7 @@ class _Head:
         s.inside_fixes[chosen] = 0
         s.best_accuracy_m[chosen] = np.nan
 
-    def _tell(self, kind: int, chosen: BoolArray, at: FloatArray, reason: int = 0) -> None:
+    def _emit(self, kind: int, chosen: BoolArray, at: FloatArray, reason: int = 0) -> None:
         s = self.s
         for place in np.flatnonzero(chosen).tolist():
             run: tuple[float, int, float] | tuple[()] = ()

@@ -19,7 +19,7 @@ from geofence.logic.jumps import (
     TRAIN_MPS,
     WITNESS_ACCURACY_M,
     is_witness,
-    measure_holds_s,
+    measure_penalties_s,
 )
 from geofence.logic.points import digest_points
 from geofence.logic.presence_columns import BoolArray, IntArray
@@ -41,7 +41,7 @@ class Trails:
     cell_at: FloatArray
     point_digest: IntArray
     repeats: IntArray
-    hold_until_at: FloatArray
+    penalty_until_at: FloatArray
 
     @classmethod
     def start(cls, count: int) -> "Trails":
@@ -58,7 +58,7 @@ class Trails:
             self.cell_at[rows],
             self.point_digest[rows],
             self.repeats[rows],
-            self.hold_until_at[rows],
+            self.penalty_until_at[rows],
         )
 
 
@@ -75,10 +75,10 @@ class FollowedTrails:
     jump_rows: IntArray
     jump_until_at: FloatArray
 
-    def read_holds_s(self, batch: FixBatch, rows: IntArray) -> FloatArray:
+    def read_penalties_s(self, batch: FixBatch, rows: IntArray) -> FloatArray:
         """Seconds for which, at each of these fixes of the batch, a jump up to there bars the device; 0 for none."""
         device = batch.device_of[rows]
-        until_at = self.before.hold_until_at[device]
+        until_at = self.before.penalty_until_at[device]
         begin = np.searchsorted(self.jump_rows, batch.first[device])
         end = np.searchsorted(self.jump_rows, rows, side="right")
         for place in np.flatnonzero(end > begin).tolist():
@@ -125,12 +125,12 @@ def follow_trails(
     )
     witness = np.flatnonzero(is_witness(fixes.accuracy_m))
     jump_rows, jump_until_at = _find_jumps(known, batch, fixes, witness)
-    hold_until_at = known.hold_until_at.copy()
-    np.fmax.at(hold_until_at, batch.device_of[jump_rows], jump_until_at)
+    penalty_until_at = known.penalty_until_at.copy()
+    np.fmax.at(penalty_until_at, batch.device_of[jump_rows], jump_until_at)
     digest, repeats = _count_repeats(known, batch, fixes, key)
     return FollowedTrails(
         known,
-        Trails(*_move_cells(known, batch, fixes, witness), digest, repeats[batch.last - 1], hold_until_at),
+        Trails(*_move_cells(known, batch, fixes, witness), digest, repeats[batch.last - 1], penalty_until_at),
         repeats,
         jump_rows,
         jump_until_at,
@@ -162,10 +162,10 @@ def _find_jumps(known: Trails, batch: FixBatch, fixes: _Fixes, witness: IntArray
     distance_m = measure_distances_m(
         latitude_deg[fast], longitude_deg[fast], fixes.latitude_deg[rows], fixes.longitude_deg[rows]
     )
-    hold_s = measure_holds_s(distance_m, allowance_m[fast], elapsed_s[fast], is_in_store[fast])
-    jumped = np.flatnonzero(hold_s > 0)
+    penalty_s = measure_penalties_s(distance_m, allowance_m[fast], elapsed_s[fast], is_in_store[fast])
+    jumped = np.flatnonzero(penalty_s > 0)
     jumped = jumped[np.argsort(rows[jumped], kind="stable")]
-    return rows[jumped], fixes.fix_at[rows[jumped]] + hold_s[jumped]
+    return rows[jumped], fixes.fix_at[rows[jumped]] + penalty_s[jumped]
 
 
 def _count_repeats(known: Trails, batch: FixBatch, fixes: _Fixes, key: bytes) -> tuple[IntArray, IntArray]:

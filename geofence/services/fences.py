@@ -26,7 +26,7 @@ from geofence.services.snapshots import (
 
 __all__ = [
     "CircleShape",
-    "FixJudgement",
+    "FixEvaluation",
     "NearbyFence",
     "NearbyFences",
     "NearestStore",
@@ -37,7 +37,7 @@ __all__ = [
     "current_snapshot",
     "current_stores",
     "forget_snapshot",
-    "judge_fix",
+    "evaluate_fix",
     "list_shape_faults",
     "nearby",
     "nearest_stores",
@@ -93,7 +93,7 @@ class NearestStore:
 
 
 @dataclass(frozen=True, slots=True)
-class FixJudgement:
+class FixEvaluation:
     """What one fix says about a set of stores.
 
     The store and fence are the best of the set: the one with the greatest share of the accuracy circle inside, then
@@ -186,13 +186,13 @@ def nearest_stores(
     )
 
 
-def judge_fix(
+def evaluate_fix(
     *,
     latitude_deg: float,
     longitude_deg: float,
     accuracy_m: float | None,
     store_ids: Collection[int] | None = None,
-) -> FixJudgement:
+) -> FixEvaluation:
     """Where one fix is among these stores, by the same containment the worker uses. Reads the snapshot only.
 
     Tells what is the case; whether it is enough to unlock is for the caller to decide. Approach rings do not count.
@@ -203,7 +203,7 @@ def judge_fix(
     closest = nearest[0] if nearest else None
     rows = _list_store_fences(snapshot, store_ids)
     if not len(rows):
-        return FixJudgement(None, None, None, 0.0, None, None, read_accuracy_m(accuracy_m), closest)
+        return FixEvaluation(None, None, None, 0.0, None, None, read_accuracy_m(accuracy_m), closest)
     places = Places(
         np.full(len(rows), latitude_deg),
         np.full(len(rows), longitude_deg),
@@ -214,7 +214,7 @@ def judge_fix(
     store_id = int(snapshot.columns.store_id[rows[best]])
     store_row = stores.row_by_id[store_id]
     store_at = Point(float(stores.latitude_deg[store_row]), float(stores.longitude_deg[store_row]))
-    return FixJudgement(
+    return FixEvaluation(
         store_id,
         stores.read_uuid(store_row),
         int(snapshot.columns.geofence_id[rows[best]]),

@@ -76,7 +76,7 @@ class Transition:
 
     `at` is when it happened in the stay (see `PresenceTransition`); `fix_time` and `received_at` are those of the
     fix that proved it, and are what lateness is judged by. `visit_id` is None at approach rings: they have no visits.
-    `jump_hold_s` and `repeats` are the device's trail at that fix; of an exit, the last three are None and 0.
+    `jump_penalty_s` and `repeats` are the device's trail at that fix; of an exit, the last three are None and 0.
     """
 
     device_id: UUID
@@ -94,7 +94,7 @@ class Transition:
     accuracy_m: float
     request_id: int
     flags: int
-    jump_hold_s: float
+    jump_penalty_s: float
     repeats: int
     inside_since_at: datetime | None
     inside_fixes: int
@@ -370,12 +370,12 @@ def _list_transitions(batch: FixBatch, followed: FollowedTrails, pairs: Iterable
         (fixes["received_at_ms"] / 1000.0).tolist(),
         fixes["request_id"].tolist(),
         fixes["flags"].tolist(),
-        followed.read_holds_s(batch, rows).tolist(),
+        followed.read_penalties_s(batch, rows).tolist(),
         followed.repeats[rows].tolist(),
         strict=True,
     )
     transitions = []
-    for (_, _, _, pair, seen, step), fix_at, received_at, request_id, flags, hold_s, repeats in columns:
+    for (_, _, _, pair, seen, step), fix_at, received_at, request_id, flags, penalty_s, repeats in columns:
         since_at = step.inside_since_at
         transitions.append(
             Transition(
@@ -396,7 +396,7 @@ def _list_transitions(batch: FixBatch, followed: FollowedTrails, pairs: Iterable
                 accuracy_m=seen.accuracy_m,
                 request_id=request_id,
                 flags=flags,
-                jump_hold_s=hold_s,
+                jump_penalty_s=penalty_s,
                 repeats=repeats,
                 inside_since_at=None if since_at is None else _read_instant(since_at),
                 inside_fixes=step.inside_fixes,

@@ -116,11 +116,11 @@ def ask_last_fixes(devices: DeviceColumns) -> Callable[[], tuple[IntArray, Trail
     def read() -> tuple[IntArray, Trails]:
         used_ms = np.full(len(devices), np.iinfo(np.int64).min, dtype=np.int64)
         trails = Trails.start(len(devices))
-        places, fix_time, latitude_deg, longitude_deg, cell_at, point_digest, repeats, hold_until = answer()
+        places, fix_time, latitude_deg, longitude_deg, cell_at, point_digest, repeats, penalty_until = answer()
         rows = places - 1
         used_ms[rows] = read_instants_ms(fix_time)
         trails.cell_latitude_deg[rows], trails.cell_longitude_deg[rows] = latitude_deg, longitude_deg
-        trails.cell_at[rows], trails.hold_until_at[rows] = read_instants(cell_at), read_instants(hold_until)
+        trails.cell_at[rows], trails.penalty_until_at[rows] = read_instants(cell_at), read_instants(penalty_until)
         trails.point_digest[rows], trails.repeats[rows] = point_digest, repeats
         return used_ms, trails
 
@@ -201,7 +201,7 @@ def write_last_fixes(last: LastFixColumns) -> None:
             pack_instants(trails.cell_at),
             pack_values(trails.point_digest),
             pack_values(trails.repeats.astype(np.int16)),
-            pack_instants(trails.hold_until_at),
+            pack_instants(trails.penalty_until_at),
         ],
     )
 

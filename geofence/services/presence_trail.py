@@ -21,7 +21,7 @@ from geofence.logic.jumps import (
     WITNESS_ACCURACY_M,
     is_flight,
     is_witness,
-    jump_hold_s,
+    jump_penalty_s,
 )
 from geofence.logic.points import digest_point
 from geofence.models import LastFix
@@ -31,7 +31,7 @@ from geofence.models import LastFix
 class Trail:
     """What a device's last fix left: seconds of a jump's hold still to go, and how often the last point came again."""
 
-    jump_hold_s: float = 0.0
+    jump_penalty_s: float = 0.0
     repeats: int = 0
 
 
@@ -40,7 +40,7 @@ class FollowedFix:
     """A fix held against its device's earlier ones; `repeats` of its own point, before it."""
 
     point_digest: int
-    jump_hold_s: float = 0.0
+    jump_penalty_s: float = 0.0
     has_flown: bool = False
     repeats: int = 0
 
@@ -73,17 +73,17 @@ def follow_fix(
     if last.point_digest == digest:
         # The same fix again is the same fix.
         repeats = last.repeats + (fix_time > last.fix_time)
-    held_s = _left_s(last.jump_hold_until, now)
+    penalty_s = _left_s(last.jump_hold_until, now)
     way = _find_way(last, point, read_accuracy_m(accuracy_m), fix_time)
     if way is None:
-        return FollowedFix(digest, held_s, repeats=repeats)
+        return FollowedFix(digest, penalty_s, repeats=repeats)
     distance_m, _, elapsed_s = way
-    hold_s = jump_hold_s(*way, ends_in_store=is_in_store)
-    if hold_s > 0:
+    penalty_s = jump_penalty_s(*way, ends_in_store=is_in_store)
+    if penalty_s > 0:
         # Until the way could have been made: then the same fix passes, as one of a train or an aircraft.
-        needed_s = max(hold_s, distance_m / AIRCRAFT_MPS)
-        held_s = max(held_s, needed_s - elapsed_s, MIN_ELAPSED_S)
-    return FollowedFix(digest, held_s, is_flight(*way), repeats)
+        needed_s = max(penalty_s, distance_m / AIRCRAFT_MPS)
+        penalty_s = max(penalty_s, needed_s - elapsed_s, MIN_ELAPSED_S)
+    return FollowedFix(digest, penalty_s, is_flight(*way), repeats)
 
 
 def read_trail(*, device_id: UUID, now: datetime) -> Trail:

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from notifications.transports.base import Letter, Receipt, Transport
+from notifications.transports.base import OutgoingMessage, Receipt, Transport
 from notifications.transports.console import ConsoleTransport
 from notifications.transports.file import FileTransport
 
@@ -11,7 +11,7 @@ REGISTRY: dict[str, type[Transport]] = {
     "file": FileTransport,
 }
 
-__all__ = ["REGISTRY", "Letter", "Receipt", "Transport", "configured"]
+__all__ = ["REGISTRY", "OutgoingMessage", "Receipt", "Transport", "configured"]
 
 
 def configured() -> Transport:

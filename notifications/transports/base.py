@@ -8,7 +8,7 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingMessage:
     """A message ready to go. Over retries `message_id` stays the same, so that providers replace, not repeat."""
 
     message_id: UUID
@@ -35,5 +35,5 @@ class Transport(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def send(self, letter: Letter, *, now: datetime) -> Receipt:
+    def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
         """Hand one letter over."""

@@ -4,7 +4,7 @@ import sys
 from datetime import datetime
 from typing import ClassVar
 
-from notifications.transports.base import Letter, Receipt, Transport
+from notifications.transports.base import OutgoingMessage, Receipt, Transport
 
 
 class ConsoleTransport(Transport):
@@ -12,8 +12,8 @@ class ConsoleTransport(Transport):
 
     name: ClassVar[str] = "console"
 
-    def send(self, letter: Letter, *, now: datetime) -> Receipt:
+    def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
         """Print it."""
-        sys.stdout.write(f"✉ {letter.device_id} {letter.title}: {letter.body}\n")
+        sys.stdout.write(f"✉ {message.device_id} {message.title}: {message.body}\n")
         sys.stdout.flush()
-        return Receipt(provider_id=str(letter.message_id))
+        return Receipt(provider_id=str(message.message_id))

@@ -9,7 +9,7 @@ from typing import ClassVar
 from django.conf import settings
 
 from notifications.errors import TransportError
-from notifications.transports.base import Letter, Receipt, Transport
+from notifications.transports.base import OutgoingMessage, Receipt, Transport
 
 
 class FileTransport(Transport):
@@ -17,19 +17,19 @@ class FileTransport(Transport):
 
     name: ClassVar[str] = "file"
 
-    def send(self, letter: Letter, *, now: datetime) -> Receipt:
+    def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
         """Append one line in one write, so that lines of several workers never mix. Errors: TransportError."""
         line = json.dumps(
             {
-                "message_id": str(letter.message_id),
-                "device_id": str(letter.device_id),
-                "address": letter.address,
-                "title": letter.title,
-                "body": letter.body,
-                "data": letter.data,
-                "expires_at": letter.expires_at.isoformat(),
+                "message_id": str(message.message_id),
+                "device_id": str(message.device_id),
+                "address": message.address,
+                "title": message.title,
+                "body": message.body,
+                "data": message.data,
+                "expires_at": message.expires_at.isoformat(),
                 "sent_at": now.isoformat(),
-                "request_id": letter.request_id,
+                "request_id": message.request_id,
             }
         )
         path = Path(settings.NOTIFICATION_FILE)
@@ -42,4 +42,4 @@ class FileTransport(Transport):
                 os.close(descriptor)
         except OSError as error:
             raise TransportError("file_not_writable", permanent=False) from error
-        return Receipt(provider_id=str(letter.message_id))
+        return Receipt(provider_id=str(message.message_id))

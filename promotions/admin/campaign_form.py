@@ -9,7 +9,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleTimeWidget,
 from notifications.logic.rendering import Template, find_template_faults
 from promotions.logic.schedule import MIDNIGHT
 from promotions.models import Campaign, TimeWindow
-from promotions.services.campaigns.budgets import find_cap_faults, hold_alone
+from promotions.services.campaigns.budgets import find_cap_faults, lock_exclusively
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 EVERY_DAY = 127
@@ -151,7 +151,7 @@ class CampaignForm(forms.ModelForm[Campaign]):
         caps = {name: given[name] for name in CAPS if name in given}
         if not caps or self.instance.state not in {Campaign.State.LIVE, Campaign.State.PAUSED}:
             return
-        campaign = hold_alone(self.instance.pk)
+        campaign = lock_exclusively(self.instance.pk)
         for name, cap in caps.items():
             setattr(campaign, name, cap)
         for fault in find_cap_faults(campaign):

@@ -166,7 +166,7 @@ class OfflineScanAdmin(FactAdmin):
         ahead = scan.scanned_at - scan.corrected_at
         if abs(ahead) < timedelta(seconds=1):
             return "right"
-        return f"{_tell_span(abs(ahead))} {'ahead' if ahead > timedelta() else 'behind'}"
+        return f"{_format_span(abs(ahead))} {'ahead' if ahead > timedelta() else 'behind'}"
 
     @display(description="scanned (our clock)", ordering="corrected_at")
     def corrected(self, scan: OfflineScan) -> str:
@@ -178,7 +178,7 @@ class OfflineScanAdmin(FactAdmin):
 
     @display(description="sent in after")
     def waited(self, scan: OfflineScan) -> str:
-        return _tell_span(max(timedelta(), scan.received_at - scan.corrected_at))
+        return _format_span(max(timedelta(), scan.received_at - scan.corrected_at))
 
     @display(description="store")
     def first_store(self, scan: OfflineScan) -> str:
@@ -267,7 +267,7 @@ class WithdrawnCouponAdmin(FactAdmin):
     fields = ["coupon_id", "campaign", "valid_until"]
 
 
-def _tell_span(span: timedelta) -> str:
+def _format_span(span: timedelta) -> str:
     seconds = round(span.total_seconds())
     if seconds < 120:
         return f"{seconds} s"

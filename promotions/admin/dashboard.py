@@ -69,8 +69,8 @@ def _list_stats(tenancy: Tenancy, running: QuerySet[Campaign]) -> Any:
         since = clock.now() - timedelta(days=7)
         visits = Visit.objects.filter(entered_at__gte=since, confirmed_at__isnull=False)
         yield "Visits in 7 days", visits.count(), reverse("admin:geofence_visit_changelist")
-        letters = DeadLetter.objects.filter(replayed_at=None)
-        yield "Dead letters", letters.count(), reverse("admin:promotions_deadletter_changelist")
+        dead_letters = DeadLetter.objects.filter(replayed_at=None)
+        yield "Dead letters", dead_letters.count(), reverse("admin:promotions_deadletter_changelist")
 
 
 def _list_rows(tenancy: Tenancy, running: QuerySet[Campaign]) -> list[CampaignRow]:

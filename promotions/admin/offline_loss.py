@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from django.utils.formats import number_format
 
-from promotions.logic.offline import SHIFT, is_for_offline, reckon_worst_loss
+from promotions.logic.offline import SHIFT, compute_worst_loss, is_for_offline
 from promotions.models import Campaign, StaffDevice
 from promotions.services.till.offline_scans import offline_limits
 from promotions.services.unlocks.coupon_tokens import campaign_terms
@@ -25,7 +25,7 @@ def describe_offline_loss(campaign: Campaign) -> str:
     tills = StaffDevice.objects.filter(
         store__campaigns=campaign, profile=StaffDevice.Profile.TILL, revoked_at=None
     ).count()
-    loss = reckon_worst_loss(tills=tills, value=campaign.value, allowance=limits.allowance)
+    loss = compute_worst_loss(tills=tills, value=campaign.value, allowance=limits.allowance)
     each = f"{loss.coupons_per_till} uses worth {_money(loss.value_per_till)}"
     return (
         f"At worst {_money(loss.total)} in {HOURS} hours: {tills} {'till' if tills == 1 else 'tills'} in the stores of "

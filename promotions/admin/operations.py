@@ -39,8 +39,8 @@ class DeadLetterAdmin(FactAdmin):
     actions = ["replay"]
 
     @display(description="replayed", boolean=True)
-    def is_replayed(self, letter: DeadLetter) -> bool:
-        return letter.replayed_at is not None
+    def is_replayed(self, dead_letter: DeadLetter) -> bool:
+        return dead_letter.replayed_at is not None
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         """The operator."""

@@ -31,8 +31,8 @@ def show_secret(
 
 def draw_qr(text: str) -> SafeString:
     """A QR code as inline SVG, black on white in dark mode too."""
-    drawn = io.BytesIO()
+    rendered = io.BytesIO()
     segno.make(text, error="m", micro=False).save(
-        drawn, kind="svg", scale=6, border=4, light="white", xmldecl=False, omitsize=True, title="Enrolment code"
+        rendered, kind="svg", scale=6, border=4, light="white", xmldecl=False, omitsize=True, title="Enrolment code"
     )
-    return mark_safe(drawn.getvalue().decode())  # segno writes only numbers into it
+    return mark_safe(rendered.getvalue().decode())  # segno writes only numbers into it

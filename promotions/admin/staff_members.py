@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 from promotions.admin.base import ScopedRelatedFilter, TenantAdmin
 from promotions.admin.secrets import show_secret
 from promotions.models import StaffMember
-from promotions.services.till.staff_members import PIN_DIGITS, PIN_TRIES, draw_pin, fold_initials, set_pin
+from promotions.services.till.staff_members import PIN_DIGITS, PIN_TRIES, fold_initials, generate_pin, set_pin
 
 
 class StaffMemberForm(forms.ModelForm[StaffMember]):
@@ -26,7 +26,7 @@ class StaffMemberForm(forms.ModelForm[StaffMember]):
         validators=[RegexValidator(r"^[0-9]+$", "Digits only.")],
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
     )
-    draws_pin = forms.BooleanField(label="draw a new PIN", required=False, widget=UnfoldBooleanSwitchWidget)
+    generates_pin = forms.BooleanField(label="draw a new PIN", required=False, widget=UnfoldBooleanSwitchWidget)
 
     class Meta:
         model = StaffMember
@@ -75,7 +75,7 @@ class StaffMemberAdmin(TenantAdmin):
         (
             "New PIN",
             {
-                "fields": ["pin", "draws_pin"],
+                "fields": ["pin", "generates_pin"],
                 "description": f"After {PIN_TRIES} wrong tries the PIN is locked, and only a new one opens it. "
                 "A new PIN signs the member out everywhere.",
             },
@@ -104,10 +104,10 @@ class StaffMemberAdmin(TenantAdmin):
         """Written, then given its PIN; a drawn one is kept for the page that shows it."""
         super().save_model(request, obj, form, change)
         typed = form.cleaned_data.get("pin") or ""
-        drawn = draw_pin() if not typed and (not change or form.cleaned_data.get("draws_pin")) else ""
-        if typed or drawn:
-            set_pin(member=obj, pin=typed or drawn)
-        request._new_secret = drawn  # type: ignore[attr-defined]
+        generated = generate_pin() if not typed and (not change or form.cleaned_data.get("generates_pin")) else ""
+        if typed or generated:
+            set_pin(member=obj, pin=typed or generated)
+        request._new_secret = generated  # type: ignore[attr-defined]
 
     def response_add(
         self, request: HttpRequest, obj: StaffMember, post_url_continue: str | None = None

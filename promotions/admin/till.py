@@ -105,7 +105,7 @@ class RedemptionAdmin(FactAdmin):
                 now=clock.now(),
             )
         except DomainError as error:
-            messages.error(request, _TELL.get(error.code, error.detail))
+            messages.error(request, _EXPLANATIONS.get(error.code, error.detail))
         else:
             messages.success(request, "Taken back.")
         address = reverse("admin:promotions_redemption_change", args=[redemption.pk])
@@ -115,7 +115,7 @@ class RedemptionAdmin(FactAdmin):
         return redirect(address)
 
 
-_TELL = {
+_EXPLANATIONS = {
     "already_voided": "Somebody has taken it back already.",
     "void_too_late": "A manager can take a redemption back for seven days; ask the operator.",
 }

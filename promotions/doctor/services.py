@@ -21,7 +21,7 @@ from promotions.logic.diagnosis import (
     ok,
     unknown,
 )
-from promotions.logins import Away, Refused
+from promotions.logins import Refused, Unavailable
 
 _STATEMENT_TIMEOUT_MS = 5_000
 _FACTS = """
@@ -99,7 +99,7 @@ def check_migrations(context: Context) -> Iterator[Row]:
         # With a time limit of its own, which Django's connection has not.
         logins.require_postgresql()
         faults = find_migration_faults()
-    except Away:
+    except Unavailable:
         yield unknown("Not asked, since PostgreSQL does not let us in.")
         return
     yield from (fault(sentence) for sentence in faults)
@@ -124,7 +124,7 @@ def check_redis(context: Context) -> Iterator[Row]:
                 yield from evaluate_redis(facts, name=name)
         except redis.RedisError as error:
             yield _explain_redis(logins.explain_redis(error, setting=name), name)
-        except Away as away:
+        except Unavailable as away:
             yield _explain_redis(away, name)
 
 
@@ -146,7 +146,7 @@ def check_clocks(context: Context) -> Iterator[Row]:
         yield ok(f"{len(comparison.skews_s)} clocks agree within {apart_s:.1f} s.")
 
 
-def _explain_redis(away: Away, name: str) -> Row:
+def _explain_redis(away: Unavailable, name: str) -> Row:
     if isinstance(away, Refused):
         return fault(str(away))
     return fault(f"{name}: {away}", f"Start it, or correct host and port in {name}.")

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from notifications.services import OutboxBacklog, outbox_backlog
 from promotions import clock, clocks, drain, stream
-from promotions.checks import Away
+from promotions.checks import Unavailable
 from promotions.http.parts import Part
 from promotions.logic.clocks import Comparison
 from promotions.models import DeadLetter
@@ -101,7 +101,7 @@ _STREAMS = _Redis()
 _CLOCKS: Part[Comparison] = Part("A clock", lambda: clocks.compare_all("web"), within_s=_WITHIN_S)
 
 
-class Moment(Collector):
+class GaugeCollector(Collector):
     """Collects `GAUGES`. If a part is down, its figures are left out."""
 
     def collect(self) -> Iterable[Metric]:
@@ -111,20 +111,20 @@ class Moment(Collector):
             rows = _ROWS.ask()
             found["part_up"].append((("postgresql",), 1))
             _STREAMS.cursors = rows.cursors
-            for name, labels, value in _tell_rows(rows):
+            for name, labels, value in _list_row_samples(rows):
                 found[name].append((labels, value))
-        except Away:
+        except Unavailable:
             found["part_up"].append((("postgresql",), 0))
             # Processed entries are trimmed, so the starts of the streams are close to the cursors.
             _STREAMS.cursors = dict.fromkeys(range(settings.STREAM_SHARDS), stream.STREAM_START)
         try:
             streams = _STREAMS.ask()
             found["part_up"].append((("redis",), 1))
-            for name, labels, value in _tell_streams(streams):
+            for name, labels, value in _list_stream_samples(streams):
                 found[name].append((labels, value))
-        except Away:
+        except Unavailable:
             found["part_up"].append((("redis",), 0))
-        with suppress(Away):
+        with suppress(Unavailable):
             found["clock_skew_seconds"] = [((part,), skew_s) for part, skew_s in _CLOCKS.ask().skews_s.items()]
         return [_family(name, samples) for name, samples in found.items()]
 
@@ -137,7 +137,7 @@ def _family(name: str, samples: Iterable[tuple[tuple[str, ...], float]]) -> Metr
     return family
 
 
-def _tell_rows(rows: Rows) -> Iterator[tuple[str, tuple[str, ...], float]]:
+def _list_row_samples(rows: Rows) -> Iterator[tuple[str, tuple[str, ...], float]]:
     yield "outbox_due", (), rows.outbox.messages
     yield "outbox_oldest_due_age_seconds", (), rows.outbox.oldest_due_s
     yield "dead_letters", (), rows.dead_letters
@@ -152,7 +152,7 @@ def _epoch_s(instant: datetime | None) -> float:
     return instant.timestamp() if instant else 0.0
 
 
-def _tell_streams(streams: Streams) -> Iterator[tuple[str, tuple[str, ...], float]]:
+def _list_stream_samples(streams: Streams) -> Iterator[tuple[str, tuple[str, ...], float]]:
     for shard, backlog in streams.shards.items():
         yield "oldest_unprocessed_age_seconds", (str(shard),), (backlog.oldest_age_ms or 0) / 1000
         yield "stream_entries", (str(shard),), backlog.entries

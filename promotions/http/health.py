@@ -12,10 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from promotions import clock, clocks, drain, logins, metrics, outages, stream
-from promotions.checks import Away, find_migration_faults, find_stream_faults
+from promotions.checks import Unavailable, find_migration_faults, find_stream_faults
 from promotions.errors import DomainError
 from promotions.http.closing import closing
-from promotions.http.gauges import Moment
+from promotions.http.gauges import GaugeCollector
 from promotions.http.parts import Part
 from promotions.http.schema import operation
 from promotions.http.views import ApiView
@@ -74,11 +74,11 @@ class ReadyView(ApiView):
         if all(said == OK for said in checks.values()):
             try:
                 backlog = _BACKLOG.ask()
-            except Away as away:
+            except Unavailable as away:
                 checks["redis"] = str(away)
             else:
                 told = {"backlog_entries": backlog.entries, "backlog_age_s": backlog.oldest_age_ms / 1000}
-                checks["workers"] = _judge_age(told["backlog_age_s"])
+                checks["workers"] = _check_age(told["backlog_age_s"])
             checks["clocks"] = _say(_CLOCKS)
         if checks.get("migrations") == OK:
             checks["beat"] = _say(_BEAT)
@@ -93,11 +93,11 @@ class ReadyView(ApiView):
 def _say(part: Part[list[str]]) -> str:
     try:
         return " ".join(part.ask()) or OK
-    except Away as away:
+    except Unavailable as away:
         return str(away)
 
 
-def _judge_age(age_s: float) -> str:
+def _check_age(age_s: float) -> str:
     if age_s <= settings.READY_MAX_AGE_S:
         return OK
     return f"The oldest entry has waited {age_s:.0f} s, more than {settings.READY_MAX_AGE_S}."
@@ -151,4 +151,4 @@ _BACKLOG = Part("Redis", _measure_backlog, within_s=_WITHIN_S)
 @require_safe
 def metrics_page(request: HttpRequest) -> HttpResponse:
     """`/metrics`, in the Prometheus text format."""
-    return HttpResponse(generate_latest(metrics.gather(Moment())), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(metrics.gather(GaugeCollector())), content_type=CONTENT_TYPE_LATEST)

@@ -17,7 +17,14 @@ from rest_framework.response import Response
 from promotions.errors import Fault, InvalidInput
 from promotions.http.views import ApiView, raw_body
 from promotions.models import Device, StaffDevice
-from promotions.services.idempotency import Answer, Ask, Claim, abandon_claim, claim_request, keep_answer
+from promotions.services.idempotency import (
+    Answer,
+    KeyedRequest,
+    RequestLease,
+    keep_answer,
+    lease_request,
+    release_lease,
+)
 
 Method = Callable[..., HttpResponseBase]
 
@@ -62,28 +69,28 @@ def _wrap(method: Method, concealment: Concealment | None) -> Method:
         key = _read_key(request)
         if key is None:
             return method(view, request, *args, **kwargs)
-        claim = claim_request(_ask(request, key), now=view.now)
-        if isinstance(claim, Answer):
-            return _replay(claim, concealment)
-        return _work(view, lambda: method(view, request, *args, **kwargs), claim, concealment)
+        lease = lease_request(_ask(request, key), now=view.now)
+        if isinstance(lease, Answer):
+            return _replay(lease, concealment)
+        return _work(view, lambda: method(view, request, *args, **kwargs), lease, concealment)
 
     answer_once.is_idempotent = True  # type: ignore[attr-defined]
     return answer_once
 
 
 def _work(
-    view: ApiView, handle: Callable[[], HttpResponseBase], claim: Claim, concealment: Concealment | None
+    view: ApiView, handle: Callable[[], HttpResponseBase], lease: RequestLease, concealment: Concealment | None
 ) -> HttpResponseBase:
     is_kept = False
     try:
         response = _handle(view, handle)
         if response.status_code < 500 and response.status_code not in _PASSING:
-            keep_answer(claim, _read_answer(response, claim, concealment))
+            keep_answer(lease, _read_answer(response, lease, concealment))
             is_kept = True
         return response
     finally:
         if not is_kept:
-            abandon_claim(claim)
+            release_lease(lease)
 
 
 def _handle(view: ApiView, handle: Callable[[], HttpResponseBase]) -> HttpResponseBase:
@@ -111,9 +118,9 @@ def _fault(detail: str) -> InvalidInput:
     return InvalidInput([Fault(f"#{HEADER}", "invalid_format", detail)])
 
 
-def _ask(request: Request, key: str) -> Ask:
+def _ask(request: Request, key: str) -> KeyedRequest:
     what = b"\n".join([(request.method or "").encode(), request.get_full_path().encode(), raw_body(request)])
-    return Ask(scope=_scope(request), key=key, fingerprint=hashlib.sha256(what).digest())
+    return KeyedRequest(scope=_scope(request), key=key, fingerprint=hashlib.sha256(what).digest())
 
 
 def _scope(request: Request) -> str:
@@ -125,14 +132,14 @@ def _scope(request: Request) -> str:
     return ANONYMOUS
 
 
-def _read_answer(response: HttpResponseBase, claim: Claim, concealment: Concealment | None) -> Answer:
+def _read_answer(response: HttpResponseBase, lease: RequestLease, concealment: Concealment | None) -> Answer:
     if not isinstance(response, Response):
         raise TypeError("Only answers of data can be kept.")
     data = response.data
     if concealment is not None and isinstance(data, dict):
         data = {name: _CONCEALED if value and name in concealment.names else value for name, value in data.items()}
     body = b"" if data is None else JSONRenderer().render(data)
-    return Answer(response.status_code, response.content_type or "application/json", body, claim.claimed_at)
+    return Answer(response.status_code, response.content_type or "application/json", body, lease.claimed_at)
 
 
 def _replay(answer: Answer, concealment: Concealment | None) -> HttpResponse:

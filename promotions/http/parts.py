@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from django.db import DatabaseError, InterfaceError, connection
 from redis.exceptions import RedisError
 
-from promotions.checks import Away
+from promotions.checks import Unavailable
 from promotions.database.audiences import Audience, serving
 
 T = TypeVar("T")
@@ -36,9 +36,9 @@ class Part(Generic[T]):
         try:
             return asked.result(self._within_s)
         except TimeoutError as error:
-            raise Away(f"{self.name} does not answer in time.") from error
+            raise Unavailable(f"{self.name} does not answer in time.") from error
         except (RedisError, DatabaseError, InterfaceError) as error:
-            raise Away(f"{self.name} does not answer ({type(error).__name__}).") from error
+            raise Unavailable(f"{self.name} does not answer ({type(error).__name__}).") from error
 
     def _run(self) -> T:
         with serving(Audience.HEALTH):

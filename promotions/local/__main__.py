@@ -12,8 +12,8 @@ from promotions.local.console import say
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.lock import held
-from promotions.local.places import ROOT, Place
 from promotions.local.services import default_environment, private_services
+from promotions.local.workspaces import ROOT, Workspace
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -105,7 +105,7 @@ def _at(options: argparse.Namespace) -> int:
 
 
 def _services(options: argparse.Namespace) -> int:
-    place = Place(ROOT, options.name)
+    place = Workspace(ROOT, options.name)
     with ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
         environment = stack.enter_context(

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from promotions.local import postgres
 from promotions.local.errors import LocalError
-from promotions.local.places import OWN_SERVICES_VARIABLE, ROOT
+from promotions.local.workspaces import OWN_SERVICES_VARIABLE, ROOT
 
 DAY = ROOT / "var" / "demo-day.dump"
 SET_ASIDE = ROOT / "var" / "set-aside"

@@ -14,7 +14,7 @@ from pathlib import Path
 from promotions.local import postgres, redis, shift
 from promotions.local.console import say, sign_of_life, tail
 from promotions.local.errors import LocalError
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 
 LOG = ROOT / "var" / "set-up.log"
 INSTALL_SCRIPT = Path(__file__).with_name("install-debian.sh")

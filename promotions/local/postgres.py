@@ -15,8 +15,8 @@ from pathlib import Path
 from promotions.local import ports, processes
 from promotions.local.console import tail
 from promotions.local.errors import LocalError
-from promotions.local.places import Place
 from promotions.local.processes import Account, Child, Recipe
+from promotions.local.workspaces import Workspace
 
 OLDEST_MAJOR = 15  # the oldest that its own project supports
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")
@@ -94,7 +94,7 @@ class Cluster:
     child: Child
 
 
-def start_cluster(place: Place, *, durable: bool = True) -> Cluster:
+def start_cluster(place: Workspace, *, durable: bool = True) -> Cluster:
     """Start the place's cluster, made first if need be, and return when it answers.
 
     Without `durable` a power cut may lose it: right for data that the next run throws away.
@@ -122,7 +122,7 @@ def stop_cluster(child: Child) -> None:
     processes.stop(child, first=signal.SIGINT, grace_s=30)
 
 
-def _home(place: Place) -> Path:
+def _home(place: Workspace) -> Path:
     """The folder of data and password: in the place, or outside when the cluster's user cannot enter the clone."""
     link = place.folder / "postgres"
     if link.exists():
@@ -248,7 +248,7 @@ def _run_program(argv: list[Path | str], account: Account | None, *, typed: str 
 
 
 def _recipe(
-    place: Place, home: Path, installation: Installation, account: Account | None, *, port: int, durable: bool
+    place: Workspace, home: Path, installation: Installation, account: Account | None, *, port: int, durable: bool
 ) -> Recipe:
     settings = (*TUNING, f"port={port}", *(() if durable else ("fsync=off", "full_page_writes=off")))
     options = [word for setting in settings for word in ("-c", setting)]

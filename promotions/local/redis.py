@@ -11,8 +11,8 @@ from pathlib import Path
 from promotions.local import ports, processes
 from promotions.local.console import tail
 from promotions.local.errors import LocalError
-from promotions.local.places import Place
 from promotions.local.processes import Child, Recipe
+from promotions.local.workspaces import Workspace
 
 START_TIMEOUT_S = 60
 TRIES = 5
@@ -45,7 +45,7 @@ def find_program() -> str | None:
     return shutil.which("redis-server") or shutil.which("valkey-server")
 
 
-def start_server(place: Place) -> Server:
+def start_server(place: Workspace) -> Server:
     """Start the place's Redis and return when it answers."""
     program = find_program()
     if program is None:

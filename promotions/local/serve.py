@@ -11,8 +11,8 @@ from promotions.local import ports
 from promotions.local.console import say, sign_of_life
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
-from promotions.local.places import ROOT
 from promotions.local.stack import Stack
+from promotions.local.workspaces import ROOT
 
 OPEN_TO_THE_NETWORK = """\
 Warning: HOST={host} lets every device on your network reach this demo. It runs in DEBUG mode:

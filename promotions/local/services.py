@@ -10,13 +10,13 @@ from promotions.local.console import sign_of_life
 from promotions.local.interrupts import Interrupts
 from promotions.local.keys import missing_secrets
 from promotions.local.lock import held
-from promotions.local.places import FOLDER_VARIABLE, OWN_SERVICES_VARIABLE, Place
 from promotions.local.processes import stop_recorded
+from promotions.local.workspaces import FOLDER_VARIABLE, OWN_SERVICES_VARIABLE, Workspace
 
 
 @contextmanager
 def private_services(
-    place: Place, *, keep: bool, durable: bool, environment: Mapping[str, str], interrupts: Interrupts
+    place: Workspace, *, keep: bool, durable: bool, environment: Mapping[str, str], interrupts: Interrupts
 ) -> Iterator[dict[str, str]]:
     """The environment for a command that needs PostgreSQL and Redis.
 

@@ -15,8 +15,8 @@ from types import TracebackType
 from promotions.local import ports, processes
 from promotions.local.console import tail
 from promotions.local.errors import LocalError
-from promotions.local.places import FOLDER_VARIABLE, ROOT, command_pids
 from promotions.local.processes import Child, Recipe
+from promotions.local.workspaces import FOLDER_VARIABLE, ROOT, command_pids
 
 START_TIMEOUT_S = 90
 STOP_GRACE_S = 25

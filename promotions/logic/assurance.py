@@ -71,9 +71,9 @@ class FixEvidence:
     `accuracy_m`: as judged, so a phone that did not say has the 100 m of the unknown, not None or 0.
     `distance_m`: to the fence's edge, 0 inside. `depth_m`: from the edge inwards, 0 when outside or not known.
     `share_inside`: of the accuracy disc. `fence_radius_m`: of the circle, or of the circle with the polygon's area.
-    `jump_hold_s`: seconds for which an impossible jump still counts. `has_flown`: the way from the fix before is one of
-    an aircraft. `repeats`: how many fixes in a row before this one had its very digits. `devices_on_point`: how many
-    devices asked from its very digits within a day, this one among them.
+    `jump_penalty_s`: seconds for which an impossible jump still counts. `has_flown`: the distance from the fix before
+    fits an aircraft only. `repeats`: how many fixes in a row before this one had exactly its digits.
+    `devices_on_point`: how many devices sent exactly its digits within a day, this one among them.
     """
 
     fix_time: datetime
@@ -84,7 +84,7 @@ class FixEvidence:
     fence_radius_m: float
     is_mock: bool = False
     is_reduced_accuracy: bool = False
-    jump_hold_s: float = 0.0
+    jump_penalty_s: float = 0.0
     depth_m: float = 0.0
     has_flown: bool = False
     repeats: int = 0
@@ -145,7 +145,7 @@ class MissingCode(StrEnum):
 class Missing:
     """One missing piece and the level it bars; `amounts` by unit (`seconds`, `metres`), rounded up.
 
-    Metres are exact and for us; an answer to a phone has them from `tell_amounts`, in steps.
+    Metres are exact and for us; an answer to a phone has them from `serialize_amounts`, in steps.
     """
 
     code: MissingCode
@@ -191,7 +191,7 @@ def _missing_for_plausible(fix: FixEvidence | None, limits: Thresholds) -> list[
             MissingCode.ACCURACY_TOO_LOW,
             _metres(fix.accuracy_m - accuracy_limit_m),
         ),
-        (not fix.jump_hold_s <= 0, MissingCode.JUMPED, _seconds(fix.jump_hold_s)),
+        (not fix.jump_penalty_s <= 0, MissingCode.JUMPED, _seconds(fix.jump_penalty_s)),
         (not is_inside, MissingCode.NOT_AT_STORE, _metres(fix.distance_m)),
     ]
     return [Missing(code, Level.PLAUSIBLE, amounts) for applies, code, amounts in found if applies]
@@ -293,7 +293,7 @@ def assess(evidence: Evidence, limits: Thresholds = DEFAULT_THRESHOLDS) -> Assur
 _METRE_STEPS = ((200, 10), (1_000, 50), (math.inf, 100))
 
 
-def tell_amounts(piece: Missing) -> dict[str, int]:
+def serialize_amounts(piece: Missing) -> dict[str, int]:
     """A piece's amounts as a phone may hear them: seconds as they are, metres rounded up to 10, 50 or 100."""
     told = dict(piece.amounts)
     if "metres" in told:
@@ -373,7 +373,7 @@ def describe_missing(piece: Missing, language: str) -> str:
     Sample: `Missing(NOT_AT_STORE, 1, {"metres": 113})`, "en" → "Come 120 m closer"
     """
     with_amount, without = _SENTENCES.get(language, _SENTENCES["en"])[piece.code]
-    amounts = tell_amounts(piece)
+    amounts = serialize_amounts(piece)
     if not with_amount or not amounts:
         return without
     return with_amount.format(

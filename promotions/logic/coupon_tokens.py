@@ -176,7 +176,7 @@ def spell_key(key: bytes) -> str:
     return _base64url(key)
 
 
-def draw(signed: str, key: bytes, step: int) -> str:
+def render(signed: str, key: bytes, step: int) -> str:
     """The whole text of one step."""
     return f"{PREFIX}.{signed}.{step}.{_mac(key, step)}"
 

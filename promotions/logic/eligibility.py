@@ -133,7 +133,7 @@ class Rules:
     max_lateness_s: float = 600.0
 
 
-class Outcome(StrEnum):
+class GateOutcome(StrEnum):
     """Whether the device passed every gate."""
 
     OPPORTUNITY = "opportunity"
@@ -178,7 +178,7 @@ class Decision:
 
     transition: TransitionFacts
     campaign_id: int
-    outcome: Outcome
+    outcome: GateOutcome
     reason: Reason
     local_on: date | None
     arm: Arm | None = None
@@ -351,7 +351,7 @@ def _rank(case: _Case) -> tuple[int, float, date, bytes, int]:
 
 
 def _refuse(case: _Case, reason: Reason, lost_to: int | None = None) -> Decision:
-    return Decision(case.transition, case.campaign.id, Outcome.REFUSED, reason, case.local_on, lost_to=lost_to)
+    return Decision(case.transition, case.campaign.id, GateOutcome.REFUSED, reason, case.local_on, lost_to=lost_to)
 
 
 def _grant(case: _Case) -> Decision:
@@ -359,7 +359,7 @@ def _grant(case: _Case) -> Decision:
     return Decision(
         case.transition,
         campaign.id,
-        Outcome.OPPORTUNITY,
+        GateOutcome.OPPORTUNITY,
         Reason.ELIGIBLE,
         case.local_on,
         arm=assign_arm(campaign.salt, Layer.CAMPAIGN, case.device.id, campaign.holdout_share),
@@ -399,7 +399,7 @@ def _refuse_unknown(transition: TransitionFacts, campaigns: Sequence[CampaignFac
     store = facts.stores.get(transition.store_id)
     reason = Reason.STORE_UNKNOWN if transition.device_id in facts.devices else Reason.DEVICE_UNKNOWN
     local_on = local_date(transition.fix_time, store.zone) if store else None
-    return [Decision(transition, campaign.id, Outcome.REFUSED, reason, local_on) for campaign in campaigns]
+    return [Decision(transition, campaign.id, GateOutcome.REFUSED, reason, local_on) for campaign in campaigns]
 
 
 def decide(
@@ -415,12 +415,12 @@ def decide(
         for store_id in campaign.store_ids:
             campaigns_at[store_id].append(campaign)
     memories = {device_id: _Memory(device) for device_id, device in facts.devices.items()}
-    moments = defaultdict[tuple[datetime, UUID], list[TransitionFacts]](list)
+    simultaneous = defaultdict[tuple[datetime, UUID], list[TransitionFacts]](list)
     for transition in transitions:
-        moments[transition.fix_time, transition.device_id].append(transition)
+        simultaneous[transition.fix_time, transition.device_id].append(transition)
 
     decisions: list[Decision] = []
-    for _, together in sorted(moments.items()):
+    for _, together in sorted(simultaneous.items()):
         cases: list[_Case] = []
         for transition in together:
             campaigns = campaigns_at[transition.store_id]

@@ -141,7 +141,7 @@ def srm_p_value(treated_devices: int, control_devices: int, holdout_share: float
     return math.erfc(math.sqrt(chi_squared / 2))
 
 
-def _judge(
+def _choose_verdict(
     treated: ArmCounts, control: ArmCounts, interval: Interval, srm_p: float | None
 ) -> tuple[Verdict, VerdictReason]:
     """The first that applies: broken arms, from which nothing may be read; then too little data; then the sign."""
@@ -166,7 +166,7 @@ def estimate_lift(
     """Difference, incremental conversions and the verdict, from both arms' counts and the planned share of control."""
     interval = newcombe_interval(treated, control, confidence)
     srm_p = srm_p_value(treated.devices, control.devices, holdout_share)
-    verdict, reason = _judge(treated, control, interval, srm_p)
+    verdict, reason = _choose_verdict(treated, control, interval, srm_p)
     if treated.rate is None or control.rate is None:
         return Lift(treated, control, None, None, None, None, None, srm_p, verdict, reason)
     difference = treated.rate - control.rate

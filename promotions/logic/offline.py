@@ -56,7 +56,7 @@ class Allowance:
         return given.coupons < self.coupons and given.value + value <= self.value
 
 
-def reckon_given(told: Iterable[tuple[datetime, Decimal]]) -> Allowance:
+def sum_given(told: Iterable[tuple[datetime, Decimal]]) -> Allowance:
     """The most coupons and the most value given within any one shift, from when each was given and its worth.
 
     A shift has its last instant and not its first. Asked with the scans less than a shift from some moment, before or
@@ -114,7 +114,7 @@ class WorstLoss:
         return self.tills * self.value_per_till
 
 
-def reckon_worst_loss(*, tills: int, value: Decimal, allowance: Allowance) -> WorstLoss:
+def compute_worst_loss(*, tills: int, value: Decimal, allowance: Allowance) -> WorstLoss:
     """The allowance in whole coupons of this value."""
     coupons = allowance.coupons if value == 0 else min(allowance.coupons, int(allowance.value // value))
     return WorstLoss(tills, coupons, coupons * value)

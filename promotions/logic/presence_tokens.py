@@ -149,7 +149,7 @@ def _verify(secret: bytes, token: str, issuer: str, brand_id: UUID, now: datetim
 def publish_keys(secret: bytes, now: datetime) -> list[dict[str, str]]:
     """The key set (RFC 7517, RFC 8037) that verifies every token which can be good now, or is issued before a
     verifier looks again: today's key, the next one, and for a week the one before."""
-    return [_tell_key(secret, period) for period in _good_periods(now)]
+    return [_serialize_key(secret, period) for period in _good_periods(now)]
 
 
 def _good_periods(now: datetime) -> list[int]:
@@ -165,7 +165,7 @@ def name_key(secret: bytes, period: int) -> str:
     return f"{period}-{_base64url(hashlib.sha256(canonical).digest())[:8]}"
 
 
-def _tell_key(secret: bytes, period: int) -> dict[str, str]:
+def _serialize_key(secret: bytes, period: int) -> dict[str, str]:
     described = {"kid": name_key(secret, period), "use": "sig", "alg": ALGORITHM}
     return {**_public_part(secret, period), **described}
 

@@ -11,7 +11,7 @@ from promotions.models import Campaign, Unlock
 from promotions.services.report.report import VERDICT_WINDOW, Funnel, campaign_funnel
 from promotions.simulation.city import City
 from promotions.simulation.client import Wire
-from promotions.simulation.outcome import QUIET_M, CampaignOutcome, Outcome, Share, Truth, find_truth_faults
+from promotions.simulation.outcome import QUIET_M, CampaignOutcome, DayReport, Share, Truth, find_truth_faults
 from promotions.simulation.phone import Phone, is_measured
 from promotions.simulation.population import Day
 from promotions.simulation.truth import (
@@ -63,7 +63,7 @@ class Played:
     now: datetime
 
 
-def sum_up(played: Played, *, real_s: float) -> Outcome:
+def sum_up(played: Played, *, real_s: float) -> DayReport:
     """The server's numbers beside the simulation's own."""
     device_ids = {phone.credentials.device_id: phone for phone in played.phones if phone.credentials}
     visits = list(Visit.objects.filter(device_id__in=device_ids, confirmed_at__isnull=False).select_related("store"))
@@ -80,7 +80,7 @@ def sum_up(played: Played, *, real_s: float) -> Outcome:
         *_find_faults(played, sent=sum(each.messages_sent for each in campaigns)),
         *find_truth_faults(truth),
     ]
-    return Outcome(
+    return DayReport(
         phones=len(played.phones),
         seed=played.seed,
         rate=played.stage.clock.warp.rate,

@@ -20,7 +20,7 @@ from promotions.logic.schedule import EVERY_DAY, TimeWindow
 from promotions.models import Campaign, Coupon, StaffMember
 from promotions.services.till.staff_devices import create_enrolment
 from promotions.services.till.staff_members import set_pin
-from promotions.services.unlocks.coupon_tokens import draw_token
+from promotions.services.unlocks.coupon_tokens import render_token
 from promotions.simulation.warp import Warp
 
 WIDTH, HEIGHT = 390, 720
@@ -48,7 +48,7 @@ class TillProps:
 
     def qr(self, name: str, at: datetime) -> str:
         """What the customer's phone shows at a moment."""
-        return draw_token(coupon=self.coupons[name], now=at).text
+        return render_token(coupon=self.coupons[name], now=at).text
 
 
 def lay_out_props(*, store: Store, elsewhere: Store, now: datetime) -> TillProps:

@@ -62,7 +62,7 @@ class Redemption(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"redemption at {self.store.tell_time(self.redeemed_at)}"
+        return f"redemption at {self.store.format_time(self.redeemed_at)}"
 
 
 class Void(models.Model):
@@ -147,7 +147,7 @@ class OfflineScan(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_outcome_display().split(':')[0]} at {self.store.tell_time(self.scanned_at)}"
+        return f"{self.get_outcome_display().split(':')[0]} at {self.store.format_time(self.scanned_at)}"
 
 
 class WithdrawnCoupon(models.Model):

@@ -36,7 +36,7 @@ class Unlock(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_outcome_display()} at {self.store.tell_time(self.granted_at)}"
+        return f"{self.get_outcome_display()} at {self.store.format_time(self.granted_at)}"
 
 
 class Coupon(models.Model):

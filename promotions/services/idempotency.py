@@ -13,7 +13,7 @@ IN_FLIGHT_MAX_S = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class KeyedRequest:
     """A keyed request: whose, which key, and what exactly was asked."""
 
     scope: str
@@ -33,14 +33,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class RequestLease:
     """The right to work a keyed request and keep its answer; void once a later request took it over."""
 
     record_id: int
     claimed_at: datetime
 
 
-def claim_request(ask: Ask, *, now: datetime) -> Claim | Answer:
+def lease_request(ask: KeyedRequest, *, now: datetime) -> RequestLease | Answer:
     """The claim to work a new request, or the stored answer of a repeated one. Committed before the work begins.
 
     Errors: `idempotency_in_flight` while the first one is at work, `idempotency_mismatch` for another request.
@@ -49,7 +49,7 @@ def claim_request(ask: Ask, *, now: datetime) -> Claim | Answer:
         scope=ask.scope, key=ask.key, defaults={"fingerprint": ask.fingerprint, "created_at": now}
     )
     if is_new:
-        return Claim(held.pk, now)
+        return RequestLease(held.pk, now)
     age = now - held.created_at
     if age >= timedelta(seconds=settings.IDEMPOTENCY_LIFE_S):
         return _take_over(held, ask, now)
@@ -62,23 +62,23 @@ def claim_request(ask: Ask, *, now: datetime) -> Claim | Answer:
     return _take_over(held, ask, now)
 
 
-def _take_over(held: IdempotencyRecord, ask: Ask, now: datetime) -> Claim:
+def _take_over(held: IdempotencyRecord, ask: KeyedRequest, now: datetime) -> RequestLease:
     # Compare-and-set on the claim: of two that find the same dead request, one goes on.
     taken = IdempotencyRecord.objects.filter(pk=held.pk, created_at=held.created_at).update(
         fingerprint=ask.fingerprint, created_at=now, status=None, content_type="", body=None
     )
     if not taken:
         raise DomainError("idempotency_in_flight")
-    return Claim(held.pk, now)
+    return RequestLease(held.pk, now)
 
 
-def keep_answer(claim: Claim, answer: Answer) -> None:
+def keep_answer(lease: RequestLease, answer: Answer) -> None:
     """Store what was answered, unless another request has taken the claim over."""
-    IdempotencyRecord.objects.filter(pk=claim.record_id, created_at=claim.claimed_at).update(
+    IdempotencyRecord.objects.filter(pk=lease.record_id, created_at=lease.claimed_at).update(
         status=answer.status, content_type=answer.content_type, body=answer.body
     )
 
 
-def abandon_claim(claim: Claim) -> None:
+def release_lease(lease: RequestLease) -> None:
     """Let the key go: the answer was of the moment, and the same request may get another one next time."""
-    IdempotencyRecord.objects.filter(pk=claim.record_id, created_at=claim.claimed_at, status__isnull=True).delete()
+    IdempotencyRecord.objects.filter(pk=lease.record_id, created_at=lease.claimed_at, status__isnull=True).delete()

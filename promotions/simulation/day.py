@@ -25,7 +25,7 @@ class Cast:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class DayTick:
     """How far the day has come, for the progress bar."""
 
     second_of_day: float
@@ -38,7 +38,7 @@ class Running:
 
     world: World
     cast: Cast
-    watch: Callable[[Moment], None]
+    watch: Callable[[DayTick], None]
     phones: list[Phone] = field(default_factory=list)
     _by_device: dict[str, Phone] = field(default_factory=dict)
     _tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
@@ -87,7 +87,7 @@ class Running:
             for task in (*done, *(each for each in self._tasks if each.done())):
                 task.result()
             now_s = self.world.clock.second_of_day()
-            self.watch(Moment(now_s, min(1.0, max(0.0, (now_s - started_s) / max(1.0, day.end_s - started_s)))))
+            self.watch(DayTick(now_s, min(1.0, max(0.0, (now_s - started_s) / max(1.0, day.end_s - started_s)))))
             if not pending:
                 return
 
@@ -97,7 +97,7 @@ class Running:
             phone.receive(mail)
 
 
-async def run_day(world: World, cast: Cast, watch: Callable[[Moment], None]) -> list[Phone]:
+async def run_day(world: World, cast: Cast, watch: Callable[[DayTick], None]) -> list[Phone]:
     """Open the wire and run."""
     async with world.wire:
         return await Running(world, cast, watch).run()

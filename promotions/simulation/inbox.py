@@ -51,9 +51,9 @@ class Inbox:
         self._offset += len(complete)
         before = len(self._seen)
         for line in complete.splitlines():
-            letter = json.loads(line)
-            if letter["message_id"] not in self._seen:
-                self._seen.add(letter["message_id"])
+            record = json.loads(line)
+            if record["message_id"] not in self._seen:
+                self._seen.add(record["message_id"])
                 names = ("message_id", "device_id", "title", "body", "data")
-                self.deliver(Mail(*(letter[name] for name in names)))
+                self.deliver(Mail(*(record[name] for name in names)))
         return len(self._seen) - before

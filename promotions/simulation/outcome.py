@@ -99,7 +99,7 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DayReport:
     """Everything there is to say about one run."""
 
     phones: int
@@ -138,7 +138,7 @@ def find_truth_faults(truth: Truth) -> list[str]:
     return faults
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
+def as_json(outcome: DayReport) -> dict[str, Any]:
     """The report file; the first ten keys are a contract."""
     return {
         "fixes_accepted": outcome.fixes_accepted,
@@ -263,7 +263,7 @@ def find_funnel(campaigns: Sequence[CampaignOutcome]) -> list[FunnelRow]:
     ]
 
 
-def as_table(outcome: Outcome) -> str:
+def as_table(outcome: DayReport) -> str:
     """The funnel as people read it, no line wider than `COLUMNS`."""
     contest, truth = outcome.contest, outcome.truth
     refused = sum(each.refusals for each in outcome.campaigns)

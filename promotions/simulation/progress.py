@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import TextIO
 
-from promotions.simulation.day import Moment
+from promotions.simulation.day import DayTick
 from promotions.simulation.world import Journal
 
 BAR_CELLS = 6
@@ -23,7 +23,7 @@ class Progress:
     journal: Journal
     _shown_at_s: float = -LINE_EVERY_S
 
-    def show(self, moment: Moment) -> None:
+    def show(self, tick: DayTick) -> None:
         """Draw where the day is, as often as the place to draw on can bear."""
         is_terminal = self.out.isatty()
         now_s = time.monotonic()
@@ -31,7 +31,7 @@ class Progress:
             return
         self._shown_at_s = now_s
         columns = shutil.get_terminal_size().columns if is_terminal else LOG_COLUMNS
-        line = describe(moment, self.journal, columns=columns)
+        line = describe(tick, self.journal, columns=columns)
         self.out.write(f"\r{line}{CLEAR_REST}" if is_terminal else line + "\n")
         self.out.flush()
 
@@ -42,14 +42,14 @@ class Progress:
             self.out.flush()
 
 
-def describe(moment: Moment, journal: Journal, *, columns: int) -> str:
+def describe(tick: DayTick, journal: Journal, *, columns: int) -> str:
     """Return the shown time, a bar, and what happened so far, shorter than `columns`.
 
     A line as long as the terminal is wide would wrap, and the next one could not overwrite it. Where there is little
     room, numbers lose digits first, then the bar goes, then all but the last count.
     """
-    minutes = int(moment.second_of_day // 60)
-    full = round(moment.share * BAR_CELLS)
+    minutes = int(tick.second_of_day // 60)
+    full = round(tick.share * BAR_CELLS)
     clock, bar = f"{minutes // 60:02d}:{minutes % 60:02d}", f"{'█' * full}{'░' * (BAR_CELLS - full)}"
     counts = (
         (journal.fixes_accepted, "fixes"),
@@ -59,9 +59,9 @@ def describe(moment: Moment, journal: Journal, *, columns: int) -> str:
     )
     exact, short = ("  ".join(f"{spell(count)} {what}" for count, what in counts) for spell in (_in_full, _shorten))
     candidates = (
-        f"{clock} {bar} {moment.share:4.0%}  {exact}",
-        f"{clock} {bar} {moment.share:4.0%}  {short}",
-        f"{clock} {moment.share:.0%}  {short}",
+        f"{clock} {bar} {tick.share:4.0%}  {exact}",
+        f"{clock} {bar} {tick.share:4.0%}  {short}",
+        f"{clock} {tick.share:.0%}  {short}",
         f"{clock}  {_shorten(counts[-1][0])} {counts[-1][1]}",
     )
     return next((line for line in candidates if len(line) < columns), candidates[-1][: columns - 1])

@@ -56,7 +56,7 @@ def test_the_prose_has_no_idiom(name: str) -> None:
         ("The phone registers anew.", ["anew"]),
         ("Whoever asks is told so.", ["Whoever", "told"]),
         ("It works without network.", ["without network"]),
-        ("Run `tell_revocations`.\n\n```sh\ntold() { curl; }\n```\n", []),
+        ("Run `announce_revocations`.\n\n```sh\ntold() { curl; }\n```\n", []),
         ("The recommended amendment is renewed.", []),
     ],
 )

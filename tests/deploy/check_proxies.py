@@ -18,7 +18,7 @@ from django.core.management import call_command
 from pytest_django.plugin import DjangoDbBlocker
 
 from promotions.local import ports
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 from tests.databases import use_database
 from tests.deploy.proxies import HOST, Proxy, Upstreams, running, wait_until_answers
 from tests.stories.conftest import _server_url

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 from tests.deploy.proxies import PATH
 
 UNITS = [

@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from promotions.local import ports
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 
 HOST = "doorstep.example"
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from promotions import conf
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 from promotions.version import VERSION
 from tests.patience import SLACK_S
 

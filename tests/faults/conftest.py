@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
-from promotions.local.places import Place
+from promotions.local.workspaces import Workspace
 from tests.databases import use_database
 from tests.faults.history import History
 from tests.faults.servers import PrivatePostgres, PrivateRedis
@@ -28,7 +28,7 @@ def times(short: int, full: int) -> int:
 @pytest.fixture(scope="session")
 def running_stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Started once; each test leaves it as it found it."""
-    place = Place(root=tmp_path_factory.mktemp("faults"), name="faults")
+    place = Workspace(root=tmp_path_factory.mktemp("faults"), name="faults")
     place.create()
     database, redis = PrivatePostgres(place), PrivateRedis(place)
     try:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 
-class Outcome(StrEnum):
+class CallResult(StrEnum):
     """What a client knows of its operation. No line at all is `unknown` too: the client died."""
 
     OK = "ok"
@@ -39,7 +39,7 @@ class History:
             self._write({"operation": number, "is": "invoked", "kind": kind, "who": who, "what": list(what)})
         return number
 
-    def settle(self, operation: int, outcome: Outcome, what: Sequence[int | str]) -> None:
+    def settle(self, operation: int, outcome: CallResult, what: Sequence[int | str]) -> None:
         """What came back, for these of its effects."""
         with self._lock:
             self._write({"operation": operation, "is": outcome.value, "what": list(what)})
@@ -77,7 +77,7 @@ def read_ledger(path: Path, kind: str) -> Ledger:
                 ledger.invoked[record["who"]].update(record["what"])
         elif number in owners:
             ledger.outcomes[record["is"]] += 1
-            if record["is"] == Outcome.OK:
+            if record["is"] == CallResult.OK:
                 ledger.acknowledged[owners[number]].update(record["what"])
     return ledger
 
@@ -92,7 +92,7 @@ class Effect:
 
 
 @dataclass(slots=True)
-class Verdict:
+class Discrepancies:
     """What does not agree, one entry each: (who, which effect)."""
 
     missing: list[tuple[str, int | str]] = field(default_factory=list)
@@ -104,8 +104,8 @@ class Verdict:
     def is_clean(self) -> bool:
         return not (self.missing or self.doubled or self.uncalled or self.disordered)
 
-    def __add__(self, other: "Verdict") -> "Verdict":
-        return Verdict(
+    def __add__(self, other: "Discrepancies") -> "Discrepancies":
+        return Discrepancies(
             self.missing + other.missing,
             self.doubled + other.doubled,
             self.uncalled + other.uncalled,
@@ -124,31 +124,31 @@ class Verdict:
         )
 
 
-def judge_once(ledger: Ledger, effects: Iterable[tuple[str, int | str]]) -> Verdict:
+def check_once(ledger: Ledger, effects: Iterable[tuple[str, int | str]]) -> Discrepancies:
     """Each promised effect is there, none twice, none that nobody asked for."""
-    verdict = Verdict()
+    discrepancies = Discrepancies()
     counted = Counter(effects)
     for who, effect in counted:
         if effect not in ledger.invoked.get(who, ()):
-            verdict.uncalled.append((who, effect))
-    verdict.doubled = [effect for effect, count in counted.items() if count > 1]
-    verdict.missing = [
+            discrepancies.uncalled.append((who, effect))
+    discrepancies.doubled = [effect for effect, count in counted.items() if count > 1]
+    discrepancies.missing = [
         (who, effect)
         for who, promised in ledger.acknowledged.items()
         for effect in promised
         if (who, effect) not in counted
     ]
-    return verdict
+    return discrepancies
 
 
-def judge_walks(ledger: Ledger, effects: Sequence[Effect], last_fix_ms: Mapping[str, int]) -> Verdict:
-    """`judge_once`, and each device's fixes were worked in the order in which it made them.
+def check_walks(ledger: Ledger, effects: Sequence[Effect], last_fix_ms: Mapping[str, int]) -> Discrepancies:
+    """`check_once`, and each device's fixes were worked in the order in which it made them.
 
     In a designed walk every fix stands in another store, so each begins a visit, and the visit is ended by the very
     next fix that was worked, told when the one after that came: the last two visits are open. One fix worked out of
     turn or left out would show in the chain, and the device's last fix is the last of the chain.
     """
-    verdict = judge_once(ledger, ((effect.who, effect.fix_time_ms) for effect in effects))
+    discrepancies = check_once(ledger, ((effect.who, effect.fix_time_ms) for effect in effects))
     by_device: dict[str, list[Effect]] = defaultdict(list)
     for effect in effects:
         by_device[effect.who].append(effect)
@@ -156,11 +156,11 @@ def judge_walks(ledger: Ledger, effects: Sequence[Effect], last_fix_ms: Mapping[
         chain.sort(key=lambda effect: effect.fix_time_ms)
         times_ms = [effect.fix_time_ms for effect in chain]
         expected = [*times_ms[1:-1], None, None][: len(chain)] if len(chain) > 1 else [None]
-        verdict.disordered += [
+        discrepancies.disordered += [
             (who, effect.fix_time_ms)
             for effect, ended_by_ms in zip(chain, expected, strict=True)
             if effect.ended_by_ms != ended_by_ms
         ]
         if last_fix_ms.get(who) != times_ms[-1]:
-            verdict.disordered.append((who, times_ms[-1]))
-    return verdict
+            discrepancies.disordered.append((who, times_ms[-1]))
+    return discrepancies

@@ -22,7 +22,7 @@ from notifications.models import PushAddress
 from promotions.models import Device
 from promotions.services.till.staff_devices import create_enrolment
 from promotions.tokens import issue_access_token
-from tests.faults.history import History, Outcome
+from tests.faults.history import CallResult, History
 from tests.faults.stage import Stage
 
 CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"]
@@ -245,13 +245,13 @@ class Crowd:
         status, answer = line.ask("POST", "/v1/fixes", body, token)
         if status == 202:
             refused = {one["index"] for one in answer["rejected"]}
-            self.history.settle(operation, Outcome.OK, [t for i, t in enumerate(times_ms) if i not in refused])
+            self.history.settle(operation, CallResult.OK, [t for i, t in enumerate(times_ms) if i not in refused])
             if refused:
-                self.history.settle(operation, Outcome.FAILED, [times_ms[index] for index in refused])
+                self.history.settle(operation, CallResult.FAILED, [times_ms[index] for index in refused])
             return True
         # 503 says "not acknowledged": the entry may be in the stream all the same.
         is_unknown = status in {0, 503}
-        self.history.settle(operation, Outcome.UNKNOWN if is_unknown else Outcome.FAILED, times_ms)
+        self.history.settle(operation, CallResult.UNKNOWN if is_unknown else CallResult.FAILED, times_ms)
         return not is_unknown
 
     def _redeem(self, line: Line, coupons: list[str]) -> None:
@@ -261,7 +261,7 @@ class Crowd:
             while status not in {200, 201} and not self._stop.is_set():
                 operation = self.history.invoke("redeem", "till", [code])
                 status, _ = line.ask("POST", "/v1/staff/redemptions", scan, self.till)
-                outcome = Outcome.OK if status in {200, 201} else Outcome.UNKNOWN
+                outcome = CallResult.OK if status in {200, 201} else CallResult.UNKNOWN
                 self.history.settle(operation, outcome, [code])
                 self._stop.wait(self.redeem_pause_s)
             if self._stop.is_set():

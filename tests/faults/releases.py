@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 
 from promotions.local import processes
-from promotions.local.places import ROOT
 from promotions.local.processes import Recipe
+from promotions.local.workspaces import ROOT
 from tests.faults.stage import Stage, wait_for
 
 THIS, NEXT = "promotions.settings", "tests.faults.next_release.settings"

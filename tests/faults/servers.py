@@ -11,8 +11,8 @@ import psycopg
 import redis as redis_client
 
 from promotions.local import postgres, processes, redis
-from promotions.local.places import Place
 from promotions.local.processes import Account, Child, Recipe
+from promotions.local.workspaces import Workspace
 
 PATIENCE_S = 30.0
 
@@ -20,7 +20,7 @@ PATIENCE_S = 30.0
 class PrivateRedis:
     """Append-only file, synced before it answers, as `promotions.local` starts it, always at the same address."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Workspace) -> None:
         server = redis.start_server(place)
         self.url = server.url
         self._place = place
@@ -80,7 +80,7 @@ class PrivateRedis:
 class PrivatePostgres:
     """As `promotions.local` starts it, durable, always at the same address."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Workspace) -> None:
         cluster = postgres.start_cluster(place)
         self.url = cluster.url
         self._place = place

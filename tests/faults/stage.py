@@ -20,8 +20,8 @@ from django.db import connection
 from geofence.models import LastFix, Store, Visit
 from notifications.models import Message
 from promotions import stream
-from promotions.local.places import FOLDER_VARIABLE, Place
 from promotions.local.stack import ORDER, Stack
+from promotions.local.workspaces import FOLDER_VARIABLE, Workspace
 from promotions.models import Campaign, Opportunity, ShardCursor
 from tests import factories
 from tests.faults.history import Effect
@@ -45,7 +45,7 @@ class World:
 class Stage:
     """Web, worker and beat, the servers under them, and one listening socket that outlives the web process."""
 
-    def __init__(self, place: Place, database: PrivatePostgres, redis: PrivateRedis) -> None:
+    def __init__(self, place: Workspace, database: PrivatePostgres, redis: PrivateRedis) -> None:
         self.place, self.database, self.redis = place, database, redis
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.mail = place.folder / "messages.jsonl"
@@ -169,7 +169,7 @@ class Stage:
                 self.stack.launch(name)
         self.stack.wait_until_ready(timeout_s=READY_PATIENCE_S)
 
-    def letters(self) -> Counter[str]:
+    def sent_messages(self) -> Counter[str]:
         """How often each message was handed to the transport, by message id."""
         if not self.mail.exists():
             return Counter()

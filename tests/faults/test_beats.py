@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from promotions.local.stack import Stack
 from tests.faults.conftest import times
+from tests.faults.discrepancies import require_clean
 from tests.faults.history import History
 from tests.faults.phones import Crowd, make_walkers, register
 from tests.faults.stage import Stage, log_lines, wait_for
-from tests.faults.verdicts import require_clean
 
 
 def count_sweeps(stack: Stack) -> int:
@@ -16,7 +16,7 @@ def count_sweeps(stack: Stack) -> int:
 
 
 def test_two_beats_at_once_double_nothing(stage: Stage, history: History, tell: Callable[..., None]) -> None:
-    sent_before = sum(stage.letters().values())
+    sent_before = sum(stage.sent_messages().values())
     # Beat writes what it sends at DEBUG only.
     other = stage.make_stack(folder=stage.place.folder / "other", env={"LOG_LEVEL": "DEBUG"})
     crowd = Crowd(stage, history, make_walkers(40, steps=400), 400, shoppers=register(1000), pause_s=0.02)
@@ -33,6 +33,6 @@ def test_two_beats_at_once_double_nothing(stage: Stage, history: History, tell: 
         other.stop()
 
     shopped = len(crowd.samples["shop"])
-    sent = sum(stage.letters().values()) - sent_before
+    sent = sum(stage.sent_messages().values()) - sent_before
     tell(sweeps_of_other_beat=sweeps, shoppers=shopped, messages_handed_over=sent, **figures)
     assert sent == sum(sample.status == 202 for sample in crowd.samples["shop"])

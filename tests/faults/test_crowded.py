@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 from tests.faults.conftest import times
 from tests.faults.phones import Line, Sample, open_till, register, unlock_coupons
 from tests.faults.stage import Stage

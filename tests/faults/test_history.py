@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.history import Effect, History, Ledger, Outcome, Verdict, judge_once, judge_walks, read_ledger
+from tests.faults.history import (
+    CallResult,
+    Discrepancies,
+    Effect,
+    History,
+    Ledger,
+    check_once,
+    check_walks,
+    read_ledger,
+)
 
 A, B, C, D = 1_000, 61_000, 121_000, 181_000
 CHAIN = (Effect("ada", A, B), Effect("ada", B, C), Effect("ada", C), Effect("ada", D))
@@ -36,9 +45,9 @@ def promised(*times_ms: int) -> Ledger:
     ],
 )
 def test_each_kind_of_fault_is_found(
-    effects: tuple[Effect, ...], last_ms: int, fault: Callable[[Verdict], list[object]] | None
+    effects: tuple[Effect, ...], last_ms: int, fault: Callable[[Discrepancies], list[object]] | None
 ) -> None:
-    found = judge_walks(promised(A, C, D), effects, {"ada": last_ms, "bo": A})
+    found = check_walks(promised(A, C, D), effects, {"ada": last_ms, "bo": A})
 
     if fault is None:
         assert found.is_clean, found
@@ -49,19 +58,19 @@ def test_each_kind_of_fault_is_found(
 def test_an_acknowledged_effect_must_be_there_once() -> None:
     ledger = promised(A)
 
-    assert judge_once(ledger, [("ada", A)]).is_clean
-    assert judge_once(ledger, []).missing == [("ada", A)]
-    assert judge_once(ledger, [("ada", A), ("ada", A)]).doubled == [("ada", A)]
+    assert check_once(ledger, [("ada", A)]).is_clean
+    assert check_once(ledger, []).missing == [("ada", A)]
+    assert check_once(ledger, [("ada", A), ("ada", A)]).doubled == [("ada", A)]
 
 
 def test_a_history_is_read_back_from_its_file_and_what_was_never_settled_is_unknown(tmp_path: Path) -> None:
     history = History(tmp_path / "history.jsonl")
     first = history.invoke("walk", "ada", [A, B])
-    history.settle(first, Outcome.OK, [A, B])
+    history.settle(first, CallResult.OK, [A, B])
     second = history.invoke("walk", "ada", [C])
-    history.settle(second, Outcome.UNKNOWN, [C])
+    history.settle(second, CallResult.UNKNOWN, [C])
     history.invoke("walk", "ada", [D])
-    history.settle(history.invoke("shop", "bo", [A]), Outcome.OK, [A])
+    history.settle(history.invoke("shop", "bo", [A]), CallResult.OK, [A])
     history.close()
 
     ledger = read_ledger(history.path, "walk")

@@ -8,10 +8,10 @@ from django.conf import settings
 
 from promotions.models import ShardCursor
 from tests.faults.conftest import times
+from tests.faults.discrepancies import require_clean
 from tests.faults.history import History
 from tests.faults.phones import Crowd, make_walkers, register
 from tests.faults.stage import Stage, wait_for
-from tests.faults.verdicts import require_clean
 
 # As if Redis had named its entries by a clock an hour ahead until it was emptied.
 AHEAD_MS = 3_600_000

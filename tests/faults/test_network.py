@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from tests.faults.conftest import IS_FULL, times
+from tests.faults.discrepancies import require_clean
 from tests.faults.history import History
 from tests.faults.phones import Crowd, make_walkers, register
 from tests.faults.proxy import Proxy
 from tests.faults.servers import port_of
 from tests.faults.stage import Stage
-from tests.faults.verdicts import require_clean
 from tests.patience import SLACK_S
 
 # Measured in the full form, on a machine that does nothing else.

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from promotions.services.accounts.brand_tokens import create_brand_token
 from promotions.shedding import RETRY_AFTER_S
 from tests.faults.conftest import times
+from tests.faults.discrepancies import require_clean
 from tests.faults.history import History
 from tests.faults.phones import Crowd, Line, Sample, make_walkers, open_till, register, unlock_coupons
 from tests.faults.slow_worker import SECONDS_PER_FIX
 from tests.faults.stage import Stage, wait_for
-from tests.faults.verdicts import require_clean
 
 # Ages are heard once a second: with two between them, no two thresholds are passed in one look.
 REPORTS_AGE_S, FIXES_AGE_S, UNLOCKS_AGE_S = 1, 3, 5

@@ -63,18 +63,18 @@ def test_poison_is_buried_and_its_neighbours_are_worked(
             post(stage, walker, 1)
         took_s = wait_for(lambda: stage.backlog() == 0, 60.0)
 
-    letters = {letter.reason: letter for letter in DeadLetter.objects.filter(shard=shard)}
+    dead_letters_of = {dead_letter.reason: dead_letter for dead_letter in DeadLetter.objects.filter(shard=shard)}
     seen = set(LastFix.objects.values_list("device_id", "fix_time"))
-    assert sorted(letters) == ["bad_coordinates", "unknown_layout", "worker_died", "wrong_size"]
+    assert sorted(dead_letters_of) == ["bad_coordinates", "unknown_layout", "worker_died", "wrong_size"]
     assert DeadLetter.objects.count() == 5
     for walker in walkers[1:]:
         assert (UUID(walker.device_id), instant(walker.time_ms(1))) in seen
 
     now = datetime.now(tz=UTC)
-    assert dead_letters.replay([letters["worker_died"].pk], now=now) == 1
+    assert dead_letters.replay([dead_letters_of["worker_died"].pk], now=now) == 1
     wait_for(LastFix.objects.filter(device_id=deadly.device_id).exists)
     DeadLetter.objects.all().delete()
-    tell(neighbours_in_the_same_shard=len(neighbours), buried=5, buried_after_s=round(took_s, 1))
+    tell(neighbours_in_the_same_shard=len(neighbours), dead_lettered=5, dead_lettered_after_s=round(took_s, 1))
 
 
 def instant(time_ms: int) -> datetime:

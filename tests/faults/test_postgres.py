@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from tests.faults.conftest import times
+from tests.faults.discrepancies import require_clean
 from tests.faults.history import History
 from tests.faults.phones import Crowd, Sample, make_walkers, open_till, register, unlock_coupons
 from tests.faults.stage import Stage
-from tests.faults.verdicts import require_clean
 
 
 def test_postgresql_restarted_at_once_loses_nothing_and_the_first_request_after_is_answered(

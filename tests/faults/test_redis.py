@@ -10,10 +10,10 @@ import redis
 
 from promotions.shedding import FULL_SHARE
 from tests.faults.conftest import IS_FULL, times
+from tests.faults.discrepancies import require_clean
 from tests.faults.history import History
 from tests.faults.phones import Crowd, Sample, make_walkers, open_till, register, unlock_coupons
 from tests.faults.stage import Stage, wait_for
-from tests.faults.verdicts import require_clean
 from tests.patience import SLACK_S
 
 # What the fix lane promises while Redis does not answer, and the product once it is back.

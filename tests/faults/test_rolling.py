@@ -8,11 +8,11 @@ from pathlib import Path
 from django.db import connection
 
 from tests.faults.conftest import times
+from tests.faults.discrepancies import require_clean
 from tests.faults.history import History
 from tests.faults.phones import Crowd, make_walkers, open_till, register, unlock_coupons
 from tests.faults.releases import NEXT, THIS, Keeper, last_migration, manage
 from tests.faults.stage import Stage
-from tests.faults.verdicts import require_clean
 
 
 def make_crowd(stage: Stage, history: History, *, steps: int) -> Crowd:

@@ -170,13 +170,13 @@ def test_a_postgresql_that_takes_no_writes_costs_no_fix_and_no_scan(
         accepted = post_fix(stage, walker)
         named = checks(stage)["postgresql"]
         wait_for(lambda: log_lines(stage.stack.log("worker"), "Task promotions.tasks.drain_shard"), 180.0)
-        waiting, letters = stage.backlog(), DeadLetter.objects.count()
+        waiting, dead_letters = stage.backlog(), DeadLetter.objects.count()
 
     assert_refused(refused)
     assert_refused(registered)
     assert accepted[0] == 202
     assert named.startswith(said)
-    assert (waiting, letters) == (1, 0)
+    assert (waiting, dead_letters) == (1, 0)
     wait_for(lambda: scan(stage, till, code)[0] in {200, 201})
     wait_for(lambda: has_arrived(walker), 180.0)
     assert not DeadLetter.objects.exists()
@@ -217,9 +217,9 @@ def test_a_setting_that_no_batch_survives_makes_no_dead_letter(stage: Stage) -> 
         wait_for(lambda: log_lines(stage.stack.log("worker"), "The control batch failed too"), 180.0)
         time.sleep(3)
         tries = len(log_lines(stage.stack.log("worker"), "batch failed"))
-        waiting, letters = stage.backlog(), DeadLetter.objects.count()
+        waiting, dead_letters = stage.backlog(), DeadLetter.objects.count()
 
-    assert letters == 0
+    assert dead_letters == 0
     assert waiting > 0
     # No hot loop: two processes, each with growing pauses.
     assert tries < 60

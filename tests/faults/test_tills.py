@@ -31,7 +31,7 @@ from promotions.services.till.redemptions import redeem_coupon
 from promotions.services.till.scans import Scan
 from promotions.services.till.staff_members import Till
 from promotions.services.till.voids import void_redemption
-from promotions.services.unlocks import judging
+from promotions.services.unlocks import evaluation
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
@@ -339,7 +339,7 @@ def test_nobody_who_asks_after_the_pause_is_granted(store: Store, tell: Tell) ->
 
 
 def test_a_door_that_does_not_look_grants_after_the_pause(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "_require_open", lambda campaign, place, now: None)
+    monkeypatch.setattr(evaluation, "_require_open", lambda campaign, place, now: None)
 
     _, after = rush_into_a_pause(factories.campaign(store))
 

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from geofence.logic.fixes import split_device_id
 from tests.faults.conftest import times
+from tests.faults.discrepancies import compare, require_clean
 from tests.faults.dying_worker import DEADLY_DEVICE
-from tests.faults.history import History, Outcome
+from tests.faults.history import CallResult, History
 from tests.faults.phones import Crowd, Line, make_walkers, register
 from tests.faults.stage import Stage, wait_for
-from tests.faults.verdicts import compare, require_clean
 
 # What may wait when the next worker is killed.
 BACKLOG_ENTRIES = 200
@@ -58,9 +58,9 @@ def test_the_checker_finds_what_a_worker_loses_that_moves_the_cursor_before_the_
                 fixes = {"fixes": walker.fixes(stage.world.walk, [0])}
                 status, answer = line.ask("POST", "/v1/fixes", fixes, walker.token)
             assert status == 202, answer
-            history.settle(operation, Outcome.OK, [walker.time_ms(0)])
+            history.settle(operation, CallResult.OK, [walker.time_ms(0)])
         found = compare(stage, history)
 
-    tell(verdict=str(found))
+    tell(discrepancies=str(found))
     assert lost.device_id in {device_id for device_id, _ in found.missing}
     assert not found.uncalled

@@ -22,8 +22,8 @@ from geofence.services.fences import (
     change_geofence,
     create_geofence,
     current_snapshot,
+    evaluate_fix,
     forget_snapshot,
-    judge_fix,
     list_shape_faults,
     nearby,
     nearest_stores,
@@ -246,11 +246,11 @@ class TestNearestStores:
         assert nearest_stores(**here, store_ids=[], limit=10) == ()
 
 
-class TestJudgeFix:
+class TestEvaluateFix:
     def test_a_fix_at_the_door_is_inside(self) -> None:
         street = make_street(2, 1_000)
 
-        judged = judge_fix(latitude_deg=LATITUDE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=12.0)
+        judged = evaluate_fix(latitude_deg=LATITUDE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=12.0)
 
         assert judged.is_inside
         assert (judged.store_id, judged.store_uuid) == (street[0].id, street[0].uuid)
@@ -262,7 +262,7 @@ class TestJudgeFix:
     def test_a_fix_down_the_street_names_the_nearest_store_and_how_far_it_is(self) -> None:
         street = make_street(2, 1_000)
 
-        judged = judge_fix(
+        judged = evaluate_fix(
             latitude_deg=LATITUDE_DEG + 700 * METRE_DEG,
             longitude_deg=LONGITUDE_DEG,
             accuracy_m=None,
@@ -278,7 +278,7 @@ class TestJudgeFix:
     def test_only_the_stores_asked_for_count(self) -> None:
         street = make_street(2, 1_000)
 
-        judged = judge_fix(
+        judged = evaluate_fix(
             latitude_deg=LATITUDE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=12.0, store_ids=[street[1].id]
         )
 
@@ -288,7 +288,7 @@ class TestJudgeFix:
         shop = store()
         circle(shop, role="approach", radius_m=900.0)
 
-        judged = judge_fix(latitude_deg=LATITUDE_DEG + 400 * METRE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=5.0)
+        judged = evaluate_fix(latitude_deg=LATITUDE_DEG + 400 * METRE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=5.0)
 
         assert not judged.is_inside
 
@@ -296,7 +296,7 @@ class TestJudgeFix:
     def test_without_a_fence_nothing_is_judged(self, store_ids: list[int] | None) -> None:
         store(radius_m=None)
 
-        judged = judge_fix(
+        judged = evaluate_fix(
             latitude_deg=LATITUDE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=math.nan, store_ids=store_ids
         )
 

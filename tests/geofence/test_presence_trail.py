@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from geofence.logic.geodesy import Point
-from geofence.logic.jumps import jump_hold_s
+from geofence.logic.jumps import jump_penalty_s
 from geofence.models import LastFix
 from geofence.services.presence import Transition, advance_presence, record_presence
 from geofence.services.presence_trail import FollowedFix, Trail, follow_fix, read_trail
@@ -19,7 +19,7 @@ from tests.geofence.fixmaking import METRE_DEG, make_fix, make_visit, pack
 pytestmark = pytest.mark.django_db
 
 # What 50 km are held for.
-HOLD_S = jump_hold_s(50_000.0, (10.0, 10.0), 60.0)
+PENALTY_S = jump_penalty_s(50_000.0, (10.0, 10.0), 60.0)
 ADA, BO = UUID("0198b6f0-0000-7000-8000-0000000000ad"), UUID("0198b6f0-0000-7000-8000-0000000000b0")
 
 
@@ -57,7 +57,9 @@ def test_a_later_fix_in_place_does_not_end_a_hold_and_time_does() -> None:
     work(make_fix(ADA, 0, 50_000), make_fix(ADA, 60, 5))
     work(make_fix(ADA, 120, 6))
 
-    left_s = [read_trail(device_id=ADA, now=NOW + timedelta(seconds=after_s)).jump_hold_s for after_s in (120, 7_261)]
+    left_s = [
+        read_trail(device_id=ADA, now=NOW + timedelta(seconds=after_s)).jump_penalty_s for after_s in (120, 7_261)
+    ]
 
     assert left_s == pytest.approx([7_140, 0], abs=1)
 
@@ -76,7 +78,7 @@ def test_a_vague_fix_moves_the_time_and_not_the_cell() -> None:
     assert (last.fix_time, last.cell_at) == (NOW + timedelta(seconds=60), NOW)
     assert last.cell_latitude_deg == 49.32
     # Nor does it hide the jump from the fix after it.
-    assert hold(90).jump_hold_s > 600
+    assert hold(90).jump_penalty_s > 600
 
 
 def test_a_point_that_repeats_to_the_digit_is_counted_over_batches() -> None:
@@ -95,7 +97,7 @@ def test_transitions_tell_the_trail_and_the_run_they_rest_on() -> None:
 
     enter, dwell = work(make_fix(ADA, 0, 50_000), *(make_fix(ADA, 60 + step, 5) for step in range(0, 181, 60)))
 
-    assert [round(step.jump_hold_s, -1) for step in (enter, dwell)] == [7_200, 7_020]
+    assert [round(step.jump_penalty_s, -1) for step in (enter, dwell)] == [7_200, 7_020]
     assert (enter.repeats, enter.inside_fixes, dwell.repeats, dwell.inside_fixes) == (0, 1, 3, 4)
     assert dwell.inside_since_at == enter.fix_time
     assert dwell.best_accuracy_m == 10.0
@@ -104,10 +106,10 @@ def test_transitions_tell_the_trail_and_the_run_they_rest_on() -> None:
 def test_a_fix_in_hand_is_held_against_the_cell() -> None:
     work(make_fix(ADA, 0, 50_000))
 
-    assert hold(60).jump_hold_s == pytest.approx(7_140, abs=12)
+    assert hold(60).jump_penalty_s == pytest.approx(7_140, abs=12)
     # At 90 m/s it could have come: the cell's diagonal and both accuracies taken off.
-    assert hold(560).jump_hold_s == 0
-    assert hold(60, accuracy_m=5_000.0).jump_hold_s == 0
+    assert hold(560).jump_penalty_s == 0
+    assert hold(60, accuracy_m=5_000.0).jump_penalty_s == 0
     assert hold(60, device_id=BO) == FollowedFix(hold(60).point_digest)
 
 
@@ -116,9 +118,9 @@ def test_a_flight_is_told_apart_and_no_jump_ever_ends_too_soon() -> None:
 
     flown, around_the_world = hold(3_000, km_north=600), hold(7_300, km_north=4_000)
 
-    assert (flown.has_flown, flown.jump_hold_s) == (True, 0)
+    assert (flown.has_flown, flown.jump_penalty_s) == (True, 0)
     # Two hours are over, and 4,000 km not made: as long as an aircraft takes.
-    assert around_the_world.jump_hold_s == pytest.approx(4_000_000 / 280 - 7_300, abs=10)
+    assert around_the_world.jump_penalty_s == pytest.approx(4_000_000 / 280 - 7_300, abs=10)
 
 
 def test_the_same_fix_again_is_no_repeat_and_a_later_one_is() -> None:
@@ -150,4 +152,4 @@ def test_after_a_day_of_silence_neither_point_nor_hold_is_left() -> None:
 
     last = LastFix.objects.get()
     assert (last.point_digest, last.repeats, last.jump_hold_until, last.cell_at) == (None, 0, None, None)
-    assert hold(25 * 3_600).jump_hold_s == 0
+    assert hold(25 * 3_600).jump_penalty_s == 0

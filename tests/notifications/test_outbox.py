@@ -23,7 +23,7 @@ from notifications.services import (
     forget_device,
     register_address,
 )
-from notifications.transports import Letter, Receipt, Transport
+from notifications.transports import OutgoingMessage, Receipt, Transport
 from tests.factories import NOW
 
 pytestmark = pytest.mark.django_db
@@ -35,13 +35,13 @@ class Post(Transport):
     name: ClassVar[str] = "post"
 
     def __init__(self, error: TransportError | None = None) -> None:
-        self.letters: list[Letter] = []
+        self.messages: list[OutgoingMessage] = []
         self.error = error
 
-    def send(self, letter: Letter, *, now: datetime) -> Receipt:
+    def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
         if self.error:
             raise self.error
-        self.letters.append(letter)
+        self.messages.append(message)
         return Receipt(provider_id="receipt-1")
 
 
@@ -77,7 +77,7 @@ def test_a_message_is_sent_once_and_the_attempt_is_kept() -> None:
 
     message = Message.objects.get()
     assert (first, second) == ({"accepted": 1}, {})
-    assert [(letter.device_id, letter.message_id, letter.request_id) for letter in post.letters] == [
+    assert [(message.device_id, message.message_id, message.request_id) for message in post.messages] == [
         (device_id, message.id, "abc")
     ]
     assert (message.state, message.settled_at) == (Message.State.ACCEPTED, NOW)
@@ -97,7 +97,7 @@ def test_a_message_past_its_time_is_not_sent() -> None:
 
     outcomes = deliver(post, at=NOW + timedelta(seconds=60))
 
-    assert (outcomes, post.letters) == ({"expired": 1}, [])
+    assert (outcomes, post.messages) == ({"expired": 1}, [])
     assert Message.objects.get().reason == "expired"
 
 
@@ -112,7 +112,7 @@ def test_what_the_recheck_withdraws_is_suppressed_with_its_reason() -> None:
     )
 
     message = Message.objects.get()
-    assert (message.state, message.reason, post.letters) == (Message.State.SUPPRESSED, "consent_withdrawn", [])
+    assert (message.state, message.reason, post.messages) == (Message.State.SUPPRESSED, "consent_withdrawn", [])
 
 
 def test_a_device_without_an_address_is_told_apart() -> None:
@@ -148,7 +148,7 @@ def test_a_sender_that_died_loses_nothing() -> None:
     enqueue()
 
     class Dying(Post):
-        def send(self, letter: Letter, *, now: datetime) -> Receipt:
+        def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -164,9 +164,9 @@ def test_a_sender_whose_lease_ran_out_cannot_settle_the_next_ones_message() -> N
     later = NOW + timedelta(seconds=LEASE_S + 1)
 
     class Slow(Post):
-        def send(self, letter: Letter, *, now: datetime) -> Receipt:
+        def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
             assert deliver(Post(TransportError("away", permanent=False)), at=later) == {"retry": 1}
-            return super().send(letter, now=now)
+            return super().send(message, now=now)
 
     deliver(Slow())
 
@@ -176,12 +176,12 @@ def test_a_sender_whose_lease_ran_out_cannot_settle_the_next_ones_message() -> N
 @pytest.mark.parametrize("error", [None, TransportError("UNAVAILABLE", permanent=False)])
 def test_a_device_that_is_erased_while_its_message_goes_out_holds_up_no_other(error: TransportError | None) -> None:
     class Erasing(Post):
-        def send(self, letter: Letter, *, now: datetime) -> Receipt:
-            if letter.device_id == ada:
+        def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
+            if message.device_id == ada:
                 forget_device(ada)
                 if error:
                     raise error
-            return super().send(letter, now=now)
+            return super().send(message, now=now)
 
     ada = enqueue(dedupe_key="first")
     bo = enqueue(dedupe_key="second")
@@ -191,7 +191,7 @@ def test_a_device_that_is_erased_while_its_message_goes_out_holds_up_no_other(er
     outcomes = deliver(post)
 
     assert outcomes == {"erased": 1, "accepted": 1}
-    assert [letter.device_id for letter in post.letters if letter.device_id != ada] == [bo]
+    assert [message.device_id for message in post.messages if message.device_id != ada] == [bo]
     connection.check_constraints()
     assert Attempt.objects.get().message.device_id == bo
 
@@ -212,7 +212,7 @@ def test_many_senders_at_once_send_each_message_once() -> None:
     for sender in senders:
         sender.join()
 
-    assert len(post.letters) == len({letter.message_id for letter in post.letters}) == 60
+    assert len(post.messages) == len({message.message_id for message in post.messages}) == 60
 
 
 def test_an_address_moves_to_the_device_that_registers_it() -> None:

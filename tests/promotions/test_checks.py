@@ -21,7 +21,7 @@ from django.test import RequestFactory
 
 from promotions import checks
 from promotions.checks import (
-    Away,
+    Unavailable,
     find_migration_faults,
     find_redis_faults,
     find_start_faults,
@@ -87,7 +87,7 @@ def test_a_redis_that_may_lose_fixes_is_named(
 
 
 def test_a_redis_that_is_away_is_no_fault_of_the_deployment() -> None:
-    with pytest.raises(Away, match="does not answer"):
+    with pytest.raises(Unavailable, match="does not answer"):
         faults_at(f"redis://127.0.0.1:{free_port()}/0")
 
 

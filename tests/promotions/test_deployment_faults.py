@@ -202,10 +202,10 @@ def test_a_dead_worker_condemns_an_entry_only_when_the_control_goes_through(
         patch.setattr(facts, "load_facts", raiser(ValueError("every entry")))
         with pytest.raises(drain.DeploymentFault):
             drain.drain_shard(SHARD, read_clock=clock)
-    buried_before = DeadLetter.objects.count()
+    dead_lettered_before = DeadLetter.objects.count()
     drain.drain_shard(SHARD, read_clock=clock)
 
-    assert buried_before == 0
+    assert dead_lettered_before == 0
     assert DeadLetter.objects.get().reason == "worker_died"
 
 

@@ -88,13 +88,13 @@ def test_an_entry_the_pipeline_chokes_on_is_found_by_halving(
 
     drain.drain_shard(SHARD, read_clock=clock)
 
-    letter = DeadLetter.objects.get()
-    assert letter.reason == "ZeroDivisionError"
+    dead_letter = DeadLetter.objects.get()
+    assert dead_letter.reason == "ZeroDivisionError"
     assert set(LastFix.objects.values_list("device_id", flat=True)) == {d.id for d in devices if d != devices[4]}
 
     monkeypatch.setattr(pipeline, "process", process)
-    assert dead_letters.replay([letter.id], now=NOW) == 1
-    assert dead_letters.replay([letter.id], now=NOW) == 0
+    assert dead_letters.replay([dead_letter.id], now=NOW) == 1
+    assert dead_letters.replay([dead_letter.id], now=NOW) == 0
     drain.drain_shard(SHARD, read_clock=clock)
     assert LastFix.objects.count() == 7
 
@@ -131,10 +131,10 @@ def test_a_time_limit_buries_no_entry_at_once_and_counts_as_a_death(
     for _ in range(deaths):
         with pytest.raises(SoftTimeLimitExceeded):
             drain.drain_shard(SHARD, read_clock=clock)
-    buried_early = DeadLetter.objects.exists()
+    dead_lettered_early = DeadLetter.objects.exists()
     drain.drain_shard(SHARD, read_clock=clock)
 
-    assert not buried_early
+    assert not dead_lettered_early
     assert DeadLetter.objects.get().reason == "worker_died"
     assert drain.waiting_shards() == []
 

@@ -22,7 +22,7 @@ from django.db import OperationalError, connection
 from promotions import conf, logins, stream
 from promotions.conf.addresses import verify_broker
 from promotions.local import ports, postgres
-from promotions.local.places import Place
+from promotions.local.workspaces import Workspace
 from promotions.logins import Refused
 from promotions.settings import _database
 
@@ -58,7 +58,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def encrypted_postgresql(certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a private PostgreSQL that offers TLS."""
-    place = Place(tmp_path_factory.mktemp("services"), "tls")
+    place = Workspace(tmp_path_factory.mktemp("services"), "tls")
     place.create()
     cluster = postgres.start_cluster(place, durable=False)
     with psycopg.connect(cluster.url.replace("postgis:", "postgresql:"), autocommit=True) as owner:

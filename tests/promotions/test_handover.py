@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from promotions.local import ports
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 
 HANDOVER = str(ROOT / "deploy" / "handover.py")
 

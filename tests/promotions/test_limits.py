@@ -30,7 +30,7 @@ __all__ = ["grown", "private_redis"]
 
 pytestmark = pytest.mark.usefixtures("redis_prefix")
 
-AWAY = "redis://127.0.0.1:1/0"
+UNAVAILABLE = "redis://127.0.0.1:1/0"
 
 
 @pytest.fixture
@@ -64,21 +64,21 @@ def test_all_processes_together_allow_the_limit_and_no_more(limit: RequestLimit,
 
 
 def test_without_redis_each_process_allows_its_share(limit: RequestLimit, settings: Any, grown: Growth) -> None:
-    settings.REDIS_URL = AWAY
-    grown("doorstep_limiter_away_total")
+    settings.REDIS_URL = UNAVAILABLE
+    grown("doorstep_limiter_unavailable_total")
     grown("doorstep_limited_total", limit="unlocks", counted_by="one")
 
     passed = allowed(limit, "ada", 10)
 
     assert passed == 3
-    assert grown("doorstep_limiter_away_total") == 1
+    assert grown("doorstep_limiter_unavailable_total") == 1
     assert grown("doorstep_limited_total", limit="unlocks", counted_by="one") == 7
 
 
 def test_a_limit_smaller_than_the_number_of_processes_still_lets_one_through(
     limit: RequestLimit, settings: Any
 ) -> None:
-    settings.REDIS_URL, settings.WEB_PROCESSES = AWAY, 100
+    settings.REDIS_URL, settings.WEB_PROCESSES = UNAVAILABLE, 100
 
     assert allowed(limit, "ada", 3) == 1
 
@@ -94,7 +94,7 @@ def test_a_frozen_redis_is_waited_for_once(
     monkeypatch.setattr(
         limits.FixedWindowRateLimiter, "hit", lambda *given, **named: asked.append(1) or ask(*given, **named)
     )
-    monkeypatch.setattr(limits, "AWAY_PAUSE_S", SLACK_S)
+    monkeypatch.setattr(limits, "UNAVAILABLE_PAUSE_S", SLACK_S)
 
     passed = allowed(limit, "ada", 10)
 
@@ -105,7 +105,7 @@ def test_a_frozen_redis_is_waited_for_once(
 def test_when_redis_is_back_all_count_together_again(
     limit: RequestLimit, private_redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "AWAY_PAUSE_S", 0.05)
+    monkeypatch.setattr(limits, "UNAVAILABLE_PAUSE_S", 0.05)
     private_redis.stop()
     assert allowed(limit, "ada", 10) == 3
 
@@ -116,7 +116,7 @@ def test_when_redis_is_back_all_count_together_again(
 
 
 def test_nought_sets_no_limit_and_asks_nobody(limit: RequestLimit, settings: Any) -> None:
-    settings.UNLOCKS_PER_DEVICE_PER_MINUTE, settings.REDIS_URL = 0, AWAY
+    settings.UNLOCKS_PER_DEVICE_PER_MINUTE, settings.REDIS_URL = 0, UNAVAILABLE
 
     assert allowed(limit, "ada", 500) == 500
 
@@ -248,7 +248,7 @@ def test_above_its_share_the_lane_asks_the_others(lane: LaneDriver, settings: An
 
 
 def test_without_redis_the_lanes_share_is_the_limit(settings: Any) -> None:
-    settings.WEB_PROCESSES, settings.FIX_REQUESTS_PER_DEVICE_PER_MINUTE, settings.REDIS_URL = 2, 6, AWAY
+    settings.WEB_PROCESSES, settings.FIX_REQUESTS_PER_DEVICE_PER_MINUTE, settings.REDIS_URL = 2, 6, UNAVAILABLE
 
     async def ask(times: int) -> int:
         client = stream.async_client()
@@ -268,7 +268,7 @@ def test_without_redis_the_lanes_share_is_the_limit(settings: Any) -> None:
 
 
 def test_an_unlock_is_granted_while_redis_is_away(ada_client: DeviceClient, settings: Any) -> None:
-    settings.UNLOCKS_PER_DEVICE_PER_MINUTE, settings.REDIS_URL = 4, AWAY
+    settings.UNLOCKS_PER_DEVICE_PER_MINUTE, settings.REDIS_URL = 4, UNAVAILABLE
     store = factories.store()
     campaign = factories.campaign(store)
     here = {"latitude": store.latitude_deg, "longitude": store.longitude_deg, "horizontal_accuracy_m": 10}

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 
 from promotions import checks, logins
-from promotions.logins import Away, Refused
+from promotions.logins import Refused, Unavailable
 from tests.contract.problems import assert_problem
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +70,7 @@ def test_a_refused_connection_names_the_setting_and_the_remedy(
     ],
 )
 def test_a_server_that_is_not_there_is_away(connect: Callable[..., None], changed: dict[str, Any], reason: str) -> None:
-    with pytest.raises(Away, match=reason) as caught:
+    with pytest.raises(Unavailable, match=reason) as caught:
         connect(**changed)
 
     assert not isinstance(caught.value, Refused)
@@ -79,16 +79,16 @@ def test_a_server_that_is_not_there_is_away(connect: Callable[..., None], change
 @pytest.mark.parametrize(
     ("message", "kind"),
     [
-        ('connection to server at "h", port 5 failed: FATAL:  the database system is starting up', Away),
-        ('connection to server at "h", port 5 failed: FATAL:  sorry, too many clients already', Away),
+        ('connection to server at "h", port 5 failed: FATAL:  the database system is starting up', Unavailable),
+        ('connection to server at "h", port 5 failed: FATAL:  sorry, too many clients already', Unavailable),
         ('connection to server at "h", port 5 failed: FATAL:  no pg_hba.conf entry for host "1.2.3.4"', Refused),
         ('connection to server at "h", port 5 failed: ВАЖНО:  пользователь не прошёл проверку', Refused),
         ('connection to server at "h", port 5 failed: SSL error: certificate verify failed', Refused),
-        ("couldn't get a connection after 5.00 sec", Away),
-        ("connection timeout expired", Away),
+        ("couldn't get a connection after 5.00 sec", Unavailable),
+        ("connection timeout expired", Unavailable),
     ],
 )
-def test_messages_that_no_test_server_gives_are_sorted_too(message: str, kind: type[Away]) -> None:
+def test_messages_that_no_test_server_gives_are_sorted_too(message: str, kind: type[Unavailable]) -> None:
     explained = logins.explain_postgresql(psycopg.OperationalError(message))
 
     assert type(explained) is kind

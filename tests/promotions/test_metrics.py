@@ -21,7 +21,7 @@ from notifications.models import Message
 from notifications.services import deliver_due
 from notifications.transports import FileTransport
 from promotions import drain, metrics, pipeline, stream
-from promotions.checks import Away
+from promotions.checks import Unavailable
 from promotions.http import gauges as moment
 from promotions.http.parts import Part
 from promotions.models import DeadLetter, ShardCursor
@@ -200,11 +200,11 @@ def test_dropped_fixes_are_counted_by_reason(grown: Growth) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_dead_letter_is_counted_and_stands_in_the_figures(redis_prefix: str, client: Client, grown: Growth) -> None:
-    grown("doorstep_buried_total")
+    grown("doorstep_dead_lettered_total")
 
-    dead_letters.bury(3, {"1-1": "wrong_size"}, now=NOW)
+    dead_letters.store_dead_letters(3, {"1-1": "wrong_size"}, now=NOW)
 
-    assert grown("doorstep_buried_total") == 1
+    assert grown("doorstep_dead_lettered_total") == 1
     assert read(client.get("/metrics").content)["doorstep_dead_letters"] == 1
 
 
@@ -330,7 +330,7 @@ def test_who_asks_while_a_question_is_out_shares_its_answer() -> None:
 
     part = Part("part", look, within_s=0.1)
     for _ in range(2):
-        with pytest.raises(Away, match="part does not answer in time"):
+        with pytest.raises(Unavailable, match="part does not answer in time"):
             part.ask()
     answer.set()
 

@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 from promotions.web import main
 
 Start = Callable[[str], subprocess.Popen[bytes]]

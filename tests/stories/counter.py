@@ -12,7 +12,7 @@ from geofence.models import Store
 from promotions.logic import codes
 from promotions.models import Campaign, Coupon, StaffDevice, Unlock
 from promotions.services.till.staff_devices import create_enrolment
-from promotions.services.unlocks.coupon_tokens import draw_token
+from promotions.services.unlocks.coupon_tokens import render_token
 from tests import factories
 from tests.stories.web import Web
 
@@ -39,11 +39,11 @@ class Shown:
     @property
     def qr(self) -> str:
         """The QR's text of this moment."""
-        return draw_token(coupon=self.row, now=now()).text
+        return render_token(coupon=self.row, now=now()).text
 
     def old_qr(self, *, seconds_ago: float) -> str:
         """The QR's text of a moment ago: a screenshot."""
-        return draw_token(coupon=self.row, now=now() - timedelta(seconds=seconds_ago)).text
+        return render_token(coupon=self.row, now=now() - timedelta(seconds=seconds_ago)).text
 
 
 @dataclass(frozen=True, slots=True)

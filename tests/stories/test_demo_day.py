@@ -21,7 +21,7 @@ from django.db.models import DateTimeField, QuerySet
 from pytest_django.plugin import DjangoDbBlocker
 
 from geofence.models import Store, Visit
-from promotions.local.places import OWN_SERVICES_VARIABLE
+from promotions.local.workspaces import OWN_SERVICES_VARIABLE
 from promotions.models import Campaign, Coupon, Device, Redemption, StaffDevice, Unlock
 from promotions.services.till.staff_devices import create_enrolment, enrol_device
 from tests import factories

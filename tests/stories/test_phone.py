@@ -68,8 +68,8 @@ def test_a_message_a_refusal_an_unlock_and_a_coupon_at_the_till(web: Web) -> Non
     posted = web.send("POST", "/v1/fixes", {"fixes": walk}, token=token)
 
     assert (posted.status, posted.body) == (202, {"accepted": 9, "rejected": []})
-    letter = eventually(lambda: web.mail(device_id))[0]
-    assert letter["data"]["campaign_id"] == str(campaign.uuid)
+    message = eventually(lambda: web.mail(device_id))[0]
+    assert message["data"]["campaign_id"] == str(campaign.uuid)
     assert eventually(lambda: Visit.objects.filter(device_id=device_id, confirmed_by="dwell").exists())
 
     granted = web.send("POST", unlock_path, {"fix": fix(store)}, token=token)

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from promotions.local.places import OWN_SERVICES_VARIABLE
+from promotions.local.workspaces import OWN_SERVICES_VARIABLE
 from tests.promotions.local.conftest import wait_for
 from tests.stories.conftest import _server_url
 

@@ -61,5 +61,5 @@ class Web:
         """The messages a device was sent, oldest first."""
         if not self.mail_path.exists():
             return []
-        letters = [json.loads(line) for line in self.mail_path.read_text(encoding="utf-8").splitlines()]
-        return [letter for letter in letters if letter["device_id"] == device_id]
+        messages = [json.loads(line) for line in self.mail_path.read_text(encoding="utf-8").splitlines()]
+        return [message for message in messages if message["device_id"] == device_id]

@@ -32,14 +32,14 @@ def release(loader: MigrationLoader) -> Release:
 
 
 @pytest.fixture
-def judge(
+def check_migration(
     loader: MigrationLoader, release: Release, bare_connection: BaseDatabaseWrapper
 ) -> Callable[..., list[Fault]]:
     """Judge a migration of `promotions` that would come next."""
 
-    def judge(*operations: Any, name: str = "9999_sample", atomic: bool = True, **given: Any) -> list[Fault]:
+    def check_migration(*operations: Any, name: str = "9999_sample", atomic: bool = True, **given: Any) -> list[Fault]:
         body = {"operations": list(operations), "atomic": atomic, **given}
         migration = type("Migration", (migrations.Migration,), body)(name, "promotions")
         return find_faults(migration, loader.project_state(), release, bare_connection)
 
-    return judge
+    return check_migration

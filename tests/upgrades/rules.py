@@ -137,12 +137,12 @@ def find_faults(
 ) -> list[Fault]:
     """Return what a migration does that would block, break or strand the release before; allowed rules left out."""
     title = _title(migration.app_label, migration.name)
-    found = [*_judge_operations(migration, before)]
+    found = [*_check_operations(migration, before)]
     # Django refuses to write the SQL of a concurrent operation inside a transaction.
     if not any(rule == "concurrently-in-transaction" for rule, _ in found):
         statements = collect_sql(migration, before, connection)
-        found += _judge_drops(statements, migration.name, release)
-        found += _judge_not_null(statements, before)
+        found += _check_drops(statements, migration.name, release)
+        found += _check_not_null(statements, before)
         found += run_squawk(statements, is_atomic=migration.atomic)
     found = _drop_echoes(found)
     allowed: Mapping[str, str] = getattr(migration, "allowed", {})
@@ -193,7 +193,7 @@ def _sentence(finding: Mapping[str, Any], statement: str) -> str:
     return f"{finding['message']}{advice} [{shorten(statement, 120, placeholder='…')}]"
 
 
-def _judge_operations(migration: migrations.Migration, before: ProjectState) -> Iterator[tuple[str, str]]:
+def _check_operations(migration: migrations.Migration, before: ProjectState) -> Iterator[tuple[str, str]]:
     operations = list(_flatten(migration.operations))
     for operation in operations:
         name = operation.describe()
@@ -206,10 +206,10 @@ def _judge_operations(migration: migrations.Migration, before: ProjectState) -> 
         yield "data-with-schema", f"“{data[0].describe()}” changes rows beside changes of the schema."
     if not migration.atomic and len(operations) > 1:
         yield "several-steps-without-transaction", f"{len(operations)} steps run one by one."
-    yield from _judge_fields(migration, before)
+    yield from _check_fields(migration, before)
 
 
-def _judge_fields(migration: migrations.Migration, before: ProjectState) -> Iterator[tuple[str, str]]:
+def _check_fields(migration: migrations.Migration, before: ProjectState) -> Iterator[tuple[str, str]]:
     for operation in _flatten(migration.operations):
         if isinstance(operation, migrations.AddField):
             is_old_table = (migration.app_label, operation.model_name_lower) in before.models
@@ -223,7 +223,7 @@ def _judge_fields(migration: migrations.Migration, before: ProjectState) -> Iter
                     yield "removed-but-required", f"{inner.model_name}.{inner.name} stays NOT NULL without a default."
 
 
-def _judge_drops(statements: Sequence[str], name: str, release: Release) -> Iterator[tuple[str, str]]:
+def _check_drops(statements: Sequence[str], name: str, release: Release) -> Iterator[tuple[str, str]]:
     is_dropping = False
     for text in statements:
         if dropped := _DROP_COLUMN.search(text):
@@ -239,7 +239,7 @@ def _judge_drops(statements: Sequence[str], name: str, release: Release) -> Iter
         yield "drop-without-release", f"“{name}” does not say which release stopped reading what it drops."
 
 
-def _judge_not_null(statements: Sequence[str], before: ProjectState) -> Iterator[tuple[str, str]]:
+def _check_not_null(statements: Sequence[str], before: ProjectState) -> Iterator[tuple[str, str]]:
     tables = read_columns(before)
     for text in statements:
         if (altered := _SET_NOT_NULL.search(text)) and altered["table"] in tables:

@@ -12,7 +12,7 @@ from django.db.migrations.loader import MigrationLoader
 from promotions.version import VERSION
 from tests.upgrades.rules import Fault, Release, find_project_faults
 
-Judge = Callable[..., list[Fault]]
+Checker = Callable[..., list[Fault]]
 CHECK = models.CheckConstraint(condition=models.Q(level__lte=4), name="promotions_redemption_level")
 INDEX = models.Index(fields=["redeemed_at"], name="promotions_redemption_time")
 UNIQUE = models.UniqueConstraint(fields=["nonce"], name="promotions_redemption_nonce_once")
@@ -67,55 +67,59 @@ BLOCKING = {
 
 
 @pytest.mark.parametrize("rule", BLOCKING)
-def test_a_migration_that_blocks_is_refused_by_name_with_the_remedy(rule: str, judge: Judge) -> None:
-    faults = [fault for fault in judge(BLOCKING[rule]) if fault.rule == rule]
+def test_a_migration_that_blocks_is_refused_by_name_with_the_remedy(rule: str, check_migration: Checker) -> None:
+    faults = [fault for fault in check_migration(BLOCKING[rule]) if fault.rule == rule]
 
     assert [fault.migration for fault in faults] == ["promotions.9999_sample"]
     assert faults[0].found
     assert faults[0].remedy
 
 
-def test_a_model_that_is_read_is_not_deleted(judge: Judge) -> None:
-    assert "dropped-while-read" in {fault.rule for fault in judge(migrations.DeleteModel("Void"))}
+def test_a_model_that_is_read_is_not_deleted(check_migration: Checker) -> None:
+    assert "dropped-while-read" in {fault.rule for fault in check_migration(migrations.DeleteModel("Void"))}
 
 
-def test_data_and_schema_do_not_go_together(judge: Judge) -> None:
+def test_data_and_schema_do_not_go_together(check_migration: Checker) -> None:
     field = migrations.AddField("redemption", "note", models.CharField(max_length=80, db_default=""))
     copy = migrations.RunSQL("UPDATE promotions_redemption SET level = 0", migrations.RunSQL.noop)
 
-    assert [fault.rule for fault in judge(field, migrations.RunPython(leave, leave))] == ["data-with-schema"]
-    assert [fault.rule for fault in judge(field, copy)] == ["data-with-schema"]
-    assert judge(copy) == []
+    assert [fault.rule for fault in check_migration(field, migrations.RunPython(leave, leave))] == ["data-with-schema"]
+    assert [fault.rule for fault in check_migration(field, copy)] == ["data-with-schema"]
+    assert check_migration(copy) == []
 
 
-def test_steps_without_a_transaction_come_alone(judge: Judge) -> None:
+def test_steps_without_a_transaction_come_alone(check_migration: Checker) -> None:
     other = models.Index(fields=["scanned_at"], name="promotions_redemption_scan")
 
-    faults = judge(AddIndexConcurrently("redemption", INDEX), AddIndexConcurrently("redemption", other), atomic=False)
+    faults = check_migration(
+        AddIndexConcurrently("redemption", INDEX), AddIndexConcurrently("redemption", other), atomic=False
+    )
 
     assert [fault.rule for fault in faults] == ["several-steps-without-transaction"]
 
 
-def test_a_constraint_is_validated_in_a_later_migration(judge: Judge) -> None:
-    faults = judge(AddConstraintNotValid("redemption", CHECK), ValidateConstraint("redemption", CHECK.name))
+def test_a_constraint_is_validated_in_a_later_migration(check_migration: Checker) -> None:
+    faults = check_migration(AddConstraintNotValid("redemption", CHECK), ValidateConstraint("redemption", CHECK.name))
 
     assert [fault.rule for fault in faults] == ["constraint-missing-not-valid"]
 
 
-def test_a_column_that_leaves_the_models_must_be_fillable(judge: Judge) -> None:
+def test_a_column_that_leaves_the_models_must_be_fillable(check_migration: Checker) -> None:
     def leave_models(name: str) -> Any:
         return migrations.SeparateDatabaseAndState(state_operations=[migrations.RemoveField("redemption", name)])
 
-    assert [fault.rule for fault in judge(leave_models("source"))] == ["removed-but-required"]
-    assert judge(leave_models("amount")) == []
+    assert [fault.rule for fault in check_migration(leave_models("source"))] == ["removed-but-required"]
+    assert check_migration(leave_models("amount")) == []
 
 
-def test_what_no_release_reads_any_more_is_dropped_under_a_name_that_says_so(judge: Judge, release: Release) -> None:
+def test_what_no_release_reads_any_more_is_dropped_under_a_name_that_says_so(
+    check_migration: Checker, release: Release
+) -> None:
     drop = migrations.RunSQL(DROP, RESTORE)
 
-    assert [fault.rule for fault in judge(drop)] == ["drop-without-release"]
-    assert release.suffix in judge(drop)[0].remedy
-    assert judge(drop, name=f"9999_drop_old_note{release.suffix}") == []
+    assert [fault.rule for fault in check_migration(drop)] == ["drop-without-release"]
+    assert release.suffix in check_migration(drop)[0].remedy
+    assert check_migration(drop, name=f"9999_drop_old_note{release.suffix}") == []
 
 
 EXPANDING = {
@@ -136,21 +140,21 @@ EXPANDING = {
 
 
 @pytest.mark.parametrize("what", EXPANDING)
-def test_a_migration_that_expands_passes(what: str, judge: Judge) -> None:
-    assert judge(EXPANDING[what]) == []
+def test_a_migration_that_expands_passes(what: str, check_migration: Checker) -> None:
+    assert check_migration(EXPANDING[what]) == []
 
 
-def test_an_index_made_concurrently_passes(judge: Judge) -> None:
-    assert judge(AddIndexConcurrently("redemption", INDEX), atomic=False) == []
+def test_an_index_made_concurrently_passes(check_migration: Checker) -> None:
+    assert check_migration(AddIndexConcurrently("redemption", INDEX), atomic=False) == []
 
 
-def test_an_exception_needs_its_reason_and_its_occasion(judge: Judge) -> None:
+def test_an_exception_needs_its_reason_and_its_occasion(check_migration: Checker) -> None:
     longer = migrations.AlterField("refusal", "reason", models.CharField(max_length=80))
     reason = "A longer varchar changes PostgreSQL's catalogue only."
 
-    assert [fault.rule for fault in judge(longer)] == ["changing-column-type"]
-    assert judge(longer, allowed={"changing-column-type": reason}) == []
-    without = judge(longer, allowed={"changing-column-type": "it is fine"})
+    assert [fault.rule for fault in check_migration(longer)] == ["changing-column-type"]
+    assert check_migration(longer, allowed={"changing-column-type": reason}) == []
+    without = check_migration(longer, allowed={"changing-column-type": "it is fine"})
     assert [fault.rule for fault in without] == ["allowance-without-reason"]
-    unused = judge(longer, allowed={"changing-column-type": reason, "renaming-column": reason})
+    unused = check_migration(longer, allowed={"changing-column-type": reason, "renaming-column": reason})
     assert [fault.rule for fault in unused] == ["unused-allowance"]

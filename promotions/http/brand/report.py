@@ -188,10 +188,10 @@ class CampaignReportView(ApiView):
         primary_key = found.values_list("pk", flat=True).first()
         if primary_key is None:
             raise Http404
-        return Response(ReportAnswer(_tell(campaign_funnel(primary_key, now=self.now))).data)
+        return Response(ReportAnswer(_serialize_funnel(campaign_funnel(primary_key, now=self.now))).data)
 
 
-def _tell(funnel: Funnel) -> dict[str, Any]:
+def _serialize_funnel(funnel: Funnel) -> dict[str, Any]:
     """The report with its small cells hidden."""
     campaign, messages = funnel.campaign, funnel.messages
     return {
@@ -212,29 +212,29 @@ def _tell(funnel: Funnel) -> dict[str, Any]:
             "waiting": suppress_small(messages["pending"] + messages["leased"]),
             "expired": suppress_small(messages["expired"]),
             "failed": suppress_small(messages["failed"]),
-            "suppressed": _tell_reasons(funnel.suppressed_for),
+            "suppressed": _serialize_reasons(funnel.suppressed_for),
         },
         "visits": [
             {
                 "within_minutes": window.within.total_seconds() // 60,
-                "treated": _tell_arm(window.treated),
-                "control": _tell_arm(window.control),
+                "treated": _serialize_arm(window.treated),
+                "control": _serialize_arm(window.control),
             }
             for window in funnel.visits
         ],
-        "refusals": _tell_reasons(funnel.refused_for),
+        "refusals": _serialize_reasons(funnel.refused_for),
         "arrivals_after_refusal": [
             {
                 "within_minutes": count.within.total_seconds() // 60,
                 "refused": suppress_small(count.refused),
                 "arrived": suppress_small(count.arrived),
-                "share": _tell_interval(count.share) if count.arrived >= MIN_CELL else None,
+                "share": _serialize_interval(count.share) if count.arrived >= MIN_CELL else None,
             }
             for count in funnel.arrivals
         ],
         "unlocks": suppress_small(funnel.unlocks),
         "redemptions": suppress_small(funnel.redemptions),
-        "effect": _tell_effect(funnel),
+        "effect": _serialize_effect(funnel),
         "health": {
             "sample_ratio_p": funnel.lift.srm_p,
             "is_sample_ratio_alarm": funnel.lift.reason == VerdictReason.SAMPLE_RATIO_MISMATCH,
@@ -242,15 +242,15 @@ def _tell(funnel: Funnel) -> dict[str, Any]:
     }
 
 
-def _tell_arm(arm: ArmCounts) -> dict[str, int | None]:
+def _serialize_arm(arm: ArmCounts) -> dict[str, int | None]:
     return {"devices": suppress_small(arm.devices), "visited": suppress_small(arm.conversions)}
 
 
-def _tell_interval(interval: Interval | None) -> dict[str, float] | None:
+def _serialize_interval(interval: Interval | None) -> dict[str, float] | None:
     return None if interval is None else {"low": interval.low, "high": interval.high}
 
 
-def _tell_effect(funnel: Funnel) -> dict[str, Any]:
+def _serialize_effect(funnel: Funnel) -> dict[str, Any]:
     """The verdict always; its numbers only where no arm's visitors could be counted back from them."""
     lift = funnel.lift
     is_told = min(lift.treated.conversions, lift.control.conversions) >= MIN_CELL
@@ -259,14 +259,14 @@ def _tell_effect(funnel: Funnel) -> dict[str, Any]:
         "verdict": lift.verdict.value,
         "reason": lift.reason.value,
         "difference": lift.difference if is_told else None,
-        "difference_interval": _tell_interval(lift.difference_interval) if is_told else None,
+        "difference_interval": _serialize_interval(lift.difference_interval) if is_told else None,
         "incremental_visits": lift.incremental if is_told else None,
-        "incremental_interval": _tell_interval(lift.incremental_interval) if is_told else None,
+        "incremental_interval": _serialize_interval(lift.incremental_interval) if is_told else None,
         "expected_without": lift.expected_without if is_told else None,
     }
 
 
-def _tell_reasons(counts: Mapping[str, int]) -> dict[str, Any]:
+def _serialize_reasons(counts: Mapping[str, int]) -> dict[str, Any]:
     """Large cells by name, the small ones together; what stays hidden is left out of the total, or it would show."""
     told = {reason: count for reason, count in counts.items() if count >= MIN_CELL}
     rest = sum(counts.values()) - sum(told.values())

@@ -151,7 +151,7 @@ class DeviceExport(serializers.Serializer[Any]):
 def _reissue(told: Mapping[str, Any], asked_at: datetime) -> dict[str, str | None]:
     """The credentials of an answer given before, letter for letter: they follow from the device and the time."""
     device = Device(pk=UUID(told["device_id"]), consents=told["consents"])
-    return _tell(issue_credentials(device, now=asked_at))
+    return _serialize_credentials(issue_credentials(device, now=asked_at))
 
 
 _with_credentials = idempotent_with_secrets("access_token", "ingest_key", reveal=_reissue)
@@ -195,7 +195,7 @@ class DevicesView(ApiView):
             push=_read_push(given.get("push_address"), given["app_id"]),
         )
         device, credentials = register_device(new, now=self.now)
-        body = {"device_id": device.pk, "consents": device.consents, **_tell(credentials)}
+        body = {"device_id": device.pk, "consents": device.consents, **_serialize_credentials(credentials)}
         return Response(body, status=201)
 
 
@@ -223,7 +223,7 @@ class MyDeviceView(ApiView):
             "locale": device.locale,
             "consents": device.consents,
             "registered_at": device.registered_at,
-            **_tell(credentials),
+            **_serialize_credentials(credentials),
         }
         return Response(body)
 
@@ -260,7 +260,7 @@ def _read_push(given: dict[str, Any] | None, app_id: str) -> PushTarget | None:
     )
 
 
-def _tell(credentials: Credentials | None) -> dict[str, str | None]:
+def _serialize_credentials(credentials: Credentials | None) -> dict[str, str | None]:
     return {
         "access_token": credentials.access_token if credentials else None,
         "ingest_key": credentials.ingest_key if credentials else None,

@@ -82,7 +82,7 @@ class NearbyView(ApiView):
             # Django's default, of a body that is not there.
             del unchanged["Content-Type"]
             return unchanged
-        return Response(_tell(found), headers=headers)
+        return Response(_serialize_fences(found), headers=headers)
 
 
 def _is_known(request: Request, etag: str) -> bool:
@@ -90,7 +90,7 @@ def _is_known(request: Request, etag: str) -> bool:
     return etag in given or "*" in given
 
 
-def _tell(found: NearbyFences) -> dict[str, Any]:
+def _serialize_fences(found: NearbyFences) -> dict[str, Any]:
     return {
         "fences": [
             {

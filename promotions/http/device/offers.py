@@ -110,10 +110,10 @@ class OffersView(ApiView):
         offers = list_offers(
             device_id=asking_device(request).pk, position=position, limit=self.query["limit"], now=self.now
         )
-        return Response({"offers": [_tell(offer) for offer in offers]})
+        return Response({"offers": [_serialize_offer(offer) for offer in offers]})
 
 
-def _tell(offer: Offer) -> dict[str, Any]:
+def _serialize_offer(offer: Offer) -> dict[str, Any]:
     campaign = offer.campaign
     return {
         "campaign_id": campaign.uuid,
@@ -132,30 +132,30 @@ def _tell(offer: Offer) -> dict[str, Any]:
         "ends_on": campaign.ends_on,
         "window": {
             "timezone": offer.store.timezone,
-            "current": _tell_opening(offer.current),
-            "next": _tell_opening(offer.following),
+            "current": _serialize_opening(offer.current),
+            "next": _serialize_opening(offer.following),
         },
-        "nearest_store": tell_store(offer.store),
+        "nearest_store": serialize_store(offer.store),
     }
 
 
-def _tell_opening(opening: Any) -> dict[str, Any] | None:
+def _serialize_opening(opening: Any) -> dict[str, Any] | None:
     return {"starts_at": opening.starts_at, "ends_at": opening.ends_at} if opening else None
 
 
-def tell_stores(stores: Iterable[StoreHint]) -> list[dict[str, Any]]:
+def serialize_stores(stores: Iterable[StoreHint]) -> list[dict[str, Any]]:
     """Stores to choose from, each with its way as a step and in minutes at most."""
     told = ("id", "name", "latitude", "longitude", "distance_bucket")
     return [
         {
-            **{name: value for name, value in tell_store(store).items() if name in told},
+            **{name: value for name, value in serialize_store(store).items() if name in told},
             "walking_minutes": store.most_walking_minutes,
         }
         for store in stores
     ]
 
 
-def tell_store(store: StoreHint) -> dict[str, Any]:
+def serialize_store(store: StoreHint) -> dict[str, Any]:
     """A store as every answer describes the nearest one."""
     return {
         "id": store.uuid,

@@ -16,7 +16,7 @@ from promotions.http.device.unlocks import AT_THE_DOOR, REFUSALS, DoorView, Unlo
 from promotions.http.outcomes import counted
 from promotions.http.schema import operation
 from promotions.http.serializers import read_body
-from promotions.services.unlocks.judging import Asked, UnlockRefused
+from promotions.services.unlocks.evaluation import UnlockAttempt, UnlockRefused
 from promotions.services.unlocks.presence_tokens import issue_presence_token
 
 
@@ -46,10 +46,10 @@ class PresenceTokenView(DoorView):
     def post(self, request: Request, campaign_id: UUID) -> Response:
         """Issue a presence token. It needs the campaign's level for unlocks. 403: refused, as an unlock would be."""
         given = read_body(PresenceTokenRequest, request)
-        asked = Asked(read_fix(given.get("fix")), given.get("proof"))
+        asked = UnlockAttempt(read_fix(given.get("fix")), given.get("proof"))
         try:
             issued = issue_presence_token(
-                device=asking_device(request), campaign_uuid=campaign_id, asked=asked, now=self.now
+                device=asking_device(request), campaign_uuid=campaign_id, attempt=asked, now=self.now
             )
         except UnlockRefused as refused:
             name_stores(refused, campaign_id, given.get("fix"))

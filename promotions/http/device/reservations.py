@@ -87,7 +87,7 @@ class ReservationView(ApiView):
         reservation, is_new = reserve_turn(
             device=asking_device(request), campaign_uuid=campaign_id, store_uuid=given.get("store_id"), now=self.now
         )
-        return Response({"reservation": _tell(reservation)}, status=201 if is_new else 200)
+        return Response({"reservation": _serialize_reservation(reservation)}, status=201 if is_new else 200)
 
     @operation(summary="Release the reservation", answers={204: None}, problems=("rate_limited",))
     def delete(self, request: Request, campaign_id: UUID) -> Response:
@@ -96,7 +96,7 @@ class ReservationView(ApiView):
         return Response(status=204)
 
 
-def _tell(reservation: Reservation) -> dict[str, Any]:
+def _serialize_reservation(reservation: Reservation) -> dict[str, Any]:
     store = reservation.store
     return {
         "campaign_id": reservation.campaign.uuid,

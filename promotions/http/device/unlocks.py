@@ -18,7 +18,7 @@ from geofence.models import Store
 from promotions import clock, limits, metrics, shedding, stream
 from promotions.errors import DomainError
 from promotions.http.auth import DeviceAuthentication, asking_device
-from promotions.http.device.offers import tell_store, tell_stores
+from promotions.http.device.offers import serialize_store, serialize_stores
 from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.lane.schema import EXAMPLE_FIX
 from promotions.http.outcomes import counted
@@ -31,9 +31,9 @@ from promotions.logic.hours import DAYS
 from promotions.models import Campaign, Coupon, Unlock
 from promotions.services.campaigns.offers import Position, StoreHint, find_stores_nearby
 from promotions.services.presence.assurance import GivenFix
-from promotions.services.unlocks.coupon_tokens import draw_token
+from promotions.services.unlocks.coupon_tokens import render_token
 from promotions.services.unlocks.coupons import read_code
-from promotions.services.unlocks.judging import UnlockRefused
+from promotions.services.unlocks.evaluation import UnlockRefused
 from promotions.services.unlocks.unlocks import unlock_offer, wallet
 
 REFUSALS = (
@@ -167,10 +167,10 @@ class UnlocksPage(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="The `cursor` of the next page; null on the last page.")
 
 
-def _retell_coupon(told: Mapping[str, Any], asked_at: datetime) -> dict[str, Any]:
+def _restore_coupon(told: Mapping[str, Any], asked_at: datetime) -> dict[str, Any]:
     """The coupon of an answer given before: its code and token are derived anew, its state and QR are those of now."""
     unlock = Unlock.objects.select_related("campaign__brand", "store", "coupon").get(pk=told["unlock_id"])
-    return {"coupon": tell_unlock(unlock, clock.now())["coupon"]}
+    return {"coupon": serialize_unlock(unlock, clock.now())["coupon"]}
 
 
 class DoorView(ApiView):
@@ -203,7 +203,7 @@ class UnlockView(DoorView):
         answers={201: UnlockAnswer, 200: UnlockAnswer},
         problems=REFUSALS,
     )
-    @idempotent_with_secrets("coupon", reveal=_retell_coupon)
+    @idempotent_with_secrets("coupon", reveal=_restore_coupon)
     @counted(metrics.UNLOCK, metrics.UNLOCK_SECONDS, {201: "granted", 200: "repeated"})
     def post(self, request: Request, campaign_id: UUID) -> Response:
         """Unlock the offer. 201: granted. 200: already granted. 403: refused, with `nearest_store` and `missing`."""
@@ -219,14 +219,14 @@ class UnlockView(DoorView):
         except UnlockRefused as refused:
             name_stores(refused, campaign_id, given.get("fix"))
             raise
-        return Response(tell_unlock(unlock, self.now), status=201 if is_new else 200)
+        return Response(serialize_unlock(unlock, self.now), status=201 if is_new else 200)
 
 
 def name_stores(refused: UnlockRefused, campaign_id: UUID, fix: Mapping[str, Any] | None) -> None:
     """Tell a refused phone where to go."""
     store = refused.nearest_store
-    refused.fields["nearest_store"] = tell_store(store) if store else None
-    refused.fields["nearest_stores"] = tell_stores(_choose_stores(campaign_id, store, fix))
+    refused.fields["nearest_store"] = serialize_store(store) if store else None
+    refused.fields["nearest_stores"] = serialize_stores(_choose_stores(campaign_id, store, fix))
 
 
 def _choose_stores(campaign_id: UUID, nearest: StoreHint | None, fix: Mapping[str, Any] | None) -> list[StoreHint]:
@@ -249,7 +249,7 @@ class UnlocksView(ApiView):
         """Return all unlocks of this device, newest first."""
         keyset = Keyset(scope=f"unlocks:{asking_device(request).pk}", instant_field="granted_at")
         page, following = keyset.page(wallet(asking_device(request).pk), self.query)
-        return Response({"unlocks": [tell_unlock(unlock, self.now) for unlock in page], "next": following})
+        return Response({"unlocks": [serialize_unlock(unlock, self.now) for unlock in page], "next": following})
 
 
 class OneUnlockView(ApiView):
@@ -260,7 +260,7 @@ class OneUnlockView(ApiView):
     @operation(summary="Get an unlock", answers={200: UnlockAnswer})
     def get(self, request: Request, unlock_id: UUID) -> Response:
         """Return one unlock of this device."""
-        return Response(tell_unlock(_find(request, unlock_id), self.now))
+        return Response(serialize_unlock(_find(request, unlock_id), self.now))
 
 
 class AnyType(BaseContentNegotiation):
@@ -288,7 +288,7 @@ class QrView(ApiView):
         if coupon is None:
             raise DomainError("not_found")
         image = io.BytesIO()
-        text = draw_token(coupon=coupon, now=self.now).text
+        text = render_token(coupon=coupon, now=self.now).text
         segno.make_qr(text, error="m").save(image, kind="svg", scale=_QR_SCALE, border=4)
         headers = {"Cache-Control": "private, no-store", "Content-Security-Policy": "default-src 'none'"}
         return HttpResponse(image.getvalue(), content_type="image/svg+xml", headers=headers)
@@ -319,7 +319,7 @@ def _coupon_of(unlock: Unlock) -> Coupon | None:
     return getattr(unlock, "coupon", None)
 
 
-def tell_unlock(unlock: Unlock, now: datetime) -> dict[str, Any]:
+def serialize_unlock(unlock: Unlock, now: datetime) -> dict[str, Any]:
     """An unlock as every answer tells it."""
     coupon, store = _coupon_of(unlock), unlock.store
     return {
@@ -330,27 +330,27 @@ def tell_unlock(unlock: Unlock, now: datetime) -> dict[str, Any]:
         "outcome": unlock.outcome,
         "level": unlock.level,
         "granted_at": unlock.granted_at,
-        "store": _tell_store(store),
-        "coupon": _tell_coupon(coupon, unlock.campaign, now) if coupon else None,
+        "store": _serialize_store(store),
+        "coupon": _serialize_coupon(coupon, unlock.campaign, now) if coupon else None,
     }
 
 
-def _tell_store(store: Store) -> dict[str, Any]:
+def _serialize_store(store: Store) -> dict[str, Any]:
     return {"id": store.uuid, "name": store.name}
 
 
-def _tell_coupon(coupon: Coupon, campaign: Campaign, now: datetime) -> dict[str, Any]:
+def _serialize_coupon(coupon: Coupon, campaign: Campaign, now: datetime) -> dict[str, Any]:
     # Known already: the wallet would ask for it once per coupon.
     coupon.campaign = campaign
-    code, drawn = read_code(coupon), draw_token(coupon=coupon, now=now)
+    code, rendered = read_code(coupon), render_token(coupon=coupon, now=now)
     taken_at = [redemption.redeemed_at for redemption in coupon.redemptions.all() if redemption.is_live]
     units_left = max(0, coupon.units - len(taken_at))
     return {
         "code": code,
         "code_display": codes.display(code),
-        "qr_token": drawn.text,
-        "qr_valid_until": drawn.fresh_until,
-        "rotation": {"key": drawn.rotation_key, "step_s": drawn.step_s, "signed": drawn.signed},
+        "qr_token": rendered.text,
+        "qr_valid_until": rendered.fresh_until,
+        "rotation": {"key": rendered.rotation_key, "step_s": rendered.step_s, "signed": rendered.signed},
         "qr_path": f"/v1/unlocks/{coupon.unlock_id}/qr.svg",
         "benefit": coupon.benefit,
         "terms": coupon.terms,

@@ -198,7 +198,7 @@ def pack_fixes(fixes: Sequence[NormalisedFix], arrival: Arrival, indexes: Sequen
     records: list[bytes] = []
     rejected: list[RejectedFix] = []
     for place, fix in enumerate(fixes):
-        code = judge_fix(fix, arrival)
+        code = evaluate_fix(fix, arrival)
         if code is not None:
             rejected.append(RejectedFix(place if indexes is None else indexes[place], code))
             continue
@@ -222,7 +222,7 @@ def pack_fixes(fixes: Sequence[NormalisedFix], arrival: Arrival, indexes: Sequen
     return PackedFixes(b"".join(records), len(records), rejected)
 
 
-def judge_fix(fix: NormalisedFix, arrival: Arrival) -> str | None:
+def evaluate_fix(fix: NormalisedFix, arrival: Arrival) -> str | None:
     """Why a fix is not taken, None when it is. Comparisons are written so that NaN coordinates fail them."""
     if not (-90.0 <= fix.latitude_deg <= 90.0 and -180.0 <= fix.longitude_deg <= 180.0):
         return "out_of_range"

@@ -22,7 +22,7 @@ from promotions.logic.coupon_tokens import MAX_TEXT_CHARS, STEP_S
 from promotions.logic.offline import Allowance
 from promotions.logic.training import PRACTICE_CODES
 from promotions.models import Redemption
-from promotions.services.till.offline_scans import LateScan, Outcome, Verdict, judge_scans
+from promotions.services.till.offline_scans import LateScan, ScanEvaluation, ScanOutcome, evaluate_scans
 from promotions.services.till.sync import TillSync, sync_till
 
 MAX_SCANS = 100
@@ -156,7 +156,7 @@ class VerdictAnswer(serializers.Serializer[Any]):
     """The verdict on a scan. `replay`: the scan was accepted before."""
 
     nonce = serializers.UUIDField(allow_null=True, help_text="Null if it could not be read.")
-    outcome = serializers.ChoiceField(choices=[(each.value, each.value) for each in Outcome])
+    outcome = serializers.ChoiceField(choices=[(each.value, each.value) for each in ScanOutcome])
     reason = serializers.CharField(allow_blank=True, help_text="Reason of a conflict or a breach of policy.")
     redemption_id = serializers.UUIDField(allow_null=True)
     taken_before = TakenBeforeAnswer(allow_null=True)
@@ -183,7 +183,7 @@ class SyncView(ApiView):
         """Return keys, offers, revoked coupons and the allowance, for offline use."""
         given = read_body(SyncRequest, request)
         sync = sync_till(staff_device=staff_device(request), device_time=given["device_time"], now=self.now)
-        return Response(SyncAnswer(_tell_sync(sync, self.now)).data)
+        return Response(SyncAnswer(_serialize_sync(sync, self.now)).data)
 
 
 class ScansView(ApiView):
@@ -201,14 +201,15 @@ class ScansView(ApiView):
         """Store scans made offline and return one verdict per scan. Repeats keep their verdicts."""
         given = read_body(ScansRequest, request)["scans"]
         scans = [LateScan(**each) for each in given if isinstance(each, Mapping)]
-        judged = iter(judge_scans(staff_device=staff_device(request), scans=scans, now=self.now))
+        judged = iter(evaluate_scans(staff_device=staff_device(request), scans=scans, now=self.now))
         told = [
-            _refuse(each) if isinstance(each, _Unreadable) else _tell(each["nonce"], next(judged)) for each in given
+            _refuse(each) if isinstance(each, _Unreadable) else _serialize_evaluation(each["nonce"], next(judged))
+            for each in given
         ]
         return Response(ScansAnswer({"scans": told}).data)
 
 
-def _tell_sync(sync: TillSync, now: datetime) -> dict[str, Any]:
+def _serialize_sync(sync: TillSync, now: datetime) -> dict[str, Any]:
     return {
         "server_time": now,
         "step_s": STEP_S,
@@ -225,12 +226,12 @@ def _tell_sync(sync: TillSync, now: datetime) -> dict[str, Any]:
             for offer in sync.offers
         ],
         "revoked": sync.withdrawn,
-        "allowance": _tell_allowance(sync.allowance, sync.left),
+        "allowance": _serialize_allowance(sync.allowance, sync.left),
         "training": [{"code": each.code, "outcome": each.outcome} for each in PRACTICE_CODES],
     }
 
 
-def _tell_allowance(whole: Allowance, left: Allowance) -> dict[str, Any]:
+def _serialize_allowance(whole: Allowance, left: Allowance) -> dict[str, Any]:
     return {
         "coupons": whole.coupons,
         "value": whole.value,
@@ -239,26 +240,26 @@ def _tell_allowance(whole: Allowance, left: Allowance) -> dict[str, Any]:
     }
 
 
-def _tell(nonce: UUID, verdict: Verdict) -> dict[str, Any]:
-    before = verdict.taken_before
+def _serialize_evaluation(nonce: UUID, evaluation: ScanEvaluation) -> dict[str, Any]:
+    before = evaluation.taken_before
     return {
         "nonce": nonce,
-        "outcome": verdict.outcome.value,
-        "reason": verdict.reason,
-        "redemption_id": verdict.redemption_id,
-        "taken_before": _tell_before(before) if before else None,
+        "outcome": evaluation.outcome.value,
+        "reason": evaluation.reason,
+        "redemption_id": evaluation.redemption_id,
+        "taken_before": _serialize_redemption(before) if before else None,
     }
 
 
-def _tell_before(redemption: Redemption) -> dict[str, Any]:
+def _serialize_redemption(redemption: Redemption) -> dict[str, Any]:
     return {"redeemed_at": redemption.redeemed_at, "store": {"name": redemption.store.name}}
 
 
 def _refuse(unreadable: _Unreadable) -> dict[str, Any]:
-    metrics.OFFLINE_SCAN.labels(Outcome.OUT_OF_POLICY.value, MALFORMED).inc()
+    metrics.OFFLINE_SCAN.labels(ScanOutcome.OUT_OF_POLICY.value, MALFORMED).inc()
     return {
         "nonce": unreadable.nonce,
-        "outcome": Outcome.OUT_OF_POLICY.value,
+        "outcome": ScanOutcome.OUT_OF_POLICY.value,
         "reason": MALFORMED,
         "redemption_id": None,
         "taken_before": None,

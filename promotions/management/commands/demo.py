@@ -33,7 +33,7 @@ from promotions.models import Campaign, DeadLetter
 from promotions.services.till.staff_devices import create_enrolment
 from promotions.simulation.city import City, Ground, Plane, Shop
 from promotions.simulation.client import Wire
-from promotions.simulation.day import Cast, Moment, run_day
+from promotions.simulation.day import Cast, DayTick, run_day
 from promotions.simulation.outcome import as_json, as_table
 from promotions.simulation.phone import RegistrationFailed
 from promotions.simulation.population import HOUR_S, Day, make_population
@@ -236,10 +236,10 @@ class Command(BaseCommand):
         dead_before = DeadLetter.objects.count()
         self._say(f"{options.phones} phones live {stage.shown_on:%A, %-d %B %Y} …")
 
-        def watch(moment: Moment) -> None:
+        def watch(tick: DayTick) -> None:
             interrupts.check()
             stack.check()
-            progress.show(moment)
+            progress.show(tick)
 
         try:
             phones = asyncio.run(run_day(world, cast, watch))

@@ -20,8 +20,8 @@ from promotions.local import postgres
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import SIGNALS
 from promotions.local.lock import held
-from promotions.local.places import ROOT, Place
 from promotions.local.processes import stop_recorded
+from promotions.local.workspaces import ROOT, Workspace
 from promotions.management.drill import product, tools
 from promotions.management.drill.content import (
     Content,
@@ -32,7 +32,7 @@ from promotions.management.drill.content import (
     read_sequences,
     settle_session,
 )
-from promotions.management.drill.invariants import count_breaches, judge_breaches
+from promotions.management.drill.invariants import count_breaches, evaluate_breaches
 from promotions.management.drill.lines import Database, Line, Result
 from promotions.management.drill.probe import probe_copy
 from promotions.management.drill.tools import Address
@@ -86,7 +86,7 @@ class Command(BaseCommand):
 
 
 def _run(root: Path, given: Path | None) -> Result:
-    result, place = Result(), Place(root.resolve(), "restore-drill")
+    result, place = Result(), Workspace(root.resolve(), "restore-drill")
     if given is not None:
         tools.require_dump(given)
         if given.resolve().is_relative_to(place.folder):
@@ -141,10 +141,10 @@ def _compare(
     yield compare_sequences(*sequences, read_sequences(copy))
 
 
-def _serve(place: Place, url: str, copy: Database, breaches: dict[str, int] | None) -> Iterator[Line]:
+def _serve(place: Workspace, url: str, copy: Database, breaches: dict[str, int] | None) -> Iterator[Line]:
     for name, said in product.ask_copy(url, "after_restore", "--json").items():
         yield Line(f"afterwards: {name}", True, said)
-    yield from judge_breaches(count_breaches(copy), breaches)
+    yield from evaluate_breaches(count_breaches(copy), breaches)
     probe = product.ask_copy(url, "restore_drill", "--probe")
     asked, opened = probe["codes_asked"], probe["codes_opened"]
     yield Line("CODE_SECRET belongs to the coupons", asked == opened, f"{opened:,} of {asked:,} codes")
@@ -199,7 +199,7 @@ def _read_sequences_now() -> dict[str, int]:
 
 
 @contextmanager
-def _empty_place(place: Place) -> Iterator[None]:
+def _empty_place(place: Workspace) -> Iterator[None]:
     """Create a folder for the copy. Remove it with its contents at the end."""
     with held(place.lock, what=str(place.folder)):
         stop_recorded(place.command_pids)
@@ -217,7 +217,7 @@ def _empty_place(place: Place) -> Iterator[None]:
                 place.outside.parent.rmdir()
 
 
-def _disks(place: Place) -> Iterator[Path]:
+def _disks(place: Workspace) -> Iterator[Path]:
     """Yield the folders whose disks the drill may fill: as root, PostgreSQL's user may not be able to enter ours."""
     yield place.folder
     if os.geteuid() == 0:

@@ -43,7 +43,7 @@ def count_breaches(database: Database) -> dict[str, int]:
     return {what: int(_one(database, query)) for what, query in INVARIANTS.items()}
 
 
-def judge_breaches(copy: Mapping[str, int], source: Mapping[str, int] | None) -> Iterator[Line]:
+def evaluate_breaches(copy: Mapping[str, int], source: Mapping[str, int] | None) -> Iterator[Line]:
     """Yield a line per invariant. What the source breaks too is no fault of the backup, and is shown."""
     for what, count in copy.items():
         known = source[what] if source is not None else 0

@@ -18,8 +18,8 @@ from django.core.management.base import CommandError
 from promotions import clock
 from promotions.local import ports, processes, redis
 from promotions.local.console import tail
-from promotions.local.places import ROOT, Place
 from promotions.local.processes import Recipe
+from promotions.local.workspaces import ROOT, Workspace
 from promotions.management.drill.lines import Line
 
 START_TIMEOUT_S = 90.0
@@ -64,7 +64,7 @@ def ask_copy(url: str, *command: str) -> Any:
     return json.loads(done.stdout)
 
 
-def serve_and_try(place: Place, url: str, probe: Mapping[str, Any]) -> Iterator[Line]:
+def serve_and_try(place: Workspace, url: str, probe: Mapping[str, Any]) -> Iterator[Line]:
     """Start a web process on the copy and yield what it answers."""
     has_redis = redis.find_program() is not None
     with _web(place, url, has_redis=has_redis) as port:
@@ -79,7 +79,7 @@ def serve_and_try(place: Place, url: str, probe: Mapping[str, Any]) -> Iterator[
 
 
 @contextmanager
-def _web(place: Place, url: str, *, has_redis: bool) -> Iterator[int]:
+def _web(place: Workspace, url: str, *, has_redis: bool) -> Iterator[int]:
     with ExitStack() as stack:
         redis_url = NOWHERE
         if has_redis:

@@ -48,7 +48,7 @@ def take_unit(*, campaign_id: int, scope: str, store_id: int | None = None) -> b
     and the campaign's, the hotter row, last. Slots are tried from a random one on, so that a flash campaign's phones
     do not queue for one row. Without a cap nothing is counted and there is always room.
     """
-    _hold(campaign_id)
+    _lock_shared(campaign_id)
     caps, slots = _read_slots(campaign_id, scope, store_id)
     cap = caps.of(scope, store_id)
     if cap is None:
@@ -63,7 +63,7 @@ def take_unit(*, campaign_id: int, scope: str, store_id: int | None = None) -> b
 
 def return_unit(*, campaign_id: int, scope: str, store_id: int | None = None) -> None:
     """Count one unit less: a use taken back, a turn given up. Nothing happens where nothing is counted."""
-    _hold(campaign_id)
+    _lock_shared(campaign_id)
     used = list(_slots(campaign_id, scope, store_id).filter(used__gt=0).values_list("pk", flat=True))
     random.shuffle(used)
     any(_return_to(slot) for slot in used)
@@ -89,7 +89,7 @@ def fit_caps(*, campaign_id: int) -> None:
     Call it in the transaction that wrote the caps. A cap that is new counts what was given out before it; one that is
     gone leaves nothing. Repeatable. Errors: `invalid_input` when less would be allowed than is used already.
     """
-    campaign = hold_alone(campaign_id)
+    campaign = lock_exclusively(campaign_id)
     faults = list(find_cap_faults(campaign))
     if faults:
         raise InvalidInput(faults)
@@ -104,33 +104,33 @@ def fit_caps(*, campaign_id: int) -> None:
         Budget.objects.filter(campaign=campaign, scope=Scope.REDEEM, store__isnull=False).delete()
 
 
-def hold_alone(campaign_id: int) -> Campaign:
+def lock_exclusively(campaign_id: int) -> Campaign:
     """The campaign, locked until the transaction ends; nobody takes or returns a unit of it meanwhile."""
     return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
 
 
 def find_cap_faults(campaign: Campaign) -> Iterator[Fault]:
-    """Caps that let nobody in, or less than what is used already. For sure only after `hold_alone`."""
+    """Caps that let nobody in, or less than what is used already. For sure only after `lock_exclusively`."""
     caps = read_caps(campaign)
     if caps.unlock is not None:
         used = _count_used(campaign.pk, Scope.UNLOCK, None)
-        yield from _judge_cap("unlock_cap", caps.unlock, used, f"{used} have unlocked or kept a turn")
+        yield from _find_cap_fault("unlock_cap", caps.unlock, used, f"{used} have unlocked or kept a turn")
     if caps.redeem is not None:
         used = _count_used(campaign.pk, Scope.REDEEM, None)
-        yield from _judge_cap("redeem_cap", caps.redeem, used, f"{used} uses were taken at tills")
+        yield from _find_cap_fault("redeem_cap", caps.redeem, used, f"{used} uses were taken at tills")
     if caps.store_redeem is not None:
         used = max(_count_by_store(campaign.pk).values(), default=0)
-        yield from _judge_cap("store_redeem_cap", caps.store_redeem, used, f"{used} uses were taken in one store")
+        yield from _find_cap_fault("store_redeem_cap", caps.store_redeem, used, f"{used} uses were taken in one store")
 
 
-def _judge_cap(name: str, cap: int, used: int, found: str) -> Iterator[Fault]:
+def _find_cap_fault(name: str, cap: int, used: int, found: str) -> Iterator[Fault]:
     if cap < 1:
         yield Fault(f"/{name}", "out_of_range", "A cap of nothing lets nobody in; leave it empty for no limit.")
     elif cap < used:
         yield Fault(f"/{name}", "below_used", f"{found} already; the cap cannot be lower.")
 
 
-def _hold(campaign_id: int) -> None:
+def _lock_shared(campaign_id: int) -> None:
     """Let the caps stay as they are until the transaction ends. What it reads it reads after this, in another
     statement: the lock gives the row as it was before a change it has waited for."""
     with connection.cursor() as cursor:

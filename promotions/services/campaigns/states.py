@@ -14,7 +14,7 @@ from promotions.logic.hours import InvalidHours, parse_hours
 from promotions.logic.moments import SEED_BYTES, Lot, commitment, draw_moments
 from promotions.logic.schedule import Opening, open_slots
 from promotions.models import Campaign, WinningMoment
-from promotions.services.campaigns.budgets import find_cap_faults, fit_caps, hold_alone
+from promotions.services.campaigns.budgets import find_cap_faults, fit_caps, lock_exclusively
 from promotions.services.campaigns.schedules import read_schedule
 
 MAX_HOLDOUT_PERCENT = 50
@@ -28,7 +28,7 @@ def open_campaign(*, campaign_id: int, now: datetime, seed: bytes | None = None)
     The first opening draws an instant win's moments from `seed` (by default a random one), keeps it sealed and
     publishes its commitment. Errors: `invalid_input` with everything that is not ready.
     """
-    campaign = hold_alone(campaign_id)
+    campaign = lock_exclusively(campaign_id)
     stores = list(campaign.stores.filter(is_active=True).order_by("pk"))
     faults = list(find_opening_faults(campaign, stores, now))
     if faults:

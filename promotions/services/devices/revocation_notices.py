@@ -22,10 +22,10 @@ def give_notice(device_id: UUID, not_before: datetime, blocked: BlockCode) -> No
     RevocationNotice.objects.update_or_create(
         subject=device_id, defaults={"tokens_not_before": not_before, "blocked": blocked, "is_heard": False}
     )
-    transaction.on_commit(partial(_tell, stream.hub_client(), device_id))
+    transaction.on_commit(partial(_announce, stream.hub_client(), device_id))
 
 
-def tell_unheard() -> int:
+def announce_unheard() -> int:
     """Tell what was not heard, all of it again once Redis lost its copy; how many notices. Errors: RedisError."""
     client = stream.hub_client()
     if not revocations.is_whole(client):
@@ -33,7 +33,7 @@ def tell_unheard() -> int:
         revocations.mark_whole(client)
     unheard = RevocationNotice.objects.filter(is_heard=False).values_list("subject", flat=True)[:_AT_ONCE]
     # The first that fails ends it: Redis is away.
-    return sum(1 for _ in takewhile(partial(_tell, client), list(unheard)))
+    return sum(1 for _ in takewhile(partial(_announce, client), list(unheard)))
 
 
 def find_outlived(*, now: datetime) -> QuerySet[RevocationNotice]:
@@ -42,7 +42,7 @@ def find_outlived(*, now: datetime) -> QuerySet[RevocationNotice]:
     return RevocationNotice.objects.filter(is_heard=True, tokens_not_before__lt=now - life)
 
 
-def _tell(client: "redis.Redis", device_id: UUID) -> bool:
+def _announce(client: "redis.Redis", device_id: UUID) -> bool:
     """Publish what the row says, and again if it changed meanwhile: the row has the last word. False: not heard."""
     while (notice := RevocationNotice.objects.filter(pk=device_id).first()) is not None:
         not_before, blocked = notice.tokens_not_before, cast(BlockCode, notice.blocked)

@@ -18,7 +18,7 @@ _FIXES = stream.ENTRY_FIELD.decode("latin-1")
 _PIECE = 100
 
 
-def bury(shard: int, reasons: Mapping[str, str], *, now: datetime) -> None:
+def store_dead_letters(shard: int, reasons: Mapping[str, str], *, now: datetime) -> None:
     """Keep entries aside, each with its reason, in the caller's transaction, so that their shard can go on. Repeatable.
 
     As many at once as there are: after an upgrade gone wrong every entry may be one.
@@ -38,7 +38,7 @@ def bury(shard: int, reasons: Mapping[str, str], *, now: datetime) -> None:
             ],
             ignore_conflicts=True,
         )
-    transaction.on_commit(lambda: metrics.BURIED.inc(len(reasons)))
+    transaction.on_commit(lambda: metrics.DEAD_LETTERED.inc(len(reasons)))
 
 
 def _list_pieces(entry_ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -65,17 +65,17 @@ def forget_device(device_id: UUID) -> None:
     An entry holds fixes of several devices. One that cannot be taken apart any more goes as a whole.
     """
     mark = struct.pack("<QQ", *split_device_id(device_id))
-    letters = DeadLetter.objects.select_for_update().filter(shard=stream.shard_of(device_id))
-    for letter in letters.iterator(chunk_size=_PIECE):
-        fields = {name: base64.b64decode(value) for name, value in letter.fields.items()}
+    dead_letters = DeadLetter.objects.select_for_update().filter(shard=stream.shard_of(device_id))
+    for dead_letter in dead_letters.iterator(chunk_size=_PIECE):
+        fields = {name: base64.b64decode(value) for name, value in dead_letter.fields.items()}
         if not any(mark in value for value in fields.values()):
             continue
         kept = _without(mark, fields.get(_FIXES, b""))
         if set(fields) != {_FIXES} or mark in kept or not kept:
-            letter.delete()
+            dead_letter.delete()
             continue
-        letter.fields = {_FIXES: base64.b64encode(kept).decode("ascii")}
-        letter.save(update_fields=["fields"])
+        dead_letter.fields = {_FIXES: base64.b64encode(kept).decode("ascii")}
+        dead_letter.save(update_fields=["fields"])
 
 
 def _without(mark: bytes, payload: bytes) -> bytes:
@@ -92,14 +92,14 @@ def replay(ids: Sequence[int], *, now: datetime) -> int:
     """
     client = stream.sync_client()
     replayed = 0
-    for letter in DeadLetter.objects.filter(id__in=ids, replayed_at__isnull=True):
-        if not DeadLetter.objects.filter(id=letter.id, replayed_at__isnull=True).update(replayed_at=now):
+    for dead_letter in DeadLetter.objects.filter(id__in=ids, replayed_at__isnull=True):
+        if not DeadLetter.objects.filter(id=dead_letter.id, replayed_at__isnull=True).update(replayed_at=now):
             continue
-        fields = {name.encode("latin-1"): base64.b64decode(value) for name, value in letter.fields.items()}
+        fields = {name.encode("latin-1"): base64.b64decode(value) for name, value in dead_letter.fields.items()}
         try:
-            client.xadd(stream.stream_key(letter.shard), cast(Any, fields))
+            client.xadd(stream.stream_key(dead_letter.shard), cast(Any, fields))
         except BaseException:
-            DeadLetter.objects.filter(id=letter.id).update(replayed_at=None)
+            DeadLetter.objects.filter(id=dead_letter.id).update(replayed_at=None)
             raise
         replayed += 1
     return replayed

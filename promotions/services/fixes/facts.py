@@ -92,7 +92,7 @@ def _level(transition: Transition, radius_m: float) -> int:
         fence_radius_m=radius_m,
         is_mock=bool(transition.flags & FixFlag.MOCK),
         is_reduced_accuracy=bool(transition.flags & FixFlag.REDUCED_ACCURACY),
-        jump_hold_s=transition.jump_hold_s,
+        jump_penalty_s=transition.jump_penalty_s,
         repeats=transition.repeats,
     )
     return assess(Evidence(fix, _read_stay(transition))).level

@@ -10,7 +10,7 @@ from django.db import connection
 
 from notifications.logic.rendering import MessageValues, Template, render
 from notifications.services import NewMessage
-from promotions.logic.eligibility import CampaignFacts, Decision, Facts, Outcome, StoreFacts
+from promotions.logic.eligibility import CampaignFacts, Decision, Facts, GateOutcome, StoreFacts
 from promotions.logic.holdout import Arm
 
 _NAMESPACE = UUID("0d5d6e2a-9b1c-5c3e-8a0f-2f6f4f1f9c27")
@@ -27,7 +27,7 @@ def _granted(decisions: Sequence[Decision]) -> list[tuple[UUID, Decision]]:
     return [
         (name_opportunity(decision.campaign_id, decision.device_id, decision.local_on), decision)
         for decision in decisions
-        if decision.outcome is Outcome.OPPORTUNITY and decision.local_on is not None
+        if decision.outcome is GateOutcome.OPPORTUNITY and decision.local_on is not None
     ]
 
 
@@ -76,7 +76,7 @@ def _message(opportunity_id: UUID, decision: Decision, campaign: CampaignFacts, 
             store=store.name,
             brand=campaign.brand,
             offer=campaign.offer_title,
-            until=_tell_time(decision.open_until, store.zone, now=decision.transition.fix_time),
+            until=_format_time(decision.open_until, store.zone, now=decision.transition.fix_time),
         ),
     )
     return NewMessage(
@@ -94,7 +94,7 @@ def _message(opportunity_id: UUID, decision: Decision, campaign: CampaignFacts, 
     )
 
 
-def _tell_time(instant: datetime, zone: ZoneInfo, *, now: datetime) -> str:
+def _format_time(instant: datetime, zone: ZoneInfo, *, now: datetime) -> str:
     """The store's clock; the end of the day for a store that is open for days on end."""
     return f"{instant.astimezone(zone):%H:%M}" if instant - now < timedelta(days=1) else "24:00"
 

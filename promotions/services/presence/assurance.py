@@ -12,7 +12,7 @@ from django.db.models import Max
 from geofence.logic.geodesy import Point
 from geofence.logic.matching import FenceRole
 from geofence.models import Store
-from geofence.services.fences import FixJudgement, current_snapshot
+from geofence.services.fences import FixEvaluation, current_snapshot
 from geofence.services.presence import presence_evidence
 from geofence.services.presence_trail import follow_fix, read_trail
 from promotions.errors import DomainError
@@ -54,22 +54,22 @@ def read_thresholds(campaign: Campaign) -> Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class PresenceClaim:
     """A device says it is at a store: with this fix, as the fences judge it, and with what it shows of the store."""
 
     device_id: UUID
     store_id: int
     fix: GivenFix
-    judgement: FixJudgement
+    evaluation: FixEvaluation
     proof: StoreProof = StoreProof.NONE
 
 
-def gather_evidence(claim: Claim, *, now: datetime) -> Evidence:
+def gather_evidence(claim: PresenceClaim, *, now: datetime) -> Evidence:
     """All that speaks for a claim, for `assess`. Three statements; leaves a point sighting for a day.
 
     Errors: `busy` when the fences change underneath.
     """
-    return Evidence(_weigh_fix(claim, now), _read_stay(claim.device_id, claim.store_id), claim.proof)
+    return Evidence(_describe_fix(claim, now), _read_stay(claim.device_id, claim.store_id), claim.proof)
 
 
 def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresholds) -> Level:
@@ -79,7 +79,7 @@ def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresh
     all. That staff scan the coupon says nothing of the phone.
     """
     trail = read_trail(device_id=device_id, now=now)
-    if trail.jump_hold_s > 0:
+    if trail.jump_penalty_s > 0:
         return Level.CLAIMED
     stay = _read_stay(device_id, store_id)
     since = now - timedelta(seconds=KNOWN_FOR_S)
@@ -125,8 +125,8 @@ _PROOF_OF = {
 }
 
 
-def _weigh_fix(claim: Claim, now: datetime) -> FixEvidence:
-    fix, judged = claim.fix, claim.judgement
+def _describe_fix(claim: PresenceClaim, now: datetime) -> FixEvidence:
+    fix, judged = claim.fix, claim.evaluation
     trail = follow_fix(
         device_id=claim.device_id,
         point=Point(fix.latitude_deg, fix.longitude_deg),
@@ -146,7 +146,7 @@ def _weigh_fix(claim: Claim, now: datetime) -> FixEvidence:
         share_inside=judged.inside_share,
         fence_radius_m=math.inf if judged.geofence_id is None else _read_radius_m(judged.geofence_id),
         is_mock=fix.is_mock,
-        jump_hold_s=trail.jump_hold_s,
+        jump_penalty_s=trail.jump_penalty_s,
         has_flown=trail.has_flown,
         repeats=trail.repeats,
         devices_on_point=_sight_point(claim.device_id, trail.point_digest, now),

@@ -26,11 +26,11 @@ from promotions.logic.offline import (
     OfflineScanFacts,
     find_breach,
     find_time_breach,
-    reckon_given,
+    sum_given,
 )
 from promotions.models import Coupon, OfflineScan, Redemption, StaffDevice, StaffMember
 from promotions.outages import find_outage
-from promotions.services.till.redemptions import Grounds, Refused, take_lowest
+from promotions.services.till.redemptions import RedemptionContext, Refused, take_lowest
 from promotions.services.till.rules import read_units
 from promotions.services.till.scans import MAX_SCAN_AGE, MAX_SCAN_AHEAD, Scan, Shown, corrected_at
 from promotions.services.till.staff_members import Till, lock_till, require_till
@@ -42,7 +42,7 @@ MAX_FAILURES = 3
 NONCE_MISMATCH = "nonce_mismatch"
 
 
-class Outcome(StrEnum):
+class ScanOutcome(StrEnum):
     """What became of a scan; `REPLAY`: it was accepted before."""
 
     ACCEPTED = "accepted"
@@ -72,10 +72,10 @@ class LateScan:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ScanEvaluation:
     """The server's word on one scan. `taken_before`: the redemption that was first, in a conflict over a unit."""
 
-    outcome: Outcome
+    outcome: ScanOutcome
     reason: str = ""
     redemption_id: UUID | None = None
     taken_before: Redemption | None = None
@@ -100,23 +100,21 @@ def read_given(*, staff_device: StaffDevice, at: datetime) -> Allowance:
     around = OfflineScan.objects.filter(
         staff_device=staff_device, corrected_at__gt=at - SHIFT, corrected_at__lt=at + SHIFT
     )
-    return reckon_given(
-        (given_at, value or Decimal(0)) for given_at, value in around.values_list("corrected_at", "value")
-    )
+    return sum_given((given_at, value or Decimal(0)) for given_at, value in around.values_list("corrected_at", "value"))
 
 
-def judge_scans(*, staff_device: StaffDevice, scans: Sequence[LateScan], now: datetime) -> list[Verdict]:
+def evaluate_scans(*, staff_device: StaffDevice, scans: Sequence[LateScan], now: datetime) -> list[ScanEvaluation]:
     """A verdict per scan. Each is a transaction of its own, in the order in which they were made; repeatable.
 
     Errors: `profile_forbidden`, `token_revoked`; `busy` when a row was held by somebody else for too long. The other
     scans are judged all the same, and the same request, repeated, finds them judged.
     """
     require_till(staff_device)
-    verdicts: dict[int, Verdict] = {}
+    evaluations: dict[int, ScanEvaluation] = {}
     failures = 0
     for place in sorted(range(len(scans)), key=lambda place: scans[place].scanned_at):
         try:
-            verdicts[place] = _judge_scan(staff_device, scans[place], now)
+            evaluations[place] = _evaluate_scan(staff_device, scans[place], now)
         except DatabaseError as error:
             outage = find_outage(error)
             if outage is None or outage.code != "busy":
@@ -126,28 +124,28 @@ def judge_scans(*, staff_device: StaffDevice, scans: Sequence[LateScan], now: da
                 break
     if failures:
         raise DomainError("busy", "Some scans met a coupon in use; send all of them again.")
-    return [verdicts[place] for place in range(len(scans))]
+    return [evaluations[place] for place in range(len(scans))]
 
 
-def _judge_scan(staff_device: StaffDevice, scan: LateScan, now: datetime) -> Verdict:
+def _evaluate_scan(staff_device: StaffDevice, scan: LateScan, now: datetime) -> ScanEvaluation:
     try:
-        verdict = _settle(staff_device, scan, now)
+        evaluation = _settle(staff_device, scan, now)
     except IntegrityError as error:
         if not isinstance(error.__cause__, ForeignKeyViolation):
             raise
         # Erased while it was judged: gone at the second look.
-        verdict = _settle(staff_device, scan, now)
-    metrics.OFFLINE_SCAN.labels(verdict.outcome.value, verdict.reason).inc()
-    return verdict
+        evaluation = _settle(staff_device, scan, now)
+    metrics.OFFLINE_SCAN.labels(evaluation.outcome.value, evaluation.reason).inc()
+    return evaluation
 
 
 @transaction.atomic(durable=True)
-def _settle(staff_device: StaffDevice, scan: LateScan, now: datetime) -> Verdict:
+def _settle(staff_device: StaffDevice, scan: LateScan, now: datetime) -> ScanEvaluation:
     till = lock_till(staff_device=staff_device, now=now)
-    return _recall(till.device, scan) or _judge(till, scan, now)
+    return _recall(till.device, scan) or _evaluate(till, scan, now)
 
 
-def _recall(device: StaffDevice, scan: LateScan) -> Verdict | None:
+def _recall(device: StaffDevice, scan: LateScan) -> ScanEvaluation | None:
     """What was decided under this nonce: here, or online when only the answer was lost."""
     known = (
         OfflineScan.objects.select_related("taken_before_by__store")
@@ -156,23 +154,23 @@ def _recall(device: StaffDevice, scan: LateScan) -> Verdict | None:
     )
     if known is not None:
         is_same = bytes(known.fingerprint) == scan.as_scan().fingerprint()
-        return _tell(known) if is_same else Verdict(Outcome.OUT_OF_POLICY, NONCE_MISMATCH)
+        return _repeat_evaluation(known) if is_same else ScanEvaluation(ScanOutcome.OUT_OF_POLICY, NONCE_MISMATCH)
     redemption = Redemption.objects.filter(staff_device=device, nonce=scan.nonce).first()
     if redemption is None:
         return None
     shown = identify_token(scan.token)
     if shown is None or shown.claims.coupon_id != redemption.coupon_id or redemption.amount != scan.amount:
-        return Verdict(Outcome.OUT_OF_POLICY, NONCE_MISMATCH)
-    return Verdict(Outcome.REPLAY, redemption_id=redemption.pk)
+        return ScanEvaluation(ScanOutcome.OUT_OF_POLICY, NONCE_MISMATCH)
+    return ScanEvaluation(ScanOutcome.REPLAY, redemption_id=redemption.pk)
 
 
-def _tell(known: OfflineScan) -> Verdict:
+def _repeat_evaluation(known: OfflineScan) -> ScanEvaluation:
     if known.outcome == OfflineScan.Outcome.ACCEPTED:
-        return Verdict(Outcome.REPLAY, redemption_id=known.redemption_id)
-    return Verdict(Outcome(known.outcome), known.reason, taken_before=known.taken_before_by)
+        return ScanEvaluation(ScanOutcome.REPLAY, redemption_id=known.redemption_id)
+    return ScanEvaluation(ScanOutcome(known.outcome), known.reason, taken_before=known.taken_before_by)
 
 
-def _judge(till: Till, scan: LateScan, now: datetime) -> Verdict:
+def _evaluate(till: Till, scan: LateScan, now: datetime) -> ScanEvaluation:
     token = identify_token(scan.token)
     # As online, a stranger's coupon looks like a forged one.
     shown = scan.as_scan().find_coupon(staff_device=till.device, now=now)
@@ -185,7 +183,7 @@ def _judge(till: Till, scan: LateScan, now: datetime) -> Verdict:
             enrolled_at=till.device.enrolled_at,
             limits=limits,
         )
-        return _close(record, Outcome.OUT_OF_POLICY, breach or _explain_missing(token))
+        return _close(record, ScanOutcome.OUT_OF_POLICY, breach or _explain_missing(token))
     coupon = shown.coupon
     facts = OfflineScanFacts(
         terms=coupon_terms(coupon),
@@ -202,7 +200,7 @@ def _judge(till: Till, scan: LateScan, now: datetime) -> Verdict:
         given=read_given(staff_device=till.device, at=record.corrected_at),
     )
     breach = find_breach(facts, limits)
-    return _take(till, shown, record) if breach is None else _close(record, Outcome.OUT_OF_POLICY, breach)
+    return _take(till, shown, record) if breach is None else _close(record, ScanOutcome.OUT_OF_POLICY, breach)
 
 
 def _explain_missing(token: ShownToken | None) -> Breach:
@@ -237,21 +235,21 @@ def _find_member(device: StaffDevice, at: datetime) -> StaffMember | None:
     return device.staff_member
 
 
-def _take(till: Till, shown: Shown, record: OfflineScan) -> Verdict:
+def _take(till: Till, shown: Shown, record: OfflineScan) -> ScanEvaluation:
     """A unit like any other's, dated when it was scanned; or a conflict with whoever was faster."""
     late = Till(device=till.device, member=record.staff_member, has_members=till.has_members)
-    grounds = Grounds(late, shown, level=0, is_late=True)
-    taken = take_lowest(grounds, read_units(shown.coupon), record.corrected_at)
+    context = RedemptionContext(late, shown, level=0, is_late=True)
+    taken = take_lowest(context, read_units(shown.coupon), record.corrected_at)
     if not isinstance(taken, Refused):
         record.redemption = taken.redemption
-        return _close(record, Outcome.ACCEPTED, "")
+        return _close(record, ScanOutcome.ACCEPTED, "")
     if taken.error.code == "already_redeemed":
         record.taken_before_by = read_units(shown.coupon).latest
-    return _close(record, Outcome.CONFLICT, taken.error.code)
+    return _close(record, ScanOutcome.CONFLICT, taken.error.code)
 
 
-def _close(record: OfflineScan, outcome: Outcome, reason: str) -> Verdict:
+def _close(record: OfflineScan, outcome: ScanOutcome, reason: str) -> ScanEvaluation:
     record.outcome = OfflineScan.Outcome(outcome.value)
     record.reason = str(reason)
     record.save(force_insert=True)
-    return Verdict(outcome, record.reason, record.redemption_id, record.taken_before_by)
+    return ScanEvaluation(outcome, record.reason, record.redemption_id, record.taken_before_by)

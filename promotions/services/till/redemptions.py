@@ -19,7 +19,7 @@ from promotions.services.till.rules import (
     already_redeemed,
     cap_reached,
     find_full_cap,
-    find_lack,
+    find_missing,
     find_obstacle,
     is_vouched,
     read_units,
@@ -121,18 +121,18 @@ def _settle(till: Till, shown: Shown, is_dry_run: bool, now: datetime) -> Taken 
         return Refused(error, coupon)
     limits = read_thresholds(coupon.campaign)
     level = level_known(device_id=coupon.unlock.device_id, store_id=store_id, now=now, limits=limits)
-    error = find_lack(shown=shown, level=level)
+    error = find_missing(shown=shown, level=level)
     if error is None and is_dry_run:
         error = find_full_cap(coupon=coupon, store_id=store_id)
     if error is not None:
         return Refused(error, coupon)
     if is_dry_run:
         return Taken(coupon, None, units.lowest_free or coupon.units, units.left, is_replay=False)
-    return take_lowest(Grounds(till, shown, level), units, now)
+    return take_lowest(RedemptionContext(till, shown, level), units, now)
 
 
 @dataclass(frozen=True, slots=True)
-class Grounds:
+class RedemptionContext:
     """On what a unit is taken. `is_late`: the till had no network and tells of it afterwards."""
 
     till: Till
@@ -141,17 +141,17 @@ class Grounds:
     is_late: bool = False
 
 
-def take_lowest(grounds: Grounds, units: Units, now: datetime) -> Taken | Refused:
+def take_lowest(context: RedemptionContext, units: Units, now: datetime) -> Taken | Refused:
     """The lowest unit that is free; each time another till was faster, the next one. In the caller's transaction.
 
     `now` is when the coupon was scanned, by our clock. Refused with `already_redeemed` or `redeem_cap_reached`.
     """
-    coupon = grounds.shown.coupon
+    coupon = context.shown.coupon
     for _ in range(coupon.units + _SPARE_ATTEMPTS):
         if units.lowest_free is None and units.latest is not None:
-            return Refused(already_redeemed(grounds.till.device, units.latest), coupon)
+            return Refused(already_redeemed(context.till.device, units.latest), coupon)
         try:
-            redemption = _take(grounds, units.lowest_free or 1, now)
+            redemption = _take(context, units.lowest_free or 1, now)
         except _CapReached as reached:
             return Refused(cap_reached(reached.scope), coupon)
         if redemption is not None:
@@ -168,17 +168,17 @@ class _CapReached(Exception):
         self.scope = scope
 
 
-def _take(grounds: Grounds, unit: int, now: datetime) -> Redemption | None:
+def _take(context: RedemptionContext, unit: int, now: datetime) -> Redemption | None:
     """The redemption with all that hangs on it, or None when another till took the unit first.
 
     The unique index decides, nothing read before it does. The caps come last: the campaign's row is the one that every
     till wants. All of it stands in one savepoint, so that a row is never left behind without its caps.
     """
-    coupon, store_id = grounds.shown.coupon, grounds.till.device.store_id
+    coupon, store_id = context.shown.coupon, context.till.device.store_id
     try:
         with transaction.atomic():
-            redemption = _insert(grounds, unit, now)
-            _confirm_visit(grounds, now)
+            redemption = _insert(context, unit, now)
+            _confirm_visit(context, now)
             if not take_unit(campaign_id=coupon.campaign_id, scope=Budget.Scope.REDEEM, store_id=store_id):
                 raise _CapReached("store")
             if not take_unit(campaign_id=coupon.campaign_id, scope=Budget.Scope.REDEEM):
@@ -190,9 +190,9 @@ def _take(grounds: Grounds, unit: int, now: datetime) -> Redemption | None:
     return redemption
 
 
-def _confirm_visit(grounds: Grounds, now: datetime) -> None:
-    device_id, store_id = grounds.shown.coupon.unlock.device_id, grounds.till.device.store_id
-    if not grounds.is_late:
+def _confirm_visit(context: RedemptionContext, now: datetime) -> None:
+    device_id, store_id = context.shown.coupon.unlock.device_id, context.till.device.store_id
+    if not context.is_late:
         confirm_visit(device_id=device_id, store_id=store_id, by=Visit.ConfirmedBy.SCAN, at=now)
         return
     # The visit of that moment, which may be over; one that is open today may have begun since.
@@ -202,8 +202,8 @@ def _confirm_visit(grounds: Grounds, now: datetime) -> None:
     )
 
 
-def _insert(grounds: Grounds, unit: int, now: datetime) -> Redemption:
-    till, shown = grounds.till, grounds.shown
+def _insert(context: RedemptionContext, unit: int, now: datetime) -> Redemption:
+    till, shown = context.till, context.shown
     scan = shown.scan
     return Redemption.objects.create(
         coupon=shown.coupon,
@@ -217,8 +217,8 @@ def _insert(grounds: Grounds, unit: int, now: datetime) -> Redemption:
         amount=scan.amount,
         scanned_at=scan.scanned_at,
         redeemed_at=now,
-        level=grounds.level,
-        is_vouched=is_vouched(shown=shown, level=grounds.level),
+        level=context.level,
+        is_vouched=is_vouched(shown=shown, level=context.level),
     )
 
 

@@ -86,7 +86,7 @@ def _find_wrong_hour(coupon: Coupon, store: Store, now: datetime) -> DomainError
     )
 
 
-def find_lack(*, shown: Shown, level: int) -> DomainError | None:
+def find_missing(*, shown: Shown, level: int) -> DomainError | None:
     """What the customer or the staff can still give: the phone's presence, at the level known, or the amount."""
     if level < shown.coupon.redeem_level and not is_vouched(shown=shown, level=level):
         return DomainError("presence_required", may_vouch=shown.coupon.allows_vouching)

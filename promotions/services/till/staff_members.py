@@ -138,7 +138,7 @@ def fold_initials(initials: str) -> str:
     return initials.strip().upper()
 
 
-def draw_pin() -> str:
+def generate_pin() -> str:
     """A random PIN, to be shown once."""
     return f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}}"
 

@@ -53,14 +53,14 @@ def campaign_terms(campaign: Campaign, *, benefit: str, units: int, store_ids: I
     )
 
 
-def draw_token(*, coupon: Coupon, now: datetime) -> DrawnToken:
+def render_token(*, coupon: Coupon, now: datetime) -> DrawnToken:
     """The coupon's QR text of this step. Reads `coupon.campaign`; changes nothing."""
     secret = settings.CODE_SECRET.encode()
     digest = coupon_tokens.digest_offer(coupon_terms(coupon))
     signed = coupon_tokens.sign(secret, Claims(coupon.pk, coupon.valid_from, coupon.valid_until, digest))
     key, step = coupon_tokens.rotation_key(secret, coupon.pk), coupon_tokens.step_of(now)
     return DrawnToken(
-        text=coupon_tokens.draw(signed, key, step),
+        text=coupon_tokens.render(signed, key, step),
         fresh_until=coupon_tokens.fresh_until(step),
         signed=signed,
         rotation_key=coupon_tokens.spell_key(key),

@@ -10,17 +10,17 @@ from promotions.logic import codes
 from promotions.logic.redeem_hours import freeze_hours
 from promotions.models import Campaign, Coupon, Unlock
 from promotions.services.campaigns.schedules import campaign_end, read_schedule
-from promotions.services.unlocks.judging import Grounds
+from promotions.services.unlocks.evaluation import UnlockContext
 
 # Two coupons with one code are a matter of 2^-50 each; more than a few in a row is a broken secret.
 _MAX_COLLISIONS = 5
 
 
-def issue_coupon(unlock: Unlock, grounds: Grounds, benefit: str, now: datetime) -> None:
+def issue_coupon(unlock: Unlock, context: UnlockContext, benefit: str, now: datetime) -> None:
     """The coupon on today's terms. A code that another coupon already has makes way for the next generation."""
-    campaign = grounds.campaign
+    campaign = context.campaign
     last_moment = now + timedelta(hours=campaign.redeem_within_h)
-    end = campaign_end(campaign, grounds.place.zone, now)
+    end = campaign_end(campaign, context.place.zone, now)
     coupon = Coupon(
         id=uuid4(),
         unlock=unlock,
@@ -35,7 +35,7 @@ def issue_coupon(unlock: Unlock, grounds: Grounds, benefit: str, now: datetime) 
         redeem_level=campaign.redeem_level,
         allows_vouching=campaign.allows_vouching,
         allows_offline=campaign.allows_offline,
-        store_ids=list(grounds.store_ids),
+        store_ids=list(context.store_ids),
         valid_from=now,
         valid_until=min(last_moment, end) if end else last_moment,
         redeem_hours=freeze_hours(read_schedule(campaign).windows) if campaign.redeems_in_hours else [],

@@ -23,7 +23,14 @@ from promotions.logic.presence_tokens import (
     sign_presence,
 )
 from promotions.models import Brand, Campaign, Device, SpentPresenceToken
-from promotions.services.unlocks.judging import Asked, Grounds, UnlockRefused, judge_ask, require_consent, take_proof
+from promotions.services.unlocks.evaluation import (
+    UnlockAttempt,
+    UnlockContext,
+    UnlockRefused,
+    evaluate_request,
+    require_consent,
+    take_proof,
+)
 from promotions.services.unlocks.unlocks import keep_refusal
 from promotions.services.waits import limit_waits, lock_device
 
@@ -40,7 +47,7 @@ class IssuedToken:
     level: int
 
 
-def issue_presence_token(*, device: Device, campaign_uuid: UUID, asked: Asked, now: datetime) -> IssuedToken:
+def issue_presence_token(*, device: Device, campaign_uuid: UUID, attempt: UnlockAttempt, now: datetime) -> IssuedToken:
     """A token for the campaign's brand, on the rules of its unlock. Nothing of it is stored; asked again, another one.
 
     A store code is taken in one transaction with the last look at the device. Errors: `not_found`; a refusal, which is
@@ -52,17 +59,17 @@ def issue_presence_token(*, device: Device, campaign_uuid: UUID, asked: Asked, n
         raise DomainError("not_found")
     try:
         require_consent(device)
-        grounds = judge_ask(device, found, asked, now)
+        context = evaluate_request(device, found, attempt, now)
         with transaction.atomic():
             limit_waits()
             lock_device(device.pk)
-            grounds = take_proof(grounds, now)
+            context = take_proof(context, now)
     except UnlockRefused as refused:
         keep_refusal(device, found, refused, now)
         raise
     parties = Parties(_issuer(), found.brand.uuid, device.pk, UUID(bytes=secrets.token_bytes(16)))
-    token, expires_at = sign_presence(_secret(), parties, _describe(grounds), now)
-    return IssuedToken(token, expires_at, grounds.level)
+    token, expires_at = sign_presence(_secret(), parties, _describe(context), now)
+    return IssuedToken(token, expires_at, context.level)
 
 
 def spend_presence_token(*, brand: Brand, token: str, now: datetime) -> Mapping[str, Any]:
@@ -102,8 +109,8 @@ def _spend(brand: Brand, token: str, now: datetime) -> Mapping[str, Any]:
     return claims
 
 
-def _describe(grounds: Grounds) -> Presence:
-    evidence, judged = grounds.evidence, grounds.place.judgement
+def _describe(context: UnlockContext) -> Presence:
+    evidence, judged = context.evidence, context.place.evaluation
     # No level is reached without a fix, and none is judged without a fence.
     if evidence.fix is None or judged is None or judged.geofence_id is None:
         raise DomainError("busy")
@@ -113,22 +120,22 @@ def _describe(grounds: Grounds) -> Presence:
         raise DomainError("busy")
     since_at = evidence.stay.inside_since_at if evidence.stay else evidence.fix.fix_time
     return Presence(
-        campaign_id=grounds.campaign.uuid,
+        campaign_id=context.campaign.uuid,
         fence_id=fence[0],
         fence_version=fence[1],
-        level=grounds.level,
-        why=_say_why(grounds),
+        level=context.level,
+        why=_say_why(context),
         dwell_s=(evidence.fix.fix_time - since_at).total_seconds(),
         accuracy_m=evidence.fix.accuracy_m,
     )
 
 
-def _say_why(grounds: Grounds) -> tuple[str, ...]:
+def _say_why(context: UnlockContext) -> tuple[str, ...]:
     """The kinds of evidence, shortly: a fix in place, a stay, the code on the counter."""
     told = {
         "fix": True,
-        "dwell": grounds.level_without_proof >= Level.SUSTAINED,
-        "qr": grounds.evidence.proof is StoreProof.CODE,
+        "dwell": context.level_without_proof >= Level.SUSTAINED,
+        "qr": context.evidence.proof is StoreProof.CODE,
     }
     return tuple(name for name, is_there in told.items() if is_there)
 

@@ -13,11 +13,11 @@ from promotions.logic.assurance import Level
 from promotions.models import Campaign, Device, Refusal, Unlock, WinningMoment
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.unlocks.coupons import is_play, issue_coupon
-from promotions.services.unlocks.judging import (
-    Asked,
-    Grounds,
+from promotions.services.unlocks.evaluation import (
+    UnlockAttempt,
+    UnlockContext,
     UnlockRefused,
-    judge_ask,
+    evaluate_request,
     refuse,
     require_consent,
     take_proof,
@@ -43,8 +43,8 @@ def unlock_offer(
         existing = find_unlock(device_id=device.pk, campaign_id=campaign.pk)
         if existing is not None:
             return existing, False
-        grounds = judge_ask(device, campaign, Asked(fix, proof), now)
-        return _grant(grounds, now)
+        context = evaluate_request(device, campaign, UnlockAttempt(fix, proof), now)
+        return _grant(context, now)
     except UnlockRefused as refused:
         keep_refusal(device, campaign, refused, now)
         raise
@@ -84,49 +84,49 @@ def keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, now
         )
 
 
-def _grant(grounds: Grounds, now: datetime) -> tuple[Unlock, bool]:
+def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
     """Unlock, coupon and budget in one transaction, the hot row last; or the unlock of a request that was faster."""
-    campaign = grounds.campaign
-    if not has_turn(device_id=grounds.device_id, campaign=campaign, now=now):
+    campaign = context.campaign
+    if not has_turn(device_id=context.device_id, campaign=campaign, now=now):
         # Seen before any row is written: after a rush most requests end here.
-        raise refuse("sold_out", grounds.place, level=grounds.level)
+        raise refuse("sold_out", context.place, level=context.level)
     try:
         with transaction.atomic():
             limit_waits()
-            lock_device(grounds.device_id)
+            lock_device(context.device_id)
             unlock = Unlock.objects.create(
                 id=uuid4(),
                 campaign=campaign,
-                device_id=grounds.device_id,
-                store_id=grounds.place.store_id,
+                device_id=context.device_id,
+                store_id=context.place.store_id,
                 outcome=Unlock.Outcome.LOST if is_play(campaign) else Unlock.Outcome.COUPON,
-                level=grounds.level,
+                level=context.level,
                 granted_at=now,
             )
-            grounds = take_proof(grounds, now)
-            if grounds.level != unlock.level:
-                Unlock.objects.filter(pk=unlock.pk).update(level=grounds.level)
+            context = take_proof(context, now)
+            if context.level != unlock.level:
+                Unlock.objects.filter(pk=unlock.pk).update(level=context.level)
             benefit = _draw_prize(unlock, now) if is_play(campaign) else campaign.benefit
             if benefit is not None:
-                issue_coupon(unlock, grounds, benefit, now)
-            if grounds.level >= Level.SUSTAINED:
+                issue_coupon(unlock, context, benefit, now)
+            if context.level >= Level.SUSTAINED:
                 confirm_visit(
-                    device_id=grounds.device_id,
-                    store_id=grounds.place.store_id,
+                    device_id=context.device_id,
+                    store_id=context.place.store_id,
                     by=Visit.ConfirmedBy.UNLOCK,
                     at=now,
                 )
-            if not take_turn(device_id=grounds.device_id, campaign_id=campaign.pk, now=now):
-                raise refuse("sold_out", grounds.place, level=grounds.level)
+            if not take_turn(device_id=context.device_id, campaign_id=campaign.pk, now=now):
+                raise refuse("sold_out", context.place, level=context.level)
     except IntegrityError:
-        existing = find_unlock(device_id=grounds.device_id, campaign_id=campaign.pk)
+        existing = find_unlock(device_id=context.device_id, campaign_id=campaign.pk)
         if existing is not None:
             return existing, False
-        if not Device.objects.filter(pk=grounds.device_id).exists():
+        if not Device.objects.filter(pk=context.device_id).exists():
             # Forgotten while it asked.
             raise DomainError("token_revoked") from None
         raise
-    granted = find_unlock(device_id=grounds.device_id, campaign_id=campaign.pk)
+    granted = find_unlock(device_id=context.device_id, campaign_id=campaign.pk)
     if granted is None:
         raise DomainError("token_revoked")
     return granted, True

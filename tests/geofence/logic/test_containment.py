@@ -13,10 +13,10 @@ from geofence.logic.containment import (
     Places,
     compute_circle_share,
     compute_circle_shares,
-    judge_circle,
-    judge_circles,
-    judge_polygon,
-    judge_polygons,
+    measure_circle,
+    measure_circles,
+    measure_polygon,
+    measure_polygons,
     read_accuracies_m,
     read_accuracy_m,
 )
@@ -112,10 +112,10 @@ def test_judging_circles_is_judging_each(rows: list[tuple[float, float, float]])
         np.array([accuracy_m for _, _, accuracy_m in rows]),
     )
 
-    judged = judge_circles(places, PARIS.latitude_deg, PARIS.longitude_deg, 150.0)
+    judged = measure_circles(places, PARIS.latitude_deg, PARIS.longitude_deg, 150.0)
 
     for index, (fix, row) in enumerate(zip(fixes, rows, strict=True)):
-        one = judge_circle(fix, row[2], PARIS, 150.0)
+        one = measure_circle(fix, row[2], PARIS, 150.0)
         assert judged.inside_share[index] == pytest.approx(one.inside_share, abs=1e-7)
         assert judged.outside_m[index] == pytest.approx(one.outside_m, abs=1e-6)
         assert judged.accuracy_m[index] == one.accuracy_m
@@ -127,28 +127,30 @@ def test_a_polygon_measures_true_metres() -> None:
 
     assert fence.area_m2 == pytest.approx(40_000, rel=1e-4)
     assert fence.equivalent_radius_m == pytest.approx(math.sqrt(40_000 / math.pi), rel=1e-4)
-    assert judge_polygon(place(0, 0), 10.0, fence).outside_m == pytest.approx(-100, rel=1e-3)
-    assert judge_polygon(place(0, 250), 10.0, fence).outside_m == pytest.approx(150, rel=1e-3)
-    assert judge_polygon(place(200, 200), 10.0, fence).outside_m == pytest.approx(100 * math.sqrt(2), rel=1e-3)
+    assert measure_polygon(place(0, 0), 10.0, fence).outside_m == pytest.approx(-100, rel=1e-3)
+    assert measure_polygon(place(0, 250), 10.0, fence).outside_m == pytest.approx(150, rel=1e-3)
+    assert measure_polygon(place(200, 200), 10.0, fence).outside_m == pytest.approx(100 * math.sqrt(2), rel=1e-3)
 
 
 def test_a_fix_on_a_straight_edge_is_half_inside() -> None:
-    assert judge_polygon(place(100, 0), 50.0, lay_polygon(SQUARE)).inside_share == pytest.approx(0.5, abs=1e-3)
+    assert measure_polygon(place(100, 0), 50.0, lay_polygon(SQUARE)).inside_share == pytest.approx(0.5, abs=1e-3)
 
 
 def test_a_vertex_written_twice_changes_nothing() -> None:
     doubled = lay_polygon([SQUARE[0], *SQUARE])
 
-    assert judge_polygon(place(90, 10), 50.0, doubled) == judge_polygon(place(90, 10), 50.0, lay_polygon(SQUARE))
+    assert measure_polygon(place(90, 10), 50.0, doubled) == measure_polygon(place(90, 10), 50.0, lay_polygon(SQUARE))
 
 
 def test_a_hole_is_outside() -> None:
     fence = lay_polygon(SQUARE, [(-50, -50), (50, -50), (50, 50), (-50, 50)])
 
-    judged = judge_polygon(place(0, 0), 20.0, fence)
+    judged = measure_polygon(place(0, 0), 20.0, fence)
 
     assert (judged.inside_share, judged.is_centre_inside) == (0.0, False)
-    assert judge_polygon(place(0, 0), 1_000.0, fence).inside_share == pytest.approx(30_000 / (math.pi * 1e6), rel=1e-3)
+    assert measure_polygon(place(0, 0), 1_000.0, fence).inside_share == pytest.approx(
+        30_000 / (math.pi * 1e6), rel=1e-3
+    )
 
 
 def test_most_of_the_circle_in_a_horseshoe_does_not_put_the_centre_inside() -> None:
@@ -156,7 +158,7 @@ def test_most_of_the_circle_in_a_horseshoe_does_not_put_the_centre_inside() -> N
         [(-300, -300), (300, -300), (300, 300), (20, 300), (20, -20), (-20, -20), (-20, 300), (-300, 300)]
     )
 
-    judged = judge_polygon(place(0, 0), 100.0, hollow)
+    judged = measure_polygon(place(0, 0), 100.0, hollow)
 
     assert judged.inside_share > 0.5
     assert not judged.is_centre_inside
@@ -175,10 +177,10 @@ def test_judging_polygons_is_judging_each(
         np.array([accuracy_m for _, _, accuracy_m in rows]),
     )
 
-    judged = judge_polygons(places, fence)
+    judged = measure_polygons(places, fence)
 
     for index, (fix, row) in enumerate(zip(fixes, rows, strict=True)):
-        one = judge_polygon(fix, row[2], fence)
+        one = measure_polygon(fix, row[2], fence)
         assert judged.inside_share[index] == pytest.approx(one.inside_share, abs=0.005)
         assert judged.outside_m[index] == pytest.approx(one.outside_m, abs=1e-6)
 
@@ -186,8 +188,8 @@ def test_judging_polygons_is_judging_each(
 def test_a_position_that_is_not_a_number_is_neither_inside_nor_outside() -> None:
     nowhere = Places(np.array([math.nan, 48.8675]), np.array([2.3635, 2.3635]), np.array([10.0, 10.0]))
 
-    circles = judge_circles(nowhere, PARIS.latitude_deg, PARIS.longitude_deg, 150.0)
-    polygons = judge_polygons(nowhere, lay_polygon(SQUARE))
+    circles = measure_circles(nowhere, PARIS.latitude_deg, PARIS.longitude_deg, 150.0)
+    polygons = measure_polygons(nowhere, lay_polygon(SQUARE))
 
     for judged in (circles, polygons):
         assert np.isnan([judged.inside_share[0], judged.outside_m[0]]).all()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.logic.geodesy import Point, measure_distance_m, snap_to_cells
-from geofence.logic.jumps import CELL_HALF_DIAGONAL_M, is_flight, is_witness, jump_hold_s, measure_holds_s
+from geofence.logic.jumps import CELL_HALF_DIAGONAL_M, is_flight, is_witness, jump_penalty_s, measure_penalties_s
 
 metres = st.floats(0, 20_100_000) | st.just(math.nan)
 ways = st.tuples(metres, st.floats(0, 1_000), st.floats(0, 200_000))
@@ -18,10 +18,10 @@ ways = st.tuples(metres, st.floats(0, 1_000), st.floats(0, 200_000))
 def test_many_ways_are_judged_as_each(given_ways: list[tuple[float, float, float]]) -> None:
     columns = [np.array([way[column] for way in given_ways]) for column in range(3)]
 
-    held = measure_holds_s(*columns)
+    held = measure_penalties_s(*columns)
 
     expected = [
-        jump_hold_s(distance_m, (accuracy_m, 0.0), elapsed_s) for distance_m, accuracy_m, elapsed_s in given_ways
+        jump_penalty_s(distance_m, (accuracy_m, 0.0), elapsed_s) for distance_m, accuracy_m, elapsed_s in given_ways
     ]
     assert held.tolist() == expected
 
@@ -30,11 +30,11 @@ def test_many_ways_are_judged_as_each(given_ways: list[tuple[float, float, float
 def test_a_way_is_walked_flown_or_held(way: tuple[float, float, float]) -> None:
     distance_m, accuracy_m, elapsed_s = way
 
-    hold_s = jump_hold_s(distance_m, (accuracy_m, 0.0), elapsed_s)
+    penalty_s = jump_penalty_s(distance_m, (accuracy_m, 0.0), elapsed_s)
 
-    assert 0 <= hold_s <= 7_200
-    assert not (hold_s and is_flight(distance_m, (accuracy_m, 0.0), elapsed_s))
-    assert hold_s >= jump_hold_s(distance_m, (accuracy_m, 0.0), elapsed_s + 60)
+    assert 0 <= penalty_s <= 7_200
+    assert not (penalty_s and is_flight(distance_m, (accuracy_m, 0.0), elapsed_s))
+    assert penalty_s >= jump_penalty_s(distance_m, (accuracy_m, 0.0), elapsed_s + 60)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_only_a_long_way_at_an_airliners_speed_is_a_flight(distance_m: float, el
 
 
 def test_a_place_nobody_knows_is_held_longest() -> None:
-    assert jump_hold_s(math.nan, (10.0, 10.0), 60.0) == 7_200
+    assert jump_penalty_s(math.nan, (10.0, 10.0), 60.0) == 7_200
 
 
 def test_a_vague_fix_is_no_witness() -> None:

@@ -8,7 +8,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.logic.containment import LocalPolygon, Places, judge_polygon
+from geofence.logic.containment import LocalPolygon, Places, measure_polygon
 from geofence.logic.geodesy import EARTH_RADIUS_M, Point, measure_distance_m
 from geofence.logic.matching import FenceColumns, FenceSnapshot, match_by_brute_force
 
@@ -25,7 +25,7 @@ def list_pairs(snapshot: FenceSnapshot, latitude_deg: list[float], longitude_deg
 
 def measure_edge_m(columns: FenceColumns, fence: int, place: Point) -> float:
     if fence in columns.polygons:
-        return judge_polygon(place, 1.0, LocalPolygon.from_degrees(columns.polygons[fence])).outside_m
+        return measure_polygon(place, 1.0, LocalPolygon.from_degrees(columns.polygons[fence])).outside_m
     centre = Point(float(columns.latitude_deg[fence]), float(columns.longitude_deg[fence]))
     return measure_distance_m(place, centre) - float(columns.radius_m[fence])
 

@@ -58,7 +58,7 @@ def _states(draw: st.DrawFn) -> PresenceState:
 
 _PAIRS = st.lists(st.tuples(_states(), _OBSERVATIONS, st.sampled_from([60.0, 150.0, 450.0])), max_size=6)
 Pair = tuple[PresenceState, list[tuple[float, float, float, float]], float]
-Outcome = list[tuple[PresenceState, list[tuple[int, PresenceTransition]]]]
+Moved = list[tuple[PresenceState, list[tuple[int, PresenceTransition]]]]
 
 
 def _observe(steps: list[tuple[float, float, float, float]]) -> list[Observation]:
@@ -66,14 +66,14 @@ def _observe(steps: list[tuple[float, float, float, float]]) -> list[Observation
     return [Observation(1.79e9 + float(at), *step[1:]) for at, step in zip(times, steps, strict=True)]
 
 
-def _move_one_by_one(pairs: list[Pair]) -> Outcome:
+def _move_one_by_one(pairs: list[Pair]) -> Moved:
     return [
         advance_through(state, _observe(steps), PresenceRules(radius_m=radius_m, dwell_s=180.0))
         for state, steps, radius_m in pairs
     ]
 
 
-def _move_together(pairs: list[Pair]) -> Outcome:
+def _move_together(pairs: list[Pair]) -> Moved:
     seen = [observation for _, steps, _ in pairs for observation in _observe(steps)]
     columns = np.array([(one.fix_at, one.inside_share, one.outside_m, one.accuracy_m) for one in seen]).reshape(-1, 4)
     counts = np.array([len(steps) for _, steps, _ in pairs], dtype=np.int64)
@@ -92,7 +92,7 @@ def _move_together(pairs: list[Pair]) -> Outcome:
     ]
 
 
-def _same(one: Outcome, other: Outcome) -> bool:
+def _same(one: Moved, other: Moved) -> bool:
     # NaN is not itself; its spelling is.
     return repr(one) == repr(other)
 

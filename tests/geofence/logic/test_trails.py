@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from geofence.logic.batches import FixBatch, keep_fixes, order_fixes
 from geofence.logic.fixes import FIX_DTYPE, FixArray, list_devices
 from geofence.logic.geodesy import Point, measure_distance_m, snap_to_cells
-from geofence.logic.jumps import CELL_HALF_DIAGONAL_M, jump_hold_s
+from geofence.logic.jumps import CELL_HALF_DIAGONAL_M, jump_penalty_s
 from geofence.logic.points import digest_point
 from geofence.logic.trails import FollowedTrails, Trails, follow_trails
 from tests.geofence.fixmaking import make_fix, pack
@@ -79,8 +79,8 @@ class Walked:
             if before is not None:
                 ways.append(before)
             for origin, allowance_m, origin_at in ways:
-                hold_s = jump_hold_s(measure_distance_m(origin, point), (allowance_m, accuracy_m), at - origin_at)
-                self.until_at = max(self.until_at, at + hold_s if hold_s else -math.inf)
+                penalty_s = jump_penalty_s(measure_distance_m(origin, point), (allowance_m, accuracy_m), at - origin_at)
+                self.until_at = max(self.until_at, at + penalty_s if penalty_s else -math.inf)
             before = (point, accuracy_m, at)
             latitude_deg, longitude_deg = snap_to_cells([point.latitude_deg], [point.longitude_deg])
             self.cell, self.cell_at = Point(float(latitude_deg[0]), float(longitude_deg[0])), at
@@ -91,7 +91,7 @@ def check(followed: FollowedTrails, batch: FixBatch, device: int, walked: Walked
     trails = followed.trails
     assert followed.repeats[batch.first[device] : batch.last[device]].tolist() == counted
     assert (trails.point_digest[device], trails.repeats[device]) == (walked.digest, walked.repeats)
-    assert np.nan_to_num(trails.hold_until_at[device], nan=-math.inf) == pytest.approx(walked.until_at)
+    assert np.nan_to_num(trails.penalty_until_at[device], nan=-math.inf) == pytest.approx(walked.until_at)
     if walked.cell is None:
         assert math.isnan(trails.cell_at[device])
     else:
@@ -131,15 +131,15 @@ def follow(*fixes: tuple[object, ...], known: Trails | None = None) -> tuple[Fix
 def test_a_jump_bars_from_its_fix_on_and_not_before() -> None:
     batch, followed = follow(make_fix(ADA, 0, 0), make_fix(ADA, 60, 50_000), make_fix(ADA, 120, 50_000))
 
-    held_s = followed.read_holds_s(batch, np.arange(3)).tolist()
+    penalties_s = followed.read_penalties_s(batch, np.arange(3)).tolist()
 
-    assert held_s == pytest.approx([0.0, 7_200.0, 7_140.0], abs=1.0)
+    assert penalties_s == pytest.approx([0.0, 7_200.0, 7_140.0], abs=1.0)
 
 
 def test_one_devices_jump_bars_no_other() -> None:
     batch, followed = follow(make_fix(ADA, 0, 0), make_fix(ADA, 60, 50_000), make_fix(BO, 0, 0), make_fix(BO, 60, 5))
 
-    held = followed.read_holds_s(batch, np.arange(4)) > 0
+    held = followed.read_penalties_s(batch, np.arange(4)) > 0
 
     assert held.tolist() == [False, True, False, False]
 

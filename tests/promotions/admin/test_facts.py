@@ -155,7 +155,7 @@ def test_a_title_tells_the_time_of_the_store_and_the_outcome_in_words() -> None:
     campaign, client = factories.campaign(store), rows.operator()
     redemption = rows.redemption(campaign, store)
     scan = rows.offline_scan(campaign, store, outcome="out_of_policy", scanned_at=NOW)
-    here = store.tell_time(NOW)
+    here = store.format_time(NOW)
 
     assert here.endswith("Europe/Paris")
     assert f"Redemption at {here}" in client.get(address(Redemption, "change", redemption.pk)).content.decode()

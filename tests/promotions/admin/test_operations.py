@@ -16,15 +16,15 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
 
 @pytest.fixture
-def letter(redis_prefix: str) -> DeadLetter:
+def dead_letter(redis_prefix: str) -> DeadLetter:
     return DeadLetter.objects.create(
         shard=3, entry_id="1-0", fields={"d": "Ynl0ZXM="}, reason="ValueError: odd", buried_at=NOW
     )
 
 
-def replay(letter: DeadLetter) -> HttpResponse:
+def replay(dead_letter: DeadLetter) -> HttpResponse:
     return rows.operator().post(
-        reverse("admin:promotions_deadletter_changelist"), {"action": "replay", "_selected_action": [letter.pk]}
+        reverse("admin:promotions_deadletter_changelist"), {"action": "replay", "_selected_action": [dead_letter.pk]}
     )
 
 
@@ -32,24 +32,24 @@ def told(answer: HttpResponse) -> list[str]:
     return [str(message) for message in get_messages(answer.wsgi_request)]  # type: ignore[attr-defined]
 
 
-def test_a_letter_is_put_back_once(letter: DeadLetter) -> None:
-    first, second = replay(letter), replay(letter)
+def test_a_letter_is_put_back_once(dead_letter: DeadLetter) -> None:
+    first, second = replay(dead_letter), replay(dead_letter)
 
-    letter.refresh_from_db()
+    dead_letter.refresh_from_db()
     entries = stream.sync_client().xrange(stream.stream_key(3))
     assert [fields for _, fields in entries] == [{b"d": b"bytes"}]  # type: ignore[union-attr]
-    assert letter.replayed_at == NOW
+    assert dead_letter.replayed_at == NOW
     assert told(first) == ["1 put back into their streams."]
     assert told(second) == ["0 put back into their streams."]
 
 
-def test_redis_being_away_is_said_and_breaks_nothing(letter: DeadLetter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_being_away_is_said_and_breaks_nothing(dead_letter: DeadLetter, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **given: object) -> int:
         raise RedisConnectionError
 
     monkeypatch.setattr(dead_letters, "replay", refuse)
 
-    answer = replay(letter)
+    answer = replay(dead_letter)
 
     assert answer.status_code == 302
     assert told(answer) == ["Redis did not answer; nothing more was replayed."]

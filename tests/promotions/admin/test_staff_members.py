@@ -93,7 +93,7 @@ def test_a_new_pin_opens_a_locked_member_and_ends_its_sessions(client: Client, s
     member = rows.staff_member(store, initials="LM", failed_tries=5)
     device = rows.staff_device(store, staff_member=member, signed_in_at=NOW)
 
-    answer = client.post(page_of(member), {"initials": "LM", "is_active": "on", "draws_pin": "on"})
+    answer = client.post(page_of(member), {"initials": "LM", "is_active": "on", "generates_pin": "on"})
 
     member.refresh_from_db()
     shown = re.search(r'value="([0-9]{6})"', answer.content.decode())

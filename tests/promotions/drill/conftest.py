@@ -22,7 +22,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from promotions import clock
 from promotions.local import postgres
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 from promotions.models import Redemption
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.till.redemptions import redeem_coupon

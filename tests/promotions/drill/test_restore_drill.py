@@ -17,8 +17,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from psycopg import sql
 
-from promotions.local.places import ROOT
 from promotions.local.processes import started_at
+from promotions.local.workspaces import ROOT
 from promotions.management.drill import product, tools
 from promotions.management.drill.content import (
     compare_contents,
@@ -27,7 +27,7 @@ from promotions.management.drill.content import (
     read_sequences,
     settle_session,
 )
-from promotions.management.drill.invariants import INVARIANTS, count_breaches, judge_breaches
+from promotions.management.drill.invariants import INVARIANTS, count_breaches, evaluate_breaches
 from promotions.management.drill.lines import Line
 from tests.patience import SLACK_S
 from tests.promotions.drill.conftest import TAKEN, UNLOCKED, Run, Source
@@ -305,12 +305,12 @@ def test_an_invariant_that_is_broken_is_named(what: str, copy: Source) -> None:
         assert set(count_breaches(database).values()) == {0}
         database.execute(BREACHES[what].encode())
 
-        lines = {line.what: line for line in judge_breaches(count_breaches(database), None)}
+        lines = {line.what: line for line in evaluate_breaches(count_breaches(database), None)}
 
     assert not lines[what].is_good
 
 
 def test_what_the_source_breaks_too_is_shown_and_is_no_fault_of_the_backup() -> None:
-    (line,) = judge_breaches({"a rule": 3}, {"a rule": 3})
+    (line,) = evaluate_breaches({"a rule": 3}, {"a rule": 3})
 
     assert line == Line("a rule", True, "3 exceptions, in the source 3")

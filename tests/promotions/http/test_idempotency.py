@@ -180,15 +180,15 @@ def test_of_twenty_at_once_one_is_worked() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_twenty_that_find_a_dead_request_one_takes_over() -> None:
-    ask_ = idempotency.Ask("device:x", KEY, b"f")
-    idempotency.claim_request(ask_, now=NOW)
+    ask_ = idempotency.KeyedRequest("device:x", KEY, b"f")
+    idempotency.lease_request(ask_, now=NOW)
     gate = threading.Barrier(20)
 
     def take(number: int) -> Any:
         try:
             connection.ensure_connection()
             gate.wait(timeout=20)
-            return idempotency.claim_request(ask_, now=NOW + timedelta(seconds=61, microseconds=number))
+            return idempotency.lease_request(ask_, now=NOW + timedelta(seconds=61, microseconds=number))
         except idempotency.DomainError as error:
             return error.code
         finally:
@@ -197,18 +197,18 @@ def test_of_twenty_that_find_a_dead_request_one_takes_over() -> None:
     with ThreadPoolExecutor(20) as pool:
         results = list(pool.map(take, range(20)))
 
-    assert sum(isinstance(result, idempotency.Claim) for result in results) == 1
+    assert sum(isinstance(result, idempotency.RequestLease) for result in results) == 1
 
 
 def test_an_answer_that_comes_too_late_overwrites_nothing() -> None:
-    asked = idempotency.Ask("device:x", str(uuid.uuid4()), b"f")
-    slow = idempotency.claim_request(asked, now=NOW)
-    fast = idempotency.claim_request(asked, now=NOW + timedelta(seconds=60))
-    assert isinstance(slow, idempotency.Claim)
-    assert isinstance(fast, idempotency.Claim)
+    asked = idempotency.KeyedRequest("device:x", str(uuid.uuid4()), b"f")
+    slow = idempotency.lease_request(asked, now=NOW)
+    fast = idempotency.lease_request(asked, now=NOW + timedelta(seconds=60))
+    assert isinstance(slow, idempotency.RequestLease)
+    assert isinstance(fast, idempotency.RequestLease)
 
     idempotency.keep_answer(fast, idempotency.Answer(201, "application/json", b"fast", NOW))
     idempotency.keep_answer(slow, idempotency.Answer(201, "application/json", b"slow", NOW))
-    idempotency.abandon_claim(slow)
+    idempotency.release_lease(slow)
 
     assert bytes(IdempotencyRecord.objects.get().body or b"") == b"fast"

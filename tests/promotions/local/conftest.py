@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from promotions.local import places, processes
-from promotions.local.places import ROOT, Place
+from promotions.local import processes, workspaces
+from promotions.local.workspaces import ROOT, Workspace
 
 # The test run's own services must not be mistaken for the ones under test.
-SERVICE_VARIABLES = ("DATABASE_URL", "REDIS_URL", places.FOLDER_VARIABLE)
+SERVICE_VARIABLES = ("DATABASE_URL", "REDIS_URL", workspaces.FOLDER_VARIABLE)
 
 
 @pytest.fixture
@@ -31,12 +31,12 @@ def clone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             monkeypatch.delenv(variable, raising=False)
         yield root
         for name in ("one", "other"):
-            shutil.rmtree(Place(root, name).outside.parent, ignore_errors=True)
+            shutil.rmtree(Workspace(root, name).outside.parent, ignore_errors=True)
 
 
 @pytest.fixture
-def place(clone: Path) -> Place:
-    return Place(clone, "one")
+def place(clone: Path) -> Workspace:
+    return Workspace(clone, "one")
 
 
 @pytest.fixture
@@ -61,11 +61,11 @@ def start_local(clone: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.kill()
         process.communicate()
     for name in ("one", "other"):
-        processes.stop_recorded(Place(clone, name).command_pids)
-        processes.stop_recorded(Place(clone, name).server_pids)
+        processes.stop_recorded(Workspace(clone, name).command_pids)
+        processes.stop_recorded(Workspace(clone, name).server_pids)
 
 
-def recorded_processes(place: Place) -> dict[str, int]:
+def recorded_processes(place: Workspace) -> dict[str, int]:
     """Name and process id of every server on record."""
     return {name: int(pid) for name, _, pid in (file.stem.rpartition("-") for file in place.server_pids.glob("*.pid"))}
 

@@ -10,7 +10,7 @@ from subprocess import Popen
 import pytest
 
 from promotions.local import processes
-from promotions.local.places import FOLDER_VARIABLE, Place
+from promotions.local.workspaces import FOLDER_VARIABLE, Workspace
 from tests.promotions.local.conftest import recorded_processes, wait_for
 
 StartLocal = Callable[..., "Popen[str]"]
@@ -52,7 +52,7 @@ def test_a_command_that_is_not_there_is_one_sentence(start_local: StartLocal) ->
     assert errors == "Doorstep: There is no /nowhere/command: run 'make setup'.\n"
 
 
-def test_ctrl_c_twice_ends_the_command_and_leaves_no_process(start_local: StartLocal, place: Place) -> None:
+def test_ctrl_c_twice_ends_the_command_and_leaves_no_process(start_local: StartLocal, place: Workspace) -> None:
     process = start_local("services", "--name", "one", "--", "sh", "-c", PATIENT)
     wait_for((place.root / "running").exists)
     pids = recorded_processes(place)
@@ -67,7 +67,7 @@ def test_ctrl_c_twice_ends_the_command_and_leaves_no_process(start_local: StartL
     assert all(map(is_gone, pids.values()))
 
 
-def test_a_signal_during_the_start_leaves_no_process(start_local: StartLocal, place: Place) -> None:
+def test_a_signal_during_the_start_leaves_no_process(start_local: StartLocal, place: Workspace) -> None:
     process = start_local("services", "--name", "one", "--", "sleep", "600")
     wait_for(lambda: "postgres" in recorded_processes(place))
     pids = recorded_processes(place)
@@ -80,7 +80,7 @@ def test_a_signal_during_the_start_leaves_no_process(start_local: StartLocal, pl
     assert recorded_processes(place) == {}
 
 
-def test_a_killed_commands_servers_are_ended_by_the_next_one(start_local: StartLocal, place: Place) -> None:
+def test_a_killed_commands_servers_are_ended_by_the_next_one(start_local: StartLocal, place: Workspace) -> None:
     killed = start_local("services", "--name", "one", "--", "sh", "-c", "echo $$ > running; exec sleep 600")
     wait_for(lambda: (place.root / "running").exists() and (place.root / "running").read_text() != "")
     pids = recorded_processes(place)
@@ -98,13 +98,13 @@ def test_a_killed_commands_servers_are_ended_by_the_next_one(start_local: StartL
     assert all(map(is_gone, pids.values()))
 
 
-def test_a_process_the_command_recorded_and_left_is_ended(start_local: StartLocal, place: Place) -> None:
+def test_a_process_the_command_recorded_and_left_is_ended(start_local: StartLocal, place: Workspace) -> None:
     leave = (
         "import os, pathlib\n"
-        "from promotions.local import places, processes\n"
+        "from promotions.local import workspaces, processes\n"
         f"folder = pathlib.Path(os.environ['{FOLDER_VARIABLE}'])\n"
         "processes.start(processes.Recipe('sleeper', ['sleep', '600'], os.environ, folder / 'sleeper.log',"
-        " places.command_pids(folder), folder))\n"
+        " workspaces.command_pids(folder), folder))\n"
     )
     process = start_local("services", "--name", "one", "--", sys.executable, "-W", "ignore", "-c", leave)
 
@@ -115,7 +115,7 @@ def test_a_process_the_command_recorded_and_left_is_ended(start_local: StartLoca
     assert list(place.command_pids.glob("*.pid")) == []
 
 
-def test_a_stranger_with_a_reused_process_id_is_left_alone(place: Place) -> None:
+def test_a_stranger_with_a_reused_process_id_is_left_alone(place: Workspace) -> None:
     place.server_pids.mkdir(parents=True)
     record = place.server_pids / f"postgres-{os.getpid()}.pid"
     record.write_text("1", encoding="utf-8")  # began at another moment than we did
@@ -126,7 +126,7 @@ def test_a_stranger_with_a_reused_process_id_is_left_alone(place: Place) -> None
     assert not record.exists()
 
 
-def test_two_folders_work_at_once_and_one_folder_refuses_a_second(start_local: StartLocal, place: Place) -> None:
+def test_two_folders_work_at_once_and_one_folder_refuses_a_second(start_local: StartLocal, place: Workspace) -> None:
     first = start_local("services", "--name", "one", "--", "sh", "-c", PATIENT)
     wait_for((place.root / "running").exists)
 

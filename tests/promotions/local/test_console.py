@@ -12,7 +12,7 @@ import pytest
 
 from promotions.local import console, decoder, packages, virtualenv
 from promotions.local.lock import held
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 from tests.promotions.local.conftest import wait_for
 
 

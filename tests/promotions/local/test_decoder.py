@@ -7,7 +7,7 @@ import pytest
 
 from promotions.local import decoder
 from promotions.local.errors import LocalError
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 from redis.retry import Retry
 
-from promotions.local import places, ports, processes
+from promotions.local import ports, processes, workspaces
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.lock import held
-from promotions.local.places import Place
 from promotions.local.services import private_services
+from promotions.local.workspaces import Workspace
 from tests.promotions.local.conftest import recorded_processes
 
 ONLY_POSTGRESQL = {"REDIS_URL": "redis://cache.example/3"}
@@ -28,7 +28,7 @@ ONLY_REDIS = {"DATABASE_URL": "postgis://somebody@db.example/shop"}
 
 
 def services_of(
-    place: Place, *, keep: bool = False, environment: Mapping[str, str] | None = None
+    place: Workspace, *, keep: bool = False, environment: Mapping[str, str] | None = None
 ) -> AbstractContextManager[dict[str, str]]:
     return private_services(place, keep=keep, durable=False, environment=environment or {}, interrupts=Interrupts())
 
@@ -39,7 +39,7 @@ def query(database_url: str, sql: str) -> object:
         return cursor.fetchone()[0] if cursor.description else None  # type: ignore[index]
 
 
-def test_both_services_answer_and_are_gone_afterwards(place: Place) -> None:
+def test_both_services_answer_and_are_gone_afterwards(place: Workspace) -> None:
     with services_of(place, environment={"COLOUR": "red"}) as environment:
         query(environment["DATABASE_URL"], "CREATE EXTENSION postgis")
         version = query(environment["DATABASE_URL"], "SELECT postgis_lib_version()")
@@ -55,7 +55,7 @@ def test_both_services_answer_and_are_gone_afterwards(place: Place) -> None:
     assert recorded_processes(place) == {}
 
 
-def test_redis_keeps_what_it_acknowledges_and_wants_its_password(place: Place) -> None:
+def test_redis_keeps_what_it_acknowledges_and_wants_its_password(place: Workspace) -> None:
     with services_of(place, environment=ONLY_REDIS) as environment:
         address = urlsplit(environment["REDIS_URL"])
         with closing(Redis.from_url(environment["REDIS_URL"])) as client:
@@ -70,7 +70,7 @@ def test_redis_keeps_what_it_acknowledges_and_wants_its_password(place: Place) -
     assert settings["bind"] == "127.0.0.1"
 
 
-def test_the_cluster_is_utf8_local_only_and_wants_its_password(place: Place) -> None:
+def test_the_cluster_is_utf8_local_only_and_wants_its_password(place: Workspace) -> None:
     with services_of(place, environment=ONLY_POSTGRESQL) as environment:
         url = environment["DATABASE_URL"]
         shown = {
@@ -91,7 +91,7 @@ def test_the_cluster_is_utf8_local_only_and_wants_its_password(place: Place) -> 
     assert mode == 0o600
 
 
-def test_data_is_kept_only_when_asked(place: Place) -> None:
+def test_data_is_kept_only_when_asked(place: Workspace) -> None:
     with services_of(place, keep=True) as environment:
         query(environment["DATABASE_URL"], "CREATE TABLE remembered ()")
         with closing(Redis.from_url(environment["REDIS_URL"])) as client:
@@ -109,19 +109,19 @@ def test_data_is_kept_only_when_asked(place: Place) -> None:
     assert fresh is None
 
 
-def test_given_addresses_are_used_and_nothing_is_started(place: Place) -> None:
+def test_given_addresses_are_used_and_nothing_is_started(place: Workspace) -> None:
     given = {**ONLY_POSTGRESQL, **ONLY_REDIS}
 
     with services_of(place, environment=given) as environment:
         pids = recorded_processes(place)
         folders = {entry.name for entry in place.folder.iterdir()}
 
-    assert environment == {**given, places.FOLDER_VARIABLE: str(place.folder), places.OWN_SERVICES_VARIABLE: ""}
+    assert environment == {**given, workspaces.FOLDER_VARIABLE: str(place.folder), workspaces.OWN_SERVICES_VARIABLE: ""}
     assert pids == {}
     assert folders == set()
 
 
-def test_only_the_missing_address_is_started(place: Place) -> None:
+def test_only_the_missing_address_is_started(place: Workspace) -> None:
     with services_of(place, environment=ONLY_REDIS) as environment:
         pids = recorded_processes(place)
 
@@ -129,7 +129,7 @@ def test_only_the_missing_address_is_started(place: Place) -> None:
     assert environment["DATABASE_URL"] == ONLY_REDIS["DATABASE_URL"]
 
 
-def test_a_port_taken_in_the_last_moment_costs_another_try(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_taken_in_the_last_moment_costs_another_try(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as occupant:
         taken = occupant.getsockname()[1]
         free = ports.free_port
@@ -145,7 +145,7 @@ def test_a_port_taken_in_the_last_moment_costs_another_try(place: Place, monkeyp
     assert next(offers, None) is None
 
 
-def test_a_second_holder_is_refused_and_told_who_has_it(place: Place) -> None:
+def test_a_second_holder_is_refused_and_told_who_has_it(place: Workspace) -> None:
     holding = held(place.lock, what="var/one")
 
     with holding, pytest.raises(LocalError, match=f"var/one is in use by process {os.getpid()}") as refusal:
@@ -155,7 +155,7 @@ def test_a_second_holder_is_refused_and_told_who_has_it(place: Place) -> None:
     assert not place.folder.exists()
 
 
-def test_an_early_signal_ends_the_start_and_leaves_nothing(place: Place) -> None:
+def test_an_early_signal_ends_the_start_and_leaves_nothing(place: Workspace) -> None:
     interrupts = Interrupts()
     interrupts.received = 2
 
@@ -165,10 +165,10 @@ def test_an_early_signal_ends_the_start_and_leaves_nothing(place: Place) -> None
     assert recorded_processes(place) == {}
 
 
-def test_postgresql_never_runs_as_root_wherever_the_clone_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgresql_never_runs_as_root_wherever_the_clone_is(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """As root, a clone only root may enter has its cluster outside; as a normal user it stays in the clone."""
     place.root.chmod(0o700)
-    monkeypatch.setattr(places, "OUTSIDE", Path("/tmp") / f"doorstep outside {os.getpid()}")
+    monkeypatch.setattr(workspaces, "OUTSIDE", Path("/tmp") / f"doorstep outside {os.getpid()}")
 
     with services_of(place, environment=ONLY_POSTGRESQL) as environment:
         answered = query(environment["DATABASE_URL"], "SELECT 1")
@@ -184,7 +184,7 @@ def test_postgresql_never_runs_as_root_wherever_the_clone_is(place: Place, monke
     place.outside.parent.parent.rmdir()
 
 
-def test_a_half_made_cluster_is_made_again(place: Place) -> None:
+def test_a_half_made_cluster_is_made_again(place: Workspace) -> None:
     with services_of(place, keep=True, environment=ONLY_POSTGRESQL):
         pass
     data = place.folder / "postgres" / "data"
@@ -197,7 +197,7 @@ def test_a_half_made_cluster_is_made_again(place: Place) -> None:
     assert not data.with_name("data.new").exists()
 
 
-def test_a_stale_pid_file_naming_a_stranger_does_not_stop_the_start(place: Place) -> None:
+def test_a_stale_pid_file_naming_a_stranger_does_not_stop_the_start(place: Workspace) -> None:
     with services_of(place, keep=True, environment=ONLY_POSTGRESQL):
         pass
     pid_file = place.folder / "postgres" / "data" / "postmaster.pid"
@@ -209,7 +209,7 @@ def test_a_stale_pid_file_naming_a_stranger_does_not_stop_the_start(place: Place
     assert answered == 1
 
 
-def test_a_cluster_of_a_release_no_longer_installed_is_named(place: Place) -> None:
+def test_a_cluster_of_a_release_no_longer_installed_is_named(place: Workspace) -> None:
     with services_of(place, keep=True, environment=ONLY_POSTGRESQL):
         pass
     version_file = place.folder / "postgres" / "data" / "PG_VERSION"

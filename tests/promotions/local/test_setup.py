@@ -9,7 +9,7 @@ import pytest
 
 from promotions.local import packages, postgres, redis, virtualenv
 from promotions.local.errors import LocalError
-from promotions.local.places import ROOT
+from promotions.local.workspaces import ROOT
 
 GIVEN = {"DATABASE_URL": "postgis://somebody@db.example/shop", "REDIS_URL": "redis://cache.example/3"}
 

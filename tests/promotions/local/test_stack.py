@@ -8,9 +8,9 @@ import pytest
 
 from promotions.local import ports
 from promotions.local.errors import LocalError
-from promotions.local.places import command_pids
 from promotions.local.serve import Wanted, serve
 from promotions.local.stack import Stack, StackError
+from promotions.local.workspaces import command_pids
 
 
 def test_a_process_that_dies_is_named_with_the_end_of_its_log_and_nothing_stays(tmp_path: Path) -> None:

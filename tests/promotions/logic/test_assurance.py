@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.logic.jumps import jump_hold_s
+from geofence.logic.jumps import jump_penalty_s
 from promotions.logic.assurance import (
     LANGUAGES,
     Assurance,
@@ -23,7 +23,7 @@ from promotions.logic.assurance import (
     Thresholds,
     assess,
     describe_missing,
-    tell_amounts,
+    serialize_amounts,
 )
 
 NOW = datetime(2026, 9, 1, 10, 30, tzinfo=UTC)
@@ -92,9 +92,9 @@ def test_no_location_is_level_zero_and_says_so() -> None:
         ({"accuracy_m": 1_000.0}, "reduced_accuracy", {}),
         ({"accuracy_m": 20_000.0, "fence_radius_m": 5_000.0}, "reduced_accuracy", {}),
         ({"fence_radius_m": math.nan}, "accuracy_too_low", {}),
-        ({"jump_hold_s": math.nan}, "jumped", {}),
+        ({"jump_penalty_s": math.nan}, "jumped", {}),
         ({"distance_m": math.inf, "share_inside": 0.0}, "not_at_store", {}),
-        ({"jump_hold_s": 719.2}, "jumped", {"seconds": 720}),
+        ({"jump_penalty_s": 719.2}, "jumped", {"seconds": 720}),
         ({"distance_m": 41.2, "share_inside": 0.49}, "not_at_store", {"metres": 42}),
         ({"distance_m": math.nan}, "not_at_store", {}),
         ({"share_inside": math.nan}, "not_at_store", {}),
@@ -216,7 +216,7 @@ def test_the_counters_code_needs_a_plausible_fix_and_no_stay() -> None:
 
     assert assess(Evidence(FIX, proof=shown)).level is Level.CO_PRESENT
     assert assess(Evidence(FIX, proof=shown)).missing_for(4) == ()
-    assert assess(Evidence(replace(FIX, jump_hold_s=1.0), STAY, shown)).level is Level.CLAIMED
+    assert assess(Evidence(replace(FIX, jump_penalty_s=1.0), STAY, shown)).level is Level.CLAIMED
     assert assess(Evidence(None, STAY, shown)).level is Level.CLAIMED
 
 
@@ -291,7 +291,7 @@ fixes = st.builds(
     share_inside=st.floats(0, 1),
     is_mock=st.booleans(),
     is_reduced_accuracy=st.booleans(),
-    jump_hold_s=st.sampled_from([0.0, 60.0]),
+    jump_penalty_s=st.sampled_from([0.0, 60.0]),
     depth_m=st.floats(0, 75),
     has_flown=st.booleans(),
     repeats=st.integers(0, 5),
@@ -336,7 +336,7 @@ def test_better_evidence_never_lowers_a_level(
     level = assess(Evidence(fix, stay, proof)).level
 
     better = [
-        replace(fix, is_mock=False, is_reduced_accuracy=False, jump_hold_s=0.0),
+        replace(fix, is_mock=False, is_reduced_accuracy=False, jump_penalty_s=0.0),
         replace(fix, has_flown=False, devices_on_point=1),
         replace(fix, repeats=max(0, fix.repeats - count)),
         replace(fix, depth_m=fix.depth_m + depth_m),
@@ -351,7 +351,7 @@ def test_better_evidence_never_lowers_a_level(
         assert stay.fixes == 0 or assess(Evidence(fix, longer, proof)).level >= level
 
 
-NUMBERS = ("accuracy_m", "distance_m", "share_inside", "fence_radius_m", "jump_hold_s")
+NUMBERS = ("accuracy_m", "distance_m", "share_inside", "fence_radius_m", "jump_penalty_s")
 
 
 @given(fixes, st.none() | stays, st.sampled_from(NUMBERS), proofs)
@@ -379,7 +379,7 @@ def test_what_is_not_a_number_never_passes(
 def test_metres_are_told_in_steps(metres: int, told: int, english: str, french: str) -> None:
     piece = Missing(MissingCode.NOT_AT_STORE, Level.PLAUSIBLE, {"metres": metres})
 
-    assert tell_amounts(piece) == {"metres": told}
+    assert serialize_amounts(piece) == {"metres": told}
     assert (describe_missing(piece, "en"), describe_missing(piece, "fr")) == (english, french)
 
 
@@ -391,7 +391,7 @@ def test_seconds_are_told_so_that_one_can_wait_for_them(seconds: int, english: s
     piece = Missing(MissingCode.STAY_TOO_SHORT, Level.SUSTAINED, {"seconds": seconds})
 
     assert describe_missing(piece, "en") == english
-    assert tell_amounts(piece) == {"seconds": seconds}
+    assert serialize_amounts(piece) == {"seconds": seconds}
 
 
 @pytest.mark.parametrize("code", MissingCode)
@@ -406,7 +406,7 @@ def test_every_piece_has_a_sentence_in_each_language(code: MissingCode, amounts:
 
 
 @pytest.mark.parametrize(
-    ("distance_m", "accuracies_m", "elapsed_s", "hold_s"),
+    ("distance_m", "accuracies_m", "elapsed_s", "penalty_s"),
     [
         (50_000.0, (10.0, 10.0), 60.0, 7_200.0),
         (300_000.0, (10.0, 10.0), 1_200.0, 0.0),
@@ -423,6 +423,6 @@ def test_every_piece_has_a_sentence_in_each_language(code: MissingCode, amounts:
     ],
 )
 def test_an_impossible_way_is_held_as_long_as_it_would_take(
-    distance_m: float, accuracies_m: tuple[float, float], elapsed_s: float, hold_s: float
+    distance_m: float, accuracies_m: tuple[float, float], elapsed_s: float, penalty_s: float
 ) -> None:
-    assert jump_hold_s(distance_m, accuracies_m, elapsed_s) == pytest.approx(hold_s, abs=0.01)
+    assert jump_penalty_s(distance_m, accuracies_m, elapsed_s) == pytest.approx(penalty_s, abs=0.01)

@@ -36,9 +36,9 @@ TERMS = OfferTerms(
 CLAIMS = Claims(COUPON_ID, NOW, NOW + timedelta(hours=24), coupon_tokens.digest_offer(TERMS))
 
 
-def drawn(*, secret: bytes = SECRET, claims: Claims = CLAIMS, step: int = STEP) -> str:
+def rendered(*, secret: bytes = SECRET, claims: Claims = CLAIMS, step: int = STEP) -> str:
     key = coupon_tokens.rotation_key(secret, claims.coupon_id)
-    return coupon_tokens.draw(coupon_tokens.sign(secret, claims), key, step)
+    return coupon_tokens.render(coupon_tokens.sign(secret, claims), key, step)
 
 
 def unpadded(text: str) -> bytes:
@@ -46,24 +46,24 @@ def unpadded(text: str) -> bytes:
 
 
 def test_a_text_says_what_was_signed() -> None:
-    shown = coupon_tokens.read(SECRET, drawn())
+    shown = coupon_tokens.read(SECRET, rendered())
 
     assert shown is not None
     assert (shown.claims, shown.step) == (CLAIMS, STEP)
 
 
 def test_a_text_is_the_same_whenever_it_is_drawn_and_fits_a_small_code() -> None:
-    assert drawn() == drawn()
-    assert len(drawn()) == 159
+    assert rendered() == rendered()
+    assert len(rendered()) == 159
     # 53 modules and a margin of four on each side: 4.6 pixels each on a picture of 280.
-    code = segno.make_qr(drawn(), error="m")
+    code = segno.make_qr(rendered(), error="m")
     assert (code.designator, code.symbol_size(border=4)) == ("9-M", (61, 61))
 
 
 def test_the_signed_part_can_be_checked_by_whoever_has_the_public_key() -> None:
     period = coupon_tokens.key_period(CLAIMS.valid_from)
     key = Ed25519PublicKey.from_public_bytes(unpadded(coupon_tokens.public_key(SECRET, period)))
-    raw = unpadded(drawn().split(".")[1])
+    raw = unpadded(rendered().split(".")[1])
 
     key.verify(raw[34:], raw[:34])
 
@@ -82,11 +82,11 @@ def test_an_app_draws_the_next_step_by_itself() -> None:
     mac = hmac.digest(unpadded(told), str(STEP + 1).encode(), hashlib.sha256)[:10]
     text = f"D1.{signed}.{STEP + 1}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
-    assert text == drawn(step=STEP + 1)
+    assert text == rendered(step=STEP + 1)
 
 
 def test_no_single_character_can_be_changed() -> None:
-    text = drawn()
+    text = rendered()
 
     for place, character in enumerate(text):
         for other in "AZaz09-_.":
@@ -96,7 +96,7 @@ def test_no_single_character_can_be_changed() -> None:
 
 
 def test_no_byte_of_the_signed_part_can_be_changed() -> None:
-    raw = unpadded(drawn().split(".")[1])
+    raw = unpadded(rendered().split(".")[1])
 
     for place in range(len(raw)):
         forged = raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]
@@ -130,7 +130,7 @@ def test_any_other_text_is_nothing(text: str) -> None:
     ],
 )
 def test_a_text_has_one_spelling(spoil: Any) -> None:
-    assert coupon_tokens.read(SECRET, spoil(drawn())) is None
+    assert coupon_tokens.read(SECRET, spoil(rendered())) is None
 
 
 def test_another_secret_another_coupon_and_another_period_do_not_fit() -> None:
@@ -139,15 +139,15 @@ def test_another_secret_another_coupon_and_another_period_do_not_fit() -> None:
     later = replace(CLAIMS, valid_from=NOW + coupon_tokens.KEY_PERIOD)
     first, following = (coupon_tokens.key_period(each.valid_from) for each in (CLAIMS, later))
 
-    assert coupon_tokens.read(b"another secret of that length", drawn()) is None
-    assert coupon_tokens.read(SECRET, coupon_tokens.draw(coupon_tokens.sign(SECRET, CLAIMS), key, STEP)) is None
+    assert coupon_tokens.read(b"another secret of that length", rendered()) is None
+    assert coupon_tokens.read(SECRET, coupon_tokens.render(coupon_tokens.sign(SECRET, CLAIMS), key, STEP)) is None
     assert coupon_tokens.public_key(SECRET, first) != coupon_tokens.public_key(SECRET, following)
     assert following == first + 1
 
 
 def test_a_text_is_fresh_for_its_step_and_two_more() -> None:
     start = datetime.fromtimestamp(STEP * 15, UTC)
-    shown = coupon_tokens.read(SECRET, drawn())
+    shown = coupon_tokens.read(SECRET, rendered())
     assert shown is not None
     instant = timedelta(microseconds=1)
 

@@ -18,7 +18,7 @@ from promotions.logic.eligibility import (
     Decision,
     DeviceFacts,
     Facts,
-    Outcome,
+    GateOutcome,
     Reason,
     Rules,
     StoreFacts,
@@ -146,7 +146,7 @@ def test_a_device_that_passes_every_gate_is_an_opportunity() -> None:
     assert decision == Decision(
         transition=ENTER,
         campaign_id=1,
-        outcome=Outcome.OPPORTUNITY,
+        outcome=GateOutcome.OPPORTUNITY,
         reason=Reason.ELIGIBLE,
         local_on=TODAY,
         arm=Arm.TREATED,
@@ -161,7 +161,7 @@ def test_a_device_that_passes_every_gate_is_an_opportunity() -> None:
 def test_each_gate_refuses_alone(reason: Reason, spoil: Spoil) -> None:
     decision = spoil(World()).decide()
 
-    assert decision == Decision(spoil(World()).transition, 1, Outcome.REFUSED, reason, TODAY)
+    assert decision == Decision(spoil(World()).transition, 1, GateOutcome.REFUSED, reason, TODAY)
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(SPOILERS, 2)))
@@ -219,7 +219,7 @@ def test_a_campaign_waits_for_its_own_trigger(trigger: str, role: str, kind: str
     ],
 )
 def test_what_is_just_allowed_passes(world: World) -> None:
-    assert world.decide().outcome is Outcome.OPPORTUNITY
+    assert world.decide().outcome is GateOutcome.OPPORTUNITY
 
 
 def test_the_window_is_judged_at_the_fix_and_quiet_hours_when_the_message_would_go() -> None:
@@ -356,7 +356,7 @@ def test_the_daily_cap_over_brands_counts_within_a_batch() -> None:
 
     decisions = decide_for(campaigns, [later(ENTER, step) for step in range(4)], messages_per_day=2)
 
-    granted = [decision for decision in decisions if decision.outcome is Outcome.OPPORTUNITY]
+    granted = [decision for decision in decisions if decision.outcome is GateOutcome.OPPORTUNITY]
     assert len(granted) == 2
     assert len({decision.campaign_id for decision in granted}) == 2
     assert {decision.reason for decision in decisions[-5:]} == {Reason.ALREADY_TODAY, Reason.DAILY_CAP}
@@ -444,7 +444,7 @@ def test_another_salt_changes_the_arm_and_nothing_else(
     before, after = decide_for(campaigns, batch), decide_for(salted, batch)
 
     assert [replace(decision, arm=None) for decision in before] == [replace(decision, arm=None) for decision in after]
-    assert all((decision.arm is not None) == (decision.outcome is Outcome.OPPORTUNITY) for decision in after)
+    assert all((decision.arm is not None) == (decision.outcome is GateOutcome.OPPORTUNITY) for decision in after)
 
 
 @settings(max_examples=200)
@@ -455,7 +455,7 @@ def test_nothing_is_lost_and_no_cap_is_passed(
     decisions = decide_for(campaigns, batch, messages_per_day=2)
 
     pairs = sum(transition.store_id in campaign.store_ids for transition in batch for campaign in campaigns)
-    granted = [decision for decision in decisions if decision.outcome is Outcome.OPPORTUNITY]
+    granted = [decision for decision in decisions if decision.outcome is GateOutcome.OPPORTUNITY]
     moments = {(decision.device_id, decision.transition.fix_time) for decision in granted}
     once_a_day = {(decision.device_id, decision.campaign_id, decision.local_on) for decision in granted}
     assert len(decisions) == pairs

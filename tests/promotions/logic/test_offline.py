@@ -17,10 +17,10 @@ from promotions.logic.offline import (
     Breach,
     Limits,
     OfflineScanFacts,
+    compute_worst_loss,
     find_breach,
     is_for_offline,
-    reckon_given,
-    reckon_worst_loss,
+    sum_given,
 )
 from promotions.logic.training import PRACTICE_CODES
 
@@ -111,7 +111,7 @@ def test_what_is_left_of_an_allowance_is_never_less_than_nothing() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), max_size=12))
 def test_the_fullest_shift_is_the_fullest_of_all_that_end_at_a_scan(told: list[tuple[int, int]]) -> None:
-    found = reckon_given((NOW + timedelta(hours=hour), Decimal(worth)) for hour, worth in told)
+    found = sum_given((NOW + timedelta(hours=hour), Decimal(worth)) for hour, worth in told)
 
     shifts = [[worth for hour, worth in told if end - 12 < hour <= end] for end, _ in told]
     assert found == Allowance(max(map(len, shifts), default=0), Decimal(max(map(sum, shifts), default=0)))
@@ -121,7 +121,7 @@ def test_the_fullest_shift_is_the_fullest_of_all_that_end_at_a_scan(told: list[t
     ("value", "coupons", "worth"), [("2.50", 20, "50.00"), ("12.00", 8, "96.00"), ("0", 20, "0"), ("101", 0, "0")]
 )
 def test_the_worst_loss_is_in_whole_coupons(value: str, coupons: int, worth: str) -> None:
-    loss = reckon_worst_loss(tills=3, value=Decimal(value), allowance=LIMITS.allowance)
+    loss = compute_worst_loss(tills=3, value=Decimal(value), allowance=LIMITS.allowance)
 
     assert (loss.tills, loss.coupons_per_till, loss.value_per_till) == (3, coupons, Decimal(worth))
     assert loss.total == 3 * Decimal(worth)

@@ -8,13 +8,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from geofence.models import LastFix, Presence, Store
-from geofence.services.fences import judge_fix
+from geofence.services.fences import evaluate_fix
 from promotions.logic.assurance import Assurance, Level, StoreProof, Thresholds, assess
 from promotions.models import Device, PointSighting, StoreCodeUse, Unlock
 from promotions.services.devices.erasure import forget_device
 from promotions.services.presence.assurance import (
-    Claim,
     GivenFix,
+    PresenceClaim,
     gather_evidence,
     level_known,
     name_proof,
@@ -62,13 +62,13 @@ def stay(device: Device, store: Store, *, since_s: float = 200, until_s: float =
 
 def ask(device: Device, store: Store) -> Assurance:
     """What a fix at the door is worth to a device that asks with it."""
-    judgement = judge_fix(
+    evaluation = evaluate_fix(
         latitude_deg=AT_DOOR.latitude_deg,
         longitude_deg=AT_DOOR.longitude_deg,
         accuracy_m=AT_DOOR.accuracy_m,
         store_ids=[store.pk],
     )
-    return assess(gather_evidence(Claim(device.pk, store.pk, AT_DOOR, judgement), now=NOW))
+    return assess(gather_evidence(PresenceClaim(device.pk, store.pk, AT_DOOR, evaluation), now=NOW))
 
 
 def known(device: Device, store: Store, now: datetime = NOW) -> Level:

@@ -25,7 +25,7 @@ def neighbours() -> tuple[Device, Device]:
     return ada, bo
 
 
-def bury(device: Device, payload: bytes, *, field: str = FIXES, entry_id: str = "1-1") -> DeadLetter:
+def store_dead_letter(device: Device, payload: bytes, *, field: str = FIXES, entry_id: str = "1-1") -> DeadLetter:
     return DeadLetter.objects.create(
         shard=shard_of(device.pk),
         entry_id=entry_id,
@@ -41,13 +41,13 @@ def fixes_of(*devices: Device) -> FixArray:
 
 def test_a_letter_loses_the_devices_fixes_and_keeps_its_neighbours() -> None:
     ada, bo = neighbours()
-    bury(ada, fixes_of(ada, bo, ada).tobytes())
-    bury(ada, fixes_of(bo).tobytes(), entry_id="1-2")
+    store_dead_letter(ada, fixes_of(ada, bo, ada).tobytes())
+    store_dead_letter(ada, fixes_of(bo).tobytes(), entry_id="1-2")
 
     for _ in range(2):
         forget_device(ada.pk, now=NOW)
 
-    left = [base64.b64decode(letter.fields[FIXES]) for letter in DeadLetter.objects.all()]
+    left = [base64.b64decode(dead_letter.fields[FIXES]) for dead_letter in DeadLetter.objects.all()]
     assert left == [fixes_of(bo).tobytes()] * 2
 
 
@@ -61,7 +61,7 @@ def test_a_letter_that_cannot_be_taken_apart_goes(kind: str) -> None:
         "shifted": b"\0" * 5 + whole,
         "cut": fixes_of(ada).tobytes()[:20],
     }[kind]
-    bury(ada, payload, field="v0" if kind == "another field" else FIXES)
+    store_dead_letter(ada, payload, field="v0" if kind == "another field" else FIXES)
 
     forget_device(ada.pk, now=NOW)
 

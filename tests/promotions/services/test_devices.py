@@ -16,7 +16,7 @@ from promotions.revocations import entries_key
 from promotions.services.devices import revocation_notices
 from promotions.services.devices.erasure import forget_device
 from promotions.services.devices.registration import ConsentGiven, DeviceChange, block_device, change_device
-from promotions.services.devices.revocation_notices import find_outlived, tell_unheard
+from promotions.services.devices.revocation_notices import announce_unheard, find_outlived
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.unlocks.unlocks import unlock_offer
 from promotions.tokens import epoch_ms
@@ -79,7 +79,7 @@ def test_what_redis_did_not_hear_it_is_told_once_it_is_back(published: Any, sett
     forget_device(gone.pk, now=NOW)
     settings.REDIS_URL = url
 
-    told = [tell_unheard(), tell_unheard()]
+    told = [announce_unheard(), announce_unheard()]
 
     assert told == [2, 0]
     assert published(ada) == f"{epoch_ms(NOW)}:consent_required"
@@ -89,11 +89,11 @@ def test_what_redis_did_not_hear_it_is_told_once_it_is_back(published: Any, sett
 def test_a_process_that_died_after_its_commit_is_told_for(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = factories.device()
     with monkeypatch.context() as patch:
-        patch.setattr(revocation_notices, "_tell", lambda client, device_id: True)
+        patch.setattr(revocation_notices, "_announce", lambda client, device_id: True)
         change_device(ada.pk, NOTHING, now=NOW)
     assert published(ada) is None
 
-    tell_unheard()
+    announce_unheard()
 
     assert published(ada) == f"{epoch_ms(NOW)}:consent_required"
 
@@ -103,10 +103,10 @@ def test_a_redis_that_lost_its_data_is_told_all_of_it(published: Any, settings: 
     change_device(ada.pk, NOTHING, now=NOW)
     block_device(bo.pk, now=NOW)
     forget_device(gone.pk, now=NOW)
-    tell_unheard()
+    announce_unheard()
     settings.REDIS_PREFIX = f"{settings.REDIS_PREFIX}:emptied"
 
-    told = [tell_unheard(), tell_unheard()]
+    told = [announce_unheard(), announce_unheard()]
 
     assert told == [3, 0]
     assert published(ada) == f"{epoch_ms(NOW)}:consent_required"
@@ -126,7 +126,7 @@ def test_a_word_that_changes_while_it_is_told_is_told_again(published: Any, monk
         return publish(client, **said)
 
     monkeypatch.setattr(revocations, "publish_revocation", publish_late)
-    tell_unheard()
+    announce_unheard()
 
     assert published(ada) == f"{epoch_ms(NOW)}:"
 

@@ -10,7 +10,7 @@ from django.test import Client
 from promotions import celery, metrics
 from promotions.models import JobRecord
 from promotions.services import jobs
-from promotions.tasks import sweep_shards, tell_revocations
+from promotions.tasks import announce_revocations, sweep_shards
 from tests.factories import NOW
 from tests.promotions.test_metrics import read
 
@@ -34,7 +34,7 @@ def test_every_job_of_the_schedule_has_a_figure_before_it_ran(client: Client, mo
     told = read(client.get("/metrics").content)
 
     assert told["doorstep_beat_heartbeat_timestamp_seconds"] == 0
-    assert {"sweep_shards", "deliver_messages", "tell_revocations", "drop_expired"} <= set(jobs.read_intervals())
+    assert {"sweep_shards", "deliver_messages", "announce_revocations", "drop_expired"} <= set(jobs.read_intervals())
     for name, interval_s in jobs.read_intervals().items():
         assert told[f"doorstep_job_last_success_timestamp_seconds,job={name}"] == 0
         assert told[f"doorstep_job_interval_seconds,job={name}"] == interval_s > 0
@@ -42,15 +42,15 @@ def test_every_job_of_the_schedule_has_a_figure_before_it_ran(client: Client, mo
 
 def test_success_and_failure_are_told_by_job(client: Client, now: Any) -> None:
     run(sweep_shards, "SUCCESS")
-    run(tell_revocations, "FAILURE", ValueError("no"))
+    run(announce_revocations, "FAILURE", ValueError("no"))
 
     told = read(client.get("/metrics").content)
 
     assert told["doorstep_job_last_success_timestamp_seconds,job=sweep_shards"] == NOW.timestamp()
     assert told["doorstep_job_last_failure_timestamp_seconds,job=sweep_shards"] == 0
-    assert told["doorstep_job_last_success_timestamp_seconds,job=tell_revocations"] == 0
-    assert told["doorstep_job_last_failure_timestamp_seconds,job=tell_revocations"] == NOW.timestamp()
-    assert JobRecord.objects.get(pk="tell_revocations").error == "ValueError"
+    assert told["doorstep_job_last_success_timestamp_seconds,job=announce_revocations"] == 0
+    assert told["doorstep_job_last_failure_timestamp_seconds,job=announce_revocations"] == NOW.timestamp()
+    assert JobRecord.objects.get(pk="announce_revocations").error == "ValueError"
 
 
 def test_a_success_after_a_failure_is_noted_at_once_and_others_now_and_then(set_clock: Any) -> None:

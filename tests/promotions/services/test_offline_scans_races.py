@@ -15,7 +15,7 @@ from promotions.errors import DomainError
 from promotions.models import Campaign, OfflineScan, Redemption, StaffDevice
 from promotions.services.devices.erasure import forget_device
 from promotions.services.till import offline_scans, redemptions
-from promotions.services.till.offline_scans import LateScan, judge_scans
+from promotions.services.till.offline_scans import LateScan, evaluate_scans
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.http.staff import tills
@@ -49,7 +49,7 @@ def late(coupon: Printed, nonce: uuid.UUID | None = None) -> LateScan:
 
 
 def send(device: StaffDevice, scans: list[LateScan]) -> list[str]:
-    return [verdict.outcome.value for verdict in judge_scans(staff_device=device, scans=scans, now=BACK)]
+    return [evaluation.outcome.value for evaluation in evaluate_scans(staff_device=device, scans=scans, now=BACK)]
 
 
 def two_tills(store: Store) -> list[StaffDevice]:
@@ -160,9 +160,9 @@ def test_a_coupon_erased_while_it_is_judged_is_gone(
 
     monkeypatch.setattr(redemptions, "_insert", erase_then_insert)
 
-    (verdict,) = judge_scans(staff_device=gate, scans=[late(coupon)], now=BACK)
+    (evaluation,) = evaluate_scans(staff_device=gate, scans=[late(coupon)], now=BACK)
 
-    assert (verdict.outcome, verdict.reason) == ("out_of_policy", "coupon_gone")
+    assert (evaluation.outcome, evaluation.reason) == ("out_of_policy", "coupon_gone")
     row = OfflineScan.objects.get()
     assert (row.coupon_id, row.reason) == (None, "coupon_gone")
 
@@ -173,10 +173,10 @@ def test_a_coupon_held_by_another_till_does_not_stop_the_others(
     gate, scans = tills.till(store).row, [late(tills.offline_coupon(campaign)) for _ in range(2)]
     take = offline_scans.take_lowest
 
-    def time_out(grounds: redemptions.Grounds, *args: object) -> object:
-        if grounds.shown.scan.nonce == min(scans, key=lambda each: each.nonce).nonce:
+    def time_out(context: redemptions.RedemptionContext, *args: object) -> object:
+        if context.shown.scan.nonce == min(scans, key=lambda each: each.nonce).nonce:
             raise OperationalError("canceling statement due to lock timeout")
-        return take(grounds, *args)  # type: ignore[arg-type]
+        return take(context, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(offline_scans, "take_lowest", time_out)
     with pytest.raises(DomainError, match="send all of them again"):

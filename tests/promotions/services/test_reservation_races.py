@@ -287,8 +287,8 @@ def test_a_cap_set_in_the_rush_counts_everybody(store: Store, monkeypatch: pytes
 
 
 def test_without_holding_the_campaign_some_are_not_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budgets, "_hold", lambda campaign_id: None)
-    monkeypatch.setattr(budgets, "hold_alone", lambda campaign_id: Campaign.objects.get(pk=campaign_id))
+    monkeypatch.setattr(budgets, "_lock_shared", lambda campaign_id: None)
+    monkeypatch.setattr(budgets, "lock_exclusively", lambda campaign_id: Campaign.objects.get(pk=campaign_id))
 
     counted, granted = set_a_cap_in_the_rush(store, monkeypatch)
 

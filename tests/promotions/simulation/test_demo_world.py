@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from geofence.models import Geofence, Store
-from geofence.services.fences import judge_fix
+from geofence.services.fences import evaluate_fix
 from geofence.services.snapshots import forget_snapshot
 from notifications.models import Message
 from promotions import pipeline
@@ -127,7 +127,7 @@ def test_without_the_welcome_some_are_held_out_and_with_quiet_hours_all_wait(set
 
 def test_each_store_has_a_fence_that_holds_its_door_and_a_ring_around() -> None:
     for store in plant_world(now=NOW).stores:
-        judged = judge_fix(
+        judged = evaluate_fix(
             latitude_deg=store.latitude_deg, longitude_deg=store.longitude_deg, accuracy_m=5, store_ids=[store.pk]
         )
 

@@ -9,8 +9,8 @@ from promotions.simulation.inbox import Inbox, Mail
 
 
 def line(message_id: str) -> str:
-    letter = {"message_id": message_id, "device_id": "d1", "title": "Hungry?", "body": "Come", "data": {}}
-    return json.dumps({**letter, "address": "x", "sent_at": "now"}) + "\n"
+    record = {"message_id": message_id, "device_id": "d1", "title": "Hungry?", "body": "Come", "data": {}}
+    return json.dumps({**record, "address": "x", "sent_at": "now"}) + "\n"
 
 
 @pytest.fixture

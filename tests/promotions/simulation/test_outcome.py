@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from promotions.logic.lift import VerdictReason
-from promotions.simulation.outcome import CampaignOutcome, Outcome, Share, Truth, as_json, as_table, find_truth_faults
+from promotions.simulation.outcome import CampaignOutcome, DayReport, Share, Truth, as_json, as_table, find_truth_faults
 from promotions.simulation.truth import Score
 
 CONTEST = CampaignOutcome(
@@ -27,7 +27,7 @@ CONTEST = CampaignOutcome(
 )
 COFFEE = dataclasses.replace(CONTEST, name="Free coffee", refusals=7, refused_for={"not_at_store": 7}, redemptions=60)
 GOOD = Truth(everybody=Score(98, 2, 1), quiet=Score(60, 0, 0), cheats=3, doubtful=0)
-OUTCOME = Outcome(
+OUTCOME = DayReport(
     phones=300,
     seed=1,
     rate=200.0,

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from promotions.simulation.day import Moment
+from promotions.simulation.day import DayTick
 from promotions.simulation.progress import Progress, describe
 from promotions.simulation.world import Journal
 
-NOON = Moment(second_of_day=43_260.0, share=0.5)
+NOON = DayTick(second_of_day=43_260.0, share=0.5)
 
 
 class Terminal(io.StringIO):
@@ -39,7 +39,7 @@ def test_a_line_fits_and_shows_what_was_redeemed(count: int, columns: int) -> No
     journal = Journal(fixes_accepted=count, messages_received=count)
     journal.unlocks["granted"] = journal.scans["201"] = count
 
-    line = describe(Moment(second_of_day=86_399.0, share=1.0), journal, columns=columns)
+    line = describe(DayTick(second_of_day=86_399.0, share=1.0), journal, columns=columns)
 
     assert len(line) < columns
     assert line.startswith("23:59 ██████ 100%  ")

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from geofence.logic.containment import judge_circle
+from geofence.logic.containment import measure_circle
 from geofence.logic.geodesy import Point
 from geofence.logic.presence import Observation, PresenceRules, PresenceState, TransitionKind, advance_through
 from promotions.simulation.noise import Receiver
@@ -34,7 +34,7 @@ def find_visits(fixes: Measured, shop: int) -> list[SeenVisit]:
     assert ground.radius_m is not None
     centre, observations = Point(*TOWN.plane.to_degrees(ground.centre)), []
     for at_s, place, accuracy_m in fixes:
-        judged = judge_circle(place, accuracy_m, centre, ground.radius_m)
+        judged = measure_circle(place, accuracy_m, centre, ground.radius_m)
         observations.append(Observation(at_s, judged.inside_share, judged.outside_m, judged.accuracy_m))
     _, told = advance_through(PresenceState(), observations, PresenceRules(radius_m=ground.radius_m))
     dwells = [each for _, each in told if each.kind is TransitionKind.DWELL]

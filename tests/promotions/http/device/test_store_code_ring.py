@@ -14,7 +14,7 @@ from geofence.services.fences import forget_snapshot
 from promotions.models import Campaign, Device, Refusal, StoreCodeUse, Unlock
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.presence.store_codes import draw_store_codes
-from promotions.services.unlocks.judging import UnlockRefused
+from promotions.services.unlocks.evaluation import UnlockRefused
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.conftest import DeviceClient

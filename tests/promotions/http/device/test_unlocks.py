@@ -133,8 +133,8 @@ def test_the_qr_says_the_token(ada_client: DeviceClient, campaign: Campaign) -> 
 
     path = segno.make_qr(granted["coupon"]["qr_token"], error="m").svg_inline(scale=8, border=4)
 
-    drawn = ada_client.get(granted["coupon"]["qr_path"]).content.decode()
-    assert path.split(' d="')[1].split('"')[0] in drawn
+    rendered = ada_client.get(granted["coupon"]["qr_path"]).content.decode()
+    assert path.split(' d="')[1].split('"')[0] in rendered
 
 
 def test_the_qr_of_a_later_step_is_another_one(

@@ -65,7 +65,7 @@ def forgeries(coupon: Printed) -> dict[str, str]:
         "another signature": f"D1.{signed[:-2]}AA.{step}.{mac}",
         "a step without its mac": f"D1.{signed}.{int(step) + 1}.{mac}",
         "another mac": f"D1.{signed}.{step}.{'A' * 14}",
-        "another secret": coupon_tokens.draw(coupon_tokens.sign(secret, claims), key, foreign_step),
+        "another secret": coupon_tokens.render(coupon_tokens.sign(secret, claims), key, foreign_step),
         "the former kind": "0e2UdxY4VgnPqEIFvmxq1g",
         "anything": "https://example.com/",
     }

@@ -39,7 +39,7 @@ def coupon(campaign: Campaign) -> Printed:
 
 
 @dataclass
-class Away:
+class OfflineTill:
     """A till without network, and what it sends when it is back."""
 
     till: Till
@@ -61,7 +61,7 @@ def test_a_scan_is_accepted_as_an_online_one_at_its_own_time(
     till: Till, store: Store, coupon: Printed, set_clock: SetClock
 ) -> None:
     Campaign.objects.update(redeem_cap=5)
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     set_clock(BACK)
 
@@ -93,7 +93,7 @@ def test_the_visit_of_that_moment_is_confirmed_although_it_is_over(
         )  # fmt: skip
 
     then, since = visit(5, 20), visit(40, None)
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     set_clock(BACK)
 
@@ -106,7 +106,7 @@ def test_the_visit_of_that_moment_is_confirmed_although_it_is_over(
 
 
 def test_sent_twice_it_is_written_once(till: Till, coupon: Printed, set_clock: SetClock) -> None:
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     set_clock(BACK)
 
@@ -117,7 +117,7 @@ def test_sent_twice_it_is_written_once(till: Till, coupon: Printed, set_clock: S
 
 
 def test_a_scan_whose_online_answer_was_lost_is_a_replay(till: Till, coupon: Printed, set_clock: SetClock) -> None:
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon, at=NOW)
     online = till.post("redemptions", gone.waiting[0]).json()
     set_clock(BACK)
@@ -131,7 +131,7 @@ def test_a_scan_whose_online_answer_was_lost_is_a_replay(till: Till, coupon: Pri
 def test_the_same_nonce_for_another_coupon_is_told_and_not_kept(
     till: Till, campaign: Campaign, coupon: Printed, set_clock: SetClock
 ) -> None:
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     gone.take(tills.offline_coupon(campaign), nonce=gone.waiting[0]["nonce"])
     online = tills.offline_coupon(campaign)
@@ -150,7 +150,7 @@ def test_the_same_nonce_for_another_coupon_is_told_and_not_kept(
 def test_a_coupon_that_another_till_took_is_a_conflict(
     till: Till, store: Store, coupon: Printed, set_clock: SetClock
 ) -> None:
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     set_clock(NOW + timedelta(minutes=30))
     online = tills.till(store, label="till 2").scan(code=coupon.code).json()
@@ -169,7 +169,7 @@ def test_a_coupon_that_another_till_took_is_a_conflict(
 
 def test_each_unit_is_taken_once(till: Till, campaign: Campaign, set_clock: SetClock) -> None:
     coupon = tills.offline_coupon(campaign, units=2)
-    gone = Away(till)
+    gone = OfflineTill(till)
     for minute in (10, 20, 30):
         gone.take(coupon, at=NOW + timedelta(minutes=minute))
     set_clock(BACK)
@@ -182,7 +182,7 @@ def test_each_unit_is_taken_once(till: Till, campaign: Campaign, set_clock: SetC
 
 def test_a_cap_that_is_passed_by_then_is_a_conflict(till: Till, campaign: Campaign, set_clock: SetClock) -> None:
     Campaign.objects.update(redeem_cap=1)
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(tills.offline_coupon(campaign))
     gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=11))
     set_clock(BACK)
@@ -217,7 +217,7 @@ def test_a_cap_that_is_passed_by_then_is_a_conflict(till: Till, campaign: Campai
 def test_what_breaks_a_rule_is_out_of_policy_and_kept(
     till: Till, campaign: Campaign, set_clock: SetClock, reason: str, given: dict[str, Any], scan: dict[str, Any]
 ) -> None:
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(tills.offline_coupon(campaign, **given), **scan)
     set_clock(BACK)
 
@@ -231,7 +231,7 @@ def test_what_breaks_a_rule_is_out_of_policy_and_kept(
 
 def test_a_scan_older_than_three_days_is_out_of_policy(till: Till, campaign: Campaign, set_clock: SetClock) -> None:
     coupon = tills.offline_coupon(campaign, valid_until=NOW + timedelta(days=9))
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon, at=NOW)
     gone.take(coupon, at=NOW + timedelta(seconds=1))
     set_clock(NOW + timedelta(hours=72, seconds=1))
@@ -244,7 +244,7 @@ def test_a_scan_older_than_three_days_is_out_of_policy(till: Till, campaign: Cam
 def test_an_altered_token_and_an_erased_coupon_are_told_apart(
     till: Till, campaign: Campaign, coupon: Printed, set_clock: SetClock
 ) -> None:
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     gone.take(coupon, token=coupon.token[:-1] + ("A" if coupon.token[-1] != "A" else "B"))
     forget_device(coupon.row.unlock.device_id, now=NOW)
@@ -255,7 +255,7 @@ def test_an_altered_token_and_an_erased_coupon_are_told_apart(
 
 def test_a_strangers_coupon_looks_like_a_forged_one(till: Till, set_clock: SetClock) -> None:
     elsewhere = factories.campaign(factories.store(name="Bastille"), allows_offline=True, value=Decimal(1))
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(tills.offline_coupon(elsewhere))
     set_clock(BACK)
 
@@ -265,7 +265,7 @@ def test_a_strangers_coupon_looks_like_a_forged_one(till: Till, set_clock: SetCl
 
 def test_a_coupon_of_another_store_of_the_partner_is_named_so(till: Till, store: Store, set_clock: SetClock) -> None:
     sibling = factories.store(name="Bastille", partner=store.partner)
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(tills.offline_coupon(factories.campaign(sibling, allows_offline=True, value=Decimal(1))))
     set_clock(BACK)
 
@@ -277,7 +277,7 @@ def test_the_tills_clock_is_corrected_by_the_difference_last_seen(
 ) -> None:
     ahead = timedelta(hours=3)
     till.post("sync", {"device_time": (NOW + ahead).isoformat()})
-    gone = Away(till)
+    gone = OfflineTill(till)
     # The customer's phone is right; the till is three hours ahead and knows it.
     gone.take(coupon, scanned_at=(NOW + timedelta(minutes=10) + ahead).isoformat())
     set_clock(BACK)
@@ -292,7 +292,7 @@ def test_the_tills_clock_is_corrected_by_the_difference_last_seen(
 def test_a_scan_seems_a_little_late_and_is_not_dated_after_its_arrival(
     till: Till, coupon: Printed, set_clock: SetClock
 ) -> None:
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon, at=BACK + timedelta(seconds=90))
     set_clock(BACK)
 
@@ -304,7 +304,7 @@ def test_the_allowance_is_counted_over_twelve_hours(
     till: Till, campaign: Campaign, set_clock: SetClock, settings: LazySettings
 ) -> None:
     settings.OFFLINE_COUPONS_PER_TILL = 2
-    gone = Away(till)
+    gone = OfflineTill(till)
     for minutes in (0, 10, 20, 12 * 60 + 10, 12 * 60 + 15):
         gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=minutes))
     # Sent in any order, they count in the order in which they were made.
@@ -326,7 +326,7 @@ def test_sent_one_by_one_in_any_order_no_more_than_the_allowance_is_accepted(
 
     reasons = []
     for minutes in order:
-        gone = Away(till)
+        gone = OfflineTill(till)
         gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=minutes))
         reasons += [each["reason"] for each in gone.send()]
 
@@ -341,7 +341,7 @@ def test_a_late_scan_between_two_shifts_counts_with_the_fuller_one_and_not_with_
     set_clock(NOW + timedelta(hours=15))
     # Morning and evening; then, told last, two at noon, of which the second is the third within twelve hours.
     for hours in (0, 14, 7, 7.5):
-        gone = Away(till)
+        gone = OfflineTill(till)
         gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(hours=hours))
         reasons += [each["reason"] for each in gone.send()]
 
@@ -352,7 +352,7 @@ def test_what_was_given_out_of_policy_uses_up_the_allowance(
     till: Till, campaign: Campaign, set_clock: SetClock, settings: LazySettings
 ) -> None:
     settings.OFFLINE_COUPONS_PER_TILL = 2
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(tills.offline_coupon(campaign), token="D1.forged")
     gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=11))
     gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=12))
@@ -368,7 +368,7 @@ def test_the_allowance_is_counted_by_value_too_and_conflicts_use_it_up(
 ) -> None:
     settings.OFFLINE_VALUE_PER_TILL = 5
     first = tills.offline_coupon(campaign)
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(first)
     gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=11))
     gone.take(tills.offline_coupon(campaign, value=Decimal("0.01")), at=NOW + timedelta(minutes=12))
@@ -383,7 +383,7 @@ def test_the_allowance_is_counted_by_value_too_and_conflicts_use_it_up(
 
 
 def test_a_faulty_scan_stands_beside_the_good_ones(till: Till, coupon: Printed, set_clock: SetClock) -> None:
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     good = gone.waiting[0]
     nonce = str(uuid.uuid4())
@@ -421,7 +421,7 @@ def test_a_hundred_scans_at_once_are_judged(till: Till) -> None:
 
 
 def test_a_void_frees_the_unit_of_a_scan_without_network(till: Till, coupon: Printed, set_clock: SetClock) -> None:
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     set_clock(NOW + timedelta(minutes=20))
     (told,) = gone.send()
@@ -439,7 +439,7 @@ def test_who_was_signed_in_is_kept_and_nobody_else(
     member = StaffMember.objects.create(store=store, initials="AB", pin_hash="!")
     signed_in_at = NOW + timedelta(minutes=5)
     StaffDevice.objects.update(staff_member=member, signed_in_at=signed_in_at)
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=1))
     gone.take(tills.offline_coupon(campaign))
     set_clock(BACK)
@@ -450,7 +450,7 @@ def test_who_was_signed_in_is_kept_and_nobody_else(
 
 
 def test_a_till_that_was_switched_off_sends_nothing_in(till: Till, coupon: Printed, set_clock: SetClock) -> None:
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     set_clock(BACK)
     StaffDevice.objects.filter(pk=till.row.pk).update(revoked_at=BACK)
@@ -463,7 +463,7 @@ def test_a_till_that_was_switched_off_sends_nothing_in(till: Till, coupon: Print
 
 def test_nothing_of_it_needs_redis(till: Till, coupon: Printed, set_clock: SetClock, settings: LazySettings) -> None:
     settings.REDIS_URL = settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     set_clock(BACK)
 
@@ -474,7 +474,7 @@ def test_nothing_of_it_needs_redis(till: Till, coupon: Printed, set_clock: SetCl
 def test_verdicts_are_counted(till: Till, coupon: Printed, set_clock: SetClock) -> None:
     counter = metrics.OFFLINE_SCAN.labels("accepted", "")
     before = counter._value.get()
-    gone = Away(till)
+    gone = OfflineTill(till)
     gone.take(coupon)
     set_clock(BACK)
 

@@ -14,7 +14,7 @@ from promotions import clock
 from promotions.logic import codes
 from promotions.models import Campaign, Coupon, StaffDevice, Unlock
 from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment, enrol_device
-from promotions.services.unlocks.coupon_tokens import draw_token
+from promotions.services.unlocks.coupon_tokens import render_token
 from tests import factories
 from tests.factories import NOW
 
@@ -64,7 +64,7 @@ def offline_coupon(campaign: Campaign, **given: Any) -> Printed:
 
 def token_of(coupon: Coupon, now: datetime = NOW) -> str:
     """What the QR says at `now`."""
-    return draw_token(coupon=coupon, now=now).text
+    return render_token(coupon=coupon, now=now).text
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ OWN_SERVICES_VARIABLE = "DOORSTEP_OWN_SERVICES"  # those of "postgres redis" tha
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Workspace:
     """The folder of one command: its servers' data, logs and process ids."""
 
     root: Path
