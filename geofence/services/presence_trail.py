@@ -73,17 +73,17 @@ def follow_fix(
     if last.point_digest == digest:
         # The same fix again is the same fix.
         repeats = last.repeats + (fix_time > last.fix_time)
-    penalty_s = _left_s(last.jump_hold_until, now)
+    remaining_s = _left_s(last.jump_hold_until, now)
     way = _find_way(last, point, read_accuracy_m(accuracy_m), fix_time)
     if way is None:
-        return FollowedFix(digest, penalty_s, repeats=repeats)
+        return FollowedFix(digest, remaining_s, repeats=repeats)
     distance_m, _, elapsed_s = way
     penalty_s = jump_penalty_s(*way, ends_in_store=is_in_store)
     if penalty_s > 0:
         # Until the way could have been made: then the same fix passes, as one of a train or an aircraft.
         needed_s = max(penalty_s, distance_m / AIRCRAFT_MPS)
-        penalty_s = max(penalty_s, needed_s - elapsed_s, MIN_ELAPSED_S)
-    return FollowedFix(digest, penalty_s, is_flight(*way), repeats)
+        remaining_s = max(remaining_s, needed_s - elapsed_s, MIN_ELAPSED_S)
+    return FollowedFix(digest, remaining_s, is_flight(*way), repeats)
 
 
 def read_trail(*, device_id: UUID, now: datetime) -> Trail:

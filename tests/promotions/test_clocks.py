@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from promotions import clocks, stream, tasks
-from promotions.http.gauges import Moment
+from promotions.http.gauges import GaugeCollector
 from promotions.models import ShardCursor, Unlock
 from tests import factories
 from tests.conftest import DeviceClient
@@ -258,7 +258,7 @@ def test_another_process_that_is_off_is_named_and_stops_retention(
         stream.hub_client().hdel(clocks.clocks_key(), field)
 
     body = assert_problem(client.get("/readyz"), "unavailable")
-    [family] = [one for one in Moment().collect() if one.name == "doorstep_clock_skew_seconds"]
+    [family] = [one for one in GaugeCollector().collect() if one.name == "doorstep_clock_skew_seconds"]
     skews = {sample.labels["part"]: sample.value for sample in family.samples}
 
     assert body["checks"]["clocks"] == "Beat's clock is 10800 s behind the others."

@@ -49,8 +49,8 @@ def test_one_id_leads_from_the_request_to_the_delivered_message(web: Web, given_
     followed = blake2b(given_id.encode(), digest_size=8).hexdigest() if given_id else answered[:16]
     answers = [line for line in log_lines(web, "web") if line.get("request_id") == answered]
     assert [(line["stored_as"], line["status"]) for line in answers] == [(followed, 202)]
-    message = eventually(lambda: web.mail(phone["device_id"]))[0]
-    assert message["request_id"] == followed
+    mail = eventually(lambda: web.mail(phone["device_id"]))[0]
+    assert mail["request_id"] == followed
     message = Message.objects.get(request_id=followed)
     assert Opportunity.objects.get(request_id=followed).device_id == message.device_id
     assert eventually(lambda: Attempt.objects.filter(message=message, outcome="accepted").exists())
