@@ -116,7 +116,7 @@ contracts: setup-tests ## Check the import contracts
 	@DEBUG=1 .venv/bin/lint-imports
 
 migrations: setup-tests ## Check that migrations match the models and block no queries
-	@$(SERVICES) --name check -- sh -c '$(MANAGE) makemigrations --check --dry-run && $(PYTHON_OF_VENV) -m tests.upgrades'
+	@$(SERVICES) --name check -- sh -c '$(MANAGE) makemigrations --check --dry-run && $(MANAGE) migrate --verbosity 0 && $(PYTHON_OF_VENV) -m tests.upgrades'
 
 openapi-check: setup
 	@mkdir -p var

@@ -68,6 +68,12 @@ REMEDIES = {
     "varchar), say so in `allowed`.",
 }
 
+_ECHOES = {
+    # Django sets a default and drops it again.
+    "no-database-default": ("ban-drop-default", "adding-required-field"),
+    "set-not-null": ("adding-not-nullable-field",),
+}
+
 _DATA = re.compile(r"^\s*(INSERT|UPDATE|DELETE|MERGE|COPY|WITH)\b", re.IGNORECASE)
 _NAME = r'"?(?:\w+"?\."?)?(?P<table>\w+)"?'
 _DROP_COLUMN = re.compile(
@@ -281,9 +287,9 @@ def _is_required(field: Field[Any, Any]) -> bool:
 
 
 def _drop_echoes(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Leave out what squawk says of a default that Django sets and drops again: the rule of our own names the field."""
-    is_named = any(rule == "no-database-default" for rule, _ in found)
-    echoes = {"ban-drop-default", "adding-required-field"} if is_named else set()
+    """Leave out squawk's words for what a rule of our own reports with the name of the field or table."""
+    named = {rule for rule, _ in found}
+    echoes = {echo for rule, echoes in _ECHOES.items() if rule in named for echo in echoes}
     return [(rule, what) for rule, what in found if rule not in echoes]
 
 
