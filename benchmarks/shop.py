@@ -105,6 +105,7 @@ def _make_coupons(shop: Shop, campaign: "Campaign", count: int, now: datetime) -
             granted_at=now,
         )
         coupon = Coupon(
+            device_id=unlock.device_id,
             unlock=unlock,
             campaign=campaign,
             benefit=campaign.benefit,

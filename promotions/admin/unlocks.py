@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from unfold.decorators import action, display
 
 from geofence.admin import at_store
+from geofence.models import Store
 from promotions import clock
 from promotions.admin.base import FactAdmin, tenancy_of
 from promotions.models import Coupon, Opportunity, Refusal, Reservation, Unlock
@@ -89,30 +90,43 @@ class ReservationAdmin(FactAdmin):
 class CouponAdmin(FactAdmin):
     """Issued coupons. Codes are not shown: only their digests are stored."""
 
-    list_display = ["benefit", "campaign", "store", "until", "recalled"]
-    list_filter = ["campaign", ("recalled_at", admin.EmptyFieldListFilter)]
+    list_display = ["benefit", "campaign", "source", "store", "until", "recalled"]
+    list_filter = ["source", "campaign", ("recalled_at", admin.EmptyFieldListFilter)]
     list_select_related = ["campaign", "unlock__store"]
     search_fields = ["benefit", "campaign__name"]
-    id_search = ("id", "unlock__id", "unlock__device_id")
+    id_search = ("id", "unlock_id", "device_id")
     ordering = ["-valid_from"]
-    fields = ["id", "campaign", "benefit", "terms", "store", "since", "until", "redeem_hours", "recalled", "generation"]
+    fields = [
+        "id",
+        "campaign",
+        "device_id",
+        "source",
+        "benefit",
+        "terms",
+        "store",
+        "since",
+        "until",
+        "redeem_hours",
+        "recalled",
+        "generation",
+    ]
     actions = ["recall"]
 
     @display(description="unlocked at", ordering="unlock__store__name")
-    def store(self, coupon: Coupon) -> str:
-        return str(coupon.unlock.store)
+    def store(self, coupon: Coupon) -> Store | None:
+        return coupon.unlock.store if coupon.unlock else None
 
     @display(description="valid from", ordering="valid_from")
     def since(self, coupon: Coupon) -> str:
-        return at_store(coupon.valid_from, coupon.unlock.store)
+        return at_store(coupon.valid_from, self.store(coupon))
 
     @display(description="valid until", ordering="valid_until")
     def until(self, coupon: Coupon) -> str:
-        return at_store(coupon.valid_until, coupon.unlock.store)
+        return at_store(coupon.valid_until, self.store(coupon))
 
     @display(description="recalled", ordering="recalled_at")
     def recalled(self, coupon: Coupon) -> str | None:
-        return at_store(coupon.recalled_at, coupon.unlock.store) if coupon.recalled_at else None
+        return at_store(coupon.recalled_at, self.store(coupon)) if coupon.recalled_at else None
 
     def has_recall_permission(self, request: HttpRequest) -> bool:
         """The operator alone."""

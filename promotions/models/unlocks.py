@@ -11,7 +11,7 @@ from promotions.models.devices import Device
 class Unlock(models.Model):
     """A campaign's offer granted to a device, once per campaign.
 
-    pii: pseudonymous location event; 13 months; deleted by erasure.
+    pii: pseudonymous location event; 13 months, or until its coupon ends if that is later; deleted by erasure.
     """
 
     class Outcome(models.TextChoices):
@@ -40,15 +40,36 @@ class Unlock(models.Model):
 
 
 class Coupon(models.Model):
-    """A right to one benefit, on the terms at the time of issue.
+    """A device's right to one benefit, on the terms at the time of issue.
 
     Its code is derived from the id and a secret, and looked up by its digest. Its QR text is signed and names the id.
 
-    pii: pseudonymous, through its unlock; 13 months; deleted by erasure.
+    pii: pseudonymous; 13 months, or until it ends if that is later; deleted by erasure.
     """
 
+    class Source(models.TextChoices):
+        UNLOCK = "unlock", "unlock"
+        DRAW = "draw", "draw"
+        REFERRAL = "referral", "referral"
+        REWARD = "reward", "reward"
+        IMPORT = "import", "import"
+        GOODWILL = "goodwill", "goodwill"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    unlock = models.OneToOneField(Unlock, on_delete=models.CASCADE, related_name="coupon")
+    device = models.ForeignKey(
+        Device, on_delete=models.CASCADE, db_index=False, related_name="coupons", help_text="The holder."
+    )
+    source = models.CharField(
+        max_length=8,
+        choices=Source.choices,
+        default=Source.UNLOCK,
+        db_default=Source.UNLOCK,
+        help_text="How the holder got it.",
+    )
+    # An unlock and its coupon are deleted together.
+    unlock = models.OneToOneField(
+        Unlock, on_delete=models.CASCADE, null=True, related_name="coupon", help_text="Where the source is an unlock."
+    )
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="coupons")
     generation = models.PositiveSmallIntegerField(default=0)
     code_digest = models.BinaryField(max_length=32)
@@ -75,8 +96,15 @@ class Coupon(models.Model):
                 condition=models.Q(valid_until__gt=models.F("valid_from")), name="promotions_coupon_validity"
             ),
             models.CheckConstraint(condition=models.Q(units__gte=1), name="promotions_coupon_units"),
+            models.CheckConstraint(
+                condition=models.Q(source="unlock", unlock__isnull=False)
+                | (~models.Q(source="unlock") & models.Q(unlock__isnull=True)),
+                name="promotions_coupon_source",
+            ),
         ]
         indexes = [
+            # A device's coupons, newest first.
+            models.Index(fields=["device", "-valid_from"], name="promotions_coupon_holder"),
             # Coupons that tills may redeem offline: live ones of a campaign that allows it.
             models.Index(
                 fields=["campaign", "valid_until"],

@@ -11,6 +11,7 @@ from geofence.services import retention as geofence_retention
 from notifications import services as notifications
 from notifications.models import Message
 from promotions.models import (
+    Coupon,
     DeadLetter,
     DeletedRows,
     IdempotencyRecord,
@@ -68,7 +69,9 @@ def drop_expired(*, now: datetime, allow_large: bool = False) -> Ceiling:
     old = now - timedelta(days=OFFER_DAYS)
     ceiling.delete(Opportunity.objects.filter(planned_at__lt=old))
     ceiling.delete(Refusal.objects.filter(refused_at__lt=old))
-    ceiling.delete(Unlock.objects.filter(granted_at__lt=old))
+    # A coupon goes with its unlock, and neither goes while the coupon is valid.
+    ceiling.delete(Unlock.objects.filter(granted_at__lt=old).exclude(coupon__valid_until__gt=now))
+    ceiling.delete(Coupon.objects.filter(unlock=None, valid_from__lt=old, valid_until__lte=now))
     # Those without a coupon; the others go with theirs.
     ceiling.delete(OfflineScan.objects.filter(received_at__lt=old))
     ceiling.delete(find_outlived(now=now))

@@ -90,7 +90,7 @@ def a_device_with_everything() -> Device:
         campaign=campaign, device=device, store=store, outcome="won", level=2, granted_at=NOW
     )
     coupon = Coupon.objects.create(
-        unlock=unlock, campaign=campaign, code_digest=b"c", benefit="b", store_ids=[store.pk],
+        device=device, unlock=unlock, campaign=campaign, code_digest=b"c", benefit="b", store_ids=[store.pk],
         valid_from=NOW, valid_until=NOW.replace(year=2027),
     )  # fmt: skip
     staff = StaffDevice.objects.create(store=store, label="till", token_digest=b"x", enrolled_at=NOW)

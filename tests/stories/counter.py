@@ -70,6 +70,7 @@ class Counter:
         campaign = self.campaign
         values: dict[str, Any] = {
             "unlock": unlock,
+            "device_id": unlock.device_id,
             "campaign": campaign,
             "generation": generation,
             "code_digest": codes.digest(pepper, code),

@@ -33,6 +33,9 @@ INVARIANTS: Mapping[str, str] = {
     "every unlocked coupon is there": """
         SELECT count(*) FROM promotions_unlock u LEFT JOIN promotions_coupon c ON c.unlock_id = u.id
         WHERE u.outcome IN ('coupon', 'won') AND c.id IS NULL""",
+    "the holder of an unlocked coupon is the device that unlocked it": """
+        SELECT count(*) FROM promotions_coupon c JOIN promotions_unlock u ON u.id = c.unlock_id
+        WHERE c.device_id <> u.device_id""",
     "every stream has a cursor that can be read": """
         SELECT count(*) FROM promotions_shardcursor WHERE last_entry_id !~ '^[0-9]+-[0-9]+$'""",
 }

@@ -60,19 +60,30 @@ HOLDINGS: Mapping[type[Model], tuple[Rows, tuple[str, ...]]] = {
         ("id", "campaign__uuid", "store__uuid", "outcome", "level", "granted_at"),
     ),
     Coupon: (
-        lambda device_id: Coupon.objects.filter(unlock__device_id=device_id).order_by("valid_from", "pk"),
-        ("id", "unlock_id", "benefit", "terms", "valid_from", "valid_until", "redeem_hours", "recalled_at"),
+        lambda device_id: Coupon.objects.filter(device_id=device_id).order_by("valid_from", "pk"),
+        (
+            "id",
+            "campaign__uuid",
+            "source",
+            "unlock_id",
+            "benefit",
+            "terms",
+            "valid_from",
+            "valid_until",
+            "redeem_hours",
+            "recalled_at",
+        ),
     ),
     Redemption: (
-        lambda device_id: Redemption.objects.filter(coupon__unlock__device_id=device_id).order_by("redeemed_at", "pk"),
+        lambda device_id: Redemption.objects.filter(coupon__device_id=device_id).order_by("redeemed_at", "pk"),
         ("id", "coupon_id", "store__uuid", "amount", "redeemed_at", "is_live"),
     ),
     OfflineScan: (
-        lambda device_id: OfflineScan.objects.filter(coupon__unlock__device_id=device_id).order_by("scanned_at", "pk"),
+        lambda device_id: OfflineScan.objects.filter(coupon__device_id=device_id).order_by("scanned_at", "pk"),
         ("coupon_id", "store__uuid", "amount", "scanned_at", "corrected_at", "received_at", "outcome", "redemption_id"),
     ),
     Void: (
-        lambda device_id: Void.objects.filter(redemption__coupon__unlock__device_id=device_id).order_by("voided_at"),
+        lambda device_id: Void.objects.filter(redemption__coupon__device_id=device_id).order_by("voided_at"),
         ("redemption_id", "reason", "voided_at"),
     ),
     StoreCodeUse: (
@@ -156,7 +167,7 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
 
 def _withdraw_coupons(device_id: UUID, now: datetime) -> None:
     """Leave the bare ids of coupons that a till without network could still take for good, until they end."""
-    live = Coupon.objects.filter(unlock__device_id=device_id, allows_offline=True, valid_until__gt=now)
+    live = Coupon.objects.filter(device_id=device_id, allows_offline=True, valid_until__gt=now)
     WithdrawnCoupon.objects.bulk_create(
         [
             WithdrawnCoupon(coupon_id=pk, campaign_id=campaign_id, store_ids=store_ids, valid_until=valid_until)
@@ -175,7 +186,7 @@ def _wait_for_batch(device_id: UUID) -> None:
 
 def _wait_for_tills(device_id: UUID) -> None:
     """Let a till that takes a redemption back commit first: its void is deleted with the redemption only if seen."""
-    of_device = Redemption.objects.filter(coupon__unlock__device_id=device_id)
+    of_device = Redemption.objects.filter(coupon__device_id=device_id)
     list(of_device.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
 
 

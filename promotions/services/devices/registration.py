@@ -120,7 +120,7 @@ def block_device(device_id: UUID, *, now: datetime) -> bool:
     blocked = Device.objects.filter(pk=device_id, is_blocked=False).update(is_blocked=True, tokens_not_before=now)
     if blocked:
         give_notice(device_id, now, "token_revoked")
-    recall_coupons(coupons=Coupon.objects.filter(unlock__device_id=device_id), now=now)
+    recall_coupons(coupons=Coupon.objects.filter(device_id=device_id), now=now)
     return bool(blocked)
 
 

@@ -120,7 +120,7 @@ def _settle(till: Till, shown: Shown, is_dry_run: bool, now: datetime) -> Taken 
     if error is not None:
         return Refused(error, coupon)
     limits = read_thresholds(coupon.campaign)
-    level = level_known(device_id=coupon.unlock.device_id, store_id=store_id, now=now, limits=limits)
+    level = level_known(device_id=coupon.device_id, store_id=store_id, now=now, limits=limits)
     error = find_missing(shown=shown, level=level)
     if error is None and is_dry_run:
         error = find_full_cap(coupon=coupon, store_id=store_id)
@@ -191,7 +191,7 @@ def _take(context: RedemptionContext, unit: int, now: datetime) -> Redemption | 
 
 
 def _confirm_visit(context: RedemptionContext, now: datetime) -> None:
-    device_id, store_id = context.shown.coupon.unlock.device_id, context.till.device.store_id
+    device_id, store_id = context.shown.coupon.device_id, context.till.device.store_id
     if not context.is_late:
         confirm_visit(device_id=device_id, store_id=store_id, by=Visit.ConfirmedBy.SCAN, at=now)
         return
@@ -231,7 +231,7 @@ def _record_refusal(staff_device: StaffDevice, refused: Refused, is_dry_run: boo
         stage=Refusal.Stage.REDEEM,
         reason=refused.error.code,
         campaign=coupon.campaign if coupon else None,
-        device_id=coupon.unlock.device_id if coupon else None,
+        device_id=coupon.device_id if coupon else None,
         coupon=coupon,
         store_id=staff_device.store_id,
         staff_device=staff_device,

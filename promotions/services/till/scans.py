@@ -126,7 +126,7 @@ def _taken_by(staff_device: StaffDevice) -> QuerySet[Coupon]:
         [staff_device.store_id, staff_device.store.partner_id],
         output_field=BooleanField(),
     )
-    return Coupon.objects.select_related("campaign", "unlock").filter(is_ours)
+    return Coupon.objects.select_related("campaign").filter(is_ours)
 
 
 def _code_malformed(fault: codes.CodeFault) -> DomainError:

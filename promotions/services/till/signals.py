@@ -159,20 +159,20 @@ SELECT
     )) AS closed,
     count(*) FILTER (WHERE
         taken.level = 0
-        AND NOT (
-            unlocked.store_id = taken.store_id
-            AND unlocked.granted_at BETWEEN taken.redeemed_at - %(within)s AND taken.redeemed_at + %(within)s
+        AND NOT EXISTS (
+            SELECT 1 FROM promotions_unlock unlocked
+            WHERE unlocked.id = coupon.unlock_id AND unlocked.store_id = taken.store_id
+                AND unlocked.granted_at BETWEEN taken.redeemed_at - %(within)s AND taken.redeemed_at + %(within)s
         )
         AND NOT EXISTS (
             SELECT 1 FROM geofence_visit visit
-            WHERE visit.device_id = unlocked.device_id AND visit.store_id = taken.store_id
+            WHERE visit.device_id = coupon.device_id AND visit.store_id = taken.store_id
                 AND visit.entered_at <= taken.redeemed_at + %(within)s
                 AND visit.last_inside_at >= taken.redeemed_at - %(within)s
         )
     ) AS absent
 FROM promotions_redemption taken
 JOIN promotions_coupon coupon ON coupon.id = taken.coupon_id
-JOIN promotions_unlock unlocked ON unlocked.id = coupon.unlock_id
 WHERE taken.store_id = ANY(%(stores)s) AND taken.redeemed_at >= %(since)s AND taken.redeemed_at < %(until)s
 GROUP BY 1, 2, 3
 """

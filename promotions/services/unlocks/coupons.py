@@ -1,7 +1,10 @@
-"""The coupon of an unlock: issued on the terms of the day, and its code."""
+"""Issue coupons on the terms of the day, and derive their codes."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -10,32 +13,56 @@ from promotions.logic import codes
 from promotions.logic.redeem_hours import freeze_hours
 from promotions.models import Campaign, Coupon, Unlock
 from promotions.services.campaigns.schedules import campaign_end, read_schedule
-from promotions.services.unlocks.evaluation import UnlockContext
 
-# Two coupons with one code are a matter of 2^-50 each; more than a few in a row is a broken secret.
+# Two coupons share a code with probability 2^-50. More than a few in a row mean that the secret is broken.
 _MAX_COLLISIONS = 5
 
 
-def issue_coupon(unlock: Unlock, context: UnlockContext, benefit: str, now: datetime) -> None:
-    """The coupon on today's terms. A code that another coupon already has makes way for the next generation."""
-    campaign = context.campaign
+@dataclass(frozen=True, slots=True)
+class NewCoupon:
+    """A coupon to issue; its other terms are the campaign's. `zone`: where the campaign's last day ends."""
+
+    device_id: UUID
+    campaign: Campaign
+    store_ids: Sequence[int]
+    zone: ZoneInfo
+    benefit: str
+    units: int
+    source: Coupon.Source
+    unlock: Unlock | None = None
+
+    def __post_init__(self) -> None:
+        """Errors: ValueError when the unlock is another device's."""
+        if self.unlock is not None and self.unlock.device_id != self.device_id:
+            raise ValueError("the unlock belongs to another device")
+
+
+def issue_coupon(new: NewCoupon, *, now: datetime) -> Coupon:
+    """Issue a coupon to a device on the campaign's terms of today, frozen.
+
+    Call it in a transaction that has locked the device (`lock_device`): blocking and erasing a device wait for that
+    lock, so neither can miss the coupon. To issue to several devices in one transaction, lock them in the order of
+    their ids. Counts against no cap.
+    """
+    campaign = new.campaign
     last_moment = now + timedelta(hours=campaign.redeem_within_h)
-    end = campaign_end(campaign, context.place.zone, now)
+    end = campaign_end(campaign, new.zone, now)
     coupon = Coupon(
         id=uuid4(),
-        unlock=unlock,
+        device_id=new.device_id,
+        source=new.source,
+        unlock=new.unlock,
         campaign=campaign,
         generation=-1,
-        benefit=benefit,
+        benefit=new.benefit,
         terms=campaign.terms,
-        # A prize is one prize, whatever a coupon of the campaign would be good for.
-        units=1 if is_play(campaign) else campaign.units,
+        units=new.units,
         value=campaign.value,
         asks_amount=campaign.asks_amount,
         redeem_level=campaign.redeem_level,
         allows_vouching=campaign.allows_vouching,
         allows_offline=campaign.allows_offline,
-        store_ids=list(context.store_ids),
+        store_ids=list(new.store_ids),
         valid_from=now,
         valid_until=min(last_moment, end) if end else last_moment,
         redeem_hours=freeze_hours(read_schedule(campaign).windows) if campaign.redeems_in_hours else [],
@@ -44,11 +71,12 @@ def issue_coupon(unlock: Unlock, context: UnlockContext, benefit: str, now: date
         coupon.generation = codes.choose_generation(_secret(), coupon.pk, coupon.generation + 1)
         coupon.code_digest = codes.digest(_secret(), read_code(coupon))
         if _is_inserted(coupon):
-            return
-    raise RuntimeError("coupon codes collide again and again")
+            return coupon
+    raise RuntimeError("coupon codes collide repeatedly")
 
 
 def _is_inserted(coupon: Coupon) -> bool:
+    """Insert the coupon; return False when another coupon has its code, so that the next generation is tried."""
     try:
         with transaction.atomic():
             coupon.save(force_insert=True)
@@ -69,4 +97,5 @@ def _secret() -> bytes:
 
 
 def is_play(campaign: Campaign) -> bool:
+    """Return whether an unlock of the campaign draws a prize."""
     return campaign.kind == Campaign.Kind.INSTANT_WIN

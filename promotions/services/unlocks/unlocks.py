@@ -10,9 +10,9 @@ from geofence.models import Visit
 from geofence.services.presence import confirm_visit
 from promotions.errors import DomainError
 from promotions.logic.assurance import Level
-from promotions.models import Campaign, Device, Refusal, Unlock, WinningMoment
+from promotions.models import Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
 from promotions.services.presence.assurance import GivenFix
-from promotions.services.unlocks.coupons import is_play, issue_coupon
+from promotions.services.unlocks.coupons import NewCoupon, is_play, issue_coupon
 from promotions.services.unlocks.evaluation import (
     UnlockAttempt,
     UnlockContext,
@@ -108,7 +108,7 @@ def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
                 Unlock.objects.filter(pk=unlock.pk).update(level=context.level)
             benefit = _draw_prize(unlock, now) if is_play(campaign) else campaign.benefit
             if benefit is not None:
-                issue_coupon(unlock, context, benefit, now)
+                issue_coupon(_new_coupon(context, unlock, benefit), now=now)
             if context.level >= Level.SUSTAINED:
                 confirm_visit(
                     device_id=context.device_id,
@@ -130,6 +130,21 @@ def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
     if granted is None:
         raise DomainError("token_revoked")
     return granted, True
+
+
+def _new_coupon(context: UnlockContext, unlock: Unlock, benefit: str) -> NewCoupon:
+    campaign = context.campaign
+    return NewCoupon(
+        device_id=context.device_id,
+        campaign=campaign,
+        store_ids=context.store_ids,
+        zone=context.place.zone,
+        benefit=benefit,
+        # A prize is one prize, however many units a coupon of the campaign has.
+        units=1 if is_play(campaign) else campaign.units,
+        source=Coupon.Source.UNLOCK,
+        unlock=unlock,
+    )
 
 
 def _draw_prize(unlock: Unlock, now: datetime) -> str | None:

@@ -110,8 +110,10 @@ def unlock(campaign: Campaign, store: Store) -> Unlock:
 
 def coupon(campaign: Campaign, store: Store) -> Coupon:
     """A coupon of a new device."""
+    granted = unlock(campaign, store)
     return Coupon.objects.create(
-        unlock=unlock(campaign, store),
+        device_id=granted.device_id,
+        unlock=granted,
         campaign=campaign,
         code_digest=secrets.token_bytes(32),
         benefit="1 free coffee",

@@ -47,7 +47,7 @@ class City:
         coupon.unlock.save(update_fields=["granted_at"])
         if is_seen:
             Visit.objects.create(
-                id=uuid.uuid4(), device_id=coupon.unlock.device_id, geofence=store.geofences.get(), store=store,
+                id=uuid.uuid4(), device_id=coupon.device_id, geofence=store.geofences.get(), store=store,
                 geofence_version=1, entered_at=NOW - timedelta(days=30), last_inside_at=NOW,
             )  # fmt: skip
         return coupon

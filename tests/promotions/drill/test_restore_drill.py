@@ -289,6 +289,9 @@ BREACHES = {
     ),
     "every prize that was won has its moment": "UPDATE promotions_unlock SET outcome = 'won'",
     "every unlocked coupon is there": "DELETE FROM promotions_redemption; DELETE FROM promotions_coupon",
+    "the holder of an unlocked coupon is the device that unlocked it": (
+        "UPDATE promotions_coupon SET device_id = (SELECT id FROM promotions_device d WHERE d.id <> device_id LIMIT 1)"
+    ),
     "every stream has a cursor that can be read": (
         "INSERT INTO promotions_shardcursor (shard, last_entry_id, stream_mark) VALUES (99, 'x', '')"
     ),

@@ -32,7 +32,7 @@ def test_scans_go_after_thirteen_months_with_their_coupon_or_without() -> None:
 def test_the_id_of_an_erased_coupon_goes_when_the_coupon_would_have_ended() -> None:
     campaign = factories.campaign(factories.store(), allows_offline=True, value=Decimal(1))
     coupon = tills.offline_coupon(campaign)
-    forget_device(coupon.row.unlock.device_id, now=NOW)
+    forget_device(coupon.row.device_id, now=NOW)
 
     drop_expired(now=coupon.row.valid_until)
     assert WithdrawnCoupon.objects.get().pk == coupon.row.pk
@@ -46,7 +46,7 @@ def test_an_erasure_takes_the_scans_of_the_device_and_leaves_those_of_others() -
     campaign = factories.campaign(store)
     hers, his = (rows.offline_scan(campaign, store) for _ in range(2))
     assert hers.coupon is not None
-    ada = hers.coupon.unlock.device
+    ada = hers.coupon.device
     told = export_device(ada, now=NOW)["promotions"]["offline_scans"]
 
     forget_device(ada.pk, now=NOW)

@@ -155,7 +155,7 @@ def test_a_coupon_erased_while_it_is_judged_is_gone(
 
     def erase_then_insert(*args: object) -> object:
         if not erasures:
-            erasures.extend(together([lambda: forget_device(coupon.row.unlock.device_id, now=BACK)]))
+            erasures.extend(together([lambda: forget_device(coupon.row.device_id, now=BACK)]))
         return insert(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(redemptions, "_insert", erase_then_insert)

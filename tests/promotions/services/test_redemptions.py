@@ -71,7 +71,7 @@ def other_transaction(sql: str, *parameters: object) -> Iterator[None]:
 def test_a_scan_confirms_the_visit_of_the_customer() -> None:
     store = factories.store()
     coupon = tills.coupon(factories.campaign(store))
-    visit = visit_of(coupon.row.unlock.device_id, store)
+    visit = visit_of(coupon.row.device_id, store)
 
     redeem_coupon(staff_device=tills.till(store).row, scan=scan_of(coupon.code), is_dry_run=False, now=NOW)
 
@@ -83,7 +83,7 @@ def test_a_scan_confirms_the_visit_of_the_customer() -> None:
 def test_a_dry_run_confirms_no_visit() -> None:
     store = factories.store()
     coupon = tills.coupon(factories.campaign(store))
-    visit = visit_of(coupon.row.unlock.device_id, store)
+    visit = visit_of(coupon.row.device_id, store)
 
     redeem_coupon(staff_device=tills.till(store).row, scan=scan_of(coupon.code), is_dry_run=True, now=NOW)
 
@@ -95,7 +95,7 @@ def test_a_dry_run_confirms_no_visit() -> None:
 def test_a_refusal_confirms_no_visit() -> None:
     store = factories.store()
     coupon = tills.coupon(factories.campaign(store))
-    visit = visit_of(coupon.row.unlock.device_id, store)
+    visit = visit_of(coupon.row.device_id, store)
 
     with pytest.raises(DomainError) as refused:
         redeem_coupon(

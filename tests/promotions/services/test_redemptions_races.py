@@ -214,7 +214,7 @@ def test_what_is_erased_while_it_is_voided_is_not_found(
     end = voids._end
 
     def erase_then_end(redemption: Redemption) -> None:
-        together([lambda: forget_device(coupon.row.unlock.device_id, now=NOW)])
+        together([lambda: forget_device(coupon.row.device_id, now=NOW)])
         end(redemption)
 
     monkeypatch.setattr(voids, "_end", erase_then_end)
@@ -228,7 +228,7 @@ def test_what_is_voided_while_it_is_erased_goes_with_its_void(monkeypatch: pytes
     till, coupon = tills.till(store).row, tills.coupon(factories.campaign(store))
     redeem(till, coupon)
     write = voids._write
-    erasure = threading.Thread(target=together, args=([lambda: forget_device(coupon.row.unlock.device_id, now=NOW)],))
+    erasure = threading.Thread(target=together, args=([lambda: forget_device(coupon.row.device_id, now=NOW)],))
 
     def erase_and_write(row: Void, now: datetime) -> Void:
         erasure.start()

@@ -195,6 +195,7 @@ def test_a_redemption_taken_back_does_not_count(campaign: Campaign, shop: Store)
             campaign=campaign, device=device, store=shop, outcome="coupon", level=1, granted_at=NOW
         )
         coupon = Coupon.objects.create(
+            device=device,
             unlock=unlock,
             campaign=campaign,
             code_digest=bytes([number]) * 32,

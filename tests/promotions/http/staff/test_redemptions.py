@@ -114,7 +114,7 @@ def test_a_second_scan_in_the_store_says_when(till: Till, store: Store, coupon: 
     assert "Retry-After" not in response.headers
     refusal = Refusal.objects.get()
     assert (refusal.stage, refusal.reason, refusal.coupon) == ("redeem", "already_redeemed", coupon.row)
-    assert refusal.device_id == coupon.row.unlock.device_id
+    assert refusal.device_id == coupon.row.device_id
 
 
 def test_a_second_scan_elsewhere_names_the_other_store_only(till: Till, mallory: Till, campaign: Campaign) -> None:

@@ -87,7 +87,7 @@ def test_the_visit_of_that_moment_is_confirmed_although_it_is_over(
 ) -> None:
     def visit(entered_min: int, exited_min: int | None) -> Visit:
         return Visit.objects.create(
-            id=uuid.uuid4(), device_id=coupon.row.unlock.device_id, geofence=store.geofences.get(), store=store,
+            id=uuid.uuid4(), device_id=coupon.row.device_id, geofence=store.geofences.get(), store=store,
             geofence_version=1, entered_at=NOW + timedelta(minutes=entered_min), last_inside_at=NOW,
             exited_at=None if exited_min is None else NOW + timedelta(minutes=exited_min),
         )  # fmt: skip
@@ -247,7 +247,7 @@ def test_an_altered_token_and_an_erased_coupon_are_told_apart(
     gone = OfflineTill(till)
     gone.take(coupon)
     gone.take(coupon, token=coupon.token[:-1] + ("A" if coupon.token[-1] != "A" else "B"))
-    forget_device(coupon.row.unlock.device_id, now=NOW)
+    forget_device(coupon.row.device_id, now=NOW)
     set_clock(BACK)
 
     assert [each["reason"] for each in gone.send()] == ["coupon_gone", "code_unknown"]

@@ -131,7 +131,7 @@ def test_used_up_and_erased_coupons_are_withdrawn_until_they_end(
     gone = tills.offline_coupon(campaign)
     for shown in (coupon, half, full, full):
         assert till.scan(code=shown.code).status_code == 201
-    forget_device(gone.row.unlock.device_id, now=NOW)
+    forget_device(gone.row.device_id, now=NOW)
 
     assert set(sync(till)["revoked"]) == {str(each.row.pk) for each in (coupon, full, gone)}
 
@@ -152,7 +152,7 @@ def test_an_erasure_keeps_no_coupon_that_no_till_could_take_offline(campaign: Ca
     online, over = tills.coupon(campaign), tills.offline_coupon(campaign, valid_until=NOW)
 
     for shown in (online, over):
-        forget_device(shown.row.unlock.device_id, now=NOW)
+        forget_device(shown.row.device_id, now=NOW)
 
     assert not WithdrawnCoupon.objects.exists()
 

@@ -52,7 +52,7 @@ def seen_at(store: Store, coupon: Printed, *, minutes_ago: float = 2, stayed_s: 
     """Ada's phone stayed in the store, and was last heard of then."""
     last_at = NOW - timedelta(minutes=minutes_ago)
     Presence.objects.create(
-        device_id=coupon.row.unlock.device_id,
+        device_id=coupon.row.device_id,
         geofence=store.geofences.get(),
         state="inside",
         last_fix_at=last_at,

@@ -44,6 +44,7 @@ def coupon(campaign: Campaign, **given: Any) -> Printed:
     code = codes.derive_code(pepper, coupon_id, generation)
     values: dict[str, Any] = {
         "unlock": unlock,
+        "device_id": unlock.device_id,
         "campaign": campaign,
         "generation": generation,
         "code_digest": codes.digest(pepper, code),
