@@ -41,19 +41,19 @@ def main(arguments: Sequence[str]) -> int:
     figures: list[Figure] = []
     with world.open_world() as servers:
         machine = {**_describe_machine(), **servers}
-        _say(write_machine(machine))
+        _print(write_machine(machine))
         for name in options.names or MODULES:
             begun = time.monotonic()
-            _say(f"{name} …")
+            _print(f"{name} …")
             found = import_module(f"benchmarks.{name}").run(options.quick)
-            _say(f"{name}: {time.monotonic() - begun:.0f} s")
+            _print(f"{name}: {time.monotonic() - begun:.0f} s")
             figures += found
             _store(name, found, machine, QUICK_RESULTS if options.quick else RESULTS)
-    _say(_write_table(figures))
+    _print(_write_table(figures))
     return int(any(figure.is_met is False for figure in figures))
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

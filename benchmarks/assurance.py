@@ -121,19 +121,19 @@ def play(traces: Sequence[Trace], shop: Shop) -> list[list[Answer]]:
             with transaction.atomic():
                 pipeline.process(batch, now=shop.at(until_s))
         for place, question in questions:
-            answers[place].append(_ask(shop, shop.devices[place], question))
+            answers[place].append(_request_unlock(shop, shop.devices[place], question))
     return answers
 
 
 def _list_moments(traces: Sequence[Trace]) -> Iterator[tuple[float, list[tuple[int, Question]]]]:
     """When uploads are worked, and who asks then."""
-    asked: dict[float, list[tuple[int, Question]]] = {}
+    by_time: dict[float, list[tuple[int, Question]]] = {}
     for place, trace in enumerate(traces):
         for question in trace.questions:
-            asked.setdefault(question.at_s, []).append((place, question))
-    drained = np.arange(-2_400, max(asked), DRAIN_S).tolist()
-    for at_s in sorted({*drained, *asked}):
-        yield at_s, asked.get(at_s, [])
+            by_time.setdefault(question.at_s, []).append((place, question))
+    drained = np.arange(-2_400, max(by_time), DRAIN_S).tolist()
+    for at_s in sorted({*drained, *by_time}):
+        yield at_s, by_time.get(at_s, [])
 
 
 def _pack(traces: Sequence[Trace], shop: Shop) -> "FixArray":
@@ -156,7 +156,7 @@ def _pack(traces: Sequence[Trace], shop: Shop) -> "FixArray":
     return np.array(rows, dtype=FIX_DTYPE)
 
 
-def _ask(shop: Shop, device_id: UUID, question: Question) -> Answer:
+def _request_unlock(shop: Shop, device_id: UUID, question: Question) -> Answer:
     from geofence.services.fences import evaluate_fix
     from promotions.logic.assurance import Level, StoreProof, assess
     from promotions.services.presence.assurance import PresenceClaim, gather_evidence
@@ -189,15 +189,15 @@ def tally(traces: Sequence[Trace], answers: Sequence[Sequence[Answer]]) -> list[
     """The phones of each kind, counted."""
     tallies = []
     for kind in KINDS:
-        told = [given for trace, given in zip(traces, answers, strict=True) if trace.kind == kind.name]
+        answered = [given for trace, given in zip(traces, answers, strict=True) if trace.kind == kind.name]
         tallies.append(
             Tally(
                 kind,
-                len(told),
-                sum(_level_at(given, AT_ONCE_S) >= 1 for given in told),
-                sum(_level_at(given, AFTER_90_S) >= 2 for given in told),
-                Counter(max((answer.level for answer in given), default=0) for given in told),
-                Counter(code for given in told if given for code in given[-1].missing),
+                len(answered),
+                sum(_level_at(given, AT_ONCE_S) >= 1 for given in answered),
+                sum(_level_at(given, AFTER_90_S) >= 2 for given in answered),
+                Counter(max((answer.level for answer in given), default=0) for given in answered),
+                Counter(code for given in answered if given for code in given[-1].missing),
             )
         )
     return tallies
@@ -209,8 +209,8 @@ def _level_at(given: Sequence[Answer], at_s: float) -> int:
 
 def list_figures(tallies: Sequence[Tally]) -> list[Figure]:
     """What the targets speak of, in percent."""
-    honest = [each for each in tallies if each.kind.is_honest and each.kind.is_judged]
-    cheats = [each for each in tallies if not each.kind.is_honest and each.kind.is_judged]
+    honest = [each for each in tallies if each.kind.is_honest and each.kind.is_counted]
+    cheats = [each for each in tallies if not each.kind.is_honest and each.kind.is_counted]
     phones = sum(each.phones for each in honest)
     return [
         Figure(
@@ -252,8 +252,8 @@ def write_matrix(tallies: Sequence[Tally]) -> str:
 
 def _write_confusion(tallies: Sequence[Tally]) -> str:
     honest = [each for each in tallies if each.kind.is_honest]
-    cheap = [each for each in tallies if not each.kind.is_honest and each.kind.is_judged]
-    dear = [each for each in tallies if not each.kind.is_honest and not each.kind.is_judged]
+    cheap = [each for each in tallies if not each.kind.is_honest and each.kind.is_counted]
+    costly = [each for each in tallies if not each.kind.is_honest and not each.kind.is_counted]
     rows: list[Sequence[str]] = [("", "honest: passes", "honest: refused", "cheap cheats pass", "other cheats pass")]
     for name, passed, level in (
         (f"level 1, after {AT_ONCE_S:.0f} s", sum(each.at_once for each in honest), 1),
@@ -267,7 +267,7 @@ def _write_confusion(tallies: Sequence[Tally]) -> str:
                 _write_share(phones - passed, phones),
                 *(
                     _write_share(sum(each.reaching(level) for each in some), sum(each.phones for each in some))
-                    for some in (cheap, dear)
+                    for some in (cheap, costly)
                 ),
             )
         )
@@ -280,7 +280,7 @@ def _write_kinds(tallies: Sequence[Tally]) -> str:
     ]
     for each in tallies:
         name = each.kind.name if each.kind.is_honest else f"*{each.kind.name}*"
-        lacks = ", ".join(f"`{code}` {count}" for code, count in each.missing.most_common(2)) or "–"  # type: ignore[attr-defined]
+        missing = ", ".join(f"`{code}` {count}" for code, count in each.missing.most_common(2)) or "–"  # type: ignore[attr-defined]
         rows.append(
             (
                 name,
@@ -289,7 +289,7 @@ def _write_kinds(tallies: Sequence[Tally]) -> str:
                 str(each.at_once),
                 str(each.after_90_s),
                 *(str(each.best.get(level, 0)) for level in (0, 1, 2, 4)),
-                lacks,
+                missing,
             )
         )
     return _write_table(rows)

@@ -32,7 +32,7 @@ PASSERS, VISITORS = 20_000, 40_000
 # One fix in so many brings a phone into a shop, and a message with it.
 VISIT_EVERY = 100
 FIRST_STEP_PER_S, STEP, LAST_STEP_PER_S = 1000.0, 1.25, 30_000.0
-STEP_S, HOLD_S, WINDOW_S = 8.0, 20.0, 12.0
+STEP_S, PLATEAU_S, WINDOW_S = 8.0, 20.0, 12.0
 # An entry that waits longer than this, once the rate has settled, says that the workers do not keep up.
 MAX_WAIT_S = 2.0
 # wrk keeps a rate by milliseconds; less than this share of it means that the lane did not take it.
@@ -47,14 +47,14 @@ class Pace:
     """How long and how fine: the quick form looks only whether all of it works."""
 
     step_s: float = STEP_S
-    hold_s: float = HOLD_S
+    plateau_s: float = PLATEAU_S
     window_s: float = WINDOW_S
     windows: int = REPEATS
     first_step_per_s: float = FIRST_STEP_PER_S
     last_step_per_s: float = LAST_STEP_PER_S
 
 
-QUICK = Pace(step_s=2.0, hold_s=2.0, window_s=2.0, windows=1, last_step_per_s=FIRST_STEP_PER_S)
+QUICK = Pace(step_s=2.0, plateau_s=2.0, window_s=2.0, windows=1, last_step_per_s=FIRST_STEP_PER_S)
 
 
 @dataclass(slots=True)
@@ -117,8 +117,8 @@ class Watch(threading.Thread):
             with psycopg.connect(_listening_address(), autocommit=True) as outbox:
                 outbox.execute("LISTEN benchmark_outbox")
                 while not self._over.is_set():
-                    for told in outbox.notifies(timeout=LOOK_EVERY_S):
-                        self.seen_at_s[told.payload] = time.time()
+                    for notice in outbox.notifies(timeout=LOOK_EVERY_S):
+                        self.seen_at_s[notice.payload] = time.time()
                     self.waits_s.append(read_wait_s())
         except (psycopg.Error, RedisError) as error:
             self._error = error
@@ -180,7 +180,7 @@ class Bench:
         if kept and rate <= self.pace.last_step_per_s and self.take(middle, self.pace.step_s):
             kept = middle
         kept = kept or self.pace.first_step_per_s / STEP
-        while (held := self.take(kept, self.pace.hold_s)) is None:
+        while (held := self.take(kept, self.pace.plateau_s)) is None:
             kept /= STEP
             if kept < 10:
                 raise LoadError("The machine keeps up with no rate at all.")

@@ -32,8 +32,8 @@ class Figure:
         if not self.target:
             return None
         comparison, bound = self.target.split()
-        judged = self.value if self.ratio is None else self.ratio
-        return bool(_COMPARISONS[comparison](judged, float(bound.replace(",", ""))))
+        compared = self.value if self.ratio is None else self.ratio
+        return bool(_COMPARISONS[comparison](compared, float(bound.replace(",", ""))))
 
 
 def measure_s(work: Callable[[], object], *, repeats: int = REPEATS) -> float:

@@ -77,7 +77,7 @@ class Trickle:
 # A customer every three seconds at each till, some phones at the door, and a brand that looks at its report.
 SCANS, UNLOCKS, REPORTS = Trickle(20.0, 16), Trickle(2.0, 4), Trickle(1.0, 2)
 
-FULL = Pace(end_to_end.Pace(step_s=4.0, hold_s=12.0), alone_s=120.0, storm_s=600.0, requests=REQUESTS, thresholds={})
+FULL = Pace(end_to_end.Pace(step_s=4.0, plateau_s=12.0), alone_s=120.0, storm_s=600.0, requests=REQUESTS, thresholds={})
 QUICK = Pace(
     replace(end_to_end.QUICK, step_s=1.0),
     alone_s=4.0,
@@ -128,7 +128,7 @@ class Storm:
     caught_up_s: float | None
     missing: int
 
-    def list_figures(self, prefix: str, *, is_judged: bool) -> list[Figure]:
+    def list_figures(self, prefix: str, *, has_target: bool) -> list[Figure]:
         """Everything about it; targets only where it is held to them."""
         middle = (self.looks[0].at_s + self.looks[-1].at_s) / 2
         halves = [[look for look in self.looks if (look.at_s > middle) == later] for later in (False, True)]
@@ -160,7 +160,7 @@ class Storm:
             first, second = (max(map(read_mb, half)) for half in halves)
             figures.append(Figure(key, second, "MB", first, second / first, target=f"≤ {TARGET_GROWTH}"))
         return [
-            replace(figure, key=f"{prefix}.{figure.key}", target=figure.target if is_judged else "")
+            replace(figure, key=f"{prefix}.{figure.key}", target=figure.target if has_target else "")
             for figure in figures
         ]
 
@@ -181,8 +181,8 @@ def run(quick: bool) -> list[Figure]:
         storm = _raise_storm(product, town, Plan(TIMES * sustained_per_s, pace.storm_s, pace.requests, OUTAGES))
     return [
         Figure("overload.sustained_per_s", sustained_per_s, "POSTs/s"),
-        *alone.list_figures("overload.one_web", is_judged=False),
-        *storm.list_figures("overload", is_judged=True),
+        *alone.list_figures("overload.one_web", has_target=False),
+        *storm.list_figures("overload", has_target=True),
     ]
 
 
@@ -295,7 +295,7 @@ def _prepare_others(product: Product, town: Town, seconds: float, files: ExitSta
     codes = shop.issue_codes(town.opened, redeemed, count=count, now=now)
     tills = shop.enrol_tills(count=TILLS, now=now)
     brand_token = create_brand_token(brand=Brand.objects.get(), label="Benchmark", now=now)
-    asked = {
+    loads = {
         "scans": (shop.list_scans(codes, tills, times=1, given="code"), SCANS),
         "unlocks": (shop.list_unlocks(Shop(town.opened.world, town.at_door), unlocked), UNLOCKS),
         "reports": ([(f"/v1/campaigns/{redeemed.uuid}/report", brand_token, "")], REPORTS),
@@ -309,7 +309,7 @@ def _prepare_others(product: Product, town: Town, seconds: float, files: ExitSta
             pace=trickle.per_s,
             counts_statuses=True,
         )
-        for name, (rows, trickle) in asked.items()
+        for name, (rows, trickle) in loads.items()
     }
 
 
@@ -358,8 +358,8 @@ def _read_counts(product: Product) -> Counts:
 
 def _count_missing(before: Counts, after: Counts, fixes: Seen, witnesses: Witnesses) -> int:
     # Too many, should a worker be killed in the instant between a batch's commit and its being counted.
-    told = fixes.statuses.get("202", 0) + witnesses.answers[202]
-    acknowledged = max(told, after.acknowledged - before.acknowledged)
+    acknowledged_now = fixes.statuses.get("202", 0) + witnesses.answers[202]
+    acknowledged = max(acknowledged_now, after.acknowledged - before.acknowledged)
     return max(0, acknowledged - (after.worked - before.worked)) + witnesses.count_missing()
 
 

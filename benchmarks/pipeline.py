@@ -123,7 +123,7 @@ def _warm_up(phones: Phones, worker: Connection) -> None:
         begun = phones.now
         mine = int(np.count_nonzero(phones.shard == shard))
         phones.send(shard, fixes=8 * mine, moves=0.0, per_entry=BATCHED_ENTRY)
-        _ask(worker, shard, phones.now)
+        _request_turn(worker, shard, phones.now)
         phones.now = begun if shard < shards - 1 else phones.now
     Campaign.objects.update(state=Campaign.State.LIVE)
     with connection.cursor() as cursor:
@@ -131,17 +131,17 @@ def _warm_up(phones: Phones, worker: Connection) -> None:
     # The phones of a turn come some minutes after the last, as they would: no gap, and the moves of one turn settle.
     for shard in range(shards):
         phones.send(shard, fixes=TURN_FIXES // 2, moves=MOVES_PER_FIX, per_entry=BATCHED_ENTRY)
-        _ask(worker, shard, phones.now)
+        _request_turn(worker, shard, phones.now)
 
 
 def _take_turn(
     phones: Phones, worker: Connection, shard: int, *, fixes: int = TURN_FIXES, per_entry: float = SINGLE_FIX_ENTRY
 ) -> Turn:
     phones.send(shard, fixes=fixes, moves=MOVES_PER_FIX, per_entry=per_entry)
-    return _ask(worker, shard, phones.now)
+    return _request_turn(worker, shard, phones.now)
 
 
-def _ask(worker: Connection, shard: int, now: datetime) -> Turn:
+def _request_turn(worker: Connection, shard: int, now: datetime) -> Turn:
     worker.send((shard, now))
     turn: Turn = worker.recv()
     return turn

@@ -40,8 +40,8 @@ def serve(pipe: Connection) -> None:
     settle_memory()
     stopwatch = _Stopwatch()
     stopwatch.attach()
-    while (asked := pipe.recv()) is not None:
-        shard, now = asked
+    while (request := pipe.recv()) is not None:
+        shard, now = request
         pipe.send(stopwatch.take_turn(shard, now))
 
 
@@ -80,7 +80,7 @@ class _Stopwatch:
 
         client = stream.sync_client()
         self.turn, self._writes = Turn(), []
-        self.turn.redis_read_s = _time(lambda: _read_alone(shard))
+        self.turn.redis_read_s = _time(lambda: _measure_read(shard))
         cpu_s, begun = time.process_time(), time.perf_counter()
         with connection.execute_wrapper(self._note_statement):
             # Longer than a worker stays at a shard, on a busy machine.
@@ -90,7 +90,7 @@ class _Stopwatch:
         self.turn.cpu_s = time.process_time() - cpu_s
         named_s = sum(self.turn.steps_s.values())
         self.turn.steps_s["lease_cursor_commit"] = self.turn.seconds - named_s
-        self.turn.postgresql_write_s = _time(self._write_alone)
+        self.turn.postgresql_write_s = _time(self._measure_write)
         self.turn.peak_rss_mb = _read_peak_rss_mb()
         return self.turn
 
@@ -113,7 +113,7 @@ class _Stopwatch:
             self._writes.append((sql, params, type(context["cursor"].cursor)))
         return execute(sql, params, many, context)
 
-    def _write_alone(self) -> None:
+    def _measure_write(self) -> None:
         """The same statements with the same rows, ready packed, in one transaction. By design that changes nothing
         more, but every row is written once more."""
         from django.db import connection, transaction
@@ -134,7 +134,7 @@ def _time(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def _read_alone(shard: int) -> None:
+def _measure_read(shard: int) -> None:
     """Every waiting entry of the shard, and nothing done with it."""
     from promotions import stream
 

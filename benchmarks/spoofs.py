@@ -16,9 +16,9 @@ Path = Callable[[float], Spot]
 
 # When everybody asks. An honest person is judged by the first two; a cheat tries for ten minutes.
 AT_ONCE_S, AFTER_90_S = 30.0, 90.0
-ASKS_S = (AT_ONCE_S, AFTER_90_S, 150.0, 300.0, 450.0, 600.0)
+QUESTIONS_S = (AT_ONCE_S, AFTER_90_S, 150.0, 300.0, 450.0, 600.0)
 # A cheat who waits as long as any hold lasts, and then some.
-PATIENT_ASKS_S = (*ASKS_S, 7_350.0, 7_500.0)
+PATIENT_QUESTIONS_S = (*QUESTIONS_S, 7_350.0, 7_500.0)
 CHEATS_TRY_S = 600.0
 WALK_MPS = (1.0, 1.6)
 # What a fix's way to the server takes.
@@ -58,15 +58,15 @@ class Trace:
 class Kind:
     """A sort of story: how many of it there are, whether the person is truly there, and what it is.
 
-    `is_judged`: whether it counts for the targets, which speak of honest phones that stay and of the cheap cheats.
+    `is_counted`: whether it counts for the targets, which speak of honest phones that stay and of the cheap cheats.
     """
 
     name: str
     count: int
     is_honest: bool
-    is_judged: bool
+    is_counted: bool
     about: str
-    tell: Callable[[Random], Trace]
+    simulate: Callable[[Random], Trace]
 
 
 def list_traces(*, seed: int, share: float = 1.0) -> Iterator[Trace]:
@@ -75,7 +75,7 @@ def list_traces(*, seed: int, share: float = 1.0) -> Iterator[Trace]:
         # A kind's traces stay as they are when another kind changes.
         rng = Random(f"{seed} {kind.name}")
         for _ in range(max(1, round(kind.count * share))):
-            yield replace(kind.tell(rng), kind=kind.name)
+            yield replace(kind.simulate(rng), kind=kind.name)
 
 
 # Where people are.
@@ -147,12 +147,12 @@ def _sent(rng: Random, at_s: float, spot: Spot, accuracy_m: float) -> TracedFix:
     return TracedFix(at_s, spot, accuracy_m, at_s + rng.uniform(*DELAY_S))
 
 
-def _ask(
-    kind_fixes: Sequence[TracedFix], asks_s: Iterable[float] = ASKS_S, *, has_code: bool = False
+def _list_questions(
+    kind_fixes: Sequence[TracedFix], questions_s: Iterable[float] = QUESTIONS_S, *, has_code: bool = False
 ) -> tuple[Question, ...]:
     """Ask with the last fix that the phone had by then."""
     questions = []
-    for at_s in asks_s:
+    for at_s in questions_s:
         known = [fix for fix in kind_fixes if fix.at_s <= at_s]
         if known:
             questions.append(Question(at_s, max(known, key=lambda fix: fix.at_s), has_code))
@@ -160,16 +160,19 @@ def _ask(
 
 
 def _trace(
-    fixes: Iterable[TracedFix], asks_s: Iterable[float] = ASKS_S, *, asked_with: Sequence[TracedFix] | None = None
+    fixes: Iterable[TracedFix],
+    questions_s: Iterable[float] = QUESTIONS_S,
+    *,
+    sent_with: Sequence[TracedFix] | None = None,
 ) -> Trace:
-    told = tuple(fixes)
-    return Trace("", told, _ask(told if asked_with is None else asked_with, asks_s))
+    sent = tuple(fixes)
+    return Trace("", sent, _list_questions(sent if sent_with is None else sent_with, questions_s))
 
 
 # Honest phones at the shop.
 
 
-def _tell_indoor(rng: Random) -> Trace:
+def _simulate_indoor(rng: Random) -> Trace:
     return _trace(_measure_indoors(rng, _walk_in(rng)))
 
 
@@ -179,7 +182,7 @@ def _measure_indoors(rng: Random, path: Path, *, since_s: float = -600.0) -> lis
     )
 
 
-def _tell_canyon(rng: Random) -> Trace:
+def _simulate_canyon(rng: Random) -> Trace:
     """Between high houses: reflections shift the fix by tens of metres, and the radius does not say so."""
     path, claimed_m = _walk_in(rng), rng.uniform(8, 20)
     shift: Spot = (0.0, 0.0)
@@ -194,29 +197,29 @@ def _tell_canyon(rng: Random) -> Trace:
 
 def _repeat(rng: Random, fixes: Sequence[TracedFix], share: float, *, keeps_time: float) -> list[TracedFix]:
     """A share of fixes comes from the phone's cache: the last place to the digit, often with its old time."""
-    told: list[TracedFix] = []
+    sent: list[TracedFix] = []
     for fix in fixes:
-        if told and rng.random() < share:
-            last = told[-1]
+        if sent and rng.random() < share:
+            last = sent[-1]
             at_s = last.at_s if rng.random() < keeps_time else fix.at_s
-            told.append(replace(last, at_s=at_s, sent_s=fix.sent_s))
+            sent.append(replace(last, at_s=at_s, sent_s=fix.sent_s))
         else:
-            told.append(fix)
-    return told
+            sent.append(fix)
+    return sent
 
 
-def _tell_cached(rng: Random) -> Trace:
+def _simulate_cached(rng: Random) -> Trace:
     return _trace(_repeat(rng, _measure_indoors(rng, _walk_in(rng)), 0.35, keeps_time=0.5))
 
 
-def _tell_table(rng: Random) -> Trace:
+def _simulate_table(rng: Random) -> Trace:
     """Laid on a café table: the same networks are seen, and the same place is told again and again."""
     fixes = _measure_indoors(rng, _walk_in(rng))
     walked = [fix for fix in fixes if fix.at_s < 0]
     return _trace([*walked, *_repeat(rng, fixes[len(walked) :], 0.7, keeps_time=0.2)])
 
 
-def _tell_wifi(rng: Random) -> Trace:
+def _simulate_wifi(rng: Random) -> Trace:
     """Placed by Wi-Fi alone: radii of 35, 48 or 65 m, as some phones say, and errors to match."""
     path, fixes = _walk_in(rng), []
     receivers = {radius_m: Receiver(rng, radius_m, 60) for radius_m in (35.0, 48.0, 65.0)}
@@ -227,17 +230,17 @@ def _tell_wifi(rng: Random) -> Trace:
     return _trace(fixes)
 
 
-def _tell_buffered(rng: Random) -> Trace:
+def _simulate_buffered(rng: Random) -> Trace:
     """Uploads in bundles, one or two minutes late; the question carries a fix of its own."""
-    fixes, due_s, told = _measure_indoors(rng, _walk_in(rng)), -math.inf, []
+    fixes, due_s, sent = _measure_indoors(rng, _walk_in(rng)), -math.inf, []
     for fix in fixes:
         if fix.at_s > due_s:
             due_s = fix.at_s + rng.uniform(40, 120)
-        told.append(replace(fix, sent_s=due_s))
-    return _trace(told)
+        sent.append(replace(fix, sent_s=due_s))
+    return _trace(sent)
 
 
-def _tell_cold_start(rng: Random) -> Trace:
+def _simulate_cold_start(rng: Random) -> Trace:
     """Opened for the first time in the shop: a mobile cell's place first, then ever better ones."""
     path, opened_s = _walk_in(rng), rng.uniform(-20, 0)
     way, off_m = _direction(rng), rng.uniform(200, 900)
@@ -249,7 +252,7 @@ def _tell_cold_start(rng: Random) -> Trace:
     return _trace([first, *later])
 
 
-def _tell_tunnel(rng: Random) -> Trace:
+def _simulate_tunnel(rng: Random) -> Trace:
     """Underground for ten minutes, by metro; comes up near the shop with a cell's place first."""
     way, surfaced_s = _direction(rng), rng.uniform(-240, -60)
     path = _arrive_by(_walk_in(rng), speed_mps=rng.uniform(8, 12), until_s=surfaced_s, way=way)
@@ -260,7 +263,7 @@ def _tell_tunnel(rng: Random) -> Trace:
     return _trace([*before, cell, *_measure_indoors(rng, path, since_s=surfaced_s + 5)])
 
 
-def _tell_train(rng: Random) -> Trace:
+def _simulate_train(rng: Random) -> Trace:
     """By fast train to a shop in the station: up to 89 m/s until some minutes before."""
     way, left_s = _direction(rng), rng.uniform(-480, -180)
     slow = _arrive_by(_walk_in(rng), speed_mps=rng.uniform(15, 30), until_s=left_s, way=way)
@@ -269,7 +272,7 @@ def _tell_train(rng: Random) -> Trace:
     return _trace([*ridden, *_measure_indoors(rng, path, since_s=left_s)])
 
 
-def _tell_flight(rng: Random) -> Trace:
+def _simulate_flight(rng: Random) -> Trace:
     """Landed: the fix before is an hour and several hundred kilometres away."""
     way, path = _direction(rng), _walk_in(rng)
     hours, speed_mps = rng.uniform(1.0, 2.0), rng.uniform(120, 220)
@@ -283,7 +286,7 @@ def _tell_flight(rng: Random) -> Trace:
     return _trace([*before, *_measure_indoors(rng, path, since_s=landed_s)])
 
 
-def _tell_glitch(rng: Random) -> Trace:
+def _simulate_glitch(rng: Random) -> Trace:
     """Once, some minutes before, a moved Wi-Fi router puts the phone far away with a good radius."""
     way, fixes = _direction(rng), _measure_indoors(rng, _walk_in(rng))
     off_m = math.exp(rng.uniform(math.log(2_000), math.log(400_000)))
@@ -318,11 +321,11 @@ def _far_m(rng: Random) -> float:
     return math.exp(rng.uniform(math.log(2_000), math.log(600_000)))
 
 
-def _tell_teleport(rng: Random) -> Trace:
+def _simulate_teleport(rng: Random) -> Trace:
     return _trace([*_at_home(rng, off_m=_far_m(rng)), *_simulate(rng)])
 
 
-def _tell_frozen(rng: Random) -> Trace:
+def _simulate_frozen(rng: Random) -> Trace:
     """A fake place typed into an app: one point, to the digit; half of them from a phone known elsewhere before."""
     spot = (round(rng.uniform(-30, 30), 1), round(rng.uniform(-30, 30), 1))
     accuracy_m = rng.choice((1.0, 3.0, 5.0, 10.0, 20.0))
@@ -331,14 +334,14 @@ def _tell_frozen(rng: Random) -> Trace:
     return _trace([*before, *fixes])
 
 
-def _tell_mock(rng: Random) -> Trace:
+def _simulate_mock(rng: Random) -> Trace:
     """A simulator with the system's mock flag up; half of them patched so that the question does not say so."""
     fixes = [replace(fix, is_mock=True) for fix in _simulate(rng)]
-    asked_with = [replace(fix, is_mock=False) for fix in fixes] if rng.random() < 0.5 else fixes
-    return _trace(fixes, asked_with=asked_with)
+    sent_with = [replace(fix, is_mock=False) for fix in fixes] if rng.random() < 0.5 else fixes
+    return _trace(fixes, sent_with=sent_with)
 
 
-def _tell_joystick(rng: Random) -> Trace:
+def _simulate_joystick(rng: Random) -> Trace:
     """Moved by hand to the shop in a straight line at even speed, then stands with a flicker."""
     way, speed_mps, start_m = _direction(rng), rng.uniform(1.4, 15), rng.uniform(500, 3_000)
 
@@ -350,7 +353,7 @@ def _tell_joystick(rng: Random) -> Trace:
     return _trace([_sent(rng, at_s, locate(at_s), 5.0) for at_s in times])
 
 
-def _tell_fast_line(rng: Random) -> Trace:
+def _simulate_fast_line(rng: Random) -> Trace:
     """Moved to the shop in steps just slow enough for a train, from any distance; then a good simulator."""
     way, speed_mps, start_m = _direction(rng), rng.uniform(70, 88), math.exp(rng.uniform(math.log(5e3), math.log(1e5)))
     times = _times(rng, -start_m / speed_mps, -1, (5, 15))
@@ -358,45 +361,45 @@ def _tell_fast_line(rng: Random) -> Trace:
     return _trace([*line, *_simulate(rng)])
 
 
-def _tell_own_replay(rng: Random) -> Trace:
+def _simulate_own_replay(rng: Random) -> Trace:
     """An own walk to the shop, recorded last week, sent again with new times."""
-    return _tell_indoor(rng)
+    return _simulate_indoor(rng)
 
 
 _RING_SEED = 7
 
 
-def _tell_ring_replay(rng: Random) -> Trace:
+def _simulate_ring_replay(rng: Random) -> Trace:
     """One recorded walk that is passed round: every phone of the ring sends the same digits."""
-    return _tell_indoor(Random(_RING_SEED))
+    return _simulate_indoor(Random(_RING_SEED))
 
 
-def _tell_old_replay(rng: Random) -> Trace:
+def _simulate_old_replay(rng: Random) -> Trace:
     """A recorded walk sent again as it was, times and all."""
-    old = [replace(fix, at_s=fix.at_s - 86_400) for fix in _tell_indoor(rng).fixes]
-    questions = [Question(at_s, replace(old[-1], sent_s=None)) for at_s in ASKS_S]
+    old = [replace(fix, at_s=fix.at_s - 86_400) for fix in _simulate_indoor(rng).fixes]
+    questions = [Question(at_s, replace(old[-1], sent_s=None)) for at_s in QUESTIONS_S]
     return Trace("", tuple(old), tuple(questions))
 
 
-def _tell_flip_flop(rng: Random) -> Trace:
+def _simulate_flip_flop(rng: Random) -> Trace:
     """Two points in turn, each to the digit: enough to deceive a look for repeats."""
     spots = [(rng.uniform(-20, 20), rng.uniform(-20, 20)) for _ in range(2)]
     times = _times(rng, -5, CHEATS_TRY_S, (4, 12))
     return _trace([_sent(rng, at_s, spots[number % 2], 8.0) for number, at_s in enumerate(times)])
 
 
-def _tell_fresh(rng: Random) -> Trace:
+def _simulate_fresh(rng: Random) -> Trace:
     """A new installation that has never been anywhere but in a good simulator."""
     return _trace(_simulate(rng, since_s=-5))
 
 
-def _tell_patient(rng: Random) -> Trace:
+def _simulate_patient(rng: Random) -> Trace:
     """Teleports, then waits two hours in a good simulator."""
-    fixes = [*_at_home(rng, off_m=_far_m(rng)), *_simulate(rng, until_s=PATIENT_ASKS_S[-1])]
-    return _trace(fixes, PATIENT_ASKS_S)
+    fixes = [*_at_home(rng, off_m=_far_m(rng)), *_simulate(rng, until_s=PATIENT_QUESTIONS_S[-1])]
+    return _trace(fixes, PATIENT_QUESTIONS_S)
 
 
-def _tell_drive_by(rng: Random) -> Trace:
+def _simulate_drive_by(rng: Random) -> Trace:
     """A real car passes the door at the speed of a town and does not stop."""
     way, speed_mps = _direction(rng), rng.uniform(7, 15)
     across = (-way[1] * rng.uniform(0, 60), way[0] * rng.uniform(0, 60))
@@ -409,42 +412,51 @@ def _tell_drive_by(rng: Random) -> Trace:
     return _trace(fixes, (-10.0, 0.0, 10.0, 20.0, AT_ONCE_S))
 
 
-def _tell_true_relay(rng: Random) -> Trace:
+def _simulate_true_relay(rng: Random) -> Trace:
     """A friend in the shop films the code; the phone says truly where it is."""
     fixes = _at_home(rng, off_m=_far_m(rng), until_s=CHEATS_TRY_S)
-    return Trace("", tuple(fixes), _ask(fixes, has_code=True))
+    return Trace("", tuple(fixes), _list_questions(fixes, has_code=True))
 
 
-def _tell_spoofed_relay(rng: Random) -> Trace:
+def _simulate_spoofed_relay(rng: Random) -> Trace:
     """A friend in the shop films the code, and the phone runs a good simulator."""
     fixes = _simulate(rng, since_s=-5)
-    return Trace("", tuple(fixes), _ask(fixes, has_code=True))
+    return Trace("", tuple(fixes), _list_questions(fixes, has_code=True))
 
 
 KINDS: Sequence[Kind] = (
-    Kind("indoor", 70, True, True, "walks in; radius 10 to 50 m", _tell_indoor),
-    Kind("urban canyon", 30, True, True, "reflections of up to 50 m, not included in the radius", _tell_canyon),
-    Kind("cached repeats", 30, True, True, "every third fix repeats the last one", _tell_cached),
-    Kind("on a table", 12, True, True, "two of three fixes repeat the last one, most with a new time", _tell_table),
-    Kind("Wi-Fi only", 15, True, True, "radius 35 to 65 m", _tell_wifi),
-    Kind("buffered uploads", 25, True, True, "fixes arrive in bundles up to two minutes late", _tell_buffered),
-    Kind("cold start", 20, True, True, "opened in the shop; a mobile cell's position first", _tell_cold_start),
-    Kind("tunnel", 25, True, True, "ten minutes underground, then a cell's position", _tell_tunnel),
-    Kind("train", 25, True, True, "up to 89 m/s, minutes earlier", _tell_train),
-    Kind("flight", 5, True, True, "landed 15 minutes ago", _tell_flight),
-    Kind("glitch", 3, True, True, "one fix far away, minutes earlier: a moved router", _tell_glitch),
-    Kind("teleport", 60, False, True, "at home, then immediately in the shop, 2 to 600 km away", _tell_teleport),
-    Kind("frozen", 40, False, True, "one point, identical to the last digit", _tell_frozen),
-    Kind("mock flag", 40, False, True, "the system reports mock; half hide it in the request", _tell_mock),
-    Kind("old replay", 12, False, False, "a recorded walk with its original times", _tell_old_replay),
-    Kind("drive-by", 30, False, False, "a real car passes and sends a request", _tell_drive_by),
-    Kind("relay, true place", 12, False, False, "the counter's code by video, phone elsewhere", _tell_true_relay),
-    Kind("ring replay", 24, False, False, "one recorded walk sent by every phone of a ring", _tell_ring_replay),
-    Kind("flip-flop", 12, False, False, "two alternating points, each identical to the last digit", _tell_flip_flop),
-    Kind("joystick", 30, False, False, "moved to the shop in a straight line", _tell_joystick),
-    Kind("fast line", 12, False, False, "moved to the shop just below the speed of a train", _tell_fast_line),
-    Kind("own replay", 12, False, False, "the cheat's own recorded walk with new times", _tell_own_replay),
-    Kind("fresh simulator", 20, False, False, "a new installation in a good simulator", _tell_fresh),
-    Kind("patient teleport", 8, False, False, "like teleport, then waits two hours", _tell_patient),
-    Kind("relay, simulator", 12, False, False, "the counter's code by video, in a good simulator", _tell_spoofed_relay),
+    Kind("indoor", 70, True, True, "walks in; radius 10 to 50 m", _simulate_indoor),
+    Kind("urban canyon", 30, True, True, "reflections of up to 50 m, not included in the radius", _simulate_canyon),
+    Kind("cached repeats", 30, True, True, "every third fix repeats the last one", _simulate_cached),
+    Kind("on a table", 12, True, True, "two of three fixes repeat the last one, most with a new time", _simulate_table),
+    Kind("Wi-Fi only", 15, True, True, "radius 35 to 65 m", _simulate_wifi),
+    Kind("buffered uploads", 25, True, True, "fixes arrive in bundles up to two minutes late", _simulate_buffered),
+    Kind("cold start", 20, True, True, "opened in the shop; a mobile cell's position first", _simulate_cold_start),
+    Kind("tunnel", 25, True, True, "ten minutes underground, then a cell's position", _simulate_tunnel),
+    Kind("train", 25, True, True, "up to 89 m/s, minutes earlier", _simulate_train),
+    Kind("flight", 5, True, True, "landed 15 minutes ago", _simulate_flight),
+    Kind("glitch", 3, True, True, "one fix far away, minutes earlier: a moved router", _simulate_glitch),
+    Kind("teleport", 60, False, True, "at home, then immediately in the shop, 2 to 600 km away", _simulate_teleport),
+    Kind("frozen", 40, False, True, "one point, identical to the last digit", _simulate_frozen),
+    Kind("mock flag", 40, False, True, "the system reports mock; half hide it in the request", _simulate_mock),
+    Kind("old replay", 12, False, False, "a recorded walk with its original times", _simulate_old_replay),
+    Kind("drive-by", 30, False, False, "a real car passes and sends a request", _simulate_drive_by),
+    Kind("relay, true place", 12, False, False, "the counter's code by video, phone elsewhere", _simulate_true_relay),
+    Kind("ring replay", 24, False, False, "one recorded walk sent by every phone of a ring", _simulate_ring_replay),
+    Kind(
+        "flip-flop", 12, False, False, "two alternating points, each identical to the last digit", _simulate_flip_flop
+    ),
+    Kind("joystick", 30, False, False, "moved to the shop in a straight line", _simulate_joystick),
+    Kind("fast line", 12, False, False, "moved to the shop just below the speed of a train", _simulate_fast_line),
+    Kind("own replay", 12, False, False, "the cheat's own recorded walk with new times", _simulate_own_replay),
+    Kind("fresh simulator", 20, False, False, "a new installation in a good simulator", _simulate_fresh),
+    Kind("patient teleport", 8, False, False, "like teleport, then waits two hours", _simulate_patient),
+    Kind(
+        "relay, simulator",
+        12,
+        False,
+        False,
+        "the counter's code by video, in a good simulator",
+        _simulate_spoofed_relay,
+    ),
 )

@@ -33,9 +33,9 @@ def run(quick: bool) -> list[Figure]:
     with web.serve("promotions.asgi:application", env=env, ready="/healthz") as server:
         for turn in range(warming + repeats):
             taken = {
-                "low": _ask(opened, server.url, connections=1, seconds=seconds),
-                "flash": _ask(opened, server.url, connections=MANY, seconds=seconds),
-                "one_row": _ask(opened, server.url, connections=MANY, seconds=seconds, is_flash=False),
+                "low": _measure(opened, server.url, connections=1, seconds=seconds),
+                "flash": _measure(opened, server.url, connections=MANY, seconds=seconds),
+                "one_row": _measure(opened, server.url, connections=MANY, seconds=seconds, is_flash=False),
             }
             taken["rush"], missed_now = _rush(opened, server.url)
             missed = max(missed, missed_now, key=abs)
@@ -58,7 +58,7 @@ def _list_figures(turns: Mapping[str, list[Seen]], missed: int) -> list[Figure]:
     ]
 
 
-def _ask(opened: Shop, url: str, *, connections: int, seconds: float, is_flash: bool = True) -> Seen:
+def _measure(opened: Shop, url: str, *, connections: int, seconds: float, is_flash: bool = True) -> Seen:
     """A campaign with room for everybody: every answer is a new unlock."""
     from promotions import clock
 

@@ -235,17 +235,17 @@ async def listen_for_ready(path: Path) -> AsyncIterator[asyncio.Event]:
     """Open a socket for one process to report READY=1, and yield an event that is set then."""
     announced = asyncio.Event()
 
-    class Ear(asyncio.DatagramProtocol):
+    class ControlProtocol(asyncio.DatagramProtocol):
         def datagram_received(self, data: bytes, addr: object) -> None:
             if b"READY=1" in data.split(b"\n"):
                 announced.set()
 
     # One path per start and per keeper; what lies there is left over.
     path.unlink(missing_ok=True)
-    ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    ear.bind(str(path))
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    control.bind(str(path))
     path.chmod(0o600)
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Ear, sock=ear)
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(ControlProtocol, sock=control)
     try:
         yield announced
     finally:
@@ -280,7 +280,7 @@ def open_listener(listen: str | None) -> socket.socket:
         raise HandoverError(f"{listen} cannot be listened at: {error.strerror}.") from error
 
 
-def ask_to_replace(control: Path) -> int:
+def request_replacement(control: Path) -> int:
     """Ask the keeper, print its steps, and return when it is done."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         try:
@@ -324,7 +324,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.run == "replace":
-            return ask_to_replace(options.control)
+            return request_replacement(options.control)
         if not options.control.parent.is_dir():
             raise HandoverError(f"{options.control.parent} is no folder: make it, for the service's user only.")
         require_no_keeper(options.control)

@@ -243,8 +243,8 @@ class GeofenceAdmin(AccentlessSearch, ModelAdmin):
             raise PermissionDenied
         stores = self.visible_stores(request).filter(is_active=True)
         store_id, fence_id = (_read_id(request.GET.get(name)) for name in ("store", "fence"))
-        wanted = Q(pk=store_id) if store_id else Q(geofences=fence_id)
-        centre = stores.filter(wanted).first() if store_id or fence_id else None
+        condition = Q(pk=store_id) if store_id else Q(geofences=fence_id)
+        centre = stores.filter(condition).first() if store_id or fence_id else None
         if centre is not None:
             stores = stores.filter(
                 latitude_deg__range=_around(centre.latitude_deg), longitude_deg__range=_around(centre.longitude_deg)

@@ -46,12 +46,12 @@ SLOW_TASK_S = 5.0
 Channel.do_restore = False
 
 
-def _say(message: str, *_where: object) -> None:
+def _log_line(message: str, *_where: object) -> None:
     """Write what Celery says from within a signal handler, where a logger could wait for itself."""
     os.write(sys.__stderr__.fileno(), f"{format_line(message.strip(), logging.INFO)}\n".encode())  # type: ignore[union-attr]
 
 
-worker.safe_say = _say  # type: ignore[attr-defined]  # missing in the stubs
+worker.safe_say = _log_line  # type: ignore[attr-defined]  # missing in the stubs
 
 
 class QuietBeat(beat.Beat):

@@ -28,7 +28,7 @@ _NEEDS_RELEASE = re.compile(r"_needs_(\d+)_(\d+)_(\d+)\Z")
 def find_redis_faults(client: "redis.Redis", *, setting: str = "REDIS_URL") -> list[str]:
     """Settings of Redis with which acknowledged fixes could be lost. Errors: Away, Refused."""
     try:
-        persistence, memory = _ask_nodes(client, "persistence"), _ask_nodes(client, "memory")
+        persistence, memory = _query_nodes(client, "persistence"), _query_nodes(client, "memory")
     except redis.RedisError as error:
         raise logins.explain_redis(error, setting=setting) from error
     faults = []
@@ -53,11 +53,11 @@ def find_stream_faults() -> list[str]:
     return find_redis_faults(client, setting=setting)
 
 
-def _ask_nodes(client: "redis.Redis", section: str) -> list[dict[str, Any]]:
+def _query_nodes(client: "redis.Redis", section: str) -> list[dict[str, Any]]:
     """What each node says of itself; one Redis is one node."""
     if isinstance(client, redis.RedisCluster):
-        told: Any = client.info(section, target_nodes=redis.RedisCluster.PRIMARIES)
-        return list(told.values()) if len(client.get_primaries()) > 1 else [told]
+        info: Any = client.info(section, target_nodes=redis.RedisCluster.PRIMARIES)
+        return list(info.values()) if len(client.get_primaries()) > 1 else [info]
     alone: Any = client.info(section)
     return [alone]
 
@@ -146,8 +146,8 @@ def check_proxies(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> li
     """A warning only: a web process that ends TLS itself has no proxy before it."""
     if settings.TRUSTED_PROXIES > 0 or settings.DEBUG:
         return []
-    told = (
+    warning = (
         "TRUSTED_PROXIES is 0, so X-Forwarded-Proto is not believed: behind a proxy that ends TLS, every page would "
         "lead back to itself."
     )
-    return [Warning(told, hint="Say how many proxies stand before the web process.", id="doorstep.W002")]
+    return [Warning(warning, hint="Say how many proxies stand before the web process.", id="doorstep.W002")]

@@ -139,10 +139,10 @@ def require_agreement(process: Process) -> None:
 
 def describe(comparison: Comparison) -> list[str]:
     """One sentence for each clock that differs from the others."""
-    return [_say(name, comparison.skews_s[name]) for name in comparison.wrong]
+    return [_describe_skew(name, comparison.skews_s[name]) for name in comparison.wrong]
 
 
-def _say(name: str, skew_s: float) -> str:
+def _describe_skew(name: str, skew_s: float) -> str:
     direction = "ahead of" if skew_s > 0 else "behind"
     return f"{_NAMES[name]}'s clock is {abs(skew_s):.0f} s {direction} the others."
 

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 TURN_S = 1.0
 
 # Another worker that is about to let go of the shard may have read just before our entry came: ask again, briefly.
-LEASE_TRIES = 5
+LEASE_ATTEMPTS = 5
 LEASE_PAUSE_S = 0.02
 
 # So many workers may die of one batch (a fault in a library, the kernel's memory killer, a time limit) before its
@@ -94,7 +94,7 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
         batch = _choose(client, shard, batch)
         now = read_clock()
         with _living(client, shard):
-            messages = _work(shard, batch, now, _Witness(now))
+            messages = _work(shard, batch, now, _ControlBatch(now))
             cursor.last_entry_id = batch.read_id(-1)
             cursor.stream_mark = mark
             cursor.advanced_at = now
@@ -108,16 +108,16 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
 
 def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> stream.StreamBatch:
     """What to work of these entries, after counting the try: all, or the first alone once workers died of them."""
-    tries, alone_upto = stream.begin_batch(client, shard)
-    is_alone = stream.is_upto(batch.read_id(0), alone_upto)
-    if not is_alone and tries > MAX_BATCH_DEATHS:
+    tries, single_upto = stream.begin_batch(client, shard)
+    is_single = stream.is_upto(batch.read_id(0), single_upto)
+    if not is_single and tries > MAX_BATCH_DEATHS:
         logger.error("batch killed its workers", extra={"shard": shard, "entries": len(batch)})
-        stream.work_alone(client, shard, upto=batch.read_id(-1))
-        is_alone, tries = True, 1
-    if not is_alone:
+        stream.process_singly(client, shard, upto=batch.read_id(-1))
+        is_single, tries = True, 1
+    if not is_single:
         return batch
     first = batch.part(0, 1)
-    return first.condemn(WORKER_DIED) if tries > MAX_ENTRY_DEATHS else first
+    return first.mark_poison(WORKER_DIED) if tries > MAX_ENTRY_DEATHS else first
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def _living(client: "redis.Redis", shard: int) -> Iterator[None]:
 
 def _lease(shard: int) -> ShardCursor | None:
     """The shard's cursor, locked until the transaction ends."""
-    for attempt in range(LEASE_TRIES):
+    for attempt in range(LEASE_ATTEMPTS):
         cursor = ShardCursor.objects.select_for_update(skip_locked=True).filter(shard=shard).first()
         if cursor is not None:
             return cursor
@@ -151,7 +151,7 @@ def _is_deployment_fault(error: Exception) -> bool:
     return isinstance(error, redis.RedisError | redis.RedisClusterException) or outages.is_deployment_fault(error)
 
 
-class _Witness:
+class _ControlBatch:
     """Says of one batch whether its failures are its entries' own: the control batch is run once, at the first."""
 
     def __init__(self, now: datetime) -> None:
@@ -173,7 +173,7 @@ class _Witness:
         self._is_heard = True
 
 
-def _work(shard: int, batch: stream.StreamBatch, now: datetime, witness: _Witness) -> int:
+def _work(shard: int, batch: stream.StreamBatch, now: datetime, control: _ControlBatch) -> int:
     """Run the pipeline over entries; how many messages that put into the outbox.
 
     What does not decode is set aside. A batch that raises is halved until the entry at fault stands alone. That one is
@@ -181,7 +181,7 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime, witness: _Witnes
     """
     if batch.poison:
         if WORKER_DIED in batch.poison.values():
-            witness.require()
+            control.require()
         dead_letters.store_dead_letters(
             shard, {batch.read_id(place): reason for place, reason in batch.poison.items()}, now=now
         )
@@ -198,12 +198,12 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime, witness: _Witnes
             raise
         logger.warning("batch failed", extra={"shard": shard, "entries": len(batch)}, exc_info=error)
         if len(batch) == 1:
-            witness.require()
+            control.require()
             dead_letters.store_dead_letters(shard, {batch.read_id(0): type(error).__name__}, now=now)
             return 0
     middle = len(batch) // 2
     first, rest = batch.part(0, middle), batch.part(middle, len(batch))
-    return _work(shard, first, now, witness) + _work(shard, rest, now, witness)
+    return _work(shard, first, now, control) + _work(shard, rest, now, control)
 
 
 class Pause:

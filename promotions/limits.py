@@ -86,14 +86,14 @@ class RequestLimit:
         limit = int(getattr(settings, self._setting))
         if limit <= 0:
             return
-        wait_s = self._ask_redis(key, limit)
+        wait_s = self._query_redis(key, limit)
         if wait_s is None:
             self._require_alone(key, limit)
         elif wait_s:
             metrics.LIMITED.labels(self.name, "all").inc()
             raise _too_many(wait_s)
 
-    def _ask_redis(self, key: str, limit: int) -> int | None:
+    def _query_redis(self, key: str, limit: int) -> int | None:
         """Seconds until the key may ask again, 0 for now; None when Redis does not answer."""
         if time.monotonic() < self._unavailable_until_s:
             return None
@@ -171,7 +171,7 @@ class FixLimit:
         counted_by = "one"
         if self.share < self._limit and count < _FULL:
             # Those that were not told yet are told with the first one above the share.
-            is_allowed = await self._ask_redis(device, count if count == self.share + 1 else 1)
+            is_allowed = await self._query_redis(device, count if count == self.share + 1 else 1)
             if is_allowed:
                 return
             counted_by = "one" if is_allowed is None else "all"
@@ -179,7 +179,7 @@ class FixLimit:
         metrics.LIMITED.labels(self.name, counted_by).inc()
         raise _too_many(WINDOW_S - int(now_s) % WINDOW_S)
 
-    async def _ask_redis(self, device: int, cost: int) -> bool | None:
+    async def _query_redis(self, device: int, cost: int) -> bool | None:
         """Whether all processes together allow it; None when Redis does not answer."""
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):

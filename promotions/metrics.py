@@ -175,14 +175,14 @@ _FOLDED = "folded"
 
 def gather(*collectors: Collector) -> CollectorRegistry:
     """Return the figures of one scrape: those of all processes of the machine, and those of `collectors`."""
-    told = CollectorRegistry(auto_describe=False)
+    registry = CollectorRegistry(auto_describe=False)
     folder = os.environ.get(FOLDER_VARIABLE)
     for collector in (_Files(Path(folder)) if folder else _Own(), *collectors):
-        told.register(collector)
+        registry.register(collector)
     # Figures of the process that answers.
-    ProcessCollector(registry=told)
-    PlatformCollector(registry=told)
-    return told
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
 
 
 class _Own(Collector):

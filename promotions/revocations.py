@@ -63,9 +63,9 @@ def publish_revocation(
     it again.
     """
     not_before_ms = round(tokens_not_before.timestamp() * 1000)
-    said = (str(device_id), str(not_before_ms), blocked, str(keep_ms()))
+    arguments = (str(device_id), str(not_before_ms), blocked, str(keep_ms()))
     try:
-        client.eval(_PUBLISH, 2, entries_key(), changes_key(), *said)
+        client.eval(_PUBLISH, 2, entries_key(), changes_key(), *arguments)
     except RedisError as error:
         logger.warning("revocation_not_published", extra={"reason": type(error).__name__})
         return False

@@ -99,7 +99,7 @@ class AgeFeed:
         try:
             async with asyncio.timeout(stream.SOCKET_TIMEOUT_S):
                 pipe: Any = self._client.pipeline(transaction=False)
-                stream.ask_shards(pipe, self._starts)
+                stream.query_shards(pipe, self._starts)
                 # A cluster holds no wake-up messages: full, it refuses appends and is drained like at any time.
                 memory: Mapping[str, Any] = {}
                 if isinstance(self._client, redis.asyncio.RedisCluster):

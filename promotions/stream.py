@@ -81,7 +81,7 @@ class StreamBatch:
         ids = [entry_id for place, entry_id in enumerate(self.ids) if place not in self.poison]
         return StreamBatch(ids, self.records, np.append(self.offsets[:-1][sound], self.offsets[-1]), {})
 
-    def condemn(self, reason: str) -> "StreamBatch":
+    def mark_poison(self, reason: str) -> "StreamBatch":
         """The same entries, all of them poison."""
         offsets = np.zeros_like(self.offsets)
         return StreamBatch(self.ids, self.records[:0], offsets, dict.fromkeys(range(len(self)), reason))
@@ -126,7 +126,7 @@ def wake_key(shard: int) -> str:
 
 def tries_key(shard: int) -> str:
     """A hash: `tries` at the batch now under way, counted before its work and forgotten after its commit, so that
-    what is left of it tells how many workers died of it; `alone_upto`, the entry up to which each is worked by itself.
+    what is left of it tells how many workers died of it; `single_upto`, the entry up to which each is worked by itself.
     """
     return f"{settings.REDIS_PREFIX}:tries:{{{shard}}}"
 
@@ -209,21 +209,21 @@ def read_batch(client: "redis.Redis", *, shard: int, last_entry_id: str, max_fix
     """
     entries: list[_RawEntry] = []
     payloads: list[bytes] = []
-    fixes, ask = 0, _FIRST_ENTRIES
+    fixes, count = 0, _FIRST_ENTRIES
     while fixes < max_fixes:
         after = entries[-1][0].decode("ascii") if entries else last_entry_id or STREAM_START
-        found: Any = client.xrange(stream_key(shard), min=f"({after}", max="+", count=ask)
+        found: Any = client.xrange(stream_key(shard), min=f"({after}", max="+", count=count)
         # Poison counts as one fix, so that a stream full of it is read in pieces too.
         packed = list_payloads(found)
         octets = np.fromiter(map(len, packed), np.int64, len(packed))
         held = np.cumsum(np.maximum(octets // FIX_DTYPE.itemsize, 1)) + fixes
-        wanted = 1 + int(np.searchsorted(held, max_fixes)) if len(held) else 0
-        entries += found[:wanted]
-        payloads += packed[:wanted]
-        if len(found) < ask:
+        enough = 1 + int(np.searchsorted(held, max_fixes)) if len(held) else 0
+        entries += found[:enough]
+        payloads += packed[:enough]
+        if len(found) < count:
             break
-        fixes = int(held[min(wanted, len(held)) - 1])
-        ask = min(_MOST_ENTRIES, 1 + (max_fixes - fixes) * len(entries) // fixes)
+        fixes = int(held[min(enough, len(held)) - 1])
+        count = min(_MOST_ENTRIES, 1 + (max_fixes - fixes) * len(entries) // fixes)
     return decode_entries(entries, payloads)
 
 
@@ -355,14 +355,14 @@ def begin_batch(client: "redis.Redis", shard: int) -> tuple[int, str]:
     pipe = client.pipeline(transaction=False)
     pipe.hincrby(tries_key(shard), "tries", 1)
     pipe.hget(tries_key(shard), "alone_upto")
-    tries, alone_upto = pipe.execute(raise_on_error=False)
+    tries, single_upto = pipe.execute(raise_on_error=False)
     if isinstance(tries, redis.OutOfMemoryError):
         # A full Redis still lets us read and trim, and only that makes room again: go on uncounted.
         tries = 1
-    for reply in (tries, alone_upto):
+    for reply in (tries, single_upto):
         if isinstance(reply, Exception):
             raise reply
-    return int(tries), (alone_upto or STREAM_START.encode()).decode("ascii")
+    return int(tries), (single_upto or STREAM_START.encode()).decode("ascii")
 
 
 def break_off_batch(client: "redis.Redis", shard: int) -> None:
@@ -370,7 +370,7 @@ def break_off_batch(client: "redis.Redis", shard: int) -> None:
     client.hincrby(tries_key(shard), "tries", -1)
 
 
-def work_alone(client: "redis.Redis", shard: int, *, upto: str) -> None:
+def process_singly(client: "redis.Redis", shard: int, *, upto: str) -> None:
     """From now on each entry up to this one is a batch of its own; its tries count from one."""
     client.hset(tries_key(shard), mapping={"tries": 1, "alone_upto": upto})
 
@@ -434,7 +434,7 @@ def measure_backlog(client: "redis.Redis", cursors: Mapping[int, str]) -> Backlo
 def measure_shards(client: "redis.Redis", cursors: Mapping[int, str]) -> dict[int, ShardBacklog]:
     """What each shard of `cursors` (shard → last processed id) holds, in one round trip."""
     pipe = client.pipeline(transaction=False)
-    ask_shards(pipe, cursors)
+    query_shards(pipe, cursors)
     return read_shards(cursors, pipe.execute())
 
 
@@ -453,7 +453,7 @@ return {length, math.max(0, now_ms - tonumber(string.match(first[1], '^%d+')))}
 """
 
 
-def ask_shards(pipe: Any, cursors: Mapping[int, str]) -> None:
+def query_shards(pipe: Any, cursors: Mapping[int, str]) -> None:
     """Put the questions of `measure_shards` into a pipeline, of whichever client."""
     for shard, last_entry_id in cursors.items():
         # By name: the pipeline of a cluster has no method for it.
@@ -462,7 +462,7 @@ def ask_shards(pipe: Any, cursors: Mapping[int, str]) -> None:
 
 
 def read_shards(cursors: Mapping[int, str], replies: Sequence[Any]) -> dict[int, ShardBacklog]:
-    """The answers to `ask_shards`."""
+    """The answers to `query_shards`."""
     return {
         shard: ShardBacklog(entries=int(length), oldest_age_ms=int(age_ms) if age_ms >= 0 else None)
         for shard, (length, age_ms) in zip(cursors, replies, strict=True)

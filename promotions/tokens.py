@@ -127,8 +127,8 @@ def _read_own(token: str, keys: tuple[bytes, ...]) -> DeviceClaims | None:
     header, _, payload = signed.partition(".")
     if header != _own_header() or not token.isascii():
         return None
-    said, given = signed.encode("ascii"), signature.encode("ascii")
-    if not any(hmac.compare_digest(_base64url(hmac.digest(key, said, "sha256")), given) for key in keys):
+    signed_bytes, given = signed.encode("ascii"), signature.encode("ascii")
+    if not any(hmac.compare_digest(_base64url(hmac.digest(key, signed_bytes, "sha256")), given) for key in keys):
         return None
     try:
         claims = _payload_decoder.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

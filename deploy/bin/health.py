@@ -9,7 +9,7 @@ from pathlib import Path
 WITHIN_S = 5
 
 
-def ask_web() -> str:
+def check_web() -> str:
     """Return why the web process is not healthy; empty when it is."""
     # Any host name that the process answers to.
     host = os.environ.get("ALLOWED_HOSTS", "").split(",")[0].strip().lstrip(".") or "localhost"
@@ -24,7 +24,7 @@ def ask_web() -> str:
     return "" if status == 200 else f"/healthz answers {status}"
 
 
-def ask_worker() -> str:
+def check_worker() -> str:
     """Return why no worker of this host answers; empty when one does."""
     from celery import Celery
 
@@ -38,5 +38,5 @@ def ask_worker() -> str:
 
 
 if __name__ == "__main__":
-    if fault := {"web": ask_web, "worker": ask_worker}[sys.argv[1]]():
+    if fault := {"web": check_web, "worker": check_worker}[sys.argv[1]]():
         sys.exit(fault)

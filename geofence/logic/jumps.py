@@ -29,14 +29,14 @@ ROAD_MAX_ELAPSED_S = 300.0
 MIN_ELAPSED_S = 1.0
 # A vaguer fix (a mobile network's cell) contradicts no other fix, as in `logic.presence`; nor does it clear the way:
 # otherwise a jump would be washed white by a fix of a hundred kilometres in between.
-WITNESS_ACCURACY_M = 100.0
+RELIABLE_ACCURACY_M = 100.0
 # From the centre of a cell of 0.01 degrees to its corner, at the equator, where cells are largest.
 CELL_HALF_DIAGONAL_M = math.radians(0.005) * EARTH_RADIUS_M * math.sqrt(2)
 
 
-def is_witness(accuracy_m: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+def is_reliable(accuracy_m: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Whether a fix says well enough where the phone is to be held against another; NaN is not known and does not."""
-    return np.asarray(accuracy_m) <= WITNESS_ACCURACY_M
+    return np.asarray(accuracy_m) <= RELIABLE_ACCURACY_M
 
 
 def jump_penalty_s(

@@ -219,25 +219,25 @@ class FenceSnapshot:
         order = np.lexsort((fences, fixes))
         return fixes[order], fences[order]
 
-    def judge(self, places: Places, fence_index: IntArray) -> Containments:
+    def measure(self, places: Places, fence_index: IntArray) -> Containments:
         """Row i of `places` against fence `fence_index[i]`: share, signed distance to the edge, accuracy."""
         columns = self.columns
-        judged = measure_circles(
+        measured = measure_circles(
             places,
             columns.latitude_deg[fence_index],
             columns.longitude_deg[fence_index],
             columns.radius_m[fence_index],
         )
         if not self.shapes:
-            return judged
+            return measured
         shape_rows = self.shape_index[fence_index]
         for shape_row in np.unique(shape_rows[shape_rows >= 0]).tolist():
             rows = np.flatnonzero(shape_rows == shape_row)
             some = Places(places.latitude_deg[rows], places.longitude_deg[rows], places.reported_accuracy_m[rows])
             exact = measure_polygons(some, self.shapes[shape_row])
-            judged.inside_share[rows] = exact.inside_share
-            judged.outside_m[rows] = exact.outside_m
-        return judged
+            measured.inside_share[rows] = exact.inside_share
+            measured.outside_m[rows] = exact.outside_m
+        return measured
 
     def _match_grid(self, grid: _Grid, vectors: FloatArray) -> tuple[IntArray, IntArray]:
         fixes, fences = grid.find_candidates(vectors)

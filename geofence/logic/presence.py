@@ -163,12 +163,12 @@ def advance_through(
 ) -> tuple[PresenceState, list[tuple[int, PresenceTransition]]]:
     """`advance` over many fixes in order, without a state object per fix; transitions carry the fix's place."""
     machine = PresenceMachine(state, rules)
-    told = [
+    transitions = [
         (place, transition)
         for place, observation in enumerate(observations)
         for transition in machine.observe(observation)
     ]
-    return machine.freeze(), told
+    return machine.freeze(), transitions
 
 
 def close_for_removed_fence(state: PresenceState) -> tuple[PresenceTransition, ...]:
@@ -216,25 +216,25 @@ class PresenceMachine:
         """Take one fix in; the steps are listed at `advance`."""
         if self.last_fix_at is not None and fix.fix_at <= self.last_fix_at:
             return []
-        told: list[PresenceTransition] = []
+        transitions: list[PresenceTransition] = []
         if self.last_fix_at is not None and fix.fix_at - self.last_fix_at > self._rules.gap_s:
-            self._break_off(told)
+            self._break_off(transitions)
         self.last_fix_at = fix.fix_at
         is_inside = fix.inside_share >= self._rules.inside_share and fix.outside_m <= 0
         if is_inside:
             self._count_inside(fix)
         elif self.state is Phase.OUTSIDE and not self.barred and self.inside_since_at is None:
-            return told
+            return transitions
         else:
-            self._count_outside(fix, told)
+            self._count_outside(fix, transitions)
         if is_inside:
-            self._settle_inside(fix, told)
-        return told
+            self._settle_inside(fix, transitions)
+        return transitions
 
-    def _break_off(self, told: list[PresenceTransition]) -> None:
+    def _break_off(self, transitions: list[PresenceTransition]) -> None:
         if self.state is not Phase.OUTSIDE:
             assert self.last_inside_at is not None
-            self._close(self.last_inside_at, ExitReason.GAP, told)
+            self._close(self.last_inside_at, ExitReason.GAP, transitions)
             self.barred = True
         self._forget_run()
         self.departing_at = None
@@ -256,28 +256,28 @@ class PresenceMachine:
         if self.state is not Phase.LINGERING:
             self.left_at = None
 
-    def _count_outside(self, fix: Observation, told: list[PresenceTransition]) -> None:
+    def _count_outside(self, fix: Observation, transitions: list[PresenceTransition]) -> None:
         beyond_m = fix.outside_m - fix.accuracy_m
-        is_telling = fix.accuracy_m <= self._rules.vague_accuracy_m
-        if is_telling and self.state in (Phase.OUTSIDE, Phase.LINGERING):
+        is_precise = fix.accuracy_m <= self._rules.vague_accuracy_m
+        if is_precise and self.state in (Phase.OUTSIDE, Phase.LINGERING):
             self._forget_run()
         if beyond_m > self._rules.depart_margin_m:
             if self.departing_at is None:
                 self.departing_at = fix.fix_at
-        elif is_telling:
+        elif is_precise:
             self.departing_at = None
         if beyond_m > self._exit_margin_m:
             if self.left_at is None and self.state is not Phase.OUTSIDE:
                 self.left_at = fix.fix_at
-        elif is_telling and self.state is not Phase.LINGERING:
+        elif is_precise and self.state is not Phase.LINGERING:
             self.left_at = None
-        self._settle_outside(fix, told)
+        self._settle_outside(fix, transitions)
 
-    def _settle_outside(self, fix: Observation, told: list[PresenceTransition]) -> None:
+    def _settle_outside(self, fix: Observation, transitions: list[PresenceTransition]) -> None:
         departing_at, left_at = self.departing_at, self.left_at
         if departing_at is not None and fix.fix_at - departing_at >= self._rules.depart_apart_s:
             if self.state is not Phase.OUTSIDE:
-                self._close(departing_at if left_at is None else left_at, ExitReason.DEPARTED, told)
+                self._close(departing_at if left_at is None else left_at, ExitReason.DEPARTED, transitions)
             self.barred = False
             self._forget_run()
         elif (
@@ -290,7 +290,7 @@ class PresenceMachine:
         if self.state is Phase.OUTSIDE and not self.barred:
             self.departing_at = None
 
-    def _settle_inside(self, fix: Observation, told: list[PresenceTransition]) -> None:
+    def _settle_inside(self, fix: Observation, transitions: list[PresenceTransition]) -> None:
         since = self.inside_since_at
         assert since is not None
         proven = fix.inside_share >= self._rules.enter_share or fix.fix_at - since >= self._rules.enter_apart_s
@@ -300,22 +300,22 @@ class PresenceMachine:
         elif self.state is Phase.OUTSIDE and proven and not self.barred:
             self.state = Phase.INSIDE
             self.entered_at = since
-            told.append(self._record_run(TransitionKind.ENTER, since, since, fix.fix_at))
+            transitions.append(self._record_run(TransitionKind.ENTER, since, since, fix.fix_at))
         if self.state is Phase.INSIDE and fix.fix_at - since >= self._rules.dwell_s:
             self.state = Phase.DWELLING
             self.dwelled_at = fix.fix_at
             assert self.entered_at is not None
-            told.append(self._record_run(TransitionKind.DWELL, fix.fix_at, self.entered_at, fix.fix_at))
+            transitions.append(self._record_run(TransitionKind.DWELL, fix.fix_at, self.entered_at, fix.fix_at))
 
     def _record_run(self, kind: TransitionKind, at: float, entered_at: float, fix_at: float) -> PresenceTransition:
         return PresenceTransition(
             kind, at, entered_at, fix_at, None, self.inside_since_at, self.inside_fixes, self.best_accuracy_m
         )
 
-    def _close(self, at: float, reason: ExitReason, told: list[PresenceTransition]) -> None:
+    def _close(self, at: float, reason: ExitReason, transitions: list[PresenceTransition]) -> None:
         assert self.entered_at is not None
         assert self.last_inside_at is not None
-        told.append(PresenceTransition(TransitionKind.EXIT, at, self.entered_at, self.last_inside_at, reason))
+        transitions.append(PresenceTransition(TransitionKind.EXIT, at, self.entered_at, self.last_inside_at, reason))
         self.state = Phase.OUTSIDE
         self.entered_at = self.left_at = self.dwelled_at = None
 

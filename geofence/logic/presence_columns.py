@@ -157,7 +157,7 @@ class FenceRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PairTransition:
     """One transition: of which pair, made by which row of the observations."""
 
     pair: int
@@ -167,7 +167,7 @@ class Told:
 
 def advance_columns(
     states: PresenceColumns, seen: ObservationColumns, counts: IntArray, rules: FenceRules
-) -> tuple[PresenceColumns, list[Told]]:
+) -> tuple[PresenceColumns, list[PairTransition]]:
     """The next state of every pair, and what to tell, by pair and row.
 
     Shapes:  states, counts, rules (n,); seen (sum of counts,), pair after pair → states (n,), told
@@ -183,20 +183,20 @@ def advance_columns(
     steps = int(np.count_nonzero(waiting >= _FEWEST_PAIRS))
     for step, pairs in enumerate(waiting[:steps].tolist()):
         table.observe(seen, step, pairs)
-    told = [Told(int(order[place]), row, transition) for place, row, transition in table.told]
+    transitions = [PairTransition(int(order[place]), row, transition) for place, row, transition in table.transitions]
     after = table.states
     for place in range(int(waiting[steps]) if steps < len(waiting) else 0):
         pair = int(order[place])
         first, end = int(starts[pair]) + steps, int(starts[pair] + counts[pair])
-        state, steps_told = advance_through(
+        state, last_steps = advance_through(
             after.read_state(place), seen.take(slice(first, end)).read_rows(), rules.read_rules(pair)
         )
         after.put(np.array([place]), PresenceColumns.from_states([state]))
-        told += [Told(pair, first + offset, transition) for offset, transition in steps_told]
-    told.sort(key=lambda one: (one.pair, one.row))
+        transitions += [PairTransition(pair, first + offset, transition) for offset, transition in last_steps]
+    transitions.sort(key=lambda one: (one.pair, one.row))
     restored = PresenceColumns.start(len(states))
     restored.put(order, after)
-    return restored, told
+    return restored, transitions
 
 
 class _Table:
@@ -204,15 +204,15 @@ class _Table:
 
     def __init__(self, states: PresenceColumns, rules: FenceRules, starts: IntArray) -> None:
         self.states = states
-        self.told: list[tuple[int, int, PresenceTransition]] = []
+        self.transitions: list[tuple[int, int, PresenceTransition]] = []
         self._rules = rules
         self._starts = starts
 
     def observe(self, seen: ObservationColumns, step: int, pairs: int) -> None:
         head = _Head(self.states.take(slice(0, pairs)), seen.take(self._starts[:pairs] + step))
         head.observe(self._rules.exit_margin_m[:pairs], self._rules.dwell_s[:pairs])
-        for place, transition in head.told:
-            self.told.append((place, int(self._starts[place]) + step, transition))
+        for place, transition in head.transitions:
+            self.transitions.append((place, int(self._starts[place]) + step, transition))
 
 
 class _Head:
@@ -221,7 +221,7 @@ class _Head:
     def __init__(self, states: PresenceColumns, fix: ObservationColumns) -> None:
         self.s = states
         self.fix = fix
-        self.told: list[tuple[int, PresenceTransition]] = []
+        self.transitions: list[tuple[int, PresenceTransition]] = []
 
     def observe(self, exit_margin_m: FloatArray, dwell_s: FloatArray) -> None:
         """The steps listed at `logic.presence.advance`."""
@@ -266,14 +266,14 @@ class _Head:
     def _count_outside(self, outside: BoolArray, exit_margin_m: FloatArray) -> None:
         s, fix = self.s, self.fix
         beyond_m = fix.outside_m - fix.accuracy_m
-        telling = outside & (fix.accuracy_m <= _RULES.vague_accuracy_m)
-        self._forget_runs(telling & ((s.phase == _OUTSIDE) | (s.phase == _LINGERING)))
+        precise = outside & (fix.accuracy_m <= _RULES.vague_accuracy_m)
+        self._forget_runs(precise & ((s.phase == _OUTSIDE) | (s.phase == _LINGERING)))
         far = outside & (beyond_m > _RULES.depart_margin_m)
         np.copyto(s.departing_at, fix.fix_at, where=far & np.isnan(s.departing_at))
-        s.departing_at[telling & ~far] = np.nan
+        s.departing_at[precise & ~far] = np.nan
         left = outside & (beyond_m > exit_margin_m)
         np.copyto(s.left_at, fix.fix_at, where=left & np.isnan(s.left_at) & s.has_open_visit)
-        s.left_at[telling & ~left & (s.phase != _LINGERING)] = np.nan
+        s.left_at[precise & ~left & (s.phase != _LINGERING)] = np.nan
 
     def _settle_outside(self, outside: BoolArray) -> None:
         s, fix = self.s, self.fix
@@ -322,7 +322,7 @@ class _Head:
             run: tuple[float, int, float] | tuple[()] = ()
             if kind != _EXIT:
                 run = (float(s.inside_since_at[place]), int(s.inside_fixes[place]), float(s.best_accuracy_m[place]))
-            self.told.append(
+            self.transitions.append(
                 (
                     place,
                     PresenceTransition(

@@ -15,10 +15,10 @@ from geofence.logic.geodesy import EARTH_RADIUS_M, FloatArray, measure_distances
 from geofence.logic.jumps import (
     CELL_HALF_DIAGONAL_M,
     MIN_ELAPSED_S,
+    RELIABLE_ACCURACY_M,
     ROAD_MPS,
     TRAIN_MPS,
-    WITNESS_ACCURACY_M,
-    is_witness,
+    is_reliable,
     measure_penalties_s,
 )
 from geofence.logic.points import digest_points
@@ -123,27 +123,27 @@ def follow_trails(
         read_accuracies_m(batch.fixes["accuracy_m"]),
         np.zeros(len(batch.fixes), dtype=np.bool_) if is_in_store is None else is_in_store,
     )
-    witness = np.flatnonzero(is_witness(fixes.accuracy_m))
-    jump_rows, jump_until_at = _find_jumps(known, batch, fixes, witness)
+    reliable = np.flatnonzero(is_reliable(fixes.accuracy_m))
+    jump_rows, jump_until_at = _find_jumps(known, batch, fixes, reliable)
     penalty_until_at = known.penalty_until_at.copy()
     np.fmax.at(penalty_until_at, batch.device_of[jump_rows], jump_until_at)
     digest, repeats = _count_repeats(known, batch, fixes, key)
     return FollowedTrails(
         known,
-        Trails(*_move_cells(known, batch, fixes, witness), digest, repeats[batch.last - 1], penalty_until_at),
+        Trails(*_move_cells(known, batch, fixes, reliable), digest, repeats[batch.last - 1], penalty_until_at),
         repeats,
         jump_rows,
         jump_until_at,
     )
 
 
-def _find_jumps(known: Trails, batch: FixBatch, fixes: _Fixes, witness: IntArray) -> tuple[IntArray, FloatArray]:
-    device = batch.device_of[witness]
+def _find_jumps(known: Trails, batch: FixBatch, fixes: _Fixes, reliable: IntArray) -> tuple[IntArray, FloatArray]:
+    device = batch.device_of[reliable]
     follows = np.flatnonzero(device[1:] == device[:-1])
-    before, after = witness[follows], witness[follows + 1]
+    before, after = reliable[follows], reliable[follows + 1]
     held = np.flatnonzero(~np.isnan(known.cell_at[device]))
-    from_cell, cell = witness[held], device[held]
-    cell_allowance_m = CELL_HALF_DIAGONAL_M + WITNESS_ACCURACY_M
+    from_cell, cell = reliable[held], device[held]
+    cell_allowance_m = CELL_HALF_DIAGONAL_M + RELIABLE_ACCURACY_M
     rows = np.append(after, from_cell)
     latitude_deg = np.append(fixes.latitude_deg[before], known.cell_latitude_deg[cell])
     longitude_deg = np.append(fixes.longitude_deg[before], known.cell_longitude_deg[cell])
@@ -197,10 +197,10 @@ def _starts_new_point(fixes: _Fixes, first: IntArray, count: int) -> BoolArray:
 
 
 def _move_cells(
-    known: Trails, batch: FixBatch, fixes: _Fixes, witness: IntArray
+    known: Trails, batch: FixBatch, fixes: _Fixes, reliable: IntArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    device = batch.device_of[witness]
-    latest = witness[np.append(device[1:] != device[:-1], True)[: len(device)]]
+    device = batch.device_of[reliable]
+    latest = reliable[np.append(device[1:] != device[:-1], True)[: len(device)]]
     seen = batch.device_of[latest]
     cell_latitude_deg, cell_longitude_deg = snap_to_cells(fixes.latitude_deg[latest], fixes.longitude_deg[latest])
     if len(seen) == len(batch.devices):

@@ -97,10 +97,10 @@ def fetch_columns(statement: str, columns: Sequence[PackedColumn]) -> list[npt.N
 
     Of fixed width and without NULL: write `coalesce`. Instants come as microseconds, for `read_instants`.
     """
-    return ask_columns(statement, columns)()
+    return query_columns(statement, columns)()
 
 
-def ask_columns(statement: str, columns: Sequence[PackedColumn]) -> Callable[[], list[npt.NDArray[Any]]]:
+def query_columns(statement: str, columns: Sequence[PackedColumn]) -> Callable[[], list[npt.NDArray[Any]]]:
     """Send such a query; what it gives back waits for the answer. Inside `together`, other work fits in between."""
     cursor = _open_cursor()
     cursor.execute(statement, columns)

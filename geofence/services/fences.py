@@ -209,8 +209,8 @@ def evaluate_fix(
         np.full(len(rows), longitude_deg),
         np.full(len(rows), np.nan if accuracy_m is None else accuracy_m),
     )
-    judged = snapshot.judge(places, rows)
-    best = int(np.lexsort((judged.outside_m, -judged.inside_share))[0])
+    measured = snapshot.measure(places, rows)
+    best = int(np.lexsort((measured.outside_m, -measured.inside_share))[0])
     store_id = int(snapshot.columns.store_id[rows[best]])
     store_row = stores.row_by_id[store_id]
     store_at = Point(float(stores.latitude_deg[store_row]), float(stores.longitude_deg[store_row]))
@@ -218,10 +218,10 @@ def evaluate_fix(
         store_id,
         stores.read_uuid(store_row),
         int(snapshot.columns.geofence_id[rows[best]]),
-        float(judged.inside_share[best]),
-        float(judged.outside_m[best]),
+        float(measured.inside_share[best]),
+        float(measured.outside_m[best]),
         measure_distance_m(Point(latitude_deg, longitude_deg), store_at),
-        float(judged.accuracy_m[best]),
+        float(measured.accuracy_m[best]),
         closest,
     )
 

@@ -30,8 +30,8 @@ from geofence.logic.presence_columns import (
     BoolArray,
     FenceRules,
     ObservationColumns,
+    PairTransition,
     PresenceColumns,
-    Told,
     advance_columns,
 )
 from geofence.logic.trails import FollowedTrails, Trails, follow_trails
@@ -43,12 +43,12 @@ from geofence.services.presence_rows import (
     PresenceKeys,
     PresenceRows,
     VisitRow,
-    ask_last_fixes,
-    ask_presences,
     forget_presences,
     load_removed_fences,
     move_presences,
     open_presences,
+    query_last_fixes,
+    query_presences,
     write_last_fixes,
     write_visits,
 )
@@ -146,7 +146,7 @@ class _Pairs:
     before: PresenceColumns
     after: PresenceColumns
     is_stored: BoolArray
-    told: Sequence[Told]
+    emitted: Sequence[PairTransition]
     # What the fences saw, and of which row of the batch.
     seen: ObservationColumns
     rows: IntArray
@@ -164,7 +164,7 @@ class _Pair:
     before: PresenceState
     after: PresenceState
     # Row of the fix in the batch, the fix as this fence sees it, and what it made the machine tell.
-    told: tuple[tuple[int, Observation, PresenceTransition], ...]
+    emitted: tuple[tuple[int, Observation, PresenceTransition], ...]
 
 
 def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdvance:
@@ -176,7 +176,7 @@ def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdv
     """
     devices, device_of = list_devices(fixes)
     with together():
-        last_fixes, presences = ask_last_fixes(devices), ask_presences(devices)
+        last_fixes, presences = query_last_fixes(devices), query_presences(devices)
         # Done while PostgreSQL looks up what is known.
         ordered = order_fixes(fixes, devices, device_of)
         hits = snapshot.match(ordered.fixes["latitude_deg"], ordered.fixes["longitude_deg"])
@@ -190,11 +190,11 @@ def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdv
     is_in_store = _find_rows_in_stores(batch, snapshot, pairs)
     followed = follow_trails(trails.take(batch.device_place), batch, point_key(), is_in_store=is_in_store)
     removed = known.take(~is_here)
-    told = [*_list_pairs(batch, snapshot, pairs), *_close_removed(batch, removed)]
+    emitted = [*_list_pairs(batch, snapshot, pairs), *_close_removed(batch, removed)]
     is_kept = ~pairs.after.is_forgettable
     is_forgotten = pairs.is_stored & ~is_kept
     return PresenceAdvance(
-        transitions=_list_transitions(batch, followed, told),
+        transitions=_list_transitions(batch, followed, emitted),
         kept_index=kept_index,
         dropped=dropped,
         opened=_list_rows(batch, snapshot, pairs, is_kept & ~pairs.is_stored),
@@ -203,7 +203,7 @@ def advance_presence(fixes: FixArray, *, snapshot: FenceSnapshot) -> PresenceAdv
             batch.devices.take(np.append(pairs.device[is_forgotten], removed.device)),
             np.append(pairs.geofence_id[is_forgotten], removed.geofence_id),
         ),
-        visits=tuple(visit for pair in told for visit in _list_visits(pair)),
+        visits=tuple(visit for pair in emitted for visit in _list_visits(pair)),
         last_fixes=_list_last_fixes(batch, followed.trails),
     )
 
@@ -270,8 +270,8 @@ def _advance_pairs(
     rows = np.repeat(batch.first[device] - starts, counts) + np.arange(int(counts.sum()))
     seen = _see_rows(batch.fixes, rows, np.repeat(fence, counts), snapshot)
     rules = FenceRules.from_fences(columns.radius_m[fence], columns.dwell_s[fence])
-    after, told = advance_columns(before, seen, counts, rules)
-    return _Pairs(device, columns.geofence_id[fence], fence, before, after, is_stored, told, seen, rows)
+    after, emitted = advance_columns(before, seen, counts, rules)
+    return _Pairs(device, columns.geofence_id[fence], fence, before, after, is_stored, emitted, seen, rows)
 
 
 def _find_rows_in_stores(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs) -> BoolArray:
@@ -286,16 +286,16 @@ def _find_rows_in_stores(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs
 def _see_rows(fixes: FixArray, rows: IntArray, fence_index: IntArray, snapshot: FenceSnapshot) -> ObservationColumns:
     accuracy_m = fixes["accuracy_m"][rows].astype(np.float64)
     places = Places(fixes["latitude_deg"][rows], fixes["longitude_deg"][rows], accuracy_m)
-    judged = snapshot.judge(places, fence_index)
+    measured = snapshot.measure(places, fence_index)
     fix_at = fixes["fix_time_ms"][rows] / 1000.0
-    return ObservationColumns(fix_at, judged.inside_share, judged.outside_m, judged.accuracy_m)
+    return ObservationColumns(fix_at, measured.inside_share, measured.outside_m, measured.accuracy_m)
 
 
 def _list_rows(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs, chosen: BoolArray) -> PresenceRows:
     """The rows to write of these pairs. Visits of which something was told are written by themselves."""
     extends_visit = pairs.after.has_open_visit & (snapshot.columns.role[pairs.fence] == FenceRole.STORE)
     extends_visit &= pairs.after.last_inside_at != pairs.before.last_inside_at
-    extends_visit[[told.pair for told in pairs.told]] = False
+    extends_visit[[emitted.pair for emitted in pairs.emitted]] = False
     return PresenceRows(
         batch.devices.take(pairs.device[chosen]),
         pairs.geofence_id[chosen],
@@ -306,15 +306,15 @@ def _list_rows(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs, chosen: 
 
 def _list_pairs(batch: FixBatch, snapshot: FenceSnapshot, pairs: _Pairs) -> Iterator[_Pair]:
     """The pairs that something was told of, as values."""
-    told_of: dict[int, list[tuple[int, Observation, PresenceTransition]]] = {}
-    told_rows = np.array([told.row for told in pairs.told], dtype=np.int64)
-    seen = pairs.seen.take(told_rows).read_rows()
-    for told, row, observation in zip(pairs.told, pairs.rows[told_rows].tolist(), seen, strict=True):
-        told_of.setdefault(told.pair, []).append((row, observation, told.transition))
+    steps_of: dict[int, list[tuple[int, Observation, PresenceTransition]]] = {}
+    transition_rows = np.array([emitted.row for emitted in pairs.emitted], dtype=np.int64)
+    seen = pairs.seen.take(transition_rows).read_rows()
+    for emitted, row, observation in zip(pairs.emitted, pairs.rows[transition_rows].tolist(), seen, strict=True):
+        steps_of.setdefault(emitted.pair, []).append((row, observation, emitted.transition))
     columns = snapshot.columns
-    places = np.array(list(told_of), dtype=np.int64)
+    places = np.array(list(steps_of), dtype=np.int64)
     earlier_states, afters = pairs.before.take(places).read_states(), pairs.after.take(places).read_states()
-    for (place, steps), before, after in zip(told_of.items(), earlier_states, afters, strict=True):
+    for (place, steps), before, after in zip(steps_of.items(), earlier_states, afters, strict=True):
         fence = int(pairs.fence[place])
         yield _Pair(
             batch.devices.read_id(int(pairs.device[place])),
@@ -356,16 +356,16 @@ def _close_removed(batch: FixBatch, removed: KnownPresences) -> Iterator[_Pair]:
 
 def _list_transitions(batch: FixBatch, followed: FollowedTrails, pairs: Iterable[_Pair]) -> tuple[Transition, ...]:
     """All that was told, by device and fix, exits before enters."""
-    told = [
+    emitted = [
         (row, _KIND_ORDER[step.kind], pair.geofence_id, pair, seen, step)
         for pair in pairs
-        for row, seen, step in pair.told
+        for row, seen, step in pair.emitted
     ]
-    told.sort(key=lambda entry: entry[:3])
-    rows = np.array([entry[0] for entry in told], dtype=np.int64)
+    emitted.sort(key=lambda entry: entry[:3])
+    rows = np.array([entry[0] for entry in emitted], dtype=np.int64)
     fixes = batch.fixes[rows]
     columns = zip(
-        told,
+        emitted,
         (fixes["fix_time_ms"] / 1000.0).tolist(),
         (fixes["received_at_ms"] / 1000.0).tolist(),
         fixes["request_id"].tolist(),
@@ -410,8 +410,8 @@ def _list_visits(pair: _Pair) -> Iterator[VisitRow]:
     """The visits a pair touched: each that opened, was confirmed or closed, and the open one if it was seen again."""
     if pair.role != Geofence.Role.STORE:
         return
-    dwelled = {step.entered_at: step.at for _, _, step in pair.told if step.kind is TransitionKind.DWELL}
-    for _, _, step in pair.told:
+    dwelled = {step.entered_at: step.at for _, _, step in pair.emitted if step.kind is TransitionKind.DWELL}
+    for _, _, step in pair.emitted:
         if step.kind is TransitionKind.EXIT:
             yield _make_visit(
                 pair,

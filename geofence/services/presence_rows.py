@@ -14,13 +14,13 @@ from geofence.logic.presence_columns import BoolArray, PresenceColumns
 from geofence.logic.trails import Trails
 from geofence.services.columns import (
     PackedColumn,
-    ask_columns,
     execute_columns,
     pack_devices,
     pack_instants,
     pack_instants_ms,
     pack_nullable,
     pack_values,
+    query_columns,
     read_instants,
     read_instants_ms,
     spread,
@@ -106,12 +106,12 @@ class RemovedFence:
     version: int
 
 
-def ask_last_fixes(devices: DeviceColumns) -> Callable[[], tuple[IntArray, Trails]]:
+def query_last_fixes(devices: DeviceColumns) -> Callable[[], tuple[IntArray, Trails]]:
     """Milliseconds of each device's last used fix, the beginning of time when there is none, and its trail.
 
     Asked at once; what comes back waits for the answer.
     """
-    answer = ask_columns(_LAST_FIXES_SQL, [pack_devices(devices)])
+    answer = query_columns(_LAST_FIXES_SQL, [pack_devices(devices)])
 
     def read() -> tuple[IntArray, Trails]:
         used_ms = np.full(len(devices), np.iinfo(np.int64).min, dtype=np.int64)
@@ -127,9 +127,9 @@ def ask_last_fixes(devices: DeviceColumns) -> Callable[[], tuple[IntArray, Trail
     return read
 
 
-def ask_presences(devices: DeviceColumns) -> Callable[[], KnownPresences]:
+def query_presences(devices: DeviceColumns) -> Callable[[], KnownPresences]:
     """All stored presences of the devices. Asked at once; what comes back waits for the answer."""
-    answer = ask_columns(_PRESENCES_SQL, [pack_devices(devices)])
+    answer = query_columns(_PRESENCES_SQL, [pack_devices(devices)])
 
     def read() -> KnownPresences:
         places, geofence_id, phase, *instants, barred, inside_fixes, best_accuracy_m = answer()

@@ -18,9 +18,9 @@ from geofence.logic.jumps import (
     AIRCRAFT_MPS,
     CELL_HALF_DIAGONAL_M,
     MIN_ELAPSED_S,
-    WITNESS_ACCURACY_M,
+    RELIABLE_ACCURACY_M,
     is_flight,
-    is_witness,
+    is_reliable,
     jump_penalty_s,
 )
 from geofence.logic.points import digest_point
@@ -104,8 +104,8 @@ def _find_way(
     """From the last cell to the fix: how far, how vague both ends are, and in what time; None when nothing is known."""
     if last.cell_latitude_deg is None or last.cell_longitude_deg is None or last.cell_at is None:
         return None
-    if not is_witness(accuracy_m):
+    if not is_reliable(accuracy_m):
         return None
     distance_m = measure_distance_m(Point(last.cell_latitude_deg, last.cell_longitude_deg), point)
     elapsed_s = abs((fix_time - last.cell_at).total_seconds())
-    return distance_m, (CELL_HALF_DIAGONAL_M + WITNESS_ACCURACY_M, accuracy_m), elapsed_s
+    return distance_m, (CELL_HALF_DIAGONAL_M + RELIABLE_ACCURACY_M, accuracy_m), elapsed_s

@@ -133,11 +133,11 @@ class FactAdmin(ReadOnly, TenantAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """A UUID finds by index; other words search the text columns."""
-        wanted = _read_uuid(search_term)
-        if wanted is not None and self.id_search:
+        identifier = _read_uuid(search_term)
+        if identifier is not None and self.id_search:
             found = queryset.none()
             for name in self.id_search:
-                found = found | queryset.filter(**{name: wanted})
+                found = found | queryset.filter(**{name: identifier})
             return found, False
         if search_term and not self.search_fields:
             return queryset.none(), False

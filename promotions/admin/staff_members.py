@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 from promotions.admin.base import ScopedRelatedFilter, TenantAdmin
 from promotions.admin.secrets import show_secret
 from promotions.models import StaffMember
-from promotions.services.till.staff_members import PIN_DIGITS, PIN_TRIES, fold_initials, generate_pin, set_pin
+from promotions.services.till.staff_members import PIN_ATTEMPTS, PIN_DIGITS, fold_initials, generate_pin, set_pin
 
 
 class StaffMemberForm(forms.ModelForm[StaffMember]):
@@ -76,7 +76,7 @@ class StaffMemberAdmin(TenantAdmin):
             "New PIN",
             {
                 "fields": ["pin", "generates_pin"],
-                "description": f"After {PIN_TRIES} wrong tries the PIN is locked, and only a new one opens it. "
+                "description": f"After {PIN_ATTEMPTS} wrong tries the PIN is locked, and only a new one opens it. "
                 "A new PIN signs the member out everywhere.",
             },
         ),
@@ -96,7 +96,7 @@ class StaffMemberAdmin(TenantAdmin):
 
     @display(description="locked", boolean=True)
     def is_locked(self, member: StaffMember) -> bool:
-        return member.failed_tries >= PIN_TRIES
+        return member.failed_tries >= PIN_ATTEMPTS
 
     def save_model(
         self, request: HttpRequest, obj: StaffMember, form: forms.ModelForm[StaffMember], change: bool

@@ -62,8 +62,8 @@ def show_signals(request: HttpRequest, *, page: ModelAdmin) -> HttpResponse:
     """The page, for whoever may look at redemptions; the stores are the user's own."""
     if not page.has_view_permission(request):
         raise PermissionDenied
-    asked = request.GET.get("days", "")
-    days = int(asked) if asked in {str(each) for each in PERIODS_DAYS} else PERIODS_DAYS[-1]
+    requested = request.GET.get("days", "")
+    days = int(requested) if requested in {str(each) for each in PERIODS_DAYS} else PERIODS_DAYS[-1]
     now = clock.now()
     stores = list(filter_editable(rows=Store.objects.order_by("name", "pk"), tenancy=tenancy_of(request)))
     lines = list_signals(stores=stores, period=Period(now - timedelta(days=days), now))

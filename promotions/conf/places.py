@@ -13,10 +13,10 @@ _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile", "ssl_ca_cert
 def find_obstacles(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield the setting and a sentence for each place that cannot be used. Creates no file."""
     if folder := str(values.get("PROMETHEUS_MULTIPROC_DIR") or ""):
-        yield from _say("PROMETHEUS_MULTIPROC_DIR", folder, _find_folder_obstacle(Path(folder)))
+        yield from _explain("PROMETHEUS_MULTIPROC_DIR", folder, _find_folder_obstacle(Path(folder)))
     if values.get("NOTIFICATION_TRANSPORT") == "file":
         file = Path(str(values.get("NOTIFICATION_FILE") or ""))
-        yield from _say("NOTIFICATION_FILE", str(file), find_file_obstacle(file))
+        yield from _explain("NOTIFICATION_FILE", str(file), find_file_obstacle(file))
     for name in ("GEOS_LIBRARY_PATH", "GDAL_LIBRARY_PATH"):
         library = str(values.get(name) or "")
         if library and not os.access(library, os.R_OK):
@@ -43,7 +43,7 @@ def _find_missing_files(name: str, url: str) -> Iterator[tuple[str, str]]:
             )
 
 
-def _say(name: str, path: str, obstacle: str | None) -> Iterator[tuple[str, str]]:
+def _explain(name: str, path: str, obstacle: str | None) -> Iterator[tuple[str, str]]:
     if obstacle:
         yield name, f"{name} names {path}, {obstacle}: choose a place that this user may write, or grant the right."
 

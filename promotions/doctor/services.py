@@ -55,7 +55,7 @@ def check_postgresql(context: Context) -> Iterator[Row]:
         yield from skipped
         return
     try:
-        facts = _ask_postgresql()
+        facts = _query_postgresql()
     except psycopg.Error as error:
         away = logins.explain_postgresql(error)
         yield fault(
@@ -65,7 +65,7 @@ def check_postgresql(context: Context) -> Iterator[Row]:
     yield from evaluate_postgresql(facts, today=context.now.date())
 
 
-def _ask_postgresql() -> PostgresqlFacts:
+def _query_postgresql() -> PostgresqlFacts:
     with psycopg.connect(**logins.connection_parameters(), autocommit=True) as connection:
         connection.execute(f"SET statement_timeout = {_STATEMENT_TIMEOUT_MS}")
         found: Any = connection.execute(_FACTS).fetchone()
@@ -120,7 +120,7 @@ def check_redis(context: Context) -> Iterator[Row]:
             # The streams' Redis must lose nothing; the other one holds what is sent again.
             if name == "STREAM_URL" or not settings.STREAM_URL:
                 yield from (fault(sentence) for sentence in find_redis_faults(client, setting=name))
-            for facts in _ask_redis(client):
+            for facts in _query_redis(client):
                 yield from evaluate_redis(facts, name=name)
         except redis.RedisError as error:
             yield _explain_redis(logins.explain_redis(error, setting=name), name)
@@ -152,16 +152,16 @@ def _explain_redis(away: Unavailable, name: str) -> Row:
     return fault(f"{name}: {away}", f"Start it, or correct host and port in {name}.")
 
 
-def _ask_redis(client: "redis.Redis") -> list[RedisFacts]:
+def _query_redis(client: "redis.Redis") -> list[RedisFacts]:
     """The facts of each node. Errors: RedisError."""
     if isinstance(client, redis.RedisCluster):
         nodes = [node.redis_connection for node in client.get_primaries()]
     else:
         nodes = [client]
-    return [_ask_node(node) for node in nodes if node is not None]
+    return [_query_node(node) for node in nodes if node is not None]
 
 
-def _ask_node(node: "redis.Redis") -> RedisFacts:
+def _query_node(node: "redis.Redis") -> RedisFacts:
     info: Any = node.info()
     try:
         answer: Any = node.config_get("appendfsync")

@@ -43,7 +43,7 @@ def _is_outdated(claims: DeviceClaims, device: Device) -> bool:
     return claims.issued_at_ms < epoch_ms(device.tokens_not_before)
 
 
-def asking_device(request: Request) -> Device:
+def requesting_device(request: Request) -> Device:
     """The device behind a request that `DeviceAuthentication` let in."""
     return cast(Device, request.user)
 

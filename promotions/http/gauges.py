@@ -108,7 +108,7 @@ class GaugeCollector(Collector):
         """Query each part once."""
         found: dict[str, list[tuple[tuple[str, ...], float]]] = {name: [] for name in GAUGES}
         try:
-            rows = _ROWS.ask()
+            rows = _ROWS.read()
             found["part_up"].append((("postgresql",), 1))
             _STREAMS.cursors = rows.cursors
             for name, labels, value in _list_row_samples(rows):
@@ -118,14 +118,14 @@ class GaugeCollector(Collector):
             # Processed entries are trimmed, so the starts of the streams are close to the cursors.
             _STREAMS.cursors = dict.fromkeys(range(settings.STREAM_SHARDS), stream.STREAM_START)
         try:
-            streams = _STREAMS.ask()
+            streams = _STREAMS.read()
             found["part_up"].append((("redis",), 1))
             for name, labels, value in _list_stream_samples(streams):
                 found[name].append((labels, value))
         except Unavailable:
             found["part_up"].append((("redis",), 0))
         with suppress(Unavailable):
-            found["clock_skew_seconds"] = [((part,), skew_s) for part, skew_s in _CLOCKS.ask().skews_s.items()]
+            found["clock_skew_seconds"] = [((part,), skew_s) for part, skew_s in _CLOCKS.read().skews_s.items()]
         return [_family(name, samples) for name, samples in found.items()]
 
 

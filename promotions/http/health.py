@@ -67,32 +67,32 @@ class ReadyView(ApiView):
         503: `checks` names the faults. The answer shows whether fixes are accepted and processed. Redemption needs
         PostgreSQL only: do not use this answer to route tills.
         """
-        checks = {"postgresql": _say(_POSTGRESQL), "redis": _say(_REDIS)}
-        told: dict[str, Any] = {}
+        checks = {"postgresql": _check(_POSTGRESQL), "redis": _check(_REDIS)}
+        measured: dict[str, Any] = {}
         if checks["postgresql"] == OK:
-            checks["migrations"] = _say(_MIGRATIONS)
-        if all(said == OK for said in checks.values()):
+            checks["migrations"] = _check(_MIGRATIONS)
+        if all(state == OK for state in checks.values()):
             try:
-                backlog = _BACKLOG.ask()
+                backlog = _BACKLOG.read()
             except Unavailable as away:
                 checks["redis"] = str(away)
             else:
-                told = {"backlog_entries": backlog.entries, "backlog_age_s": backlog.oldest_age_ms / 1000}
-                checks["workers"] = _check_age(told["backlog_age_s"])
-            checks["clocks"] = _say(_CLOCKS)
+                measured = {"backlog_entries": backlog.entries, "backlog_age_s": backlog.oldest_age_ms / 1000}
+                checks["workers"] = _check_age(measured["backlog_age_s"])
+            checks["clocks"] = _check(_CLOCKS)
         if checks.get("migrations") == OK:
-            checks["beat"] = _say(_BEAT)
+            checks["beat"] = _check(_BEAT)
         if closing.is_set():
             checks["process"] = "This process is about to end."
-        failing = [name for name, said in checks.items() if said != OK and name not in _REPORTED]
+        failing = [name for name, state in checks.items() if state != OK and name not in _REPORTED]
         if failing:
-            raise DomainError("unavailable", f"Not ready: {', '.join(failing)}.", checks=checks, **told)
-        return Response({"status": OK, "checks": checks, **told})
+            raise DomainError("unavailable", f"Not ready: {', '.join(failing)}.", checks=checks, **measured)
+        return Response({"status": OK, "checks": checks, **measured})
 
 
-def _say(part: Part[list[str]]) -> str:
+def _check(part: Part[list[str]]) -> str:
     try:
-        return " ".join(part.ask()) or OK
+        return " ".join(part.read()) or OK
     except Unavailable as away:
         return str(away)
 
@@ -115,7 +115,7 @@ SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
 """
 
 
-def _ask_postgresql() -> list[str]:
+def _query_postgresql() -> list[str]:
     """What keeps PostgreSQL from taking writes or connections. Errors: those of the database."""
     try:
         with connection.cursor() as cursor:
@@ -140,7 +140,7 @@ def _measure_backlog() -> stream.Backlog:
     return stream.measure_backlog(stream.sync_client(), drain.read_cursors())
 
 
-_POSTGRESQL = Part("PostgreSQL", _ask_postgresql, within_s=_WITHIN_S)
+_POSTGRESQL = Part("PostgreSQL", _query_postgresql, within_s=_WITHIN_S)
 _MIGRATIONS = Part("PostgreSQL", lambda: find_migration_faults(), within_s=_WITHIN_S)
 _BEAT = Part("PostgreSQL", lambda: find_beat_faults(now=clock.now()), within_s=_WITHIN_S)
 _REDIS = Part("Redis", find_stream_faults, within_s=_WITHIN_S)

@@ -69,7 +69,7 @@ def _wrap(method: Method, concealment: Concealment | None) -> Method:
         key = _read_key(request)
         if key is None:
             return method(view, request, *args, **kwargs)
-        lease = lease_request(_ask(request, key), now=view.now)
+        lease = lease_request(_read_request(request, key), now=view.now)
         if isinstance(lease, Answer):
             return _replay(lease, concealment)
         return _work(view, lambda: method(view, request, *args, **kwargs), lease, concealment)
@@ -118,7 +118,7 @@ def _fault(detail: str) -> InvalidInput:
     return InvalidInput([Fault(f"#{HEADER}", "invalid_format", detail)])
 
 
-def _ask(request: Request, key: str) -> KeyedRequest:
+def _read_request(request: Request, key: str) -> KeyedRequest:
     what = b"\n".join([(request.method or "").encode(), request.get_full_path().encode(), raw_body(request)])
     return KeyedRequest(scope=_scope(request), key=key, fingerprint=hashlib.sha256(what).digest())
 
@@ -148,8 +148,8 @@ def _replay(answer: Answer, concealment: Concealment | None) -> HttpResponse:
         data = json.loads(body)
         hidden = [name for name, value in data.items() if value == _CONCEALED and name in concealment.names]
         if hidden:
-            told = concealment.reveal(data, answer.asked_at)
-            body = JSONRenderer().render({**data, **{name: told[name] for name in hidden}})
+            revealed = concealment.reveal(data, answer.requested_at)
+            body = JSONRenderer().render({**data, **{name: revealed[name] for name in hidden}})
     response = HttpResponse(body, status=answer.status, content_type=answer.content_type)
     if not body:
         del response["Content-Type"]

@@ -23,18 +23,18 @@ class Part(Generic[T]):
         self._within_s = within_s
         self._lock = Lock()
         self._pool: ThreadPoolExecutor | None = None
-        self._asked: Future[T] | None = None
+        self._pending: Future[T] | None = None
 
-    def ask(self) -> T:
+    def read(self) -> T:
         """What `look` finds. Errors: Away, at the latest after `within_s`."""
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"ask-{self.name}")
-            if self._asked is None or self._asked.done():
-                self._asked = self._pool.submit(self._run)
-            asked = self._asked
+            if self._pending is None or self._pending.done():
+                self._pending = self._pool.submit(self._run)
+            pending = self._pending
         try:
-            return asked.result(self._within_s)
+            return pending.result(self._within_s)
         except TimeoutError as error:
             raise Unavailable(f"{self.name} does not answer in time.") from error
         except (RedisError, DatabaseError, InterfaceError) as error:

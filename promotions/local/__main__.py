@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from promotions.local import decoder, foreground, packages, serve, shift, virtualenv
-from promotions.local.console import say
+from promotions.local.console import echo
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.lock import held
@@ -26,10 +26,10 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except PermissionError as error:
-        say(f"Doorstep: cannot write {error.filename} ({error.strerror}). Run as its owner, or remove it.")
+        echo(f"Doorstep: cannot write {error.filename} ({error.strerror}). Run as its owner, or remove it.")
         return 1
     except LocalError as error:
-        say(f"Doorstep: {error}")
+        echo(f"Doorstep: {error}")
         return 1
     return code
 
@@ -121,7 +121,7 @@ def _services(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    return serve.serve(serve.Wanted(options.host, options.port, fresh=options.fresh, data=options.data))
+    return serve.serve(serve.ServeOptions(options.host, options.port, fresh=options.fresh, data=options.data))
 
 
 if __name__ == "__main__":

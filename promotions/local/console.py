@@ -11,7 +11,7 @@ from typing import TextIO
 SIGN_INTERVAL_S = 5.0
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """One line to the reader."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

@@ -5,7 +5,7 @@ import subprocess
 from hashlib import sha256
 from pathlib import Path
 
-from promotions.local.console import say, sign_of_life
+from promotions.local.console import echo, sign_of_life
 from promotions.local.errors import LocalError
 
 WITHOUT = "The till then reads QR codes only in browsers that can do it themselves; elsewhere codes are typed."
@@ -20,16 +20,16 @@ def prepare(root: Path, *, is_needed: bool) -> None:
     if not lock.exists():
         return
     stamp = root / "node_modules" / "doorstep-stamp"
-    wanted = sha256(lock.read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+    digest = sha256(lock.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return
     fault = _install(root)
     if fault is None:
-        stamp.write_text(wanted, encoding="utf-8")
+        stamp.write_text(digest, encoding="utf-8")
     elif is_needed:
         raise LocalError(fault)
     else:
-        say(f"{fault} {WITHOUT}")
+        echo(f"{fault} {WITHOUT}")
 
 
 def _install(root: Path) -> str | None:
@@ -37,7 +37,7 @@ def _install(root: Path) -> str | None:
     npm = shutil.which("npm")
     if npm is None:
         return "npm is not installed (Debian, Ubuntu: apt-get install npm)."
-    say("Installing the QR decoder with npm.")
+    echo("Installing the QR decoder with npm.")
     # No scripts of packages: this one is files only.
     argv = [npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
     with sign_of_life():

@@ -38,13 +38,13 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, interrupts: I
 
 
 def _wait(process: subprocess.Popen[bytes], interrupts: Interrupts) -> int:
-    asked_at: float | None = None
+    requested_at: float | None = None
     while True:
         with suppress(subprocess.TimeoutExpired):
             return process.wait(timeout=0.5)
-        if interrupts.received is not None and asked_at is None:
-            asked_at = time.monotonic()
-        if asked_at is not None and time.monotonic() - asked_at > END_GRACE_S:
+        if interrupts.received is not None and requested_at is None:
+            requested_at = time.monotonic()
+        if requested_at is not None and time.monotonic() - requested_at > END_GRACE_S:
             os.killpg(process.pid, signal.SIGKILL)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from promotions.local.console import say, sign_of_life
+from promotions.local.console import echo, sign_of_life
 from promotions.local.errors import LocalError
 
 
@@ -35,6 +35,6 @@ def _take(descriptor: int, *, what: str, wait: bool) -> None:
         holder = os.pread(descriptor, 500, 0).decode(errors="replace") or "another process"
         if not wait:
             raise LocalError(f"{what} is in use by {holder}. Wait until it ends, or end it, and try again.") from None
-        say(f"Waiting for {what}, in use by {holder}.")
+        echo(f"Waiting for {what}, in use by {holder}.")
         with sign_of_life():
             fcntl.flock(descriptor, fcntl.LOCK_EX)

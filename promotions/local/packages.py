@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from promotions.local import postgres, redis, shift
-from promotions.local.console import say, sign_of_life, tail
+from promotions.local.console import echo, sign_of_life, tail
 from promotions.local.errors import LocalError
 from promotions.local.workspaces import ROOT
 
@@ -62,7 +62,7 @@ def install_own_browser(python: Path) -> None:
         "with start() as playwright: sys.exit(not os.path.exists(playwright.chromium.executable_path))"
     )
     if subprocess.run([python, "-c", look], capture_output=True, check=False).returncode != 0:
-        say("Installing Chromium with Playwright: a minute or two, once.")
+        echo("Installing Chromium with Playwright: a minute or two, once.")
         _run([str(python), "-m", "playwright", "install", "--with-deps", "chromium"])
 
 
@@ -109,7 +109,7 @@ def install_missing(
     with_compiler: bool = False,
     environment: Mapping[str, str],
 ) -> None:
-    """Install what is missing, or say what to install. Nothing missing: nothing asked, nothing run."""
+    """Install what is missing, or name what to install. Nothing missing: nothing asked, nothing run."""
 
     def look() -> list[Missing]:
         return find_missing(
@@ -127,7 +127,7 @@ def install_missing(
     names = ", ".join(one.what for one in missing)
     as_root = _way_to_root(names, by_apt=" ".join(one.package or "postgresql-postgis" for one in missing))
     LOG.parent.mkdir(parents=True, exist_ok=True)
-    say(f"Installing {names}: a minute or two, once.")
+    echo(f"Installing {names}: a minute or two, once.")
     _run([*as_root, "apt-get", "update", "-qq"])
     packages = [one.package or _postgis_package() for one in missing]
     held = " ".join(one.starts for one in missing if one.starts)

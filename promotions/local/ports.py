@@ -45,6 +45,8 @@ def free_port() -> int:
     return port
 
 
-def next_free_port(wanted: int, *, host: str = "127.0.0.1") -> int:
-    """`wanted`, or the first free port after it."""
-    return next((port for port in range(wanted, min(wanted + 1000, 65536)) if is_free(port, host=host)), free_port())
+def next_free_port(preferred: int, *, host: str = "127.0.0.1") -> int:
+    """`preferred`, or the first free port after it."""
+    return next(
+        (port for port in range(preferred, min(preferred + 1000, 65536)) if is_free(port, host=host)), free_port()
+    )

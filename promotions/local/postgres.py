@@ -22,7 +22,7 @@ OLDEST_MAJOR = 15  # the oldest that its own project supports
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")
 ROLE = DATABASE = "doorstep"
 START_TIMEOUT_S = 60
-TRIES = 5
+ATTEMPTS = 5
 
 # Modest, for two cores; no parallel query, since containers often come with too little /dev/shm for it.
 TUNING = (
@@ -106,7 +106,7 @@ def start_cluster(place: Workspace, *, durable: bool = True) -> Cluster:
         _create(home, installation, account)
     _settle_pid_file(home / "data")
     password = (home / "password").read_text(encoding="utf-8")
-    for _ in range(TRIES):
+    for _ in range(ATTEMPTS):
         port = ports.free_port()
         child = processes.start(_recipe(place, home, installation, account, port=port, durable=durable))
         if _is_ready(child, home / "data"):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from promotions.local.console import say
+from promotions.local.console import echo
 from promotions.local.shift import find_shift
 
 POLL_S = 0.05
@@ -117,7 +117,7 @@ def stop_recorded(pid_folder: Path, *, grace_s: float = 20) -> list[str]:
         name, _, pid_text = record.stem.rpartition("-")
         pid, mark = int(pid_text), record.read_text(encoding="utf-8")
         if mark and started_at(pid) == mark:
-            say(f"Ending {name} (process {pid}), which was left running.")
+            echo(f"Ending {name} (process {pid}), which was left running.")
             end(pid, grace_s=grace_s)
             ended.append(name)
         record.unlink(missing_ok=True)

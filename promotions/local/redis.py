@@ -15,7 +15,7 @@ from promotions.local.processes import Child, Recipe
 from promotions.local.workspaces import Workspace
 
 START_TIMEOUT_S = 60
-TRIES = 5
+ATTEMPTS = 5
 
 CONFIGURATION = """\
 bind 127.0.0.1
@@ -52,7 +52,7 @@ def start_server(place: Workspace) -> Server:
         raise LocalError("Redis is not installed: run 'make setup'.")
     home = place.folder / "redis"
     home.mkdir(mode=0o700, exist_ok=True)
-    for _ in range(TRIES):
+    for _ in range(ATTEMPTS):
         port, password = ports.free_port(), secrets.token_urlsafe(24)
         configuration = home / "redis.conf"
         _write_private(configuration, CONFIGURATION.format(port=port, password=password, data=_quoted(home)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promotions.local import ports
-from promotions.local.console import say, sign_of_life
+from promotions.local.console import echo, sign_of_life
 from promotions.local.errors import InterruptedBySignal, LocalError
 from promotions.local.interrupts import Interrupts
 from promotions.local.stack import Stack
@@ -21,7 +21,7 @@ Warning: HOST={host} lets every device on your network reach this demo. It runs 
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ServeOptions:
     """The address to serve at, and the data: the run's own, the newest demo day's (`fresh`), or a file's."""
 
     host: str
@@ -30,36 +30,36 @@ class Wanted:
     data: Path | None = None
 
 
-def serve(wanted: Wanted) -> int:
+def serve(options: ServeOptions) -> int:
     """Migrate, seed, start the stack, announce it, and wait. Being asked to end is the normal end: exit code 0."""
-    wanted_port = _port(wanted.port_text)
+    preferred_port = _port(options.port_text)
     with Interrupts() as interrupts:
         try:
             _withdraw_announcement()
             for what, command in (
-                ("choosing the data", _choose_data(wanted)),
+                ("choosing the data", _choose_data(options)),
                 ("preparing the database", ("migrate", "--verbosity", "0")),
                 ("planting the demo brand", ("seed_demo",)),
             ):
                 with sign_of_life(what):
                     _manage(*command, interrupts=interrupts)
-            port = ports.next_free_port(wanted_port, host=wanted.host)
-            if port != wanted_port:
-                say(f"Port {wanted_port} is taken; using {port}.")
-            stack = Stack(env=run_environment(os.environ, host=wanted.host), host=wanted.host, port=port)
+            port = ports.next_free_port(preferred_port, host=options.host)
+            if port != preferred_port:
+                echo(f"Port {preferred_port} is taken; using {port}.")
+            stack = Stack(env=run_environment(os.environ, host=options.host), host=options.host, port=port)
             try:
                 with sign_of_life("starting web, worker and beat"):
                     stack.start(while_waiting=interrupts.check)
                 announcement = ("--base-url", stack.base_url, "--output", str(_announcement()))
                 _manage("announce_run", *announcement, interrupts=interrupts)
-                if warning := describe_exposure(wanted.host):
-                    say(warning)
+                if warning := describe_exposure(options.host):
+                    echo(warning)
                 stack.wait(while_waiting=interrupts.check)
             finally:
                 _withdraw_announcement()
                 stack.stop()
         except InterruptedBySignal:
-            say("Stopped.")
+            echo("Stopped.")
     return 0
 
 
@@ -80,9 +80,9 @@ def run_environment(environment: Mapping[str, str], *, host: str = "127.0.0.1") 
     return {**defaults, **environment}
 
 
-def _choose_data(wanted: Wanted) -> tuple[str, ...]:
-    fresh = ("--fresh",) if wanted.fresh else ()
-    return ("choose_data", *fresh, *(("--data", str(wanted.data)) if wanted.data else ()))
+def _choose_data(options: ServeOptions) -> tuple[str, ...]:
+    fresh = ("--fresh",) if options.fresh else ()
+    return ("choose_data", *fresh, *(("--data", str(options.data)) if options.data else ()))
 
 
 def _withdraw_announcement() -> None:

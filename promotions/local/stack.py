@@ -24,7 +24,7 @@ STOP_GRACE_S = 25
 KEEP_ALIVE_S = 5
 END_WITHIN_S = 5
 READY_POLL_S = 0.1
-WEB_TRIES = 3
+WEB_ATTEMPTS = 3
 ORDER = ("web", "worker", "beat")
 CELERY_APP = "promotions.celery"
 # What each process writes when it begins to work; `inspect ping` would take seconds.
@@ -123,7 +123,7 @@ class Stack:
     ) -> None:
         """Return when every launched process answers; a `StackError` says who does not."""
         deadline = time.monotonic() + timeout_s
-        tries = WEB_TRIES
+        tries = WEB_ATTEMPTS
         while waiting_for := self._first_not_ready():
             while_waiting()
             if not self._port_is_fixed and tries > 1 and self._lost_its_port():

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from promotions.local.console import say, sign_of_life
+from promotions.local.console import echo, sign_of_life
 from promotions.local.errors import LocalError
 
 # The lists are complete, so there is nothing to resolve. A resolver could prefer a release published after the list was
@@ -61,7 +61,7 @@ def prepare(
         file = root / "requirements" / f"{one}.txt"
         digest = sha256(file.read_bytes()).hexdigest()
         if installed.get(one) != digest:
-            say(f"Installing the Python packages of requirements/{one}.txt.")
+            echo(f"Installing the Python packages of requirements/{one}.txt.")
             aside = ("--no-compile", "--upgrade", "--target", str(folder / one)) if one in PIPS else ()
             command = [str(python_of(root, name)), "-m", "pip", "install", *PIP_OPTIONS]
             _run([*command, *aside, "--requirement", str(file)], root)
@@ -101,7 +101,7 @@ def _write_stamp(stamp: Path, place: str, installed: Mapping[str, str]) -> None:
 def _create(folder: Path, program: str) -> None:
     if folder.is_symlink():  # clearing would empty a folder that others may use
         raise LocalError(f"{folder} is a link to something that is no working Python 3.11 virtualenv: remove the link.")
-    say(f"Creating {folder.name}.")
+    echo(f"Creating {folder.name}.")
     _run([program, "-m", "venv", "--clear", str(folder)], folder.parent)
 
 

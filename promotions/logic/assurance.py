@@ -167,8 +167,8 @@ class Assurance:
         """
         if self.level >= minimum:
             return ()
-        wanted = {Level.PLAUSIBLE, Level.CO_PRESENT} if minimum >= Level.CO_PRESENT else set(Level)
-        return tuple(piece for piece in self.missing if piece.level <= minimum and piece.level in wanted)
+        levels = {Level.PLAUSIBLE, Level.CO_PRESENT} if minimum >= Level.CO_PRESENT else set(Level)
+        return tuple(piece for piece in self.missing if piece.level <= minimum and piece.level in levels)
 
 
 def _missing_for_plausible(fix: FixEvidence | None, limits: Thresholds) -> list[Missing]:
@@ -295,12 +295,12 @@ _METRE_STEPS = ((200, 10), (1_000, 50), (math.inf, 100))
 
 def serialize_amounts(piece: Missing) -> dict[str, int]:
     """A piece's amounts as a phone may hear them: seconds as they are, metres rounded up to 10, 50 or 100."""
-    told = dict(piece.amounts)
-    if "metres" in told:
-        metres = max(told["metres"], 1)
+    amounts = dict(piece.amounts)
+    if "metres" in amounts:
+        metres = max(amounts["metres"], 1)
         step = next(step for bound, step in _METRE_STEPS if metres <= bound)
-        told["metres"] = math.ceil(metres / step) * step
-    return told
+        amounts["metres"] = math.ceil(metres / step) * step
+    return amounts
 
 
 # By language: the sentence with its amount, and without one. `{metres}` comes with its unit.
@@ -377,18 +377,18 @@ def describe_missing(piece: Missing, language: str) -> str:
     if not with_amount or not amounts:
         return without
     return with_amount.format(
-        metres=_say_metres(amounts.get("metres", 0), language), seconds=_say_seconds(amounts.get("seconds", 0))
+        metres=_format_metres(amounts.get("metres", 0), language), seconds=_format_seconds(amounts.get("seconds", 0))
     )
 
 
-def _say_metres(metres: int, language: str) -> str:
+def _format_metres(metres: int, language: str) -> str:
     if metres < 1_000:
         return f"{metres} m"
     kilometres = f"{metres / 1_000:.1f}".removesuffix(".0") if metres < 10_000 else str(math.ceil(metres / 1_000))
     return (kilometres.replace(".", ",") if language == "fr" else kilometres) + " km"
 
 
-def _say_seconds(seconds: int) -> str:
+def _format_seconds(seconds: int) -> str:
     if seconds < 2 * 60:
         return f"{seconds} s"
     minutes = math.ceil(seconds / 60)

@@ -113,7 +113,7 @@ def digest_offer(terms: OfferTerms) -> bytes:
 
     A till knows the offers it may take by their digests, so a coupon on terms it has not heard of is not taken.
     """
-    said = [
+    described = [
         str(terms.campaign_id),
         terms.benefit,
         terms.units,
@@ -125,7 +125,7 @@ def digest_offer(terms: OfferTerms) -> bytes:
         terms.allows_vouching,
         sorted(terms.store_ids),
     ]
-    return hashlib.sha256(json.dumps(said).encode("ascii")).digest()[:DIGEST_BYTES]
+    return hashlib.sha256(json.dumps(described).encode("ascii")).digest()[:DIGEST_BYTES]
 
 
 def key_period(instant: datetime) -> int:

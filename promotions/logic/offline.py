@@ -56,7 +56,7 @@ class Allowance:
         return given.coupons < self.coupons and given.value + value <= self.value
 
 
-def sum_given(told: Iterable[tuple[datetime, Decimal]]) -> Allowance:
+def sum_given(given: Iterable[tuple[datetime, Decimal]]) -> Allowance:
     """The most coupons and the most value given within any one shift, from when each was given and its worth.
 
     A shift has its last instant and not its first. Asked with the scans less than a shift from some moment, before or
@@ -64,7 +64,7 @@ def sum_given(told: Iterable[tuple[datetime, Decimal]]) -> Allowance:
     """
     shift: deque[tuple[datetime, Decimal]] = deque()
     coupons, most_value, value = 0, Decimal(0), Decimal(0)
-    for given_at, worth in sorted(told):
+    for given_at, worth in sorted(given):
         shift.append((given_at, worth))
         value += worth
         while shift[0][0] <= given_at - SHIFT:

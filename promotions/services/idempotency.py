@@ -29,7 +29,7 @@ class Answer:
     content_type: str
     body: bytes
     # When the request it answers was claimed.
-    asked_at: datetime
+    requested_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +40,36 @@ class RequestLease:
     claimed_at: datetime
 
 
-def lease_request(ask: KeyedRequest, *, now: datetime) -> RequestLease | Answer:
+def lease_request(request: KeyedRequest, *, now: datetime) -> RequestLease | Answer:
     """The claim to work a new request, or the stored answer of a repeated one. Committed before the work begins.
 
     Errors: `idempotency_in_flight` while the first one is at work, `idempotency_mismatch` for another request.
     """
-    held, is_new = IdempotencyRecord.objects.get_or_create(
-        scope=ask.scope, key=ask.key, defaults={"fingerprint": ask.fingerprint, "created_at": now}
+    record, is_new = IdempotencyRecord.objects.get_or_create(
+        scope=request.scope, key=request.key, defaults={"fingerprint": request.fingerprint, "created_at": now}
     )
     if is_new:
-        return RequestLease(held.pk, now)
-    age = now - held.created_at
+        return RequestLease(record.pk, now)
+    age = now - record.created_at
     if age >= timedelta(seconds=settings.IDEMPOTENCY_LIFE_S):
-        return _take_over(held, ask, now)
-    if bytes(held.fingerprint) != ask.fingerprint:
+        return _take_over(record, request, now)
+    if bytes(record.fingerprint) != request.fingerprint:
         raise DomainError("idempotency_mismatch")
-    if held.status is not None:
-        return Answer(held.status, held.content_type, bytes(held.body or b""), held.created_at)
+    if record.status is not None:
+        return Answer(record.status, record.content_type, bytes(record.body or b""), record.created_at)
     if age < timedelta(seconds=IN_FLIGHT_MAX_S):
         raise DomainError("idempotency_in_flight")
-    return _take_over(held, ask, now)
+    return _take_over(record, request, now)
 
 
-def _take_over(held: IdempotencyRecord, ask: KeyedRequest, now: datetime) -> RequestLease:
+def _take_over(record: IdempotencyRecord, request: KeyedRequest, now: datetime) -> RequestLease:
     # Compare-and-set on the claim: of two that find the same dead request, one goes on.
-    taken = IdempotencyRecord.objects.filter(pk=held.pk, created_at=held.created_at).update(
-        fingerprint=ask.fingerprint, created_at=now, status=None, content_type="", body=None
+    taken = IdempotencyRecord.objects.filter(pk=record.pk, created_at=record.created_at).update(
+        fingerprint=request.fingerprint, created_at=now, status=None, content_type="", body=None
     )
     if not taken:
         raise DomainError("idempotency_in_flight")
-    return RequestLease(held.pk, now)
+    return RequestLease(record.pk, now)
 
 
 def keep_answer(lease: RequestLease, answer: Answer) -> None:

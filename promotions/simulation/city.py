@@ -10,7 +10,7 @@ import numpy.typing as npt
 import shapely
 
 EARTH_RADIUS_M = 6_371_008.8
-PLACE_TRIES = 4_000
+PLACE_ATTEMPTS = 4_000
 # Along a fence's edge, ordinary noise of this size decides on which side of it a fix falls.
 NEAR_M = 25.0
 
@@ -108,7 +108,7 @@ class City:
 
     def pick_place(self, rng: Random, *, around: Point, min_m: float, max_m: float, clearance_m: float) -> Point:
         """A random place in the ring around a point, at least `clearance_m` outside every fence."""
-        for _ in range(PLACE_TRIES):
+        for _ in range(PLACE_ATTEMPTS):
             distance_m = math.sqrt(rng.uniform(min_m**2, max_m**2))
             bearing = rng.uniform(0, 2 * math.pi)
             place = (around[0] + distance_m * math.cos(bearing), around[1] + distance_m * math.sin(bearing))

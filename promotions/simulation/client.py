@@ -16,7 +16,7 @@ MAX_CONNECTIONS = 64
 TIMEOUT_S = 20.0
 # A service that says "later" is asked again after this; phones keep what they have.
 RETRY_REAL_S = 0.25
-TRIES = 4
+ATTEMPTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Wire:
         self._count(request, reply)
         return reply
 
-    async def ask(
+    async def call(
         self,
         method: str,
         path: str,
@@ -93,7 +93,7 @@ class Wire:
             headers["Idempotency-Key"] = key
         request = WireRequest(method, path, 0, json.dumps(body).encode() if body is not None else b"", headers)
         reply = await self.send(request)
-        for _ in range(TRIES - 1):
+        for _ in range(ATTEMPTS - 1):
             if reply.status not in {0, 429, 503}:
                 break
             await asyncio.sleep(RETRY_REAL_S)

@@ -44,9 +44,9 @@ USUAL_WALK_MPS = 1.3
 # Three in four of those who come after a refusal come within half an hour.
 SOON_SHARE = 0.75
 SOON_S = 26 * MINUTE_S
-COUNTER_TRIES = 3
+COUNTER_ATTEMPTS = 3
 HESITATIONS = 10
-FLUSH_TRIES = 20
+FLUSH_ATTEMPTS = 20
 # Being somewhere that may not be looked like a stay there; wait until past it.
 CLEAR_M = 10.0
 
@@ -104,7 +104,7 @@ class Phone:
         }
         if "messages" in self.plan.consents:
             body["push_address"] = {"kind": "console", "address": fresh_id()}
-        reply = await self.world.wire.ask("POST", "/v1/devices", body=body, key=fresh_id())
+        reply = await self.world.wire.call("POST", "/v1/devices", body=body, key=fresh_id())
         if reply.status != 201:
             raise RegistrationFailed(f"phone {self.plan.number}: {reply.status} {reply.code}")
         given = reply.body
@@ -122,7 +122,7 @@ class Phone:
                 self.world.journal.note_lag(self.world.clock.second_of_day() - at_s)
                 await self._act(at_s)
         await self.world.clock.sleep_until(self.world.day.end_s)
-        for _ in range(FLUSH_TRIES):
+        for _ in range(FLUSH_ATTEMPTS):
             if not self._backlog or not self._may_send:
                 return
             await self._upload()
@@ -294,7 +294,7 @@ class Phone:
             return []
         latitude_deg, longitude_deg = self.world.city.plane.to_degrees(self.itinerary.position_at(now_s))
         path = f"/v1/offers?latitude={latitude_deg:.6f}&longitude={longitude_deg:.6f}"
-        reply = await self.world.wire.ask("GET", path, token=self.credentials.access_token)
+        reply = await self.world.wire.call("GET", path, token=self.credentials.access_token)
         if not reply.is_success:
             return []
         shown = reply.body["offers"]
@@ -312,7 +312,7 @@ class Phone:
             assert dreamt is not None
             latitude_deg, longitude_deg = self.world.city.plane.to_degrees(dreamt)
             fix = Fix(fix.at_epoch_s, latitude_deg, longitude_deg, 10.0, 0.0, self.plan.trick is Trick.MOCK)
-        reply = await self.world.wire.ask(
+        reply = await self.world.wire.call(
             "POST",
             f"/v1/offers/{offer['campaign_id']}/unlock",
             token=self.credentials.access_token,
@@ -340,7 +340,7 @@ class Phone:
                 self._stand_in_line(stay, reply.body)
             elif reply is not None and reply.code in {"not_at_store", "accuracy_too_low", "level_too_low"}:
                 is_refused_for_place = True
-        if is_refused_for_place and attempt < COUNTER_TRIES and now_s + 120 < stay.end_s:
+        if is_refused_for_place and attempt < COUNTER_ATTEMPTS and now_s + 120 < stay.end_s:
             self._add_errand(now_s + self._rng.uniform(50, 80), lambda: self._at_counter(stay, attempt + 1))
 
     def _stand_in_line(self, stay: Leg, unlock: dict[str, Any]) -> None:

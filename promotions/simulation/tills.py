@@ -12,7 +12,7 @@ from promotions.simulation.world import CouponInHand, World, fresh_id
 TYPED = 0.4
 TYPO = 0.10
 WRONG_STORE = 0.06
-ASKED_FIRST = 0.15
+CHECKED_FIRST = 0.15
 SENT_AGAIN = 0.08
 SHOWN_AGAIN = 0.10
 TAKEN_BACK = 0.05
@@ -36,7 +36,7 @@ class Clerk:
 
     async def redeem(self, body: dict[str, object]) -> Reply:
         """Scan once; the answer is counted by status and code."""
-        reply = await self.world.wire.ask("POST", "/v1/staff/redemptions", token=self.access_token, body=body)
+        reply = await self.world.wire.call("POST", "/v1/staff/redemptions", token=self.access_token, body=body)
         name = "dry_run" if body.get("dry_run") and reply.is_success else reply.code or str(reply.status)
         self.world.journal.scans[name] += 1
         return reply
@@ -58,7 +58,7 @@ class Clerk:
 
     async def take_back(self, redemption_id: str) -> None:
         """Void a redemption of this device."""
-        reply = await self.world.wire.ask(
+        reply = await self.world.wire.call(
             "POST",
             f"/v1/staff/redemptions/{redemption_id}/void",
             token=self.access_token,
@@ -101,7 +101,7 @@ class Tills:
         if rng.random() < TYPO:
             await clerk.redeem(clerk.type(mistype(rng, shown.code)))
         body = clerk.scan(shown)
-        if rng.random() < ASKED_FIRST:
+        if rng.random() < CHECKED_FIRST:
             await clerk.redeem({**body, "dry_run": True})
         taken = await clerk.redeem(body)
         if taken.code == "screenshot":
@@ -129,7 +129,7 @@ async def enrol_clerks(world: World, enrolment_tokens: dict[int, str]) -> dict[i
     """Enrol one device per shop. Errors: EnrolmentFailed."""
     clerks = {}
     for shop, token in sorted(enrolment_tokens.items()):
-        reply = await world.wire.ask("POST", "/v1/staff/enrolments", body={"token": token})
+        reply = await world.wire.call("POST", "/v1/staff/enrolments", body={"token": token})
         if not reply.is_success:
             raise EnrolmentFailed(f"{world.city.shops[shop].name}: {reply.status} {reply.code}")
         clerks[shop] = Clerk(world, shop, reply.body["access_token"], Random(f"{world.seed}/till/{shop}"))

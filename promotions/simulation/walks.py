@@ -22,7 +22,7 @@ STAY_S = 300.0
 # Nor does anybody who only passes walk along the edge for longer.
 NEAR_S = 150.0
 
-ROUTE_TRIES = 60
+ROUTE_ATTEMPTS = 60
 STEP_M = 2.0
 # Crossing a fence again within this time would look like staying there.
 AGAIN_S = 900.0
@@ -159,7 +159,7 @@ def plan_trip(city: City, rng: Random, trip: Trip, start_s: float) -> Leg:
     """
     faster = {Motion.WALK: (Motion.WALK, Motion.CYCLE, Motion.METRO), Motion.CYCLE: (Motion.CYCLE, Motion.METRO)}
     for motion in faster.get(trip.motion, (trip.motion,)):
-        for attempt in range(ROUTE_TRIES):
+        for attempt in range(ROUTE_ATTEMPTS):
             line = _draw_line(rng, trip, detour_m=0.0 if attempt < 10 else 12.0 * attempt)
             speed_mps = rng.uniform(*SPEEDS_MPS[motion])
             if is_clear(city, line, speed_mps, trip):

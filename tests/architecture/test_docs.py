@@ -62,13 +62,13 @@ def test_every_make_target_a_page_names_is_there(page: Path) -> None:
 
 
 def test_every_reason_of_a_decision_is_in_the_architecture() -> None:
-    told = {
+    reported = {
         reason
         for row in re.findall(r"^\| (`.+`) \|", ARCHITECTURE, re.MULTILINE)
         for reason in re.findall(r"`(\w+)`", row)
     }
 
-    assert {reason.value for reason in Reason} - told == set()
+    assert {reason.value for reason in Reason} - reported == set()
 
 
 @pytest.mark.parametrize(

@@ -144,11 +144,11 @@ def test_every_need_of_a_listed_package_is_listed(names: tuple[str, ...], python
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_package_we_ask_for_is_listed(name: str) -> None:
-    asked = [Requirement(entry) for entry in read_entries((FOLDER / f"{name}.in").read_text("utf-8"))]
+    requested = [Requirement(entry) for entry in read_entries((FOLDER / f"{name}.in").read_text("utf-8"))]
     pins = pins_of(SOURCES[: SOURCES.index(name) + 1])
 
-    assert asked
-    assert [str(one) for one in asked if faults_of(one, pins)] == []
+    assert requested
+    assert [str(one) for one in requested if faults_of(one, pins)] == []
 
 
 def test_a_list_with_a_gap_is_found() -> None:

@@ -39,9 +39,9 @@ def test_an_amount_is_described_as_it_is_taken(schema_name: str, amount: str, is
 
 def test_no_credential_is_described_twice() -> None:
     schemes = description()["components"]["securitySchemes"]
-    told = [tuple(sorted(scheme.items())) for scheme in schemes.values()]
+    reported = [tuple(sorted(scheme.items())) for scheme in schemes.values()]
 
-    assert len(set(told)) == len(told)
+    assert len(set(reported)) == len(reported)
     assert {"brandToken", "adminSession"} <= schemes.keys()
 
 

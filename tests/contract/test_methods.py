@@ -14,7 +14,7 @@ from promotions.services.accounts.brand_tokens import create_brand_token
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
-from tests.promotions.http.device.doors import ask
+from tests.promotions.http.device.doors import request_unlock
 from tests.promotions.http.lane.lanes import LaneDriver
 from tests.promotions.http.staff import tills
 
@@ -36,7 +36,7 @@ def world(ada_client: DeviceClient) -> dict[str, Any]:
     """Ids to put into paths, and a client per credential."""
     store = factories.store()
     campaign = factories.campaign(store)
-    unlock_id = ask(ada_client, campaign).json()["unlock_id"]
+    unlock_id = request_unlock(ada_client, campaign).json()["unlock_id"]
     brand_token = create_brand_token(brand=campaign.brand, label="report", now=NOW)
     return {
         "ids": {"campaign_id": campaign.uuid, "unlock_id": unlock_id, "redemption_id": uuid.uuid4()},
@@ -61,8 +61,8 @@ def _client(world: Mapping[str, Any], path: str) -> Client:
 
 def _address(world: Mapping[str, Any], path: str, *, is_full: bool) -> str:
     described = PATHS[path].get("get", {}).get("parameters", ())
-    wanted = [each["name"] for each in described if each["in"] == "query" and (is_full or each.get("required"))]
-    query = "&".join(f"{name}={QUERY[name]}" for name in wanted if name in QUERY)
+    expected = [each["name"] for each in described if each["in"] == "query" and (is_full or each.get("required"))]
+    query = "&".join(f"{name}={QUERY[name]}" for name in expected if name in QUERY)
     return path.format(**world["ids"]) + (f"?{query}" if query else "")
 
 

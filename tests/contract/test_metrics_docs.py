@@ -56,9 +56,9 @@ def documented() -> dict[str, tuple[str, str, str, str]]:
 def test_the_table_is_what_is_counted() -> None:
     assert COUNTED_IN
 
-    told = {name: (kind, labels.strip(), meaning) for name, (_place, kind, labels, meaning) in documented().items()}
+    reported = {name: (kind, labels.strip(), meaning) for name, (_place, kind, labels, meaning) in documented().items()}
 
-    assert told == registered()
+    assert reported == registered()
 
 
 def test_every_figure_says_where_it_is_counted() -> None:
@@ -119,9 +119,9 @@ def expressions() -> Iterator[str]:
 
 
 def test_dashboard_and_alarms_ask_for_figures_that_exist() -> None:
-    asked = {name for expression in expressions() for name in re.findall(r"doorstep_\w+", expression)}
+    requested = {name for expression in expressions() for name in re.findall(r"doorstep_\w+", expression)}
 
-    assert asked - sample_names() == set()
+    assert requested - sample_names() == set()
 
 
 def test_every_figure_is_seen_on_the_dashboard() -> None:
@@ -145,9 +145,9 @@ def test_brackets_are_closed_and_labels_exist(expression: str) -> None:
 
 def test_every_alarm_has_its_page_and_every_page_its_alarm() -> None:
     named = {alarm["alert"]: Path(alarm["annotations"]["runbook"]).name for alarm in alarms()}
-    told = {alarm: page.name for page in PAGES for alarm in re.findall(r"`(\w+)`", page.read_text().split("\n")[2])}
+    reported = {alarm: page.name for page in PAGES for alarm in re.findall(r"`(\w+)`", page.read_text().split("\n")[2])}
 
-    assert named == told
+    assert named == reported
     assert set(named.values()) == {page.name for page in PAGES}
     table = re.findall(
         r"^\| (\w+) \| \[[\w-]+\]\(runbook/([\w.-]+)\) \|$", (DOCS / "metrics.md").read_text(), re.MULTILINE

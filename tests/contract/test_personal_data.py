@@ -72,9 +72,9 @@ def test_every_model_says_what_it_holds_of_a_person(model: type[Model]) -> None:
 
 
 def test_everything_that_leads_to_a_device_is_exported() -> None:
-    told = {Device, *HOLDINGS, *EXPORTED_ELSEWHERE, *TOLD_THROUGH_ANOTHER}
+    reported = {Device, *HOLDINGS, *EXPORTED_ELSEWHERE, *TOLD_THROUGH_ANOTHER}
 
-    assert models_of_devices() == told
+    assert models_of_devices() == reported
 
 
 def a_device_with_everything() -> Device:
@@ -137,13 +137,13 @@ def test_the_export_tells_a_row_of_every_kind() -> None:
     device = a_device_with_everything()
     assert all(count_rows().values())
 
-    told = export_device(device, now=NOW)
+    reported = export_device(device, now=NOW)
 
     for model in HOLDINGS:
-        assert told["promotions"][str(model._meta.verbose_name_plural).replace(" ", "_")], model
+        assert reported["promotions"][str(model._meta.verbose_name_plural).replace(" ", "_")], model
     for app, name in EXPORTED_ELSEWHERE.values():
-        assert told[app][name], name
-    assert told["notifications"]["messages"][0]["attempts"]
+        assert reported[app][name], name
+    assert reported["notifications"]["messages"][0]["attempts"]
 
 
 @pytest.mark.django_db

@@ -98,7 +98,7 @@ def proxy(
     ],
 )
 def test_figures_and_health_are_not_published(proxy: Proxy, path: str) -> None:
-    answer = proxy.ask("GET", path)
+    answer = proxy.send("GET", path)
 
     assert answer.status in {400, 404}
     assert b"doorstep_" not in answer.body
@@ -107,14 +107,14 @@ def test_figures_and_health_are_not_published(proxy: Proxy, path: str) -> None:
 
 
 def test_plain_http_is_redirected_whatever_the_client_says(proxy: Proxy) -> None:
-    answer = proxy.ask("GET", "/staff/?a=b", headers={"X-Forwarded-Proto": "https"}, tls=False)
+    answer = proxy.send("GET", "/staff/?a=b", headers={"X-Forwarded-Proto": "https"}, tls=False)
 
     assert answer.status in {301, 308}
     assert answer.header("location") == f"https://{HOST}/staff/?a=b"
 
 
 def test_https_reaches_the_product_with_one_hsts_header_for_this_host_alone(proxy: Proxy) -> None:
-    answer = proxy.ask("GET", "/staff/", headers={"X-Forwarded-Proto": "http", "Forwarded": "proto=http"})
+    answer = proxy.send("GET", "/staff/", headers={"X-Forwarded-Proto": "http", "Forwarded": "proto=http"})
 
     assert answer.status == 200
     sent = [value for name, value in answer.headers if name.lower() == "strict-transport-security"]
@@ -129,7 +129,7 @@ def test_a_forged_address_does_not_buy_more_requests(proxy: Proxy) -> None:
     statuses = []
     for number in range(2 * REGISTRATIONS_PER_MINUTE + 2):
         headers = {"Content-Type": "application/json", "X-Forwarded-For": f"203.0.113.{number}, 198.51.100.{number}"}
-        statuses.append(proxy.ask("POST", "/v1/devices", headers=headers, body=body).status)
+        statuses.append(proxy.send("POST", "/v1/devices", headers=headers, body=body).status)
 
     assert statuses[-1] == 429
     assert set(statuses) <= {201, 429}
@@ -137,14 +137,14 @@ def test_a_forged_address_does_not_buy_more_requests(proxy: Proxy) -> None:
 
 def test_another_host_name_gets_nothing_of_the_product(proxy: Proxy) -> None:
     with suppress(OSError, ConnectionError):
-        answer = proxy.ask("GET", "/staff/", host="evil.example")
+        answer = proxy.send("GET", "/staff/", host="evil.example")
 
         assert b"staff" not in answer.body
         assert answer.body == b"" or answer.status >= 400
 
 
 def test_a_body_that_the_proxy_takes_is_judged_by_the_product(proxy: Proxy) -> None:
-    answer = proxy.ask("POST", "/v1/devices", headers={"Content-Type": "application/json"}, body=b" " * 3 * MEBIBYTE)
+    answer = proxy.send("POST", "/v1/devices", headers={"Content-Type": "application/json"}, body=b" " * 3 * MEBIBYTE)
 
     assert answer.status == 413, answer
     assert json.loads(answer.body)["code"] == "body_too_large"
@@ -154,7 +154,7 @@ def test_a_body_that_the_proxy_takes_is_judged_by_the_product(proxy: Proxy) -> N
 def test_a_body_beyond_all_measure_is_refused(proxy: Proxy, path: str, allowed: set[int]) -> None:
     """Caddy does not read the body first, so the product may answer that the credential is missing."""
     try:
-        status = proxy.ask("POST", path, body=b" " * 17 * MEBIBYTE).status
+        status = proxy.send("POST", path, body=b" " * 17 * MEBIBYTE).status
     except OSError:  # the proxy answers and closes while the client is still sending
         status = 413
 
@@ -162,7 +162,7 @@ def test_a_body_beyond_all_measure_is_refused(proxy: Proxy, path: str, allowed: 
 
 
 def test_a_head_beyond_all_measure_is_refused(proxy: Proxy) -> None:
-    answer = proxy.ask("GET", "/staff/", headers={"X-Long": "x" * 60_000})
+    answer = proxy.send("GET", "/staff/", headers={"X-Long": "x" * 60_000})
 
     assert answer.status in {400, 431, 494}
 
@@ -171,13 +171,13 @@ def test_fixes_have_an_upstream_of_their_own_and_no_log_holds_a_query(proxy: Pro
     headers = {"Authorization": "Bearer canary-key", "User-Agent": "canary-header", "Referer": "https://canary-query/"}
     product.stop("web")
     try:
-        fixes = proxy.ask("POST", "/v1/fixes", headers=headers, body=b"{}")
-        stock = proxy.ask("GET", "/v1/ingest/osmand?id=canary-key&lat=48.85661234&lon=2.3", headers=headers)
-        rest = proxy.ask("GET", "/v1/offers?latitude=48.85661234&q=canary-query", headers=headers)
+        fixes = proxy.send("POST", "/v1/fixes", headers=headers, body=b"{}")
+        stock = proxy.send("GET", "/v1/ingest/osmand?id=canary-key&lat=48.85661234&lon=2.3", headers=headers)
+        rest = proxy.send("GET", "/v1/offers?latitude=48.85661234&q=canary-query", headers=headers)
     finally:
         product.start("web")
-    again = proxy.ask("GET", "/v1/offers?latitude=48.85661234&q=canary-query", headers=headers)
-    proxy.ask("GET", "/metrics?q=canary-query", headers=headers)
+    again = proxy.send("GET", "/v1/offers?latitude=48.85661234&q=canary-query", headers=headers)
+    proxy.send("GET", "/metrics?q=canary-query", headers=headers)
 
     logs = proxy.logs().replace(product.upstreams.web, "").replace(product.upstreams.fixes, "")
     lines = [line for line in logs.splitlines() if "listen" not in line and "127.0.0.1:" not in line]
@@ -195,7 +195,7 @@ def test_a_post_that_was_sent_is_never_sent_again(name: str, tmp_path: Path) -> 
     with _breaking_off() as (first, received), _breaking_off(received) as (second, _):
         upstreams = Upstreams(fixes=first, web=f"{first} {second}")
         with running(name, tmp_path, upstreams) as proxy:
-            answer = proxy.ask("POST", "/v1/staff/redemptions", body=b'{"code":"x"}')
+            answer = proxy.send("POST", "/v1/staff/redemptions", body=b'{"code":"x"}')
 
     assert answer.status == 502
     assert received == ["POST"]

@@ -56,8 +56,8 @@ def test_systemd_would_complain_about_a_script_that_is_not_there(root: Path, tmp
 
 @pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.endswith(".service")])
 def test_every_service_is_shut_in(root: Path, unit: str) -> None:
-    told = analyze(root, "security", "--offline=yes", "--no-pager", unit)
+    reported = analyze(root, "security", "--offline=yes", "--no-pager", unit)
 
-    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
-    assert found, told
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", reported)
+    assert found, reported
     assert float(found[1]) <= MAX_EXPOSURE

@@ -48,7 +48,7 @@ class Proxy:
     https_port: int
     folder: Path
 
-    def ask(
+    def send(
         self,
         method: str,
         path: str,

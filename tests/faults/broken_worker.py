@@ -44,6 +44,7 @@ def _advance_cursor_first(client: Any, shard: int, drained: Any, read_clock: Cal
         cursor.save(update_fields=["last_entry_id"])
     if (batch.records["device_lo"] == int(os.environ[DEADLY_DEVICE])).any():
         os._exit(9)
+    now = read_clock()
     with transaction.atomic():
-        drained.messages += drain._work(shard, batch, read_clock())
+        drained.messages += drain._work(shard, batch, now, drain._ControlBatch(now))
     return True

@@ -124,11 +124,11 @@ class PrivateCluster:
 
 def _is_whole(client: "redis.Redis") -> bool:
     try:
-        said = client.execute_command("CLUSTER INFO")
+        output = client.execute_command("CLUSTER INFO")
     except redis.RedisError:
         return False
-    is_met = said["cluster_known_nodes"] == "3" and said["cluster_slots_ok"] == str(SLOTS)
-    return is_met and said["cluster_state"] == "ok"
+    is_met = output["cluster_known_nodes"] == "3" and output["cluster_slots_ok"] == str(SLOTS)
+    return is_met and output["cluster_state"] == "ok"
 
 
 def _wait_for_answer(client: "redis.Redis") -> None:

@@ -67,13 +67,13 @@ def history(tmp_path: Path) -> Iterator[History]:
 
 
 @pytest.fixture
-def tell(record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+def report(record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
     """Write figures into the report and onto the terminal."""
 
-    def tell(**figures: object) -> None:
+    def report(**figures: object) -> None:
         for name, figure in figures.items():
             record_property(name, figure)
         with capsys.disabled():
             print("\n   ", ", ".join(f"{name} {figure}" for name, figure in figures.items()))  # noqa: T201
 
-    return tell
+    return report

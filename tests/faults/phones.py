@@ -56,7 +56,7 @@ class Line:
         self._connection: HTTPConnection | None = None
         self._retry_after_s = 0
 
-    def ask(self, method: str, path: str, body: Any, token: str) -> tuple[int, Any]:
+    def send(self, method: str, path: str, body: Any, token: str) -> tuple[int, Any]:
         """Status and decoded body; (0, None) when no answer came."""
         started, tries = time.monotonic(), 1
         is_fresh = self._connection is None
@@ -214,11 +214,13 @@ class Crowd:
         count = min(chance.choice((1, 1, 2, 3)), self.steps - walker.steps)
         steps = list(range(walker.steps, walker.steps + count))
         again = list(range(max(0, walker.steps - 2), walker.steps)) if chance.random() < 0.1 else []
-        asked = [*steps, *again]
-        chance.shuffle(asked)
+        requested = [*steps, *again]
+        chance.shuffle(requested)
         walker.steps += count
-        body = {"fixes": walker.fixes(self.stage.world.walk, asked)}
-        while not self._post(line, "walk", (walker.device_id, walker.token), [walker.time_ms(s) for s in asked], body):
+        body = {"fixes": walker.fixes(self.stage.world.walk, requested)}
+        while not self._post(
+            line, "walk", (walker.device_id, walker.token), [walker.time_ms(s) for s in requested], body
+        ):
             if chance.randrange(100) < self.give_up_percent or self._stop.wait(0.1):
                 return
 
@@ -242,7 +244,7 @@ class Crowd:
         """One request, written down before and after. False: nobody knows whether it was stored."""
         device_id, token = who
         operation = self.history.invoke(kind, device_id, times_ms)
-        status, answer = line.ask("POST", "/v1/fixes", body, token)
+        status, answer = line.send("POST", "/v1/fixes", body, token)
         if status == 202:
             refused = {one["index"] for one in answer["rejected"]}
             self.history.settle(operation, CallResult.OK, [t for i, t in enumerate(times_ms) if i not in refused])
@@ -260,7 +262,7 @@ class Crowd:
             status = 0
             while status not in {200, 201} and not self._stop.is_set():
                 operation = self.history.invoke("redeem", "till", [code])
-                status, _ = line.ask("POST", "/v1/staff/redemptions", scan, self.till)
+                status, _ = line.send("POST", "/v1/staff/redemptions", scan, self.till)
                 outcome = CallResult.OK if status in {200, 201} else CallResult.UNKNOWN
                 self.history.settle(operation, outcome, [code])
                 self._stop.wait(self.redeem_pause_s)
@@ -274,7 +276,7 @@ def open_till(stage: Stage) -> str:
         store=stage.world.shop, label="Till", is_manager=False, user=None, now=datetime.now(tz=UTC)
     )
     with closing(Line(stage.port, [])) as line:
-        status, answer = line.ask("POST", "/v1/staff/enrolments", {"token": enrolment}, "")
+        status, answer = line.send("POST", "/v1/staff/enrolments", {"token": enrolment}, "")
     assert status == 201, answer
     return str(answer["access_token"])
 
@@ -289,7 +291,7 @@ def unlock_coupons(stage: Stage, count: int) -> list[str]:
             "horizontal_accuracy_m": 5,
             "fix_time": datetime.now(tz=UTC).isoformat(),
         }
-        status, answer = line.ask("POST", f"/v1/offers/{stage.world.campaign.uuid}/unlock", {"fix": fix}, token)
+        status, answer = line.send("POST", f"/v1/offers/{stage.world.campaign.uuid}/unlock", {"fix": fix}, token)
         assert status == 201, answer
         codes.append(str(answer["coupon"]["code"]))
     line.close()

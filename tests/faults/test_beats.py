@@ -15,7 +15,7 @@ def count_sweeps(stack: Stack) -> int:
     return len(log_lines(stack.log("beat"), "sweep-shards"))
 
 
-def test_two_beats_at_once_double_nothing(stage: Stage, history: History, tell: Callable[..., None]) -> None:
+def test_two_beats_at_once_double_nothing(stage: Stage, history: History, report: Callable[..., None]) -> None:
     sent_before = sum(stage.sent_messages().values())
     # Beat writes what it sends at DEBUG only.
     other = stage.make_stack(folder=stage.place.folder / "other", env={"LOG_LEVEL": "DEBUG"})
@@ -34,5 +34,5 @@ def test_two_beats_at_once_double_nothing(stage: Stage, history: History, tell: 
 
     shopped = len(crowd.samples["shop"])
     sent = sum(stage.sent_messages().values()) - sent_before
-    tell(sweeps_of_other_beat=sweeps, shoppers=shopped, messages_handed_over=sent, **figures)
+    report(sweeps_of_other_beat=sweeps, shoppers=shopped, messages_handed_over=sent, **figures)
     assert sent == sum(sample.status == 202 for sample in crowd.samples["shop"])

@@ -121,8 +121,8 @@ def send(requests: Sequence[Posted]) -> tuple[UUID, list[str]]:
 
 def visits(device_id: UUID, *, clock_off: timedelta = timedelta()) -> list[tuple[Any, ...]]:
     rows = Visit.objects.filter(device_id=device_id).order_by("entered_at")
-    told = rows.values_list("entered_at", "last_inside_at", "confirmed_at", "exited_at", "exit_reason")
-    return [tuple(one - clock_off if isinstance(one, datetime) else one for one in row) for row in told]
+    reported = rows.values_list("entered_at", "last_inside_at", "confirmed_at", "exited_at", "exit_reason")
+    return [tuple(one - clock_off if isinstance(one, datetime) else one for one in row) for row in reported]
 
 
 def spoken_to(device_id: UUID) -> tuple[int, int]:

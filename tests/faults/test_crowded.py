@@ -57,14 +57,14 @@ def crowd(stage: Stage, *, phones: int, lock_s: float, coupons: int) -> tuple[li
         with closing(Line(stage.port, at_tills)) as line:
             for code in codes[number::TILLS]:
                 scan = {"code": code, "nonce": str(uuid4()), "scanned_at": datetime.now(tz=UTC).isoformat()}
-                line.ask("POST", "/v1/staff/redemptions", scan, tills[number])
+                line.send("POST", "/v1/staff/redemptions", scan, tills[number])
                 if end.wait(lock_s * TILLS / len(codes)):
                     return
 
     def look(token: str) -> None:
         with closing(Line(stage.port, at_phones)) as line:
             while not end.is_set():
-                line.ask("GET", "/v1/unlocks", None, token)
+                line.send("GET", "/v1/unlocks", None, token)
                 # As a refused phone does, though sooner than it is asked to.
                 end.wait(0.5)
 
@@ -82,13 +82,13 @@ def find_p99_s(samples: Sequence[Sample]) -> float:
 
 
 def test_a_locked_devices_table_and_a_rush_of_phones_do_not_stop_the_tills(
-    stage: Stage, tell: Callable[..., None]
+    stage: Stage, report: Callable[..., None]
 ) -> None:
     lock_s = times(6, 25)
 
     at_tills, at_phones = crowd(stage, phones=times(60, 200), lock_s=lock_s, coupons=times(32, 200))
 
-    tell(
+    report(
         tills=dict(Counter(sample.status for sample in at_tills)),
         tills_p99_s=round(find_p99_s(at_tills), 2),
         phones=dict(Counter(sample.status for sample in at_phones)),
@@ -104,7 +104,7 @@ def test_a_locked_devices_table_and_a_rush_of_phones_do_not_stop_the_tills(
 
 
 def test_with_one_pool_for_all_the_same_lock_stops_the_tills(
-    stage: Stage, tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    stage: Stage, report: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(stage.stack.env, "PYTHONPATH", f"{ONE_POOL}{os.pathsep}{ROOT}")
     stage.stack.kill("web")
@@ -116,7 +116,7 @@ def test_with_one_pool_for_all_the_same_lock_stops_the_tills(
         stage.stack.kill("web")
         stage.launch("web")
 
-    tell(
+    report(
         tills=dict(Counter(sample.status for sample in at_tills)),
         tills_p99_s=round(find_p99_s(at_tills), 2),
     )

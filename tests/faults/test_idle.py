@@ -18,7 +18,7 @@ def read_lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-def test_an_idle_process_writes_few_lines_and_all_of_them_are_json(stage: Stage, tell: Callable[..., None]) -> None:
+def test_an_idle_process_writes_few_lines_and_all_of_them_are_json(stage: Stage, report: Callable[..., None]) -> None:
     for name in ORDER:
         # From the first line on: start-up is part of it.
         stage.stack.kill(name)
@@ -33,7 +33,7 @@ def test_an_idle_process_writes_few_lines_and_all_of_them_are_json(stage: Stage,
     lines = {name: read_lines(stage.stack.log(name)) for name in ORDER}
     written = {name: len(lines[name]) - before[name] for name in ORDER}
     foreign = {name: find_foreign(stage.stack.log(name)) for name in ORDER}
-    tell(idle_s=idle_s, lines_at_start=before, lines_while_idle=written, not_json=sum(map(len, foreign.values())))
+    report(idle_s=idle_s, lines_at_start=before, lines_while_idle=written, not_json=sum(map(len, foreign.values())))
     assert foreign == {name: [] for name in ORDER}
     for name in ORDER:
         assert written[name] <= LINES_PER_HOUR * idle_s / 3600 + SPARE_LINES, lines[name][before[name] :]

@@ -16,7 +16,7 @@ FAILURE = 'doorstep_job_last_failure_timestamp_seconds{job="sweep_shards"}'
 SILENCE_S = 15
 
 
-def test_a_killed_beat_shows_and_the_next_one_ends_it(stage: Stage, tell: Callable[..., None]) -> None:
+def test_a_killed_beat_shows_and_the_next_one_ends_it(stage: Stage, report: Callable[..., None]) -> None:
     wait_for(lambda: time.time() - read_figures(stage)[HEARTBEAT] < SILENCE_S)
     before = read_readiness(stage)
 
@@ -30,7 +30,7 @@ def test_a_killed_beat_shows_and_the_next_one_ends_it(stage: Stage, tell: Callab
     stage.launch("beat")
     wait_for(lambda: time.time() - read_figures(stage)[HEARTBEAT] < SILENCE_S)
 
-    tell(age_without_beat_s=round(time.time() - last), said=checks["beat"])
+    report(age_without_beat_s=round(time.time() - last), output=checks["beat"])
     assert before == (200, {**checks, "beat": "ok"})
     assert dead[HEARTBEAT] == last
     # Nothing was sent, so nothing succeeded either.
@@ -40,7 +40,7 @@ def test_a_killed_beat_shows_and_the_next_one_ends_it(stage: Stage, tell: Callab
     assert read_readiness(stage)[1]["beat"] == "ok"
 
 
-def test_a_job_that_fails_each_time_shows(stage: Stage, tell: Callable[..., None]) -> None:
+def test_a_job_that_fails_each_time_shows(stage: Stage, report: Callable[..., None]) -> None:
     def failed_since_success() -> Mapping[str, float] | None:
         figures = read_figures(stage)
         return figures if figures[FAILURE] > figures[SUCCESS] > 0 else None
@@ -56,4 +56,4 @@ def test_a_job_that_fails_each_time_shows(stage: Stage, tell: Callable[..., None
     assert JobRecord.objects.get(pk="sweep_shards").error == "RuntimeError"
     # With the product's own worker again, it succeeds again.
     wait_for(lambda: read_figures(stage)[SUCCESS] > read_figures(stage)[FAILURE], 60)
-    tell(seconds_without_success=round(later[FAILURE] - stuck))
+    report(seconds_without_success=round(later[FAILURE] - stuck))

@@ -18,7 +18,7 @@ AHEAD_MS = 3_600_000
 
 
 def test_a_redis_that_was_emptied_is_worked_from_its_new_beginning(
-    stage: Stage, history: History, tell: Callable[..., None]
+    stage: Stage, history: History, report: Callable[..., None]
 ) -> None:
     steps = 400
     stage.drain()
@@ -38,5 +38,5 @@ def test_a_redis_that_was_emptied_is_worked_from_its_new_beginning(
         time.sleep(times(2, 30))
     drained_s = wait_for(lambda: stage.backlog() == 0, 60.0)
 
-    tell(drained_after_s=round(drained_s, 1), **require_clean(stage, history))
+    report(drained_after_s=round(drained_s, 1), **require_clean(stage, history))
     assert {sample.status for sample in crowd.samples["walk"]} == {202}

@@ -36,7 +36,7 @@ def web_between(stage: Stage, near_redis: Proxy) -> Iterator[int]:
 
 
 def test_a_bad_network_costs_refusals_and_repeats_and_no_fix(
-    stage: Stage, history: History, tell: Callable[..., None]
+    stage: Stage, history: History, report: Callable[..., None]
 ) -> None:
     cuts, steps = times(10, 300), 400
     chance = random.Random(5)
@@ -60,6 +60,6 @@ def test_a_bad_network_costs_refusals_and_repeats_and_no_fix(
 
     samples = crowd.samples["walk"] + crowd.samples["shop"]
     slowest_s = max(sample.took_s for sample in samples)
-    tell(cuts=cuts, slowest_answer_s=round(slowest_s, 2), **require_clean(stage, history))
+    report(cuts=cuts, slowest_answer_s=round(slowest_s, 2), **require_clean(stage, history))
     assert {sample.status for sample in samples} <= {0, 202, 503}
     assert slowest_s <= LANE_ANSWERS_IN_S

@@ -26,7 +26,7 @@ THRESHOLDS = {
 
 
 def test_at_overload_reports_go_first_then_fixes_then_unlocks_and_tills_never(
-    stage: Stage, history: History, tell: Callable[..., None]
+    stage: Stage, history: History, report: Callable[..., None]
 ) -> None:
     crowd = Crowd(
         stage,
@@ -47,18 +47,18 @@ def test_at_overload_reports_go_first_then_fixes_then_unlocks_and_tills_never(
             wait_for(lambda: find_refused(door.unlocks), 20.0)
             time.sleep(times(1, 10))
         oldest_s = stage.waiting().oldest_age_ms / 1000
-    told = require_clean(stage, history)
+    reported = require_clean(stage, history)
 
     walks, taken = crowd.samples["walk"], crowd.samples["till"]
     first = [find_refused(samples)[0] for samples in (door.reports, walks, door.unlocks)]
-    tell(
+    report(
         refused_reports=len(find_refused(door.reports)),
         refused_fixes=len(find_refused(walks)),
         refused_unlocks=len(find_refused(door.unlocks)),
         oldest_s=round(oldest_s, 1),
         redeemed=len(taken),
         slowest_redemption_s=round(max(sample.took_s for sample in taken), 2),
-        **told,
+        **reported,
     )
     assert [sample.at_s for sample in first] == sorted(sample.at_s for sample in first)
     assert {sample.status for sample in walks} == {202, 503}
@@ -110,11 +110,11 @@ class Door:
             for _device_id, token in self.askers:
                 if self._over.wait(0.05):
                     return
-                brand.ask("GET", f"/v1/campaigns/{campaign.uuid}/report", None, self.brand_token)
+                brand.send("GET", f"/v1/campaigns/{campaign.uuid}/report", None, self.brand_token)
                 fix = {
                     "latitude": shop.latitude_deg,
                     "longitude": shop.longitude_deg,
                     "horizontal_accuracy_m": 5,
                     "fix_time": datetime.now(tz=UTC).isoformat(),
                 }
-                door.ask("POST", f"/v1/offers/{campaign.uuid}/unlock", {"fix": fix}, token)
+                door.send("POST", f"/v1/offers/{campaign.uuid}/unlock", {"fix": fix}, token)

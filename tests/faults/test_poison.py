@@ -26,7 +26,7 @@ OTHER_DTYPE = np.dtype([(name, ">f8") for name in "abcdefghi"] + [("j", ">u4")])
 def post(stage: Stage, walker: Walker, step: int) -> None:
     with closing(Line(stage.port, [])) as line:
         fixes = walker.fixes(stage.world.walk, [step])
-        status, answer = line.ask("POST", "/v1/fixes", {"fixes": fixes}, walker.token)
+        status, answer = line.send("POST", "/v1/fixes", {"fixes": fixes}, walker.token)
     assert status == 202, answer
 
 
@@ -45,7 +45,7 @@ def append_poison(stage: Stage, shard: int) -> None:
 
 
 def test_poison_is_buried_and_its_neighbours_are_worked(
-    stage: Stage, settings: LazySettings, tell: Callable[..., None]
+    stage: Stage, settings: LazySettings, report: Callable[..., None]
 ) -> None:
     settings.REDIS_URL = stage.redis.url
     walkers = make_walkers(60, steps=2)
@@ -74,7 +74,7 @@ def test_poison_is_buried_and_its_neighbours_are_worked(
     assert dead_letters.replay([dead_letters_of["worker_died"].pk], now=now) == 1
     wait_for(LastFix.objects.filter(device_id=deadly.device_id).exists)
     DeadLetter.objects.all().delete()
-    tell(neighbours_in_the_same_shard=len(neighbours), dead_lettered=5, dead_lettered_after_s=round(took_s, 1))
+    report(neighbours_in_the_same_shard=len(neighbours), dead_lettered=5, dead_lettered_after_s=round(took_s, 1))
 
 
 def instant(time_ms: int) -> datetime:

@@ -13,7 +13,7 @@ from tests.faults.stage import Stage
 
 
 def test_postgresql_restarted_at_once_loses_nothing_and_the_first_request_after_is_answered(
-    stage: Stage, history: History, tell: Callable[..., None]
+    stage: Stage, history: History, report: Callable[..., None]
 ) -> None:
     restarts, steps = times(2, 30), 400
     chance = random.Random(3)
@@ -43,7 +43,7 @@ def test_postgresql_restarted_at_once_loses_nothing_and_the_first_request_after_
     redeemed = crowd.samples["till"]
     spans = zip(ready_s, [*killed_s[1:], math.inf], strict=True)
     first_after = [sample for span in spans for sample in list_within(redeemed, *span)[:1]]
-    tell(
+    report(
         restarts=restarts,
         redeemed=sum(sample.status == 201 for sample in redeemed),
         busy=sum(sample.status == 503 for sample in redeemed),

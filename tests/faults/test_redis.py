@@ -23,7 +23,9 @@ DRAINED_IN_S = 60.0
 BALLAST = "faults:ballast"
 
 
-def test_a_killed_redis_keeps_what_was_acknowledged(stage: Stage, history: History, tell: Callable[..., None]) -> None:
+def test_a_killed_redis_keeps_what_was_acknowledged(
+    stage: Stage, history: History, report: Callable[..., None]
+) -> None:
     kills, steps = times(2, 30), 400
     chance = random.Random(2)
     crowd = Crowd(stage, history, make_walkers(100, steps=steps), steps, shoppers=register(1000), pause_s=0.005)
@@ -35,12 +37,12 @@ def test_a_killed_redis_keeps_what_was_acknowledged(stage: Stage, history: Histo
             time.sleep(chance.uniform(0.0, 0.5))
             stage.redis.launch()
 
-    tell(kills=kills, **require_clean(stage, history))
+    report(kills=kills, **require_clean(stage, history))
 
 
 @pytest.mark.parametrize("how", ["frozen", "away"])
 def test_without_redis_the_lane_refuses_in_time_and_tills_go_on(
-    stage: Stage, history: History, tell: Callable[..., None], how: str
+    stage: Stage, history: History, report: Callable[..., None], how: str
 ) -> None:
     outage_s, steps = times(5, 60), 400
     begin, end = (stage.redis.freeze, stage.redis.thaw) if how == "frozen" else (stage.redis.kill, stage.redis.launch)
@@ -73,7 +75,7 @@ def test_without_redis_the_lane_refuses_in_time_and_tills_go_on(
     refused = [sample for sample in during("walk") + during("shop") if sample.status == 503]
     redeemed = during("till")
     slowest_s = max(sample.took_s for sample in crowd.samples["walk"] + crowd.samples["shop"])
-    tell(
+    report(
         outage_s=outage_s,
         refused=len(refused),
         slowest_answer_s=round(slowest_s, 2),
@@ -93,7 +95,7 @@ def test_without_redis_the_lane_refuses_in_time_and_tills_go_on(
 
 
 def test_a_full_redis_refuses_drops_nothing_and_recovers_by_itself(
-    stage: Stage, history: History, tell: Callable[..., None]
+    stage: Stage, history: History, report: Callable[..., None]
 ) -> None:
     steps = 400
     crowd = Crowd(stage, history, make_walkers(60, steps=steps), steps, shoppers=register(200), pause_s=0.002)
@@ -110,7 +112,7 @@ def test_a_full_redis_refuses_drops_nothing_and_recovers_by_itself(
         evicted = client.info("stats")["evicted_keys"]
         client.delete(BALLAST)
 
-    tell(
+    report(
         refused=sum(sample.status == 503 for sample in crowd.samples["walk"]),
         evicted=evicted,
         lane_back_after_s=round(back_s, 1),

@@ -49,7 +49,7 @@ def put_in_place(stage: Stage, keeper: Keeper, release: str) -> None:
 
 
 def test_an_upgrade_and_the_way_back_are_not_noticed(
-    stage: Stage, history: History, tell: Callable[..., None], tmp_path: Path
+    stage: Stage, history: History, report: Callable[..., None], tmp_path: Path
 ) -> None:
     rounds = times(1, 5)
     crowd = make_crowd(stage, history, steps=times(400, 4000))
@@ -69,7 +69,7 @@ def test_an_upgrade_and_the_way_back_are_not_noticed(
         took_s = time.monotonic() - began
 
     samples = [sample for kind in crowd.samples.values() for sample in kind]
-    tell(
+    report(
         rounds=rounds,
         seconds=round(took_s),
         requests=len(samples),
@@ -86,10 +86,10 @@ def test_a_release_that_does_not_start_leaves_the_one_before_in_place(stage: Sta
     with web_of_the_keeper(stage, tmp_path) as keeper:
         # Its migrations are missing: it refuses to start on a database that is behind.
         keeper.install(NEXT)
-        code, said = keeper.try_to_replace()
+        code, output = keeper.try_to_replace()
 
         assert code == 1
-        assert "ended with code 1 before it was ready" in said
+        assert "ended with code 1 before it was ready" in output
         assert "run `manage.py migrate`" in keeper.log.read_text(encoding="utf-8")
         stage.stack.wait_until_ready()
         till = open_till(stage)

@@ -27,20 +27,20 @@ from tests.faults.stage import Stage, log_lines, wait_for
 DAYS_400_S = 400 * 86_400.0
 
 
-def ask(stage: Stage, method: str, path: str, body: Any, token: str) -> tuple[int, Any, Sample]:
+def send(stage: Stage, method: str, path: str, body: Any, token: str) -> tuple[int, Any, Sample]:
     samples: list[Sample] = []
     with closing(Line(stage.port, samples)) as line:
-        status, answer = line.ask(method, path, body, token)
+        status, answer = line.send(method, path, body, token)
     return status, answer, samples[-1]
 
 
 def post_fix(stage: Stage, walker: Walker, step: int = 0) -> tuple[int, Any, Sample]:
-    return ask(stage, "POST", "/v1/fixes", {"fixes": walker.fixes(stage.world.walk, [step])}, walker.token)
+    return send(stage, "POST", "/v1/fixes", {"fixes": walker.fixes(stage.world.walk, [step])}, walker.token)
 
 
 def scan(stage: Stage, till: str, code: str) -> tuple[int, Any, Sample]:
     body = {"code": code, "nonce": str(uuid4()), "scanned_at": datetime.now(tz=UTC).isoformat()}
-    return ask(stage, "POST", "/v1/staff/redemptions", body, till)
+    return send(stage, "POST", "/v1/staff/redemptions", body, till)
 
 
 def read_page(stage: Stage, path: str) -> tuple[int, str, int]:
@@ -153,12 +153,12 @@ def full_disk(stage: Stage) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("broken", "output"),
     [(read_only, "PostgreSQL is read-only"), (full_disk, "PostgreSQL's disk is full")],
     ids=["read-only", "full-disk"],
 )
 def test_a_postgresql_that_takes_no_writes_costs_no_fix_and_no_scan(
-    stage: Stage, broken: Callable[[Stage], Any], said: str
+    stage: Stage, broken: Callable[[Stage], Any], output: str
 ) -> None:
     till, [code] = open_till(stage), unlock_coupons(stage, 1)
     [walker] = make_walkers(1, steps=1)
@@ -166,7 +166,7 @@ def test_a_postgresql_that_takes_no_writes_costs_no_fix_and_no_scan(
     with broken(stage):
         wait_for(lambda: scan(stage, till, code)[0] == 503)
         refused = scan(stage, till, code)
-        registered = ask(stage, "POST", "/v1/devices", {"platform": "android", "consents": []}, "")
+        registered = send(stage, "POST", "/v1/devices", {"platform": "android", "consents": []}, "")
         accepted = post_fix(stage, walker)
         named = checks(stage)["postgresql"]
         wait_for(lambda: log_lines(stage.stack.log("worker"), "Task promotions.tasks.drain_shard"), 180.0)
@@ -175,7 +175,7 @@ def test_a_postgresql_that_takes_no_writes_costs_no_fix_and_no_scan(
     assert_refused(refused)
     assert_refused(registered)
     assert accepted[0] == 202
-    assert named.startswith(said)
+    assert named.startswith(output)
     assert (waiting, dead_letters) == (1, 0)
     wait_for(lambda: scan(stage, till, code)[0] in {200, 201})
     wait_for(lambda: has_arrived(walker), 180.0)

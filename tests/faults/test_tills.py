@@ -44,7 +44,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 TILLS = 64
 SENT = 10
-Tell = Callable[..., None]
+Report = Callable[..., None]
 
 
 @pytest.fixture
@@ -98,26 +98,26 @@ def stand_unlocked(*, staff_device: StaffDevice, now: datetime) -> Till:
     return Till(device=staff_device, member=None, has_members=False)
 
 
-def test_64_tills_with_the_same_codes_give_each_benefit_once(store: Store, campaign: Campaign, tell: Tell) -> None:
+def test_64_tills_with_the_same_codes_give_each_benefit_once(store: Store, campaign: Campaign, report: Report) -> None:
     devices = [tills.till(store, label=f"till {number}").row for number in range(TILLS)]
     coupons = [tills.coupon(campaign) for _ in range(times(6, 1000))]
 
     answers = rush(devices, coupons)
 
-    tell(**answers)
+    report(**answers)
     assert answers == {"new": len(coupons), "already_redeemed": len(coupons) * (TILLS - 1)}
     assert Redemption.objects.filter(is_live=True).values("coupon").distinct().count() == len(coupons)
     assert Redemption.objects.count() == len(coupons)
 
 
-def test_without_the_index_the_same_rush_gives_benefits_twice(store: Store, campaign: Campaign, tell: Tell) -> None:
+def test_without_the_index_the_same_rush_gives_benefits_twice(store: Store, campaign: Campaign, report: Report) -> None:
     devices = [tills.till(store, label=f"till {number}").row for number in range(16)]
     coupons = [tills.coupon(campaign) for _ in range(10)]
 
     with without("promotions_redemption_one_live"):
         answers = rush(devices, coupons, shuffled=False)
 
-        tell(**answers)
+        report(**answers)
         assert answers["new"] == Redemption.objects.count() > len(coupons)
 
 
@@ -172,12 +172,12 @@ def count_used(store: Store | None = None) -> int:
     return Budget.objects.get(scope=Budget.Scope.REDEEM, store=store).used
 
 
-def test_a_cap_is_exact_under_many_attempts(store: Store, campaign: Campaign, tell: Tell) -> None:
+def test_a_cap_is_exact_under_many_attempts(store: Store, campaign: Campaign, report: Report) -> None:
     cap, attempts = times(20, 100), times(128, 1600)
 
     answers = Counter(spend(store, campaign, attempts=attempts, redeem_cap=cap, store_redeem_cap=cap + 5))
 
-    tell(**answers)
+    report(**answers)
     assert answers == {"new": cap, "redeem_cap_reached": attempts - cap}
     assert Redemption.objects.count() == count_used() == count_used(store) == cap
 
@@ -227,10 +227,10 @@ def void(device: StaffDevice, redemption: Redemption) -> str:
     return "voided"
 
 
-def test_takes_and_voids_at_once_leave_every_counter_right(store: Store, campaign: Campaign, tell: Tell) -> None:
+def test_takes_and_voids_at_once_leave_every_counter_right(store: Store, campaign: Campaign, report: Report) -> None:
     answers = take_and_take_back(store, campaign)
 
-    tell(**answers)
+    report(**answers)
     live = Redemption.objects.filter(is_live=True)
     assert set(answers) <= {"new", "voided", "already_redeemed", "already_voided", "redeem_cap_reached", "busy"}
     assert answers["new"] == Redemption.objects.count()
@@ -272,7 +272,7 @@ def test_a_coupon_is_taken_to_its_last_instant_however_many_ask(store: Store, ca
     assert Redemption.objects.count() == 32
 
 
-def ask(campaign: Campaign, device: Device, number: int, now: datetime = NOW) -> str:
+def send(campaign: Campaign, device: Device, number: int, now: datetime = NOW) -> str:
     """What a phone at the door is told; no two stand on one point."""
     fix = GivenFix(LATITUDE_DEG + number * 1e-6, LONGITUDE_DEG, 10.0, now)
     try:
@@ -282,7 +282,7 @@ def ask(campaign: Campaign, device: Device, number: int, now: datetime = NOW) ->
     return "granted"
 
 
-def test_an_offer_is_granted_to_its_last_instant_under_its_cap(store: Store, tell: Tell) -> None:
+def test_an_offer_is_granted_to_its_last_instant_under_its_cap(store: Store, report: Report) -> None:
     campaign = factories.campaign(store, unlock_cap=20)
     fit_caps(campaign_id=campaign.pk)
     # The last day's midnight in Paris.
@@ -290,11 +290,11 @@ def test_an_offer_is_granted_to_its_last_instant_under_its_cap(store: Store, tel
     devices = [factories.device() for _ in range(times(96, 960))]
 
     def work(number: int) -> str:
-        return ask(campaign, devices[number], number, end - timedelta(microseconds=number % 2))
+        return send(campaign, devices[number], number, end - timedelta(microseconds=number % 2))
 
     answers = Counter(crowd(len(devices), work, threads=16))
 
-    tell(**answers)
+    report(**answers)
     in_time = len(devices) // 2
     assert answers == {"granted": 20, "sold_out": in_time - 20, "after_end": in_time}
     assert Unlock.objects.count() == Coupon.objects.count() == 20
@@ -315,24 +315,26 @@ def rush_into_a_pause(campaign: Campaign) -> tuple[Counter[str], Counter[str]]:
             pause_campaign(campaign_id=campaign.pk, now=NOW)
             is_paused.set()
             return []
-        told = []
+        reported = []
         for place, device in enumerate(devices[number]):
             if place == phones - 1:
                 # At least one phone of each row comes after.
                 is_paused.wait(30)
-            told.append((is_paused.is_set(), ask(campaign, device, number * phones + place)))
-        return told
+            reported.append((is_paused.is_set(), send(campaign, device, number * phones + place)))
+        return reported
 
-    told = [each for answers in crowd(9, work, threads=9) for each in answers]
-    return Counter(answer for after, answer in told if not after), Counter(answer for after, answer in told if after)
+    reported = [each for answers in crowd(9, work, threads=9) for each in answers]
+    return Counter(answer for after, answer in reported if not after), Counter(
+        answer for after, answer in reported if after
+    )
 
 
-def test_nobody_who_asks_after_the_pause_is_granted(store: Store, tell: Tell) -> None:
+def test_nobody_who_asks_after_the_pause_is_granted(store: Store, report: Report) -> None:
     campaign = factories.campaign(store)
 
     before, after = rush_into_a_pause(campaign)
 
-    tell(before=dict(before), after=dict(after))
+    report(before=dict(before), after=dict(after))
     assert set(before) <= {"granted", "campaign_paused"}
     assert set(after) == {"campaign_paused"}
     assert Unlock.objects.count() == Coupon.objects.count() == before["granted"]
@@ -368,7 +370,7 @@ class HttpTill:
 
 
 def test_sixteen_tills_over_http_give_each_benefit_once(
-    live_server: Any, store: Store, campaign: Campaign, now: datetime, tell: Tell
+    live_server: Any, store: Store, campaign: Campaign, now: datetime, report: Report
 ) -> None:
     enrolled = [tills.till(store, label=f"till {number}") for number in range(16)]
     coupons = [tills.coupon(campaign) for _ in range(times(4, 60))]
@@ -381,6 +383,6 @@ def test_sixteen_tills_over_http_give_each_benefit_once(
 
     statuses = Counter(status for each in crowd(16, work, threads=16) for status in each)
 
-    tell(**{str(status): count for status, count in statuses.items()})
+    report(**{str(status): count for status, count in statuses.items()})
     assert statuses == {201: len(coupons), 200: len(coupons), 409: 2 * 15 * len(coupons)}
     assert Redemption.objects.count() == len(coupons)

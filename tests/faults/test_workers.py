@@ -19,7 +19,7 @@ BACKLOG_ENTRIES = 200
 
 
 def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
-    stage: Stage, history: History, tell: Callable[..., None]
+    stage: Stage, history: History, report: Callable[..., None]
 ) -> None:
     kills, steps = times(2, 100), times(60, 2000)
     chance = random.Random(1)
@@ -41,11 +41,11 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
             # One death after the other of the same batch is another story: then its entries are worked one by one.
             wait_for(lambda: stage.backlog() < BACKLOG_ENTRIES, 60.0)
 
-    tell(kills=kills, **require_clean(stage, history))
+    report(kills=kills, **require_clean(stage, history))
 
 
 def test_the_checker_finds_what_a_worker_loses_that_moves_the_cursor_before_the_effects(
-    stage: Stage, history: History, tell: Callable[..., None]
+    stage: Stage, history: History, report: Callable[..., None]
 ) -> None:
     walkers = make_walkers(8, steps=1)
     lost = walkers[3]
@@ -56,11 +56,11 @@ def test_the_checker_finds_what_a_worker_loses_that_moves_the_cursor_before_the_
             operation = history.invoke("walk", walker.device_id, [walker.time_ms(0)])
             with closing(Line(stage.port, [])) as line:
                 fixes = {"fixes": walker.fixes(stage.world.walk, [0])}
-                status, answer = line.ask("POST", "/v1/fixes", fixes, walker.token)
+                status, answer = line.send("POST", "/v1/fixes", fixes, walker.token)
             assert status == 202, answer
             history.settle(operation, CallResult.OK, [walker.time_ms(0)])
         found = compare(stage, history)
 
-    tell(discrepancies=str(found))
+    report(discrepancies=str(found))
     assert lost.device_id in {device_id for device_id, _ in found.missing}
     assert not found.uncalled

@@ -180,8 +180,8 @@ def test_exits_come_before_enters_of_the_same_fix() -> None:
 
     advance = work(pack([make_fix(ADA, 0, 0), make_fix(ADA, 10, 600), make_fix(ADA, 45, 1112, accuracy_m=9.0)]))
 
-    told = [(step.kind.value, step.store_id) for step in advance.transitions]
-    assert told == [("enter", here.id), ("exit", here.id), ("enter", there.id)]
+    reported = [(step.kind.value, step.store_id) for step in advance.transitions]
+    assert reported == [("enter", here.id), ("exit", here.id), ("enter", there.id)]
     assert advance.transitions[1].fix_time == advance.transitions[2].fix_time
 
 

@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from geofence.logic.fixes import DeviceColumns
 from geofence.services.columns import (
     PackedColumn,
-    ask_columns,
     execute_columns,
     fetch_columns,
     pack_devices,
@@ -21,6 +20,7 @@ from geofence.services.columns import (
     pack_instants_ms,
     pack_nullable,
     pack_values,
+    query_columns,
     read_instants,
     read_instants_ms,
     spread,
@@ -103,9 +103,9 @@ def test_no_rows_are_an_empty_column() -> None:
 def test_answers_come_in_any_order_and_statements_act_in_theirs() -> None:
     with together():
         execute_columns("CREATE TEMPORARY TABLE received (one int8) ON COMMIT DROP", [])
-        before = ask_columns("SELECT ARRAY[count(*)] FROM received", [])
+        before = query_columns("SELECT ARRAY[count(*)] FROM received", [])
         execute_columns(f"INSERT INTO received SELECT one FROM {spread('one int8')}", [pack_values(np.arange(3))])
-        after = ask_columns("SELECT array_agg(one) FROM received", [])
+        after = query_columns("SELECT array_agg(one) FROM received", [])
 
         assert after()[0].tolist() == [0, 1, 2]
         assert before()[0].tolist() == [0]
@@ -119,8 +119,8 @@ def test_of_statements_sent_together_the_first_error_is_told(reads: bool) -> Non
     @transaction.atomic
     def divide() -> None:
         with together():
-            ask_columns("SELECT ARRAY[1 / 0]", [])
-            second = ask_columns("SELECT ARRAY[1]", [])
+            query_columns("SELECT ARRAY[1 / 0]", [])
+            second = query_columns("SELECT ARRAY[1]", [])
             if reads:
                 second()
 

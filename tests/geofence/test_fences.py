@@ -250,58 +250,60 @@ class TestEvaluateFix:
     def test_a_fix_at_the_door_is_inside(self) -> None:
         street = make_street(2, 1_000)
 
-        judged = evaluate_fix(latitude_deg=LATITUDE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=12.0)
+        evaluated = evaluate_fix(latitude_deg=LATITUDE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=12.0)
 
-        assert judged.is_inside
-        assert (judged.store_id, judged.store_uuid) == (street[0].id, street[0].uuid)
-        assert judged.geofence_id == Geofence.objects.get(store=street[0]).id
-        assert (judged.inside_share, judged.accuracy_m) == (1.0, 12.0)
-        assert judged.outside_m == pytest.approx(-150, abs=0.01)
-        assert judged.distance_m == pytest.approx(0, abs=0.01)
+        assert evaluated.is_inside
+        assert (evaluated.store_id, evaluated.store_uuid) == (street[0].id, street[0].uuid)
+        assert evaluated.geofence_id == Geofence.objects.get(store=street[0]).id
+        assert (evaluated.inside_share, evaluated.accuracy_m) == (1.0, 12.0)
+        assert evaluated.outside_m == pytest.approx(-150, abs=0.01)
+        assert evaluated.distance_m == pytest.approx(0, abs=0.01)
 
     def test_a_fix_down_the_street_names_the_nearest_store_and_how_far_it_is(self) -> None:
         street = make_street(2, 1_000)
 
-        judged = evaluate_fix(
+        evaluated = evaluate_fix(
             latitude_deg=LATITUDE_DEG + 700 * METRE_DEG,
             longitude_deg=LONGITUDE_DEG,
             accuracy_m=None,
             store_ids=[shop.id for shop in street],
         )
 
-        assert not judged.is_inside
-        assert (judged.inside_share, judged.accuracy_m) == (0.0, 100.0)
-        assert judged.outside_m == pytest.approx(150, abs=1)
-        assert judged.nearest is not None
-        assert (judged.nearest.id, round(judged.nearest.distance_m)) == (street[1].id, 300)
+        assert not evaluated.is_inside
+        assert (evaluated.inside_share, evaluated.accuracy_m) == (0.0, 100.0)
+        assert evaluated.outside_m == pytest.approx(150, abs=1)
+        assert evaluated.nearest is not None
+        assert (evaluated.nearest.id, round(evaluated.nearest.distance_m)) == (street[1].id, 300)
 
     def test_only_the_stores_asked_for_count(self) -> None:
         street = make_street(2, 1_000)
 
-        judged = evaluate_fix(
+        evaluated = evaluate_fix(
             latitude_deg=LATITUDE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=12.0, store_ids=[street[1].id]
         )
 
-        assert (judged.is_inside, judged.store_id) == (False, street[1].id)
+        assert (evaluated.is_inside, evaluated.store_id) == (False, street[1].id)
 
     def test_an_approach_ring_does_not_unlock(self) -> None:
         shop = store()
         circle(shop, role="approach", radius_m=900.0)
 
-        judged = evaluate_fix(latitude_deg=LATITUDE_DEG + 400 * METRE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=5.0)
+        evaluated = evaluate_fix(
+            latitude_deg=LATITUDE_DEG + 400 * METRE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=5.0
+        )
 
-        assert not judged.is_inside
+        assert not evaluated.is_inside
 
     @pytest.mark.parametrize("store_ids", [None, [], [10**9]])
     def test_without_a_fence_nothing_is_judged(self, store_ids: list[int] | None) -> None:
         store(radius_m=None)
 
-        judged = evaluate_fix(
+        evaluated = evaluate_fix(
             latitude_deg=LATITUDE_DEG, longitude_deg=LONGITUDE_DEG, accuracy_m=math.nan, store_ids=store_ids
         )
 
-        assert (judged.store_id, judged.outside_m, judged.is_inside) == (None, None, False)
-        assert (judged.nearest is None) is (store_ids is not None)
+        assert (evaluated.store_id, evaluated.outside_m, evaluated.is_inside) == (None, None, False)
+        assert (evaluated.nearest is None) is (store_ids is not None)
 
 
 class TestCreateGeofence:

@@ -102,11 +102,11 @@ class TestRebuilding:
         may_build = _hold_builds(monkeypatch)
         Geofence.objects.update(radius_m=80.0)
 
-        meanwhile = [current_snapshot() for _ in range(10)]
+        concurrent = [current_snapshot() for _ in range(10)]
         may_build.set()
         after = _await_other_than(before)
 
-        assert all(snapshot is before for snapshot in meanwhile)
+        assert all(snapshot is before for snapshot in concurrent)
         assert after.columns.radius_m.tolist() == [80.0]
         # What callers had made of the old one is ready in the new one.
         assert "index_by_id" in vars(after)

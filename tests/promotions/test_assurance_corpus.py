@@ -25,7 +25,7 @@ def tallies(db: None) -> dict[str, Tally]:
 
 def test_honest_phones_pass_and_cheap_cheats_do_not(tallies: dict[str, Tally]) -> None:
     honest = [each for each in tallies.values() if each.kind.is_honest and each.kind.name != "glitch"]
-    cheats = [each for each in tallies.values() if not each.kind.is_honest and each.kind.is_judged]
+    cheats = [each for each in tallies.values() if not each.kind.is_honest and each.kind.is_counted]
     phones = sum(each.phones for each in honest)
 
     assert len(TRACES) >= 55

@@ -54,8 +54,8 @@ def test_the_sizes_follow_from_the_assumptions() -> None:
     rows = dict(re.findall(r"^\| ([^|`]+) \| (.+) \|$", SCALING.read_text(encoding="utf-8"), re.MULTILINE))
 
     for row, per_device in (("fixes/s, mean", 200 / 86_400), ("fixes/s, busiest hour", 200 * 3 / 86_400)):
-        said = [int(cell.replace(",", "")) for cell in rows[row].split(" | ")]
-        assert said == pytest.approx([per_device * devices for devices in (1e6, 1e7, 1e8)], rel=0.02)
+        output = [int(cell.replace(",", "")) for cell in rows[row].split(" | ")]
+        assert output == pytest.approx([per_device * devices for devices in (1e6, 1e7, 1e8)], rel=0.02)
 
 
 def test_the_quick_form_runs_with_any_load_generator() -> None:

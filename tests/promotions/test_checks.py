@@ -83,7 +83,7 @@ def test_a_redis_that_may_lose_fixes_is_named(
     faults = faults_at(start_redis(*options))
 
     assert len(faults) == len(expected)
-    assert all(wanted in fault for wanted, fault in zip(expected, faults, strict=True))
+    assert all(part in fault for part, fault in zip(expected, faults, strict=True))
 
 
 def test_a_redis_that_is_away_is_no_fault_of_the_deployment() -> None:
@@ -167,8 +167,8 @@ def test_a_variable_that_looks_like_a_setting_is_warned_of(monkeypatch: pytest.M
 
     call_command("check")
 
-    assert "doorstep.W003" in (said := capfd.readouterr().err)
-    assert "did you mean QUIET_HOURS?" in said
+    assert "doorstep.W003" in (output := capfd.readouterr().err)
+    assert "did you mean QUIET_HOURS?" in output
 
 
 @pytest.mark.django_db
@@ -214,12 +214,12 @@ def test_neither_web_nor_worker_nor_beat_starts_on_a_redis_without_aof(
         for name, command in PROCESSES.items()
     }
 
-    said = {name: _wait(process) for name, process in started.items()}
+    output = {name: _wait(process) for name, process in started.items()}
 
     for name, process in started.items():
         assert process.returncode != 0, name
-        assert "Doorstep does not start: Redis runs without its append-only file" in said[name], said[name]
-        assert "Traceback" not in said[name], said[name]
+        assert "Doorstep does not start: Redis runs without its append-only file" in output[name], output[name]
+        assert "Traceback" not in output[name], output[name]
 
 
 def _wait(process: "subprocess.Popen[str]") -> str:

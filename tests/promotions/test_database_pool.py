@@ -74,7 +74,7 @@ def test_connections_that_are_lost_together_hold_no_request_up(pooled: DatabaseW
     assert time.monotonic() - began_s < SLACK_S
 
 
-def ask(wrapper: DatabaseWrapper) -> str:
+def query_name(wrapper: DatabaseWrapper) -> str:
     """The name PostgreSQL knows the connection by, which then goes back to its pool."""
     try:
         with wrapper.cursor() as cursor:
@@ -94,7 +94,7 @@ def test_each_audience_has_connections_that_the_others_cannot_take(make_pooled: 
         names = {}
         for audience in (Audience.TILLS, Audience.ADMIN, Audience.HEALTH):
             with serving(audience):
-                names[audience] = ask(make_pooled())
+                names[audience] = query_name(make_pooled())
 
     assert names == {audience: f"doorstep web {audience}" for audience in names}
 
@@ -111,7 +111,7 @@ def test_in_one_pool_busy_phones_would_take_the_tills_connection(
             wrapper.ensure_connection()
 
         with serving(Audience.TILLS), pytest.raises(OperationalError, match="couldn't get a connection"):
-            ask(make_pooled())
+            query_name(make_pooled())
 
 
 def test_more_callers_than_may_wait_are_refused_at_once(
@@ -124,7 +124,7 @@ def test_more_callers_than_may_wait_are_refused_at_once(
     def call(wrapper: DatabaseWrapper) -> str:
         with serving(Audience.TILLS):
             try:
-                return ask(wrapper)
+                return query_name(wrapper)
             except OperationalError as error:
                 refused.release()
                 return str(error)

@@ -77,12 +77,12 @@ def test_an_entry_the_pipeline_chokes_on_is_found_by_halving(
     bad = int(walks[4]["device_lo"][0])
     process = pipeline.process
 
-    def choke(batch: stream.FixArray, *, now: datetime) -> int:
+    def fail(batch: stream.FixArray, *, now: datetime) -> int:
         if (batch["device_lo"] == bad).any():
             raise ZeroDivisionError
         return process(batch, now=now)
 
-    monkeypatch.setattr(pipeline, "process", choke)
+    monkeypatch.setattr(pipeline, "process", fail)
     for walk in walks:
         append(client, walk.tobytes())
 

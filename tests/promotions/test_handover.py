@@ -51,7 +51,7 @@ def web(folder: Path) -> list[str]:
     return ["sh", "-c", script, "{fd}"]
 
 
-def ask(port: int) -> int:
+def get_status(port: int) -> int:
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/")
     status = connection.getresponse().status
@@ -65,17 +65,17 @@ def pids_ready(folder: Path) -> list[str]:
 
 def test_the_web_process_is_replaced_and_the_steps_are_printed(tmp_path: Path) -> None:
     with keeper(tmp_path, *web(tmp_path)) as (process, port):
-        code, said = run("replace", "--control", str(tmp_path / "web.sock"))
+        code, output = run("replace", "--control", str(tmp_path / "web.sock"))
 
         assert code == 0
-        assert [line.split()[2] for line in said.splitlines()] == ["is", "has"]
-        assert ask(port) == 200
+        assert [line.split()[2] for line in output.splitlines()] == ["is", "has"]
+        assert get_status(port) == 200
         process.send_signal(signal.SIGHUP)
         deadline = time.monotonic() + 60
         while len(pids_ready(tmp_path)) < 3:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert ask(port) == 200
+        assert get_status(port) == 200
     assert not (tmp_path / "web.sock").exists()
 
 
@@ -83,10 +83,10 @@ def test_a_successor_that_fails_leaves_the_predecessor(tmp_path: Path) -> None:
     with keeper(tmp_path, *web(tmp_path)) as (_process, port):
         (tmp_path / "good").unlink()
 
-        code, said = run("replace", "--control", str(tmp_path / "web.sock"))
+        code, output = run("replace", "--control", str(tmp_path / "web.sock"))
 
-        assert (code, "ended with code 3 before it was ready" in said) == (1, True)
-        assert ask(port) == 200
+        assert (code, "ended with code 3 before it was ready" in output) == (1, True)
+        assert get_status(port) == 200
 
 
 def test_a_web_process_that_dies_is_started_again_and_no_connection_is_refused(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_web_process_that_dies_is_started_again_and_no_connection_is_refused(t
         pid = int(pids_ready(tmp_path)[0].split('"pid": ')[1].split(",")[0])
         os.kill(pid, signal.SIGKILL)
 
-        assert ask(port) == 200
+        assert get_status(port) == 200
         # The log line may follow the first answer.
         deadline = time.monotonic() + 60
         while len(pids_ready(tmp_path)) < 2:
@@ -116,11 +116,11 @@ def test_a_web_process_that_dies_is_started_again_and_no_connection_is_refused(t
     ],
 )
 def test_a_mistake_gets_a_sentence(arguments: list[str], sentence: str, tmp_path: Path) -> None:
-    code, said = run(*[str(tmp_path / "s.sock") if word == "/tmp/{}.sock" else word for word in arguments])
+    code, output = run(*[str(tmp_path / "s.sock") if word == "/tmp/{}.sock" else word for word in arguments])
 
     assert code == 1
-    assert sentence in said
-    assert "Traceback" not in said
+    assert sentence in output
+    assert "Traceback" not in output
 
 
 def test_a_second_keeper_does_not_take_the_control_of_the_first(tmp_path: Path) -> None:

@@ -89,17 +89,17 @@ def test_a_frozen_redis_is_waited_for_once(
     assert allowed(limit, "ada", 1) == 1
     private_redis.freeze()
 
-    asked: list[object] = []
-    ask = limits.FixedWindowRateLimiter.hit
+    requested: list[object] = []
+    send = limits.FixedWindowRateLimiter.hit
     monkeypatch.setattr(
-        limits.FixedWindowRateLimiter, "hit", lambda *given, **named: asked.append(1) or ask(*given, **named)
+        limits.FixedWindowRateLimiter, "hit", lambda *given, **named: requested.append(1) or send(*given, **named)
     )
     monkeypatch.setattr(limits, "UNAVAILABLE_PAUSE_S", SLACK_S)
 
     passed = allowed(limit, "ada", 10)
 
     assert passed == 3
-    assert len(asked) == 1
+    assert len(requested) == 1
 
 
 def test_when_redis_is_back_all_count_together_again(
@@ -181,15 +181,15 @@ def test_one_address_registers_and_enrols_so_often(client: Any, settings: Any, c
         "enrolments": ("/v1/staff/enrolments", {"token": "guess"}, 403),
     }[call]
 
-    def ask(address: str) -> Any:
+    def send(address: str) -> Any:
         return client.post(path, body, content_type="application/json", REMOTE_ADDR=address)
 
-    answers = [ask("203.0.113.7") for _ in range(3)]
+    answers = [send("203.0.113.7") for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [usual, usual, 429]
     assert_problem(answers[2], "rate_limited")
     assert 1 <= int(answers[2]["Retry-After"]) <= 60
-    assert ask("203.0.113.8").status_code == usual
+    assert send("203.0.113.8").status_code == usual
     keys = list(stream.sync_client().scan_iter(f"{settings.REDIS_PREFIX}:limits:*"))
     assert len(keys) == 2
     assert not any(b"203.0" in key for key in keys)
@@ -250,7 +250,7 @@ def test_above_its_share_the_lane_asks_the_others(lane: LaneDriver, settings: An
 def test_without_redis_the_lanes_share_is_the_limit(settings: Any) -> None:
     settings.WEB_PROCESSES, settings.FIX_REQUESTS_PER_DEVICE_PER_MINUTE, settings.REDIS_URL = 2, 6, UNAVAILABLE
 
-    async def ask(times: int) -> int:
+    async def send(times: int) -> int:
         client = stream.async_client()
         rate, passed = FixLimit(client), 0
         for _ in range(times):
@@ -264,7 +264,7 @@ def test_without_redis_the_lanes_share_is_the_limit(settings: Any) -> None:
         await client.aclose()
         return passed
 
-    assert asyncio.run(ask(10)) == 3
+    assert asyncio.run(send(10)) == 3
 
 
 def test_an_unlock_is_granted_while_redis_is_away(ada_client: DeviceClient, settings: Any) -> None:

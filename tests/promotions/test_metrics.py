@@ -94,12 +94,12 @@ def gathered() -> dict[str, float]:
 def test_what_every_process_counted_is_added_up(folder: Path) -> None:
     running = [Counting(folder, times) for times in (3, 4)]
 
-    told = gathered()
+    reported = gathered()
 
-    assert told["doorstep_enqueue_total"] == 7
-    assert told["doorstep_batch_seconds_count"] == 7
-    assert told["doorstep_batch_seconds_bucket,le=0.01"] == 0
-    assert told["doorstep_batch_seconds_bucket,le=0.025"] == 7
+    assert reported["doorstep_enqueue_total"] == 7
+    assert reported["doorstep_batch_seconds_count"] == 7
+    assert reported["doorstep_batch_seconds_bucket,le=0.01"] == 0
+    assert reported["doorstep_batch_seconds_bucket,le=0.025"] == 7
     for process in running:
         process.end()
 
@@ -133,10 +133,10 @@ def test_without_a_folder_each_process_tells_its_own(monkeypatch: pytest.MonkeyP
 
     metrics.ENQUEUE.inc(3)
 
-    told = gathered()
-    assert told["doorstep_enqueue_total"] - before == 3
-    assert told["process_resident_memory_bytes"] > 0
-    assert not any(name.startswith("python_gc") for name in told)
+    reported = gathered()
+    assert reported["doorstep_enqueue_total"] - before == 3
+    assert reported["process_resident_memory_bytes"] > 0
+    assert not any(name.startswith("python_gc") for name in reported)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -238,9 +238,9 @@ def test_unlocks_and_redemptions_are_counted_by_code(ada_client: DeviceClient, g
     coupon, till = tills.coupon(campaign), tills.till(store)
     here = {"latitude": store.latitude_deg, "longitude": store.longitude_deg, "horizontal_accuracy_m": 10}
     path, fix = f"/v1/offers/{campaign.uuid}/unlock", {"fix": {**here, "fix_time": NOW.isoformat()}}
-    wanted = [("unlock", code) for code in ("location_missing", "invalid_input", "granted", "repeated")]
-    wanted += [("redeem", code) for code in ("code_malformed", "taken", "already_redeemed")]
-    for call, code in wanted:
+    expected = [("unlock", code) for code in ("location_missing", "invalid_input", "granted", "repeated")]
+    expected += [("redeem", code) for code in ("code_malformed", "taken", "already_redeemed")]
+    for call, code in expected:
         grown(f"doorstep_{call}_total", code=code)
     grown("doorstep_redeem_seconds_count")
 
@@ -249,8 +249,8 @@ def test_unlocks_and_redemptions_are_counted_by_code(ada_client: DeviceClient, g
     for given in ("?", coupon.code, coupon.code):
         till.scan(code=given)
 
-    assert [(call, code, grown(f"doorstep_{call}_total", code=code)) for call, code in wanted] == [
-        (call, code, 1) for call, code in wanted
+    assert [(call, code, grown(f"doorstep_{call}_total", code=code)) for call, code in expected] == [
+        (call, code, 1) for call, code in expected
     ]
     assert grown("doorstep_redeem_seconds_count") == 3
 
@@ -272,16 +272,16 @@ def test_a_scrape_tells_what_waits_where(redis_prefix: str, client: Client) -> N
         raw.xadd(stream.stream_key(5), {"v1": b"x" * 300_000}, id=entry_id)
     _message(uuid.uuid4(), expires_at=NOW + timedelta(days=1))
 
-    told, _took_s = timed_scrape(client)
+    reported, _took_s = timed_scrape(client)
 
-    assert 39 <= told["doorstep_oldest_unprocessed_age_seconds,shard=5"] < 40 + SLACK_S
-    assert told["doorstep_stream_entries,shard=5"] == 2
+    assert 39 <= reported["doorstep_oldest_unprocessed_age_seconds,shard=5"] < 40 + SLACK_S
+    assert reported["doorstep_stream_entries,shard=5"] == 2
     # Also where no worker has ever looked.
-    assert told["doorstep_oldest_unprocessed_age_seconds,shard=6"] == 0
-    assert told["doorstep_outbox_due"] == 1
-    assert told["doorstep_outbox_oldest_due_age_seconds"] > 60
-    assert told["doorstep_redis_memory_bytes"] > 1_000_000
-    assert {"doorstep_redis_is_safe", "doorstep_redis_aof_is_written", "doorstep_redis_aof_bytes"} < set(told)
+    assert reported["doorstep_oldest_unprocessed_age_seconds,shard=6"] == 0
+    assert reported["doorstep_outbox_due"] == 1
+    assert reported["doorstep_outbox_oldest_due_age_seconds"] > 60
+    assert reported["doorstep_redis_memory_bytes"] > 1_000_000
+    assert {"doorstep_redis_is_safe", "doorstep_redis_aof_is_written", "doorstep_redis_aof_bytes"} < set(reported)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -295,12 +295,12 @@ def test_a_scrape_without_redis_answers_in_time_with_the_rest(
 
     scrapes = [timed_scrape(client) for _ in range(2)]
 
-    for told, took_s in scrapes:
+    for reported, took_s in scrapes:
         assert took_s < WITHIN_S + SLACK_S
-        assert told["doorstep_part_up,part=redis"] == 0
-        assert told["doorstep_part_up,part=postgresql"] == 1
-        assert told["doorstep_dead_letters"] == 1
-        assert not any(name.startswith(("doorstep_redis", "doorstep_oldest")) for name in told)
+        assert reported["doorstep_part_up,part=redis"] == 0
+        assert reported["doorstep_part_up,part=postgresql"] == 1
+        assert reported["doorstep_dead_letters"] == 1
+        assert not any(name.startswith(("doorstep_redis", "doorstep_oldest")) for name in reported)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -311,32 +311,32 @@ def test_a_scrape_without_postgresql_still_tells_what_waits(
     seconds, _micros = stream.sync_client().time()
     stream.sync_client().xadd(stream.stream_key(5), {"v1": b"x"}, id=f"{seconds - 40}000-0")
 
-    told, took_s = timed_scrape(client)
+    reported, took_s = timed_scrape(client)
 
     assert took_s < WITHIN_S + SLACK_S
-    assert told["doorstep_part_up,part=postgresql"] == 0
-    assert told["doorstep_oldest_unprocessed_age_seconds,shard=5"] >= 39
-    assert "doorstep_outbox_due" not in told
+    assert reported["doorstep_part_up,part=postgresql"] == 0
+    assert reported["doorstep_oldest_unprocessed_age_seconds,shard=5"] >= 39
+    assert "doorstep_outbox_due" not in reported
 
 
 def test_who_asks_while_a_question_is_out_shares_its_answer() -> None:
-    asked: list[int] = []
+    requested: list[int] = []
     answer = threading.Event()
 
     def look() -> int:
-        asked.append(1)
+        requested.append(1)
         answer.wait(SLACK_S)
-        return len(asked)
+        return len(requested)
 
     part = Part("part", look, within_s=0.1)
     for _ in range(2):
         with pytest.raises(Unavailable, match="part does not answer in time"):
-            part.ask()
+            part.read()
     answer.set()
 
-    assert len(asked) == 1
+    assert len(requested) == 1
     patient = Part("part", lambda: 7, within_s=SLACK_S)
-    assert [patient.ask(), patient.ask()] == [7, 7]
+    assert [patient.read(), patient.read()] == [7, 7]
 
 
 @pytest.fixture(autouse=True)

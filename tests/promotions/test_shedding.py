@@ -128,7 +128,7 @@ def test_an_age_that_is_no_longer_heard_refuses_nobody(lane: LaneDriver, monkeyp
     assert shedding.AGES.of_shard(shard_of(lane)) > 900
 
     monkeypatch.setattr(shedding, "STALE_AFTER_S", 0.0)
-    monkeypatch.setattr(stream, "ask_shards", lambda pipe, cursors: pipe.execute_command("NOSUCH"))
+    monkeypatch.setattr(stream, "query_shards", lambda pipe, cursors: pipe.execute_command("NOSUCH"))
     let_it_hear(lane)
 
     assert shedding.AGES.oldest() == 0.0
@@ -141,10 +141,10 @@ def ages() -> Iterator[Callable[[float], None]]:
     shedding.AGES.forget()
 
 
-def refusal(ask: Callable[[], object]) -> str | None:
+def refusal(send: Callable[[], object]) -> str | None:
     """The code of the refusal, None when there is none."""
     try:
-        ask()
+        send()
     except DomainError as error:
         return error.code
     return None
@@ -159,13 +159,13 @@ def test_reports_go_first_then_fixes_then_unlocks(
 ) -> None:
     ages(age_s)
 
-    told = {
+    reported = {
         "reports": refusal(shedding.require_room_for_reports),
         "fixes": refusal(lambda: shedding.require_room_for_fixes(3)),
         "unlocks": refusal(lambda: shedding.require_room_for_unlocks(3)),
     }
 
-    assert told == {what: "busy" if what in refused else None for what in told}
+    assert reported == {what: "busy" if what in refused else None for what in reported}
 
 
 def test_fixes_may_be_refused_before_any_phone_is_slowed(ages: Callable[[float], None], settings: Any) -> None:

@@ -49,7 +49,7 @@ class Observed:
     device_id: str
     token: str
 
-    def ask(self, method: str, path: str, **given: Any) -> requests.Response:
+    def send(self, method: str, path: str, **given: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token}", "User-Agent": "canary-header"}
         return requests.request(method, f"{self.base_url}{path}", headers=headers, timeout=30, **given)
 
@@ -61,7 +61,7 @@ class Observed:
             "horizontal_accuracy_m": 5,
             "fix_time": datetime.now(UTC).isoformat(),
         }
-        return self.ask("POST", "/v1/fixes", json={"fixes": [fix]})
+        return self.send("POST", "/v1/fixes", json={"fixes": [fix]})
 
 
 def _url(name: str) -> str:
@@ -122,12 +122,12 @@ def broken(observed: Observed) -> Iterator[Observed]:
 
 def _has_no_secret(text: str, observed: Observed) -> None:
     device_id = observed.device_id
-    told = [secret for secret in [*SECRETS, observed.token, device_id, device_id.replace("-", "")] if secret in text]
-    assert told == []
+    leaked = [secret for secret in [*SECRETS, observed.token, device_id, device_id.replace("-", "")] if secret in text]
+    assert leaked == []
 
 
 def test_an_error_is_reported_with_its_stack_and_without_the_request(broken: Observed) -> None:
-    response = broken.ask("GET", f"/v1/offers?latitude={LATITUDE}&longitude={LONGITUDE}")
+    response = broken.send("GET", f"/v1/offers?latitude={LATITUDE}&longitude={LONGITUDE}")
 
     # Other requests, also of other tests, fail on this server too.
     def reported() -> list[dict[str, Any]]:
@@ -194,7 +194,7 @@ def test_a_request_to_django_is_named_by_its_route_and_never_by_its_address(obse
 
 
 def test_a_server_error_marks_its_span_without_the_exceptions_text(broken: Observed) -> None:
-    broken.ask("GET", f"/v1/offers?latitude={LATITUDE}&longitude={LONGITUDE}")
+    broken.send("GET", f"/v1/offers?latitude={LATITUDE}&longitude={LONGITUDE}")
 
     broken.traces.wait_for(lambda collector: any(span.is_error and span.process == "web" for span in collector.spans()))
     failed = {span.trace_id for span in broken.traces.spans() if span.is_error}
@@ -209,8 +209,8 @@ def test_health_checks_leave_no_trace(observed: Observed) -> None:
     observed.post_fix()
 
     observed.traces.wait_for(lambda collector: any(span.name == "POST /v1/fixes" for span in collector.spans()))
-    told = {span.attributes.get("http.route") for span in observed.traces.spans()}
-    assert told & {"/healthz", "/readyz", "/metrics"} == set()
+    reported = {span.attributes.get("http.route") for span in observed.traces.spans()}
+    assert reported & {"/healthz", "/readyz", "/metrics"} == set()
 
 
 def test_a_web_process_sends_what_waits_before_it_ends(observed: Observed) -> None:
@@ -268,7 +268,7 @@ def test_a_setting_without_its_packages_says_what_to_install(
 ) -> None:
     assert conf.find_faults({"DEBUG": "1", name: value}) == []
 
-    monkeypatch.setattr(reading, "find_spec", lambda wanted: None if wanted == module else find_spec(wanted))
+    monkeypatch.setattr(reading, "find_spec", lambda expected: None if expected == module else find_spec(expected))
     faults = conf.find_faults({"DEBUG": "1", name: value})
 
     assert [fault.name for fault in faults] == [name]

@@ -48,7 +48,7 @@ def start(listener: socket.socket, connect: Connect) -> Iterator[Start]:
         command = [sys.executable, "-m", "tests.promotions.plain_server", str(listener.fileno()), kind]
         process = subprocess.Popen(command, cwd=ROOT, pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL)
         started.append(process)
-        assert ask(connect()).status == 200
+        assert get(connect()).status == 200
         return process
 
     yield start
@@ -57,7 +57,7 @@ def start(listener: socket.socket, connect: Connect) -> Iterator[Start]:
         process.wait()
 
 
-def ask(connection: HTTPConnection, path: str = "/") -> HTTPResponse:
+def get(connection: HTTPConnection, path: str = "/") -> HTTPResponse:
     connection.request("GET", path)
     response = connection.getresponse()
     response.read()
@@ -67,12 +67,12 @@ def ask(connection: HTTPConnection, path: str = "/") -> HTTPResponse:
 def test_an_open_connection_gets_one_more_answer_and_is_told_to_close(connect: Connect, start: Start) -> None:
     process = start("ours")
     idle, silent = connect(), connect()
-    assert not ask(idle).will_close
-    assert not ask(silent).will_close
+    assert not get(idle).will_close
+    assert not get(silent).will_close
 
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
-    last = ask(idle)
+    last = get(idle)
 
     assert (last.status, last.will_close) == (200, True)
     assert silent.sock.recv(1) == b""
@@ -82,19 +82,19 @@ def test_an_open_connection_gets_one_more_answer_and_is_told_to_close(connect: C
 def test_without_the_care_a_request_over_an_open_connection_is_lost(connect: Connect, start: Start) -> None:
     process = start("plain")
     idle = connect()
-    assert not ask(idle).will_close
+    assert not get(idle).will_close
 
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
 
     with pytest.raises((OSError, HTTPException)):
-        ask(idle)
+        get(idle)
 
 
 def test_a_request_that_runs_is_finished(connect: Connect, start: Start) -> None:
     process = start("ours")
     answers: list[HTTPResponse] = []
-    client = Thread(target=lambda: answers.append(ask(connect(), "/slow")))
+    client = Thread(target=lambda: answers.append(get(connect(), "/slow")))
     client.start()
     time.sleep(0.3)
 
@@ -108,19 +108,19 @@ def test_a_successor_takes_the_connections_that_come_then(connect: Connect, star
     predecessor = start("ours")
     start("ours")
     kept = connect()
-    ask(kept)
+    get(kept)
 
     predecessor.send_signal(signal.SIGTERM)
 
-    assert [ask(connect()).status for _ in range(100)] == [200] * 100
+    assert [get(connect()).status for _ in range(100)] == [200] * 100
     predecessor.wait(timeout=60)
-    assert ask(connect()).status == 200
+    assert get(connect()).status == 200
 
 
 def test_a_second_signal_ends_it_at_once(connect: Connect, start: Start) -> None:
     process = start("ours")
     silent = connect()
-    ask(silent)
+    get(silent)
 
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)

@@ -158,10 +158,10 @@ def kept(
 
 
 def test_the_run_after_the_demo_serves_its_day_and_nothing_of_it_is_in_the_future(kept: Kept, folder: Path) -> None:
-    said = kept.choose()
+    output = kept.choose()
 
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert "Serving the day that `make demo` made on" in said
+    assert "Serving the day that `make demo` made on" in output
     assert Device.objects.count() == report["phones"]
     assert Visit.objects.filter(confirmed_at__isnull=False).count() == report["visits"]
     assert Unlock.objects.count() == report["unlocks"]

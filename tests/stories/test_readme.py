@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 from promotions.local import serve
 serve.ROOT = Path(sys.argv[1])
-sys.exit(serve.serve(serve.Wanted("127.0.0.1", "18000")))
+sys.exit(serve.serve(serve.ServeOptions("127.0.0.1", "18000")))
 """
 DATE = """#!/bin/sh
 exec "$REAL_DATE" --date="@$(($("$REAL_DATE" +%s) + OFFSET))" "$@"
@@ -73,13 +73,13 @@ def environment(clone: Path) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def run(clone: Path, environment: dict[str, str]) -> Iterator[Path]:
     """`make run`, ready; the file with what it says on standard error."""
-    said = clone / "said"
-    with said.open("wb") as errors:
+    output = clone / "said"
+    with output.open("wb") as errors:
         process = subprocess.Popen([sys.executable, "-c", SERVE, str(clone)], env=environment, stderr=errors)
         try:
             wait_for(lambda: (clone / "var" / "run.json").exists() or process.poll() is not None, timeout_s=120)
-            assert process.poll() is None, said.read_text(encoding="utf-8")
-            yield said
+            assert process.poll() is None, output.read_text(encoding="utf-8")
+            yield output
         finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=60) == 0

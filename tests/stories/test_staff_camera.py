@@ -48,8 +48,8 @@ def switch_camera(page: Page, name: str) -> None:
 
 def test_the_decoder_from_our_own_origin_reads_the_picture(phone: Page, counter: Counter, video: Path) -> None:
     coupon = counter.coupon()
-    asked: list[str] = []
-    phone.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    phone.on("request", lambda request: requested.append(request.url))
     assert phone.evaluate("'BarcodeDetector' in window") is False
 
     write_video(video, coupon.qr)
@@ -58,9 +58,9 @@ def test_the_decoder_from_our_own_origin_reads_the_picture(phone: Page, counter:
     expect_answer(phone, "give", "GIVE", COFFEE)
     write_video(video, None)
     assert Redemption.objects.get(coupon=coupon.row).source == "camera"
-    decoder = {url for url in asked if "decoder" in url}
+    decoder = {url for url in requested if "decoder" in url}
     assert len(decoder) == 2
-    assert all(url.startswith((counter.web.base_url, "blob:")) for url in asked)
+    assert all(url.startswith((counter.web.base_url, "blob:")) for url in requested)
 
 
 def test_a_code_that_lies_there_is_scanned_once_and_one_that_left_again(browser: Browser, counter: Counter) -> None:

@@ -129,9 +129,9 @@ def test_a_till_gives_no_more_than_is_left_of_its_allowance(phone: Page, counter
     cakes = [counter.coupon(value="20.00", benefit="1 cake", units=1) for _ in range(2)]
 
     def leave_little(route: Route) -> None:
-        told = route.fetch().json()
-        told["allowance"] |= {"value_left": "39.99"}
-        route.fulfill(json=told)
+        reported = route.fetch().json()
+        reported["allowance"] |= {"value_left": "39.99"}
+        route.fulfill(json=reported)
 
     phone.context.route("**/v1/staff/sync", leave_little)
     enrol_and_lose_network(phone, counter)
@@ -217,9 +217,9 @@ def test_what_was_sent_is_off_the_allowance_before_the_network_goes_again(phone:
     coupons = [counter.coupon(units=1) for _ in range(2)]
 
     def leave_one(route: Route) -> None:
-        told = route.fetch().json()
-        told["allowance"]["coupons_left"] -= settings.OFFLINE_COUPONS_PER_TILL - 1
-        route.fulfill(json=told)
+        reported = route.fetch().json()
+        reported["allowance"]["coupons_left"] -= settings.OFFLINE_COUPONS_PER_TILL - 1
+        route.fulfill(json=reported)
 
     phone.context.route("**/v1/staff/sync", leave_one)
     enrol_and_lose_network(phone, counter)

@@ -87,8 +87,8 @@ def test_in_training_every_answer_is_practised_and_nothing_redeemed(phone: Page,
     phone.get_by_role("button", name="Training").click()
     expect(phone.locator("#training-banner")).to_be_visible()
     codes = phone.locator("#practice-codes button").all_text_contents()
-    asked: list[str] = []
-    phone.on("request", lambda request: asked.append(request.method))
+    requested: list[str] = []
+    phone.on("request", lambda request: requested.append(request.method))
 
     kinds = set()
     for code in codes:
@@ -107,7 +107,7 @@ def test_in_training_every_answer_is_practised_and_nothing_redeemed(phone: Page,
 
     expect_answer(phone, "no", "TRAINING", re.compile("A real coupon is not taken in training"))
     assert kinds == {"give", "again", "later", "used", "no", "presence", "reopen"}
-    assert "POST" not in asked
+    assert "POST" not in requested
     assert not Redemption.objects.filter(store=counter.store).exists()
     assert not Refusal.objects.filter(store=counter.store).exists()
 

@@ -253,23 +253,23 @@ def _serialize_interval(interval: Interval | None) -> dict[str, float] | None:
 def _serialize_effect(funnel: Funnel) -> dict[str, Any]:
     """The verdict always; its numbers only where no arm's visitors could be counted back from them."""
     lift = funnel.lift
-    is_told = min(lift.treated.conversions, lift.control.conversions) >= MIN_CELL
+    is_shown = min(lift.treated.conversions, lift.control.conversions) >= MIN_CELL
     return {
         "within_minutes": VERDICT_WINDOW.total_seconds() // 60,
         "verdict": lift.verdict.value,
         "reason": lift.reason.value,
-        "difference": lift.difference if is_told else None,
-        "difference_interval": _serialize_interval(lift.difference_interval) if is_told else None,
-        "incremental_visits": lift.incremental if is_told else None,
-        "incremental_interval": _serialize_interval(lift.incremental_interval) if is_told else None,
-        "expected_without": lift.expected_without if is_told else None,
+        "difference": lift.difference if is_shown else None,
+        "difference_interval": _serialize_interval(lift.difference_interval) if is_shown else None,
+        "incremental_visits": lift.incremental if is_shown else None,
+        "incremental_interval": _serialize_interval(lift.incremental_interval) if is_shown else None,
+        "expected_without": lift.expected_without if is_shown else None,
     }
 
 
 def _serialize_reasons(counts: Mapping[str, int]) -> dict[str, Any]:
     """Large cells by name, the small ones together; what stays hidden is left out of the total, or it would show."""
-    told = {reason: count for reason, count in counts.items() if count >= MIN_CELL}
-    rest = sum(counts.values()) - sum(told.values())
+    shown = {reason: count for reason, count in counts.items() if count >= MIN_CELL}
+    rest = sum(counts.values()) - sum(shown.values())
     if rest >= MIN_CELL:
-        told[OTHER] = rest
-    return {"total": suppress_small(sum(told.values())), "by_reason": told}
+        shown[OTHER] = rest
+    return {"total": suppress_small(sum(shown.values())), "by_reason": shown}

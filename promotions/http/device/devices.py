@@ -15,7 +15,7 @@ from notifications.models import PushAddress
 from notifications.services import PushTarget
 from promotions import limits
 from promotions.http.address import read_address
-from promotions.http.auth import DeviceAuthentication, asking_device
+from promotions.http.auth import DeviceAuthentication, requesting_device
 from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.schema import body_example, operation
 from promotions.http.serializers import OneOfField, StrictSerializer, TextField, read_body
@@ -148,10 +148,10 @@ class DeviceExport(serializers.Serializer[Any]):
     notifications = serializers.DictField()
 
 
-def _reissue(told: Mapping[str, Any], asked_at: datetime) -> dict[str, str | None]:
+def _reissue(answer: Mapping[str, Any], requested_at: datetime) -> dict[str, str | None]:
     """The credentials of an answer given before, letter for letter: they follow from the device and the time."""
-    device = Device(pk=UUID(told["device_id"]), consents=told["consents"])
-    return _serialize_credentials(issue_credentials(device, now=asked_at))
+    device = Device(pk=UUID(answer["device_id"]), consents=answer["consents"])
+    return _serialize_credentials(issue_credentials(device, now=requested_at))
 
 
 _with_credentials = idempotent_with_secrets("access_token", "ingest_key", reveal=_reissue)
@@ -208,7 +208,7 @@ class MyDeviceView(ApiView):
     @_with_credentials
     def patch(self, request: Request) -> Response:
         """Change the fields in the body. Withdrawing `geo_match` revokes every credential issued before."""
-        device, given = asking_device(request), read_body(DeviceChangeRequest, request)
+        device, given = requesting_device(request), read_body(DeviceChangeRequest, request)
         change = DeviceChange(
             app_id=given.get("app_id"),
             locale=given.get("locale"),
@@ -230,7 +230,7 @@ class MyDeviceView(ApiView):
     @operation(summary="Erase this device", answers={204: None})
     def delete(self, request: Request) -> Response:
         """Delete all data stored about the device and revoke its credentials. This cannot be undone."""
-        forget_device(asking_device(request).pk, now=self.now)
+        forget_device(requesting_device(request).pk, now=self.now)
         return Response(status=204)
 
 
@@ -242,7 +242,7 @@ class ExportView(ApiView):
     @operation(summary="Export all data about this device", answers={200: DeviceExport})
     def get(self, request: Request) -> Response:
         """Return all data stored about this device, in all parts of the product."""
-        return Response(export_device(asking_device(request), now=self.now))
+        return Response(export_device(requesting_device(request), now=self.now))
 
 
 def _read_consents(given: dict[str, Any]) -> ConsentGiven:

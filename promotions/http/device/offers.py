@@ -8,7 +8,7 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions.http.auth import DeviceAuthentication, asking_device
+from promotions.http.auth import DeviceAuthentication, requesting_device
 from promotions.http.schema import operation
 from promotions.http.serializers import CountField, NumberTextField, StrictSerializer, refuse_null_island
 from promotions.http.views import ApiView
@@ -108,7 +108,7 @@ class OffersView(ApiView):
         if "latitude" in self.query:
             position = Position(self.query["latitude"], self.query["longitude"])
         offers = list_offers(
-            device_id=asking_device(request).pk, position=position, limit=self.query["limit"], now=self.now
+            device_id=requesting_device(request).pk, position=position, limit=self.query["limit"], now=self.now
         )
         return Response({"offers": [_serialize_offer(offer) for offer in offers]})
 
@@ -145,10 +145,10 @@ def _serialize_opening(opening: Any) -> dict[str, Any] | None:
 
 def serialize_stores(stores: Iterable[StoreHint]) -> list[dict[str, Any]]:
     """Stores to choose from, each with its way as a step and in minutes at most."""
-    told = ("id", "name", "latitude", "longitude", "distance_bucket")
+    shown = ("id", "name", "latitude", "longitude", "distance_bucket")
     return [
         {
-            **{name: value for name, value in serialize_store(store).items() if name in told},
+            **{name: value for name, value in serialize_store(store).items() if name in shown},
             "walking_minutes": store.most_walking_minutes,
         }
         for store in stores

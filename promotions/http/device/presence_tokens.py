@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from promotions import metrics
-from promotions.http.auth import asking_device
+from promotions.http.auth import requesting_device
 from promotions.http.device.unlocks import AT_THE_DOOR, REFUSALS, DoorView, UnlockRequest, name_stores, read_fix
 from promotions.http.outcomes import counted
 from promotions.http.schema import operation
@@ -46,10 +46,10 @@ class PresenceTokenView(DoorView):
     def post(self, request: Request, campaign_id: UUID) -> Response:
         """Issue a presence token. It needs the campaign's level for unlocks. 403: refused, as an unlock would be."""
         given = read_body(PresenceTokenRequest, request)
-        asked = UnlockAttempt(read_fix(given.get("fix")), given.get("proof"))
+        attempt = UnlockAttempt(read_fix(given.get("fix")), given.get("proof"))
         try:
             issued = issue_presence_token(
-                device=asking_device(request), campaign_uuid=campaign_id, attempt=asked, now=self.now
+                device=requesting_device(request), campaign_uuid=campaign_id, attempt=attempt, now=self.now
             )
         except UnlockRefused as refused:
             name_stores(refused, campaign_id, given.get("fix"))

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from promotions import limits, metrics
-from promotions.http.auth import DeviceAuthentication, asking_device
+from promotions.http.auth import DeviceAuthentication, requesting_device
 from promotions.http.idempotency import idempotent
 from promotions.http.outcomes import counted
 from promotions.http.schema import operation
@@ -71,7 +71,7 @@ class ReservationView(ApiView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Know the device, then ask whether it may ask; it counts as asking for the offer. Errors: `rate_limited`."""
         super().initial(request, *args, **kwargs)
-        limits.UNLOCKS.require(str(asking_device(request).pk))
+        limits.UNLOCKS.require(str(requesting_device(request).pk))
 
     @operation(
         summary="Reserve the offer (“keep my turn”)",
@@ -85,14 +85,14 @@ class ReservationView(ApiView):
         """Reserve the offer. 201: reserved. 200: already reserved, not extended. Works without a cap too."""
         given = read_body(ReservationRequest, request)
         reservation, is_new = reserve_turn(
-            device=asking_device(request), campaign_uuid=campaign_id, store_uuid=given.get("store_id"), now=self.now
+            device=requesting_device(request), campaign_uuid=campaign_id, store_uuid=given.get("store_id"), now=self.now
         )
         return Response({"reservation": _serialize_reservation(reservation)}, status=201 if is_new else 200)
 
     @operation(summary="Release the reservation", answers={204: None}, problems=("rate_limited",))
     def delete(self, request: Request, campaign_id: UUID) -> Response:
         """Release the reservation. Others can use it at once. Succeeds even if there is no reservation."""
-        release_turn(device_id=asking_device(request).pk, campaign_uuid=campaign_id)
+        release_turn(device_id=requesting_device(request).pk, campaign_uuid=campaign_id)
         return Response(status=204)
 
 

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from geofence.models import Store
 from promotions import clock, limits, metrics, shedding, stream
 from promotions.errors import DomainError
-from promotions.http.auth import DeviceAuthentication, asking_device
+from promotions.http.auth import DeviceAuthentication, requesting_device
 from promotions.http.device.offers import serialize_store, serialize_stores
 from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.lane.schema import EXAMPLE_FIX
@@ -167,9 +167,9 @@ class UnlocksPage(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="The `cursor` of the next page; null on the last page.")
 
 
-def _restore_coupon(told: Mapping[str, Any], asked_at: datetime) -> dict[str, Any]:
+def _restore_coupon(answer: Mapping[str, Any], requested_at: datetime) -> dict[str, Any]:
     """The coupon of an answer given before: its code and token are derived anew, its state and QR are those of now."""
-    unlock = Unlock.objects.select_related("campaign__brand", "store", "coupon").get(pk=told["unlock_id"])
+    unlock = Unlock.objects.select_related("campaign__brand", "store", "coupon").get(pk=answer["unlock_id"])
     return {"coupon": serialize_unlock(unlock, clock.now())["coupon"]}
 
 
@@ -181,7 +181,7 @@ class DoorView(ApiView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Know the device, then ask whether it may ask. Errors: `rate_limited`, `busy`."""
         super().initial(request, *args, **kwargs)
-        device_id = asking_device(request).pk
+        device_id = requesting_device(request).pk
         limits.UNLOCKS.require(str(device_id))
         shedding.require_room_for_unlocks(stream.shard_of(device_id))
 
@@ -210,7 +210,7 @@ class UnlockView(DoorView):
         given = read_body(UnlockRequest, request)
         try:
             unlock, is_new = unlock_offer(
-                device=asking_device(request),
+                device=requesting_device(request),
                 campaign_uuid=campaign_id,
                 fix=read_fix(given.get("fix")),
                 proof=given.get("proof"),
@@ -247,8 +247,8 @@ class UnlocksView(ApiView):
     @operation(summary="List the device's unlocks", answers={200: UnlocksPage}, operation_id="unlocks_list")
     def get(self, request: Request) -> Response:
         """Return all unlocks of this device, newest first."""
-        keyset = Keyset(scope=f"unlocks:{asking_device(request).pk}", instant_field="granted_at")
-        page, following = keyset.page(wallet(asking_device(request).pk), self.query)
+        keyset = Keyset(scope=f"unlocks:{requesting_device(request).pk}", instant_field="granted_at")
+        page, following = keyset.page(wallet(requesting_device(request).pk), self.query)
         return Response({"unlocks": [serialize_unlock(unlock, self.now) for unlock in page], "next": following})
 
 
@@ -295,7 +295,7 @@ class QrView(ApiView):
 
 
 def _find(request: Request, unlock_id: UUID) -> Unlock:
-    unlock: Unlock | None = wallet(asking_device(request).pk).filter(pk=unlock_id).first()
+    unlock: Unlock | None = wallet(requesting_device(request).pk).filter(pk=unlock_id).first()
     if unlock is None:
         raise DomainError("not_found")
     return unlock

@@ -109,10 +109,10 @@ def problem_answer(error: DomainError, *, instance: str, request_id: str, allow:
         error.code, detail=error.detail, instance=instance, request_id=request_id, faults=faults, fields=error.fields
     )
     status = CATALOGUE[error.code].status
-    told = problem_headers(status)
+    extra = problem_headers(status)
     if "retry_after_s" in error.fields:
-        told["Retry-After"] = str(error.fields["retry_after_s"])
-    headers = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+        extra["Retry-After"] = str(error.fields["retry_after_s"])
+    headers = [(name.lower().encode(), value.encode()) for name, value in extra.items()]
     if allow:
         headers.append((b"allow", allow.encode()))
     return Answer(status, _encoder.encode(body), CONTENT_TYPE.encode(), headers)

@@ -236,7 +236,7 @@ class WakePublisher:
         self._publish = publish
         self._shards: set[int] = set()
         self._lock = threading.Lock()
-        self._asked = threading.Event()
+        self._requested = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wake-publisher", daemon=True)
         self._thread.start()
@@ -245,24 +245,24 @@ class WakePublisher:
         """Ask for a worker on each of these shards."""
         with self._lock:
             self._shards.update(shards)
-        if not self._asked.is_set():
-            self._asked.set()
+        if not self._requested.is_set():
+            self._requested.set()
 
     def close(self, timeout_s: float = 3.0) -> None:
         """Publish what was asked for, then stop."""
         self._closing.set()
-        self._asked.set()
+        self._requested.set()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._asked.wait()
-            self._publish_asked()
+            self._requested.wait()
+            self._publish_requested()
             self._closing.wait(_WAKE_PAUSE_S)
-        self._publish_asked()
+        self._publish_requested()
 
-    def _publish_asked(self) -> None:
-        self._asked.clear()
+    def _publish_requested(self) -> None:
+        self._requested.clear()
         with self._lock:
             shards, self._shards = self._shards, set()
         for shard in sorted(shards):

@@ -69,8 +69,8 @@ def _key_faults(value: JsonObject, pointer: str, known: set[str], required: set[
         yield Fault(f"{pointer}/{key}", "missing_field", "This field is required.")
 
 
-def _wrong_type(pointer: str, wanted: str) -> Fault:
-    return Fault(pointer, "wrong_type", f"This must be {wanted}.")
+def _wrong_type(pointer: str, expected: str) -> Fault:
+    return Fault(pointer, "wrong_type", f"This must be {expected}.")
 
 
 def _number_fault(pointer: str, value: object) -> Fault | None:

@@ -170,7 +170,7 @@ class FixLane:
         await running.revocations.close()
         await running.ages.close()
         await running.bodies.close()
-        running.tally.tell()
+        running.tally.report()
         await asyncio.to_thread(running.wakes.close)
         await running.streams.aclose()
         await running.client.aclose()
@@ -197,8 +197,8 @@ class FixLane:
             metrics.LANE_REFUSED.labels("internal").inc()
             answer = answer_unexpected(error, scope["path"], head.request_id)
         if logger.isEnabledFor(logging.DEBUG):
-            told = {"request_id": head.request_id, "stored_as": f"{head.request_number:016x}", "status": answer.status}
-            logger.debug("lane_answered", extra=told)
+            extra = {"request_id": head.request_id, "stored_as": f"{head.request_number:016x}", "status": answer.status}
+            logger.debug("lane_answered", extra=extra)
         if not write_answer(send, answer, head.request_id):
             await send_answer(send, answer, head.request_id)
 
@@ -292,18 +292,18 @@ class Tally:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._counts = dict.fromkeys(FixSource, 0)
-        self._is_asked = False
+        self._is_requested = False
 
     def add(self, source: FixSource, count: int) -> None:
         """Count them; the metric hears of it within a quarter of a second."""
         self._counts[source] += count
-        if not self._is_asked:
-            self._is_asked = True
-            self._loop.call_later(_TALLY_S, self.tell)
+        if not self._is_requested:
+            self._is_requested = True
+            self._loop.call_later(_TALLY_S, self.report)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Bring the metric up to date."""
-        self._is_asked = False
+        self._is_requested = False
         for source, count in self._counts.items():
             if count:
                 self._counts[source] = 0

@@ -201,12 +201,12 @@ class ScansView(ApiView):
         """Store scans made offline and return one verdict per scan. Repeats keep their verdicts."""
         given = read_body(ScansRequest, request)["scans"]
         scans = [LateScan(**each) for each in given if isinstance(each, Mapping)]
-        judged = iter(evaluate_scans(staff_device=staff_device(request), scans=scans, now=self.now))
-        told = [
-            _refuse(each) if isinstance(each, _Unreadable) else _serialize_evaluation(each["nonce"], next(judged))
+        evaluations = iter(evaluate_scans(staff_device=staff_device(request), scans=scans, now=self.now))
+        answers = [
+            _refuse(each) if isinstance(each, _Unreadable) else _serialize_evaluation(each["nonce"], next(evaluations))
             for each in given
         ]
-        return Response(ScansAnswer({"scans": told}).data)
+        return Response(ScansAnswer({"scans": answers}).data)
 
 
 def _serialize_sync(sync: TillSync, now: datetime) -> dict[str, Any]:

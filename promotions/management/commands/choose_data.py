@@ -68,19 +68,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Choose the data, and print what it changes or could change."""
-        is_asked = options["fresh"] or options["data"] is not None
+        is_requested = options["fresh"] or options["data"] is not None
         if not settings.DEBUG:
             raise CommandError("The demo brand is for development: set DEBUG=1.")
         if not days.has_own("postgres", os.environ):
-            if is_asked:
+            if is_requested:
                 raise CommandError("FRESH and DATA are for the private PostgreSQL of `make run`: unset DATABASE_URL.")
             return
         try:
-            self._choose(options, is_asked=is_asked)
+            self._choose(options, is_requested=is_requested)
         except LocalError as error:
             raise CommandError(f"{error}\nThe data of `make run` are as they were.") from error
 
-    def _choose(self, options: dict[str, Any], *, is_asked: bool) -> None:
+    def _choose(self, options: dict[str, Any], *, is_requested: bool) -> None:
         chosen: Path | None = options["data"] or options["day"]
         if options["data"] and not options["data"].is_file():
             raise CommandError(f"DATA: there is no file {options['data']}.")
@@ -88,7 +88,7 @@ class Command(BaseCommand):
             chosen = None
         held = _look()
         is_served = chosen is not None and held.source == _source(chosen)
-        if not is_asked:
+        if not is_requested:
             if chosen is None or is_served:
                 return
             if held.is_own:

@@ -122,7 +122,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the demo. Exit code 1 when it fails its own checks, 128 + n when signal n ends it."""
-        wanted = Options(
+        chosen = Options(
             phones=options["phones"],
             seed=options["seed"],
             rate=options["rate"],
@@ -131,28 +131,28 @@ class Command(BaseCommand):
             output=options["output"],
             day=options["day"],
         )
-        if faults := wanted.find_faults():
+        if faults := chosen.find_faults():
             raise CommandError(" ".join(faults))
         if not settings.DATABASE_URL or not os.environ.get("REDIS_URL"):
             raise CommandError("The demo needs DATABASE_URL and REDIS_URL; `make demo` starts both and sets them.")
-        self._announce(wanted)
+        self._announce(chosen)
         started_s = time.monotonic()
         try:
             with Interrupts() as interrupts:
-                played = self._play(wanted, interrupts)
+                played = self._play(chosen, interrupts)
                 with self._at_work("comparing the visits with where the phones were"):
                     result = sum_up(played, real_s=time.monotonic() - started_s)
-                is_kept = self._keep(wanted)
+                is_kept = self._keep(chosen)
         except InterruptedBySignal as interruption:
             self.stderr.write("Stopped.")
             sys.exit(128 + interruption.signum)
         except (ConfigurationError, LocalError, RegistrationFailed, EnrolmentFailed) as error:
             raise CommandError(str(error)) from error
-        wanted.output.parent.mkdir(parents=True, exist_ok=True)
+        chosen.output.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(as_json(result), indent=2, ensure_ascii=False)
-        wanted.output.write_text(text + "\n", encoding="utf-8")
+        chosen.output.write_text(text + "\n", encoding="utf-8")
         serves = "serves this day, now that it is over" if is_kept else "serves the demo brand"
-        next_steps = WHAT_NEXT.format(serves=serves, report=_shorten(wanted.output))
+        next_steps = WHAT_NEXT.format(serves=serves, report=_shorten(chosen.output))
         self.stdout.write(f"\n{as_table(result)}\n\n{next_steps}")
         if result.faults:
             raise CommandError("The demo failed its own checks: " + "; ".join(result.faults) + ".")
@@ -160,12 +160,12 @@ class Command(BaseCommand):
     def _announce(self, options: Options) -> None:
         """Print the first lines, before anything that takes time."""
         minutes = (options.until_s - READY_BY_S) / options.rate / 60 + 1
-        self._say(f"A day of {options.phones} phones through the real product: about {minutes:.0f} minutes.")
+        self._echo(f"A day of {options.phones} phones through the real product: about {minutes:.0f} minutes.")
         if options.day is not None and options.day.is_file():
             made = datetime.fromtimestamp(options.day.stat().st_mtime, tz=UTC).astimezone()
-            self._say(f"At its end it replaces the day made on {made:%-d %B at %H:%M}; what `make run` holds stays.")
+            self._echo(f"At its end it replaces the day made on {made:%-d %B at %H:%M}; what `make run` holds stays.")
 
-    def _say(self, line: str) -> None:
+    def _echo(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
 
@@ -186,7 +186,7 @@ class Command(BaseCommand):
         The clock is set before the services start. On a machine where they take longer than the lead, the day begins
         again with a longer one.
         """
-        self._say("Preparing the database …")
+        self._echo("Preparing the database …")
         with self._at_work("preparing the database"):
             call_command("migrate", verbosity=0)
         interrupts.check()
@@ -194,7 +194,7 @@ class Command(BaseCommand):
             longer_s = min(2 * options.lead_s, LONGEST_LEAD_S, READY_BY_S / options.rate)
             if longer_s <= options.lead_s:
                 raise CommandError(f"The services took more than {options.lead_s:.0f} s to start. Is the machine busy?")
-            self._say(f"The services took more than {options.lead_s:.0f} s to start; again, with {longer_s:.0f} s.")
+            self._echo(f"The services took more than {options.lead_s:.0f} s to start; again, with {longer_s:.0f} s.")
             options = replace(options, lead_s=longer_s)
         return played
 
@@ -213,7 +213,7 @@ class Command(BaseCommand):
             stage = _set_stage(clock, Day(start_s=READY_BY_S - options.lead_s * options.rate, end_s=options.until_s))
         stack = Stack(env=_environment(clock))
         stack.env["NOTIFICATION_FILE"] = str(stack.folder / "messages.jsonl")
-        self._say("Starting web, worker and beat …")
+        self._echo("Starting web, worker and beat …")
         try:
             with self._at_work("starting web, worker and beat"):
                 stack.start(while_waiting=interrupts.check)
@@ -234,7 +234,7 @@ class Command(BaseCommand):
         cast = Cast(plans, dict(stage.enrolment_tokens), Path(stack.env["NOTIFICATION_FILE"]))
         progress = Progress(sys.stdout, journal)
         dead_before = DeadLetter.objects.count()
-        self._say(f"{options.phones} phones live {stage.shown_on:%A, %-d %B %Y} …")
+        self._echo(f"{options.phones} phones live {stage.shown_on:%A, %-d %B %Y} …")
 
         def watch(tick: DayTick) -> None:
             interrupts.check()
@@ -245,7 +245,7 @@ class Command(BaseCommand):
             phones = asyncio.run(run_day(world, cast, watch))
         finally:
             progress.finish()
-        self._say("The day is over. Working what still waits, then comparing …")
+        self._echo("The day is over. Working what still waits, then comparing …")
         with self._at_work("working what still waits"):
             is_dry = _wait_until_dry(interrupts)
         stack.check()

@@ -70,9 +70,9 @@ class Command(BaseCommand):
             self.stderr.write("Stopped. The second cluster and its folder are removed.")
             sys.exit(128 + interruption.signum)
         except psycopg.errors.InsufficientPrivilege as error:
-            said = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             raise CommandError(
-                f"{said}. Use the role that owns the tables, or give this one pg_read_all_data."
+                f"{reason}. Use the role that owns the tables, or give this one pg_read_all_data."
             ) from None
         except (psycopg.Error, DatabaseError, InterfaceError) as error:
             raise CommandError(f"PostgreSQL: {str(error).strip().splitlines()[0]}") from None
@@ -142,12 +142,12 @@ def _compare(
 
 
 def _serve(place: Workspace, url: str, copy: Database, breaches: dict[str, int] | None) -> Iterator[Line]:
-    for name, said in product.ask_copy(url, "after_restore", "--json").items():
-        yield Line(f"afterwards: {name}", True, said)
+    for name, reason in product.run_on_copy(url, "after_restore", "--json").items():
+        yield Line(f"afterwards: {name}", True, reason)
     yield from evaluate_breaches(count_breaches(copy), breaches)
-    probe = product.ask_copy(url, "restore_drill", "--probe")
-    asked, opened = probe["codes_asked"], probe["codes_opened"]
-    yield Line("CODE_SECRET belongs to the coupons", asked == opened, f"{opened:,} of {asked:,} codes")
+    probe = product.run_on_copy(url, "restore_drill", "--probe")
+    probed, opened = probe["codes_probed"], probe["codes_opened"]
+    yield Line("CODE_SECRET belongs to the coupons", probed == opened, f"{opened:,} of {probed:,} codes")
     yield from product.serve_and_try(place, url, probe)
 
 

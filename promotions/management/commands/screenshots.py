@@ -177,7 +177,7 @@ async def _come_by(scene: Scene, base_url: str) -> None:
     async with Wire(base_url) as wire:
         tills = {}
         for index, token in scene.tills.items():
-            enrolled = await wire.ask("POST", "/v1/staff/enrolments", body={"token": token})
+            enrolled = await wire.call("POST", "/v1/staff/enrolments", body={"token": token})
             tills[index] = enrolled.body["access_token"]
         for first in range(0, PHONES, 8):
             await asyncio.gather(*(_visit(scene, wire, tills, number) for number in range(first, first + 8)))
@@ -206,7 +206,7 @@ async def _visit(scene: Scene, wire: Wire, tills: Mapping[int, str], number: int
         }
 
     async def post(path: str, body: Mapping[str, object]) -> Any:
-        return (await wire.ask("POST", path, token=token, body=body)).body
+        return (await wire.call("POST", path, token=token, body=body)).body
 
     def unlock(kind: str) -> str:
         return f"/v1/offers/{scene.campaign_uuids[kind]}/unlock"
@@ -224,7 +224,7 @@ async def _visit(scene: Scene, wire: Wire, tills: Mapping[int, str], number: int
         return
     await post(unlock(Campaign.Kind.INSTANT_WIN), {"fix": fix()})
     scan = {"code": coupon["code"], "nonce": str(uuid4()), "scanned_at": fix()["fix_time"]}
-    await wire.ask("POST", "/v1/staff/redemptions", token=tills[index], body=scan)
+    await wire.call("POST", "/v1/staff/redemptions", token=tills[index], body=scan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, proof: Path, commitment: str | None, **options: Any) -> None:
         """Verify the proof. Errors: CommandError when it does not hold."""
         try:
-            told = json.loads(proof.read_text(encoding="utf-8"))
-            found = check_proof({**told, "commitment": commitment} if commitment else told)
+            content = json.loads(proof.read_text(encoding="utf-8"))
+            found = check_proof({**content, "commitment": commitment} if commitment else content)
         except (OSError, ValueError, TypeError, NotProvable) as error:
             raise CommandError(f"{proof}: {error}") from error
         if not found.is_true:
             concerned = [*found.not_drawn, *found.left_out]
             names = ", ".join(f"{moment.lot}/{moment.number}" for moment in concerned[:10])
             raise CommandError(f"It does not hold: {', '.join(found.faults)}{': ' if names else ''}{names}.")
-        self.stdout.write(f"It holds: the committed seed gives exactly these {len(told['moments'])} moments.")
+        self.stdout.write(f"It holds: the committed seed gives exactly these {len(content['moments'])} moments.")

@@ -23,7 +23,7 @@ class Probe:
     """The answers. `code` is a coupon that a till of the store may take now; empty: none is valid."""
 
     migration_faults: list[str]
-    codes_asked: int
+    codes_probed: int
     codes_opened: int
     enrolment: str
     code: str
@@ -44,7 +44,7 @@ def probe_copy(now: datetime) -> Probe:
         enrolment = create_enrolment(store=store, label="Restore drill", is_manager=False, user=None, now=now)
     return Probe(
         migration_faults=find_migration_faults(),
-        codes_asked=len(opened),
+        codes_probed=len(opened),
         codes_opened=sum(opened),
         enrolment=enrolment,
         code=read_code(coupon) if coupon else "",

@@ -48,7 +48,7 @@ def copy_environment(url: str, redis_url: str = NOWHERE) -> dict[str, str]:
     return {**kept, "DATABASE_URL": url, "REDIS_URL": redis_url, "TRUSTED_PROXIES": "1"}
 
 
-def ask_copy(url: str, *command: str) -> Any:
+def run_on_copy(url: str, *command: str) -> Any:
     """Run a command of the product on the copy; its JSON. Errors: CommandError."""
     done = subprocess.run(
         [sys.executable, "manage.py", *command],
@@ -59,8 +59,8 @@ def ask_copy(url: str, *command: str) -> Any:
         check=False,
     )
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise CommandError(f"`{command[0]}` fails on the copy: {said[-1]}")
+        reason = done.stderr.strip().splitlines() or ["no reason given"]
+        raise CommandError(f"`{command[0]}` fails on the copy: {reason[-1]}")
     return json.loads(done.stdout)
 
 
@@ -72,8 +72,8 @@ def serve_and_try(place: Workspace, url: str, probe: Mapping[str, Any]) -> Itera
         needed = ("postgresql", "migrations", "redis") if has_redis else ("postgresql", "migrations")
         checks = _wait_until_ready(port, needed)
         is_ready = all(checks[name] == "ok" for name in needed)
-        said = ", ".join(f"{name} {found}" for name, found in checks.items())
-        yield Line("the product starts on the copy", is_ready, said)
+        reason = ", ".join(f"{name} {found}" for name, found in checks.items())
+        yield Line("the product starts on the copy", is_ready, reason)
         if is_ready:
             yield _try_till(port, probe)
 
@@ -99,7 +99,7 @@ def _web(place: Workspace, url: str, *, has_redis: bool) -> Iterator[int]:
         )
         stack.callback(processes.stop, child)
         deadline = time.monotonic() + START_TIMEOUT_S
-        while _ask(port, "GET", "/healthz").status != 200:
+        while _send(port, "GET", "/healthz").status != 200:
             if not child.is_running() or time.monotonic() > deadline:
                 raise CommandError(f"The product does not start on the copy:\n{tail(child.log)}")
             time.sleep(0.2)
@@ -110,10 +110,10 @@ def _wait_until_ready(port: int, needed: Sequence[str]) -> dict[str, str]:
     """Ask until these parts are ready, or until time is over; what `/readyz` says of each."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
-        answer = _ask(port, "GET", "/readyz")
+        answer = _send(port, "GET", "/readyz")
         found = answer.body.get("checks", {}) if isinstance(answer.body, dict) else {}
         checks = {name: str(found.get(name, f"no answer ({answer.status})")) for name in needed}
-        if all(said == "ok" for said in checks.values()) or time.monotonic() > deadline:
+        if all(reason == "ok" for reason in checks.values()) or time.monotonic() > deadline:
             return checks
         time.sleep(0.5)
 
@@ -122,12 +122,12 @@ def _try_till(port: int, probe: Mapping[str, Any]) -> Line:
     what = "a till takes a coupon in the copy"
     if not probe["enrolment"]:
         return Line(what, True, "not tried: no store, or all ask for a PIN")
-    till = _ask(port, "POST", "/v1/staff/enrolments", {"token": probe["enrolment"]})
+    till = _send(port, "POST", "/v1/staff/enrolments", {"token": probe["enrolment"]})
     if till.status != 201:
         return Line(what, False, f"the till is not enrolled: {_describe(till)}")
     code = probe["code"] or "0000-0000-000"
     scan = {"code": code, "nonce": str(uuid4()), "scanned_at": clock.now().isoformat()}
-    answer = _ask(port, "POST", "/v1/staff/redemptions", scan, str(till.body["access_token"]))
+    answer = _send(port, "POST", "/v1/staff/redemptions", scan, str(till.body["access_token"]))
     if probe["code"]:
         return Line(what, answer.status == 201, "taken" if answer.status == 201 else _describe(answer))
     return Line(what, 400 <= answer.status < 500, f"none is valid now; an unknown code is answered {_describe(answer)}")
@@ -138,7 +138,7 @@ def _describe(answer: Answer) -> str:
     return f"{answer.status} {code}".strip()
 
 
-def _ask(port: int, method: str, path: str, body: Any = None, token: str = "") -> Answer:
+def _send(port: int, method: str, path: str, body: Any = None, token: str = "") -> Answer:
     headers = {
         "Host": next((name for name in settings.ALLOWED_HOSTS if not name.startswith(("*", "."))), "localhost"),
         "X-Forwarded-Proto": "https",

@@ -98,13 +98,13 @@ def dump(installation: Installation, source: Address, snapshot: str, path: Path)
         *("--dbname", source.conninfo, "--no-password", "--format=custom", "--compress=1"),
         *(f"--snapshot={snapshot}", f"--lock-wait-timeout={_LOCK_WAIT_MS}", f"--file={path}"),
     ]
-    said = _run(command, source.environment())
-    if refused := _REFUSED.search(said or ""):
+    errors = _run(command, source.environment())
+    if refused := _REFUSED.search(errors or ""):
         raise CommandError(
             f"pg_dump: {refused[0]}. Use the role that owns the tables, or give this one pg_read_all_data."
         )
-    if said is not None:
-        raise CommandError(f"pg_dump failed: {_first_line(said)}")
+    if errors is not None:
+        raise CommandError(f"pg_dump failed: {_first_line(errors)}")
 
 
 def restore(installation: Installation, copy: Address, path: Path) -> None:
@@ -114,9 +114,9 @@ def restore(installation: Installation, copy: Address, path: Path) -> None:
         *("--dbname", copy.conninfo, "--no-password", "--no-owner", "--no-acl", "--exit-on-error", "--jobs=2"),
         str(path),
     ]
-    said = _run(command, copy.environment())
-    if said is not None:
-        raise CommandError(f"The backup does not restore: {path.name}: {_first_line(said)}")
+    errors = _run(command, copy.environment())
+    if errors is not None:
+        raise CommandError(f"The backup does not restore: {path.name}: {_first_line(errors)}")
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
@@ -128,8 +128,8 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
     return None if done.returncode == 0 else done.stderr
 
 
-def _first_line(said: str) -> str:
-    lines = [line for line in said.splitlines() if "error" in line] or said.splitlines() or ["no reason given"]
+def _first_line(errors: str) -> str:
+    lines = [line for line in errors.splitlines() if "error" in line] or errors.splitlines() or ["no reason given"]
     return lines[0].partition("error: ")[2] or lines[0]
 
 

@@ -114,7 +114,7 @@ _SCOPES: Mapping[type[Model], _Scope] = {
     OfflineScan: _Scope(brand_path="coupon__campaign__brand_id", partner_path="store__partner_id", is_shared=True),
 }
 
-_NOBODY = Q(pk__in=())
+_NO_PERMISSION = Q(pk__in=())
 
 
 def find_tenancy(*, user: User | AnonymousUser) -> Tenancy:
@@ -137,7 +137,7 @@ def filter_visible(*, rows: QuerySet[M], tenancy: Tenancy) -> QuerySet[M]:
         return rows
     scope = _SCOPES.get(rows.model)
     if scope is None:
-        return rows.filter(_NOBODY)
+        return rows.filter(_NO_PERMISSION)
     if scope.is_directory and tenancy.brand_ids:
         return rows
     return rows.filter(_owned(rows.model, scope, tenancy, with_shared=True))
@@ -149,7 +149,7 @@ def filter_editable(*, rows: QuerySet[M], tenancy: Tenancy) -> QuerySet[M]:
         return rows
     scope = _SCOPES.get(rows.model)
     if scope is None:
-        return rows.filter(_NOBODY)
+        return rows.filter(_NO_PERMISSION)
     return rows.filter(_owned(rows.model, scope, tenancy, with_shared=False))
 
 
@@ -167,7 +167,7 @@ def is_editable(*, row: Model, tenancy: Tenancy) -> bool:
 
 
 def _owned(model: type[Model], scope: _Scope, tenancy: Tenancy, *, with_shared: bool) -> Q:
-    owned = _NOBODY
+    owned = _NO_PERMISSION
     if scope.brand_path and tenancy.brand_ids:
         owned |= Q(**{f"{scope.brand_path}__in": tenancy.brand_ids})
     if scope.partner_path and tenancy.partner_ids and (with_shared or not scope.is_shared):
@@ -195,8 +195,8 @@ def ensure_roles() -> None:
 
 
 def _permissions(grants: Iterable[tuple[type[Model], tuple[str, ...]]]) -> QuerySet[Permission]:
-    wanted = _NOBODY
+    condition = _NO_PERMISSION
     for model, verbs in grants:
         codenames = [f"{verb}_{model._meta.model_name}" for verb in verbs]
-        wanted |= Q(content_type__app_label=model._meta.app_label, codename__in=codenames)
-    return Permission.objects.filter(wanted)
+        condition |= Q(content_type__app_label=model._meta.app_label, codename__in=codenames)
+    return Permission.objects.filter(condition)

@@ -62,8 +62,8 @@ def _move(campaign_id: int, expected: Sequence[str], state: str) -> None:
 
 
 def _state_fault(campaign: Campaign, expected: Sequence[str]) -> Fault:
-    wanted = " or ".join(str(Campaign.State(state).value) for state in expected)
-    return Fault("/state", "wrong_state", f"The campaign is {campaign.state}; it would have to be {wanted}.")
+    allowed = " or ".join(str(Campaign.State(state).value) for state in expected)
+    return Fault("/state", "wrong_state", f"The campaign is {campaign.state}; it would have to be {allowed}.")
 
 
 def find_opening_faults(campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterator[Fault]:

@@ -40,8 +40,8 @@ def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Fact
         return Facts(campaigns=(), stores={}, devices={})
     device_ids, campaign_ids = list({transition.device_id for transition in transitions}), list(stores_of)
     with together():
-        campaigns, windows = _ask(_CAMPAIGNS_SQL, [campaign_ids]), _ask(_WINDOWS_SQL, [campaign_ids])
-        stores, devices = _ask(_STORES_SQL, [store_ids]), _ask(_DEVICES_SQL, [campaign_ids, device_ids])
+        campaigns, windows = _query(_CAMPAIGNS_SQL, [campaign_ids]), _query(_WINDOWS_SQL, [campaign_ids])
+        stores, devices = _query(_STORES_SQL, [store_ids]), _query(_DEVICES_SQL, [campaign_ids, device_ids])
         reachable = reachable_devices(device_ids)
         return Facts(
             campaigns=_list_campaigns(campaigns(), windows(), stores_of),
@@ -124,7 +124,7 @@ def _find_campaigns(store_ids: Sequence[int], now: datetime) -> dict[int, set[in
     """Live campaigns of these stores, each with those of the stores that it is in."""
     # A backlog hours late is judged by the day it was taken on, and a store's day may be a day from ours.
     stores_of: dict[int, set[int]] = defaultdict(set)
-    for campaign_id, store_id in _ask(_PAIRS_SQL, [store_ids, now.date() + ONE_DAY, now.date() - ONE_DAY])():
+    for campaign_id, store_id in _query(_PAIRS_SQL, [store_ids, now.date() + ONE_DAY, now.date() - ONE_DAY])():
         stores_of[campaign_id].add(store_id)
     return stores_of
 
@@ -168,7 +168,7 @@ def _list_stores(rows: _Rows) -> dict[int, StoreFacts]:
     }
 
 
-def _ask(statement: str, parameters: Sequence[Any]) -> Callable[[], _Rows]:
+def _query(statement: str, parameters: Sequence[Any]) -> Callable[[], _Rows]:
     """Send a query; what comes back waits for its rows. Long lists go as arrays: as `IN (…)` they cost more to write
     than to answer."""
     cursor = connection.cursor()

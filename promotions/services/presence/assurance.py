@@ -126,25 +126,25 @@ _PROOF_OF = {
 
 
 def _describe_fix(claim: PresenceClaim, now: datetime) -> FixEvidence:
-    fix, judged = claim.fix, claim.evaluation
+    fix, evaluation = claim.fix, claim.evaluation
     trail = follow_fix(
         device_id=claim.device_id,
         point=Point(fix.latitude_deg, fix.longitude_deg),
         accuracy_m=fix.accuracy_m,
         fix_time=fix.fix_time,
         now=now,
-        is_in_store=judged.outside_m is not None and judged.outside_m <= 0,
+        is_in_store=evaluation.outside_m is not None and evaluation.outside_m <= 0,
     )
     # A store without a fence is nowhere.
-    outside_m = math.inf if judged.outside_m is None else judged.outside_m
+    outside_m = math.inf if evaluation.outside_m is None else evaluation.outside_m
     return FixEvidence(
         fix_time=fix.fix_time,
         received_at=now,
-        accuracy_m=judged.accuracy_m,
+        accuracy_m=evaluation.accuracy_m,
         distance_m=max(0.0, outside_m),
         depth_m=max(0.0, -outside_m),
-        share_inside=judged.inside_share,
-        fence_radius_m=math.inf if judged.geofence_id is None else _read_radius_m(judged.geofence_id),
+        share_inside=evaluation.inside_share,
+        fence_radius_m=math.inf if evaluation.geofence_id is None else _read_radius_m(evaluation.geofence_id),
         is_mock=fix.is_mock,
         jump_penalty_s=trail.jump_penalty_s,
         has_flown=trail.has_flown,

@@ -68,7 +68,7 @@ def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
     )
     messages, suppressed_for = _count_messages(campaign)
     visits = _count_visits(campaign, now)
-    judged = next(each for each in visits if each.within == VERDICT_WINDOW)
+    chosen = next(each for each in visits if each.within == VERDICT_WINDOW)
     return Funnel(
         campaign=campaign,
         as_of=now,
@@ -81,7 +81,7 @@ def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
         unlocks=Unlock.objects.filter(campaign=campaign).count(),
         redemptions=Redemption.objects.filter(coupon__campaign=campaign, is_live=True).count(),
         lift=estimate_lift(
-            treated=judged.treated, control=judged.control, holdout_share=campaign.holdout_percent / 100
+            treated=chosen.treated, control=chosen.control, holdout_share=campaign.holdout_percent / 100
         ),
     )
 
@@ -89,15 +89,15 @@ def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
 # Found through the opportunity that wrote the message: its key is indexed, the message's data are not. A message that
 # was dropped left its end there (`services/report/outcomes.py`).
 _MESSAGES_SQL = """
-SELECT told.state, told.reason, count(*)
+SELECT latest.state, latest.reason, count(*)
 FROM promotions_opportunity opportunity
 LEFT JOIN notifications_message message ON message.dedupe_key = 'opportunity:' || opportunity.id::text
 CROSS JOIN LATERAL (SELECT
     coalesce(message.state, opportunity.message_state) AS state,
     coalesce(message.reason, opportunity.message_reason) AS reason
-) told
-WHERE opportunity.campaign_id = %s AND told.state <> ''
-GROUP BY told.state, told.reason
+) latest
+WHERE opportunity.campaign_id = %s AND latest.state <> ''
+GROUP BY latest.state, latest.reason
 """
 
 

@@ -45,9 +45,9 @@ class Scan:
         Errors: `code_malformed`, `training_code`.
         """
         column, digest = ("token_digest", self._digest(self.token)) if self.token else ("code_digest", self._typed())
-        said = [column, digest.hex(), str(self.amount), self.scanned_at.isoformat(), self.source]
+        content = [column, digest.hex(), str(self.amount), self.scanned_at.isoformat(), self.source]
         vouched = ["vouched"] if self.is_vouched else []
-        return hashlib.sha256(json.dumps([*said, *vouched]).encode()).digest()
+        return hashlib.sha256(json.dumps([*content, *vouched]).encode()).digest()
 
     def find_coupon(self, *, staff_device: StaffDevice, now: datetime) -> "Shown | None":
         """The coupon shown, if any store of the till's partner takes it. One query, whatever is wrong.
@@ -57,10 +57,10 @@ class Scan:
         token = coupon_tokens.identify_token(self.token) if self.token else None
         if self.token:
             # A forged text asks like a genuine one, for nobody's coupon: the time of the answer tells nothing.
-            wanted: dict[str, object] = {"pk": token.claims.coupon_id if token else uuid4()}
+            condition: dict[str, object] = {"pk": token.claims.coupon_id if token else uuid4()}
         else:
-            wanted = {"code_digest": self._typed()}
-        coupon = _taken_by(staff_device).filter(**wanted).first()
+            condition = {"code_digest": self._typed()}
+        coupon = _taken_by(staff_device).filter(**condition).first()
         if coupon is None:
             return None
         return Shown(self, coupon, is_screenshot=token is not None and not token.is_fresh(now))

@@ -18,7 +18,7 @@ from promotions.services.waits import limit_waits
 
 # Six digits and five tries: one chance in 200,000 for whoever finds a tablet (ASVS 6.4.1 asks that tries are few).
 PIN_DIGITS = 6
-PIN_TRIES = 5
+PIN_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +112,12 @@ def _check_pin(device: StaffDevice, initials: str, pin: str, now: datetime) -> S
     )
     if member is None:
         return DomainError("pin_wrong", tries_left=None)
-    if member.failed_tries >= PIN_TRIES:
+    if member.failed_tries >= PIN_ATTEMPTS:
         return DomainError("pin_locked")
     if not check_password(pin, member.pin_hash):
         member.failed_tries += 1
         member.save(update_fields=["failed_tries"])
-        tries_left = PIN_TRIES - member.failed_tries
+        tries_left = PIN_ATTEMPTS - member.failed_tries
         return DomainError("pin_wrong", tries_left=tries_left) if tries_left else DomainError("pin_locked")
     if member.failed_tries:
         member.failed_tries = 0

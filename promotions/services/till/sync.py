@@ -147,7 +147,7 @@ def _list_withdrawn(store_id: int, now: datetime) -> tuple[list[UUID], set[int]]
     found = _find_withdrawn(store_id, now)
     if len(found) <= MAX_WITHDRAWN:
         return [coupon_id for _, coupon_id in found], set()
-    told: list[UUID] = []
+    withdrawn: list[UUID] = []
     left_out: set[int] = set()
     campaigns = {
         *_distinct_campaigns(live_offline_coupons(now), store_id),
@@ -156,11 +156,11 @@ def _list_withdrawn(store_id: int, now: datetime) -> tuple[list[UUID], set[int]]
     each = {campaign_id: _find_withdrawn(store_id, now, campaign_id) for campaign_id in campaigns}
     # Those with the fewest coupons first: so most campaigns stay.
     for campaign_id, rows in sorted(each.items(), key=lambda item: (len(item[1]), item[0])):
-        if len(told) + len(rows) > MAX_WITHDRAWN:
+        if len(withdrawn) + len(rows) > MAX_WITHDRAWN:
             left_out.add(campaign_id)
         else:
-            told += [coupon_id for _, coupon_id in rows]
-    return told, left_out
+            withdrawn += [coupon_id for _, coupon_id in rows]
+    return withdrawn, left_out
 
 
 def _distinct_campaigns(rows: QuerySet[Any], store_id: int) -> QuerySet[Any, int]:

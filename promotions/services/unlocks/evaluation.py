@@ -213,8 +213,8 @@ def _require_level(device: Device, campaign: Campaign, place: EvaluatedStore, ev
     assurance = _assess(campaign, evidence)
     missing = assurance.missing_for(max(int(Level.PLAUSIBLE), campaign.unlock_level))
     if missing:
-        told = [_serialize_missing(piece, _language(device)) for piece in missing]
-        raise refuse(_choose_code(place, missing), place, level=int(assurance.level), missing=told)
+        serialized = [_serialize_missing(piece, _language(device)) for piece in missing]
+        raise refuse(_choose_code(place, missing), place, level=int(assurance.level), missing=serialized)
 
 
 def _language(device: Device) -> str:

@@ -110,11 +110,11 @@ def _spend(brand: Brand, token: str, now: datetime) -> Mapping[str, Any]:
 
 
 def _describe(context: UnlockContext) -> Presence:
-    evidence, judged = context.evidence, context.place.evaluation
+    evidence, evaluation = context.evidence, context.place.evaluation
     # No level is reached without a fix, and none is judged without a fence.
-    if evidence.fix is None or judged is None or judged.geofence_id is None:
+    if evidence.fix is None or evaluation is None or evaluation.geofence_id is None:
         raise DomainError("busy")
-    fence = Geofence.objects.filter(pk=judged.geofence_id).values_list("uuid", "version").first()
+    fence = Geofence.objects.filter(pk=evaluation.geofence_id).values_list("uuid", "version").first()
     if fence is None:
         # Taken away between two looks.
         raise DomainError("busy")
@@ -124,20 +124,20 @@ def _describe(context: UnlockContext) -> Presence:
         fence_id=fence[0],
         fence_version=fence[1],
         level=context.level,
-        why=_say_why(context),
+        why=_list_reasons(context),
         dwell_s=(evidence.fix.fix_time - since_at).total_seconds(),
         accuracy_m=evidence.fix.accuracy_m,
     )
 
 
-def _say_why(context: UnlockContext) -> tuple[str, ...]:
+def _list_reasons(context: UnlockContext) -> tuple[str, ...]:
     """The kinds of evidence, shortly: a fix in place, a stay, the code on the counter."""
-    told = {
+    methods = {
         "fix": True,
         "dwell": context.level_without_proof >= Level.SUSTAINED,
         "qr": context.evidence.proof is StoreProof.CODE,
     }
-    return tuple(name for name, is_there in told.items() if is_there)
+    return tuple(name for name, is_there in methods.items() if is_there)
 
 
 def _issuer() -> str:

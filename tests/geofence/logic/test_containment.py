@@ -112,13 +112,13 @@ def test_judging_circles_is_judging_each(rows: list[tuple[float, float, float]])
         np.array([accuracy_m for _, _, accuracy_m in rows]),
     )
 
-    judged = measure_circles(places, PARIS.latitude_deg, PARIS.longitude_deg, 150.0)
+    measured = measure_circles(places, PARIS.latitude_deg, PARIS.longitude_deg, 150.0)
 
     for index, (fix, row) in enumerate(zip(fixes, rows, strict=True)):
         one = measure_circle(fix, row[2], PARIS, 150.0)
-        assert judged.inside_share[index] == pytest.approx(one.inside_share, abs=1e-7)
-        assert judged.outside_m[index] == pytest.approx(one.outside_m, abs=1e-6)
-        assert judged.accuracy_m[index] == one.accuracy_m
+        assert measured.inside_share[index] == pytest.approx(one.inside_share, abs=1e-7)
+        assert measured.outside_m[index] == pytest.approx(one.outside_m, abs=1e-6)
+        assert measured.accuracy_m[index] == one.accuracy_m
         assert one.is_centre_inside == (one.outside_m <= 0)
 
 
@@ -145,9 +145,9 @@ def test_a_vertex_written_twice_changes_nothing() -> None:
 def test_a_hole_is_outside() -> None:
     fence = lay_polygon(SQUARE, [(-50, -50), (50, -50), (50, 50), (-50, 50)])
 
-    judged = measure_polygon(place(0, 0), 20.0, fence)
+    measured = measure_polygon(place(0, 0), 20.0, fence)
 
-    assert (judged.inside_share, judged.is_centre_inside) == (0.0, False)
+    assert (measured.inside_share, measured.is_centre_inside) == (0.0, False)
     assert measure_polygon(place(0, 0), 1_000.0, fence).inside_share == pytest.approx(
         30_000 / (math.pi * 1e6), rel=1e-3
     )
@@ -158,10 +158,10 @@ def test_most_of_the_circle_in_a_horseshoe_does_not_put_the_centre_inside() -> N
         [(-300, -300), (300, -300), (300, 300), (20, 300), (20, -20), (-20, -20), (-20, 300), (-300, 300)]
     )
 
-    judged = measure_polygon(place(0, 0), 100.0, hollow)
+    measured = measure_polygon(place(0, 0), 100.0, hollow)
 
-    assert judged.inside_share > 0.5
-    assert not judged.is_centre_inside
+    assert measured.inside_share > 0.5
+    assert not measured.is_centre_inside
 
 
 @pytest.mark.parametrize("shape", [SQUARE, HORSESHOE])
@@ -177,12 +177,12 @@ def test_judging_polygons_is_judging_each(
         np.array([accuracy_m for _, _, accuracy_m in rows]),
     )
 
-    judged = measure_polygons(places, fence)
+    measured = measure_polygons(places, fence)
 
     for index, (fix, row) in enumerate(zip(fixes, rows, strict=True)):
         one = measure_polygon(fix, row[2], fence)
-        assert judged.inside_share[index] == pytest.approx(one.inside_share, abs=0.005)
-        assert judged.outside_m[index] == pytest.approx(one.outside_m, abs=1e-6)
+        assert measured.inside_share[index] == pytest.approx(one.inside_share, abs=0.005)
+        assert measured.outside_m[index] == pytest.approx(one.outside_m, abs=1e-6)
 
 
 def test_a_position_that_is_not_a_number_is_neither_inside_nor_outside() -> None:
@@ -191,6 +191,6 @@ def test_a_position_that_is_not_a_number_is_neither_inside_nor_outside() -> None
     circles = measure_circles(nowhere, PARIS.latitude_deg, PARIS.longitude_deg, 150.0)
     polygons = measure_polygons(nowhere, lay_polygon(SQUARE))
 
-    for judged in (circles, polygons):
-        assert np.isnan([judged.inside_share[0], judged.outside_m[0]]).all()
-        assert judged.inside_share[1] == 1.0
+    for measured in (circles, polygons):
+        assert np.isnan([measured.inside_share[0], measured.outside_m[0]]).all()
+        assert measured.inside_share[1] == 1.0

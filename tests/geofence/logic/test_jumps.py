@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofence.logic.geodesy import Point, measure_distance_m, snap_to_cells
-from geofence.logic.jumps import CELL_HALF_DIAGONAL_M, is_flight, is_witness, jump_penalty_s, measure_penalties_s
+from geofence.logic.jumps import CELL_HALF_DIAGONAL_M, is_flight, is_reliable, jump_penalty_s, measure_penalties_s
 
 metres = st.floats(0, 20_100_000) | st.just(math.nan)
 ways = st.tuples(metres, st.floats(0, 1_000), st.floats(0, 200_000))
@@ -58,7 +58,7 @@ def test_a_place_nobody_knows_is_held_longest() -> None:
 
 
 def test_a_vague_fix_is_no_witness() -> None:
-    assert is_witness([1.0, 100.0, 100.1, math.inf, math.nan]).tolist() == [True, True, False, False, False]
+    assert is_reliable([1.0, 100.0, 100.1, math.inf, math.nan]).tolist() == [True, True, False, False, False]
 
 
 @given(st.floats(-89.99, 89.99), st.floats(-179.99, 179.99))

@@ -113,10 +113,10 @@ def test_judging_pairs_uses_the_polygon_where_there_is_one() -> None:
     centre = Point(float(columns.latitude_deg[0]), float(columns.longitude_deg[0]))
     places = Places(np.full(4, centre.latitude_deg), np.full(4, centre.longitude_deg), np.full(4, 25.0))
 
-    judged = snapshot.judge(places, np.arange(4))
+    measured = snapshot.measure(places, np.arange(4))
 
     for fence in range(4):
-        assert judged.outside_m[fence] == pytest.approx(measure_edge_m(columns, fence, centre), abs=1e-6)
+        assert measured.outside_m[fence] == pytest.approx(measure_edge_m(columns, fence, centre), abs=1e-6)
 
 
 def test_positions_that_are_no_numbers_match_nothing() -> None:

@@ -45,14 +45,14 @@ def vague(at: float) -> Observation:
 
 
 def run(*seen: Observation, state: PresenceState | None = None) -> tuple[PresenceState, list[str]]:
-    after, told = advance_through(state or PresenceState(), seen, RULES)
-    return after, [f"{step.kind}@{step.at:.0f}" for _, step in told]
+    after, reported = advance_through(state or PresenceState(), seen, RULES)
+    return after, [f"{step.kind}@{step.at:.0f}" for _, step in reported]
 
 
 def test_one_fix_well_inside_enters() -> None:
-    state, told = run(inside(100, share=0.8))
+    state, reported = run(inside(100, share=0.8))
 
-    assert told == ["enter@100"]
+    assert reported == ["enter@100"]
     assert (state.state, state.entered_at, state.inside_fixes) == (Phase.INSIDE, 100, 1)
 
 
@@ -79,9 +79,9 @@ def test_a_vague_fix_breaks_no_run() -> None:
 
 
 def test_dwell_comes_once_after_180_seconds_inside() -> None:
-    state, told = run(inside(0), inside(179), inside(180), inside(400))
+    state, reported = run(inside(0), inside(179), inside(180), inside(400))
 
-    assert told == ["enter@0", "dwell@180"]
+    assert reported == ["enter@0", "dwell@180"]
     assert (state.state, state.dwelled_at) == (Phase.DWELLING, 180)
 
 
@@ -92,29 +92,29 @@ def test_dwell_needs_a_fix_inside() -> None:
 def test_dwell_follows_the_fence_s_own_seconds() -> None:
     rules = PresenceRules(dwell_s=20.0)
 
-    _, told = advance_through(PresenceState(), [inside(0), inside(20)], rules)
+    _, reported = advance_through(PresenceState(), [inside(0), inside(20)], rules)
 
-    assert [step.kind for _, step in told] == [TransitionKind.ENTER, TransitionKind.DWELL]
+    assert [step.kind for _, step in reported] == [TransitionKind.ENTER, TransitionKind.DWELL]
 
 
 def test_leaving_for_the_pavement_lingers_without_a_word() -> None:
-    state, told = run(inside(0), left(60), left(70))
+    state, reported = run(inside(0), left(60), left(70))
 
-    assert told == ["enter@0"]
+    assert reported == ["enter@0"]
     assert (state.state, state.left_at, state.inside_fixes) == (Phase.LINGERING, 60, 0)
 
 
 def test_one_outlier_does_not_end_the_run_inside() -> None:
-    state, told = run(inside(0), left(60), inside(90), left(120), inside(180))
+    state, reported = run(inside(0), left(60), inside(90), left(120), inside(180))
 
-    assert told == ["enter@0", "dwell@180"]
+    assert reported == ["enter@0", "dwell@180"]
     assert state.inside_since_at == 0
 
 
 def test_coming_back_from_lingering_goes_on_with_the_same_visit() -> None:
-    state, told = run(inside(0), left(60), left(70), inside(300), inside(400))
+    state, reported = run(inside(0), left(60), left(70), inside(300), inside(400))
 
-    assert told == ["enter@0"]
+    assert reported == ["enter@0"]
     assert (state.state, state.entered_at, state.inside_since_at) == (Phase.INSIDE, 0, 300)
 
 
@@ -123,23 +123,23 @@ def test_time_inside_before_lingering_does_not_count_for_the_dwell() -> None:
 
 
 def test_a_confirmed_visit_that_goes_on_is_not_confirmed_again() -> None:
-    state, told = run(inside(0), inside(180), left(200), left(210), inside(300), inside(600))
+    state, reported = run(inside(0), inside(180), left(200), left(210), inside(300), inside(600))
 
-    assert told == ["enter@0", "dwell@180"]
+    assert reported == ["enter@0", "dwell@180"]
     assert state.state is Phase.DWELLING
 
 
 def test_departing_closes_the_visit_when_the_phone_left() -> None:
-    state, told = run(inside(0), left(60), left(70), far(100), far(129), far(130))
+    state, reported = run(inside(0), left(60), left(70), far(100), far(129), far(130))
 
-    assert told == ["enter@0", "exit@60"]
+    assert reported == ["enter@0", "exit@60"]
     assert state.is_forgettable
 
 
 def test_a_phone_that_is_fast_departs_without_lingering() -> None:
-    _, told = advance_through(PresenceState(), [inside(0), far(60), far(90)], RULES)
+    _, reported = advance_through(PresenceState(), [inside(0), far(60), far(90)], RULES)
 
-    exit_ = told[-1][1]
+    exit_ = reported[-1][1]
     assert (exit_.kind, exit_.reason, exit_.at) == (TransitionKind.EXIT, ExitReason.DEPARTED, 60)
     assert (exit_.entered_at, exit_.last_inside_at) == (0, 0)
 
@@ -149,9 +149,9 @@ def test_an_inaccurate_fix_far_away_does_not_close() -> None:
 
 
 def test_a_gap_closes_at_the_last_inside_fix_and_bars_the_next_visit() -> None:
-    state, told = run(inside(0), inside(100), edge(130), inside(130 + 1801), inside(3000))
+    state, reported = run(inside(0), inside(100), edge(130), inside(130 + 1801), inside(3000))
 
-    assert told == ["enter@0", "exit@100"]
+    assert reported == ["enter@0", "exit@100"]
     assert state.barred
     assert (state.inside_since_at, state.inside_fixes) == (1931, 2)
 
@@ -161,9 +161,9 @@ def test_half_an_hour_without_fixes_is_not_yet_a_gap() -> None:
 
 
 def test_after_a_gap_a_departure_opens_the_way_for_the_next_visit() -> None:
-    told = run(inside(0), inside(2000), far(2100), far(2130), inside(2500))[1]
+    reported = run(inside(0), inside(2000), far(2100), far(2130), inside(2500))[1]
 
-    assert told == ["enter@0", "exit@0", "enter@2500"]
+    assert reported == ["enter@0", "exit@0", "enter@2500"]
 
 
 def test_after_a_gap_four_hours_since_the_last_inside_fix_open_the_way() -> None:
@@ -174,9 +174,9 @@ def test_after_a_gap_four_hours_since_the_last_inside_fix_open_the_way() -> None
 
 
 def test_a_gap_while_lingering_closes_too() -> None:
-    state, told = run(inside(0), left(60), left(70), left(70 + 1801))
+    state, reported = run(inside(0), left(60), left(70), left(70 + 1801))
 
-    assert told == ["enter@0", "exit@0"]
+    assert reported == ["enter@0", "exit@0"]
     assert state.barred
 
 
@@ -238,21 +238,21 @@ def lay_out(steps: list[tuple[float, float, float, float]]) -> list[Observation]
 
 @given(_FIXES)
 def test_visits_never_overlap_and_dwell_lies_within_them(steps: list[tuple[float, float, float, float]]) -> None:
-    _, told = advance_through(PresenceState(), lay_out(steps), RULES)
+    _, reported = advance_through(PresenceState(), lay_out(steps), RULES)
 
     allowed = {None: {"enter"}, "enter": {"dwell", "exit"}, "dwell": {"exit"}, "exit": {"enter"}}
-    kinds = [None, *(step.kind.value for _, step in told)]
+    kinds = [None, *(step.kind.value for _, step in reported)]
     assert all(later in allowed[earlier] for earlier, later in pairwise(kinds))
-    for (_, earlier), (_, later) in pairwise(told):
+    for (_, earlier), (_, later) in pairwise(reported):
         assert later.at >= earlier.at
         assert (later.entered_at == earlier.entered_at) == (later.kind is not TransitionKind.ENTER)
 
 
 @given(_FIXES)
 def test_the_state_agrees_with_what_was_told(steps: list[tuple[float, float, float, float]]) -> None:
-    state, told = advance_through(PresenceState(), lay_out(steps), RULES)
+    state, reported = advance_through(PresenceState(), lay_out(steps), RULES)
 
-    is_open = bool(told) and told[-1][1].kind is not TransitionKind.EXIT
+    is_open = bool(reported) and reported[-1][1].kind is not TransitionKind.EXIT
     assert state.has_open_visit is is_open
     assert (state.entered_at is not None) is is_open
     assert not (state.barred and is_open)
@@ -264,7 +264,7 @@ def test_repeats_and_late_fixes_change_nothing(
     steps: list[tuple[float, float, float, float]], data: st.DataObject
 ) -> None:
     seen = lay_out(steps)
-    expected, told = advance_through(PresenceState(), seen, RULES)
+    expected, reported = advance_through(PresenceState(), seen, RULES)
 
     repeated = []
     for place, fix in enumerate(seen):
@@ -273,7 +273,7 @@ def test_repeats_and_late_fixes_change_nothing(
     state, again = advance_through(PresenceState(), repeated, RULES)
 
     assert state == expected
-    assert [step for _, step in again] == [step for _, step in told]
+    assert [step for _, step in again] == [step for _, step in reported]
 
 
 @given(_FIXES, st.integers(0, 60))
@@ -281,7 +281,7 @@ def test_fixes_in_pieces_and_forgetting_what_may_be_forgotten_change_nothing(
     steps: list[tuple[float, float, float, float]], cut: int
 ) -> None:
     seen = lay_out(steps)
-    _, told = advance_through(PresenceState(), seen, RULES)
+    _, reported = advance_through(PresenceState(), seen, RULES)
 
     state, one_by_one = PresenceState(), []
     for fix in seen[:cut]:
@@ -291,4 +291,4 @@ def test_fixes_in_pieces_and_forgetting_what_may_be_forgotten_change_nothing(
             state = PresenceState()
     _, rest = advance_through(state, seen[cut:], RULES)
 
-    assert one_by_one + [step for _, step in rest] == [step for _, step in told]
+    assert one_by_one + [step for _, step in rest] == [step for _, step in reported]

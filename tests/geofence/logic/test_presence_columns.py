@@ -81,12 +81,12 @@ def _move_together(pairs: list[Pair]) -> Moved:
     states = PresenceColumns.from_states([state for state, *_ in pairs])
     starts = np.cumsum(counts) - counts
 
-    after, told = advance_columns(states, ObservationColumns(*columns.T), counts, rules)
+    after, reported = advance_columns(states, ObservationColumns(*columns.T), counts, rules)
 
     return [
         (
             after.read_state(place),
-            [(one.row - int(starts[place]), one.transition) for one in told if one.pair == place],
+            [(one.row - int(starts[place]), one.transition) for one in reported if one.pair == place],
         )
         for place in range(len(pairs))
     ]
@@ -129,7 +129,7 @@ def test_the_columns_given_are_left_as_they_were() -> None:
     seen = ObservationColumns(np.full(30, 1.79e9), np.ones(30), np.full(30, -100.0), np.full(30, 10.0))
     rules = FenceRules.from_fences(np.full(30, 150.0), np.full(30, 180.0))
 
-    after, told = advance_columns(states, seen, np.ones(30, dtype=np.int64), rules)
+    after, reported = advance_columns(states, seen, np.ones(30, dtype=np.int64), rules)
 
-    assert (len(told), after.read_state(29).state) == (30, Phase.INSIDE)
+    assert (len(reported), after.read_state(29).state) == (30, Phase.INSIDE)
     assert {states.read_state(row) for row in range(30)} == {PresenceState()}

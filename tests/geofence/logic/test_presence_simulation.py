@@ -19,8 +19,8 @@ RADII_M = (75.0, 150.0)
 
 
 def list_steps(seen: list[Observation], radius_m: float) -> list[PresenceTransition]:
-    _, told = advance_through(PresenceState(), seen, PresenceRules(radius_m=radius_m))
-    return [step for _, step in told]
+    _, reported = advance_through(PresenceState(), seen, PresenceRules(radius_m=radius_m))
+    return [step for _, step in reported]
 
 
 def count_steps(steps: list[PresenceTransition], kind: TransitionKind) -> int:

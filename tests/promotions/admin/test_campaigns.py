@@ -76,7 +76,7 @@ def press(client: Client, campaign: Campaign, button: str) -> HttpResponse:
     return client.post(f"{page(campaign)[: -len('change/')]}{button}/", {"_form_submitted": "on"})
 
 
-def told(answer: HttpResponse) -> list[str]:
+def reported(answer: HttpResponse) -> list[str]:
     return [str(message) for message in get_messages(answer.wsgi_request)]  # type: ignore[attr-defined]
 
 
@@ -222,7 +222,7 @@ def test_draws_and_votes_are_said_not_to_open_yet(client: Client, draft: Campaig
     draft.refresh_from_db()
     assert "not open them yet" in client.get(reverse(ADD)).content.decode()
     assert draft.state == "draft"
-    assert any("cannot be opened yet" in text for text in told(answer))
+    assert any("cannot be opened yet" in text for text in reported(answer))
 
 
 def test_the_button_opens_a_campaign_that_is_ready(client: Client, draft: Campaign) -> None:
@@ -230,7 +230,7 @@ def test_the_button_opens_a_campaign_that_is_ready(client: Client, draft: Campai
 
     draft.refresh_from_db()
     assert (answer.status_code, draft.state, draft.opened_at) == (302, "live", NOW)
-    assert told(answer) == ["The campaign is open."]
+    assert reported(answer) == ["The campaign is open."]
 
 
 def test_the_dialog_is_told_where_to_go(client: Client, draft: Campaign) -> None:
@@ -257,7 +257,7 @@ def test_everything_missing_is_told_at_once(client: Client, draft: Campaign, sto
 
     draft.refresh_from_db()
     assert draft.state == "draft"
-    assert len(told(answer)) >= 3
+    assert len(reported(answer)) >= 3
 
 
 def test_pause_resume_and_end_move_the_state(client: Client, draft: Campaign) -> None:
@@ -308,7 +308,7 @@ def test_recalling_withdraws_the_campaigns_coupons_and_no_others(client: Client,
 
     answer = press(client, draft, "recall")
 
-    assert told(answer) == ["1 recalled."]
+    assert reported(answer) == ["1 recalled."]
     recalled = {each.row.pk: Coupon.objects.get(pk=each.row.pk).recalled_at for each in (mine, over, foreign)}
     assert list(recalled.values()) == [NOW, None, None]
 
@@ -368,9 +368,9 @@ def test_live_campaigns_are_not_deleted_in_bulk_either(client: Client, draft: Ca
 
 
 def test_the_page_says_what_the_holdout_costs_and_can_prove(client: Client) -> None:
-    asked = {"phones_per_week": "2000", "holdout_percent": "20", "days": "28"}
+    requested = {"phones_per_week": "2000", "holdout_percent": "20", "days": "28"}
 
-    sentence = client.get(reverse("admin:promotions_campaign_proof"), asked).json()["sentence"]
+    sentence = client.get(reverse("admin:promotions_campaign_proof"), requested).json()["sentence"]
 
     assert sentence.startswith("With about 2,000 phones a week for 4 weeks and 20 % held out, about 1,600 phones")
     assert sentence.endswith("A rise from 5 % to 6.9 % can be detected.")
@@ -378,9 +378,9 @@ def test_the_page_says_what_the_holdout_costs_and_can_prove(client: Client) -> N
 
 @pytest.mark.parametrize("words", ["", "x", "-1", "0", "9" * 400, "²", "1e9", "nan"])
 def test_the_sentence_survives_any_number(client: Client, words: str) -> None:
-    asked = dict.fromkeys(["phones_per_week", "holdout_percent", "days"], words)
+    requested = dict.fromkeys(["phones_per_week", "holdout_percent", "days"], words)
 
-    assert client.get(reverse("admin:promotions_campaign_proof"), asked).status_code == 200
+    assert client.get(reverse("admin:promotions_campaign_proof"), requested).status_code == 200
 
 
 def test_the_preview_knows_the_placeholders(client: Client, draft: Campaign) -> None:

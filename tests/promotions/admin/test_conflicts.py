@@ -83,17 +83,17 @@ def test_the_list_shows_what_waits_for_a_decision(campaign: Campaign, store: Sto
 
 
 def test_a_conflict_tells_both_tills_both_times_the_clock_and_the_value(scan: OfflineScan) -> None:
-    told = words(rows.operator().get(page_of(scan)))
+    reported = words(rows.operator().get(page_of(scan)))
 
     for expected in (
         "Another till had taken the coupon", "1 free coffee", "2.50", "Away", "République", "3 min ahead", "60 min",
         "2026-09-22 12:33:00 Europe/Paris", "not yet",
     ):  # fmt: skip
-        assert expected in told, (expected, told[-3000:])
+        assert expected in reported, (expected, reported[-3000:])
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "reported"),
     [
         ({"scanned_at": NOW}, "Till&#x27;s clock right"),
         ({"scanned_at": NOW - timedelta(seconds=40)}, "Till&#x27;s clock 40 s behind"),
@@ -105,11 +105,11 @@ def test_a_conflict_tells_both_tills_both_times_the_clock_and_the_value(scan: Of
     ],
 )
 def test_clocks_and_delays_are_told_in_few_words(
-    campaign: Campaign, store: Store, given: dict[str, Any], told: str
+    campaign: Campaign, store: Store, given: dict[str, Any], reported: str
 ) -> None:
     scan = rows.offline_scan(campaign, store, **given)
 
-    assert told in words(rows.operator().get(page_of(scan)))
+    assert reported in words(rows.operator().get(page_of(scan)))
 
 
 def test_a_till_of_another_partner_is_not_named(campaign: Campaign, store: Store) -> None:
@@ -121,11 +121,11 @@ def test_a_till_of_another_partner_is_not_named(campaign: Campaign, store: Store
     first.staff_device.save()
     first.save()
 
-    told = words(rows.partner_manager(store.partner).get(page_of(scan)))
+    reported = words(rows.partner_manager(store.partner).get(page_of(scan)))
 
-    assert "Bastille" in told
-    assert "of another partner" in told
-    assert "Secret till" not in told
+    assert "Bastille" in reported
+    assert "of another partner" in reported
+    assert "Secret till" not in reported
 
 
 def test_each_sees_its_own_and_nobody_elses(campaign: Campaign, store: Store, scan: OfflineScan) -> None:

@@ -209,9 +209,9 @@ def test_the_map_is_told_of_the_neighbours_but_not_of_the_fence_itself(client: C
     assert [place["name"] for place in answer["stores"]] == [store.name]
 
 
-@pytest.mark.parametrize("asked", [{"store": "x"}, {"store": "9" * 40}, {"fence": "-1"}, {"store": "²"}, {}])
-def test_the_map_answers_any_question(client: Client, asked: dict[str, str]) -> None:
-    answer = client.get(reverse("admin:geofence_geofence_surroundings"), asked)
+@pytest.mark.parametrize("requested", [{"store": "x"}, {"store": "9" * 40}, {"fence": "-1"}, {"store": "²"}, {}])
+def test_the_map_answers_any_question(client: Client, requested: dict[str, str]) -> None:
+    answer = client.get(reverse("admin:geofence_geofence_surroundings"), requested)
 
     assert answer.status_code == 200
     assert answer.json()["store"] is None

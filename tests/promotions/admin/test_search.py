@@ -35,10 +35,10 @@ def test_strangers_are_sent_to_the_login(client: Client) -> None:
 def test_a_store_is_found_with_accents_and_without(operator: Client, words: str) -> None:
     store = factories.store(name="Tartine République", address="Place du Château")
     factories.store(name="Bastille")
-    asked = {"app_label": "promotions", "model_name": "campaign", "field_name": "stores", "term": words}
+    requested = {"app_label": "promotions", "model_name": "campaign", "field_name": "stores", "term": words}
 
     listed = operator.get("/admin/geofence/store/", {"q": words}).context_data["cl"].result_list  # type: ignore[attr-defined]
-    offered = operator.get("/admin/autocomplete/", asked).json()["results"]
+    offered = operator.get("/admin/autocomplete/", requested).json()["results"]
 
     drawn = operator.get("/admin/geofence/geofence/", {"q": words}).context_data["cl"].result_list  # type: ignore[attr-defined]
 

@@ -158,14 +158,14 @@ def test_a_token_is_not_made_for_a_foreign_brand(now: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead_ms", "told"), [(None, "not known"), (400, "right"), (90_000, "90 s ahead"), (-90_000, "90 s behind")]
+    ("ahead_ms", "reported"), [(None, "not known"), (400, "right"), (90_000, "90 s ahead"), (-90_000, "90 s behind")]
 )
 def test_a_tills_clock_and_what_it_took_along_are_shown(
-    client: Client, store: Store, ahead_ms: int | None, told: str
+    client: Client, store: Store, ahead_ms: int | None, reported: str
 ) -> None:
     device = rows.staff_device(store, clock_ahead_ms=ahead_ms, synced_at=NOW if ahead_ms is not None else None)
 
     page = client.get(reverse("admin:promotions_staffdevice_change", args=[device.pk])).content.decode()
 
-    assert told in page
+    assert reported in page
     assert page.count("2026-09-22 12:30:00") == (1 if ahead_ms is None else 2)

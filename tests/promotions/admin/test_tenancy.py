@@ -229,9 +229,9 @@ def test_a_campaign_cannot_be_given_to_a_foreign_brand() -> None:
 
 def test_an_autocomplete_offers_only_what_may_be_seen() -> None:
     own, foreign = factories.store(name="Own"), factories.store(name="Foreign")
-    asked = {"app_label": "promotions", "model_name": "staffenrolment", "field_name": "store"}
+    requested = {"app_label": "promotions", "model_name": "staffenrolment", "field_name": "store"}
 
-    answer = rows.partner_manager(own.partner).get(reverse("admin:autocomplete"), asked)
+    answer = rows.partner_manager(own.partner).get(reverse("admin:autocomplete"), requested)
 
     offered = {int(result["id"]) for result in answer.json()["results"]}
     assert offered == {own.pk}

@@ -57,15 +57,15 @@ def test_a_fault_makes_the_command_fail(settings: Any, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as left:
         call_command("doctor", "--json")
 
-    told = json.loads(capsys.readouterr().out)
+    reported = json.loads(capsys.readouterr().out)
     assert left.value.code == 1
-    assert told["is_sound"] is False
+    assert reported["is_sound"] is False
     assert {
         "area": "Redis",
         "state": "fault",
         "finding": "REDIS_URL: Redis does not answer (ConnectionError).",
         "remedy": "Start it, or correct host and port in REDIS_URL.",
-    } in told["rows"]
+    } in reported["rows"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -125,7 +125,7 @@ def test_an_address_that_is_none_is_refused() -> None:
         call_command("doctor", "--url", "shop.example")
 
 
-def ask(client: Client, **headers: str) -> Any:
+def get_checks(client: Client, **headers: str) -> Any:
     return client.get("/staff/", headers={HEADER: sign_probe("x"), **headers}, SERVER_NAME="elsewhere.example")
 
 
@@ -134,7 +134,7 @@ def test_a_signed_probe_sees_how_it_arrived(client: Client, settings: Any) -> No
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     headers = {"Host": "shop.example", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7, 203.0.113.5"}
 
-    assert ask(client, **headers).json() == {
+    assert get_checks(client, **headers).json() == {
         "host": "shop.example",
         "is_secure": True,
         "address": "203.0.113.5",

@@ -198,7 +198,7 @@ def test_another_code_secret_is_found(source: Source) -> None:
         check=True,
     )
 
-    assert f'"codes_asked": {UNLOCKED}, "codes_opened": 0' in done.stdout
+    assert f'"codes_probed": {UNLOCKED}, "codes_opened": 0' in done.stdout
 
 
 DAMAGES = {

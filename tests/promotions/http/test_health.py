@@ -28,11 +28,11 @@ def test_liveness_asks_nobody(client: Client) -> None:
 def test_readiness_looks_at_every_part(client: Client) -> None:
     JobRecord.objects.create(name=BEAT, succeeded_at=clock.now())
 
-    told = client.get("/readyz").json()
+    reported = client.get("/readyz").json()
 
     parts = ("postgresql", "migrations", "redis", "workers", "clocks", "beat")
-    assert told["checks"] == dict.fromkeys(parts, "ok")
-    assert (told["status"], told["backlog_entries"]) == ("ok", 0)
+    assert reported["checks"] == dict.fromkeys(parts, "ok")
+    assert (reported["status"], reported["backlog_entries"]) == ("ok", 0)
 
 
 @pytest.mark.django_db

@@ -17,7 +17,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
-from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, ask, fix_at_door
+from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, fix_at_door, request_unlock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
@@ -40,13 +40,13 @@ def test_a_repeat_gets_the_stored_answer(client: Client) -> None:
 
 
 def test_no_credential_is_stored(client: Client) -> None:
-    told = register(client, {**BODY, "consents": ["geo_match"]}).json()
+    reported = register(client, {**BODY, "consents": ["geo_match"]}).json()
 
     stored = bytes(IdempotencyRecord.objects.get().body or b"").decode()
-    assert told["device_id"] in stored
-    assert told["access_token"] not in stored
-    assert told["ingest_key"] not in stored
-    assert register(client, {**BODY, "consents": ["geo_match"]}).json() == told
+    assert reported["device_id"] in stored
+    assert reported["access_token"] not in stored
+    assert reported["ingest_key"] not in stored
+    assert register(client, {**BODY, "consents": ["geo_match"]}).json() == reported
 
 
 def test_a_changed_consent_is_answered_alike_twice(cy_client: DeviceClient) -> None:
@@ -78,7 +78,7 @@ def test_keys_of_two_devices_do_not_meet(ada_client: DeviceClient) -> None:
     bo_client = DeviceClient(factories.device())
     campaign = factories.campaign()
 
-    first, second = ask(ada_client, campaign, key=KEY), ask(bo_client, campaign, key=KEY)
+    first, second = request_unlock(ada_client, campaign, key=KEY), request_unlock(bo_client, campaign, key=KEY)
 
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json()["unlock_id"] != second.json()["unlock_id"]
@@ -101,7 +101,7 @@ def test_a_refusal_depends_on_the_moment_and_is_not_kept(ada_client: DeviceClien
 
     assert Refusal.objects.count() == 2
     assert not IdempotencyRecord.objects.exists()
-    assert ask(ada_client, campaign, key=KEY).status_code == 201
+    assert request_unlock(ada_client, campaign, key=KEY).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_of_twenty_at_once_one_is_worked() -> None:
     def send(_number: int) -> Any:
         try:
             gate.wait(timeout=20)
-            return ask(DeviceClient(ada), campaign, key=KEY)
+            return request_unlock(DeviceClient(ada), campaign, key=KEY)
         finally:
             connection.close()
 
@@ -180,15 +180,15 @@ def test_of_twenty_at_once_one_is_worked() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_twenty_that_find_a_dead_request_one_takes_over() -> None:
-    ask_ = idempotency.KeyedRequest("device:x", KEY, b"f")
-    idempotency.lease_request(ask_, now=NOW)
+    keyed_request = idempotency.KeyedRequest("device:x", KEY, b"f")
+    idempotency.lease_request(keyed_request, now=NOW)
     gate = threading.Barrier(20)
 
     def take(number: int) -> Any:
         try:
             connection.ensure_connection()
             gate.wait(timeout=20)
-            return idempotency.lease_request(ask_, now=NOW + timedelta(seconds=61, microseconds=number))
+            return idempotency.lease_request(keyed_request, now=NOW + timedelta(seconds=61, microseconds=number))
         except idempotency.DomainError as error:
             return error.code
         finally:
@@ -201,9 +201,9 @@ def test_of_twenty_that_find_a_dead_request_one_takes_over() -> None:
 
 
 def test_an_answer_that_comes_too_late_overwrites_nothing() -> None:
-    asked = idempotency.KeyedRequest("device:x", str(uuid.uuid4()), b"f")
-    slow = idempotency.lease_request(asked, now=NOW)
-    fast = idempotency.lease_request(asked, now=NOW + timedelta(seconds=60))
+    keyed_request = idempotency.KeyedRequest("device:x", str(uuid.uuid4()), b"f")
+    slow = idempotency.lease_request(keyed_request, now=NOW)
+    fast = idempotency.lease_request(keyed_request, now=NOW + timedelta(seconds=60))
     assert isinstance(slow, idempotency.RequestLease)
     assert isinstance(fast, idempotency.RequestLease)
 

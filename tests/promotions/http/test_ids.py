@@ -9,7 +9,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.openapi import description
 from tests.contract.problems import assert_problem
-from tests.promotions.http.device.doors import ask
+from tests.promotions.http.device.doors import request_unlock
 
 ID = "0d0b9107-7c3f-4e0a-9d3b-1f2e3d4c5b6a"
 PATHS = [path for path in description()["paths"] if "{" in path]
@@ -27,7 +27,7 @@ def test_capitals_lead_to_the_same_call(path: str) -> None:
 
 
 def test_an_unlock_is_found_by_its_id_in_capitals(ada_client: DeviceClient) -> None:
-    unlock_id = ask(ada_client, factories.campaign()).json()["unlock_id"]
+    unlock_id = request_unlock(ada_client, factories.campaign()).json()["unlock_id"]
 
     response = ada_client.get(f"/v1/unlocks/{unlock_id.upper()}")
 

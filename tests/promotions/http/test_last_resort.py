@@ -59,7 +59,7 @@ def test_a_setting_that_breaks_the_lane_is_a_problem_too(
     assert stream.STREAM_START
 
 
-async def ask(application: Any, sent: list[Any]) -> None:
+async def run(application: Any, sent: list[Any]) -> None:
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -73,7 +73,7 @@ async def ask(application: Any, sent: list[Any]) -> None:
 def test_what_stands_before_django_answers_a_problem(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[Any] = []
 
-    asyncio.run(ask(LastResort(BodyLimit(break_down)), sent))
+    asyncio.run(run(LastResort(BodyLimit(break_down)), sent))
 
     body = json.loads(sent[1]["body"])
     assert (sent[0]["status"], body["code"], body["request_id"]) == (500, "internal", "abcdefgh12345678")
@@ -88,7 +88,7 @@ def test_an_answer_that_has_begun_is_left_to_the_server(caplog: pytest.LogCaptur
 
     sent: list[Any] = []
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(ask(LastResort(begin_and_fail), sent))
+        asyncio.run(run(LastResort(begin_and_fail), sent))
 
     assert [message["type"] for message in sent] == ["http.response.start"]
     assert failures(caplog) == []

@@ -43,8 +43,8 @@ def test_it_is_fetched_once_and_again_when_the_lock_changes(root: Path) -> None:
 def test_without_npm_a_sentence_is_said_and_the_set_up_goes_on(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decoder.prepare(root, is_needed=False)
 
-    said = capsys.readouterr().err
-    assert said.startswith("npm is not installed (Debian, Ubuntu: apt-get install npm). The till then reads QR codes")
+    output = capsys.readouterr().err
+    assert output.startswith("npm is not installed (Debian, Ubuntu: apt-get install npm). The till then reads QR codes")
     assert not (root / "node_modules").exists()
 
 
@@ -69,8 +69,8 @@ def test_a_clone_without_a_lock_file_needs_none(tmp_path: Path) -> None:
 
 def test_the_lock_file_pins_every_package_and_names_no_address() -> None:
     lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
-    wanted = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    expected = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
 
     fetched = {name: entry for name, entry in lock["packages"].items() if name}
     assert all(entry["integrity"].startswith("sha512-") and "resolved" not in entry for entry in fetched.values())
-    assert {name: fetched[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    assert {name: fetched[f"node_modules/{name}"]["version"] for name in expected} == expected

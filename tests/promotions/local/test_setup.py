@@ -148,8 +148,8 @@ def test_the_virtualenv_is_filled_once_and_again_when_requirements_change(
 
     def prepare(*lists: str) -> list[str]:
         virtualenv.prepare(tmp_path, lists=lists)
-        said = capsys.readouterr().err.splitlines()
-        return [line for line in said if not line.startswith("    ")]  # without the elapsed seconds
+        output = capsys.readouterr().err.splitlines()
+        return [line for line in output if not line.startswith("    ")]  # without the elapsed seconds
 
     first = prepare("base", "demo")
     second = prepare("base", "demo")

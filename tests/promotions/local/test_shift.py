@@ -62,15 +62,15 @@ def test_an_instant_is_the_time_in_paris_or_has_an_offset(text: str, instant: da
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [
         ("29 February", "AT must be a date and time such as 2028-02-29T23:50, not '29 February'"),
         ("2027-02-29T12:00", "AT must be a date and time"),
         ("2027-03-28T02:30", "No clock in Europe/Paris shows 2027-03-28T02:30"),
     ],
 )
-def test_what_is_no_instant_is_refused_with_a_sentence(text: str, said: str) -> None:
-    with pytest.raises(LocalError, match=said):
+def test_what_is_no_instant_is_refused_with_a_sentence(text: str, output: str) -> None:
+    with pytest.raises(LocalError, match=output):
         read_instant(text)
 
 
@@ -121,6 +121,8 @@ def test_files_keep_their_real_times(tmp_path: Path) -> None:
 
     with shift.shifted_environment(at, os.environ) as environment:
         code = f"import os; print(os.stat({str(file)!r}).st_mtime)"
-        told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        reported = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
 
-    assert float(told.stdout) == pytest.approx(file.stat().st_mtime)
+    assert float(reported.stdout) == pytest.approx(file.stat().st_mtime)

@@ -8,7 +8,7 @@ import pytest
 
 from promotions.local import ports
 from promotions.local.errors import LocalError
-from promotions.local.serve import Wanted, serve
+from promotions.local.serve import ServeOptions, serve
 from promotions.local.stack import Stack, StackError
 from promotions.local.workspaces import command_pids
 
@@ -37,7 +37,7 @@ def test_the_next_free_port_is_taken_when_the_wanted_one_is_not() -> None:
 @pytest.mark.parametrize("text", ["", "http", "0", "65536", "-1", "8000x"])
 def test_a_port_that_is_none_is_refused_before_anything_starts(text: str) -> None:
     with pytest.raises(LocalError, match="PORT must be a number from 1 to 65535"):
-        serve(Wanted(host="127.0.0.1", port_text=text))
+        serve(ServeOptions(host="127.0.0.1", port_text=text))
 
 
 def test_what_an_ended_run_announced_is_withdrawn_when_the_next_begins(
@@ -50,6 +50,6 @@ def test_what_an_ended_run_announced_is_withdrawn_when_the_next_begins(
 
     # There is no manage.py in this folder, so the run ends before it has anything to announce.
     with pytest.raises(LocalError, match=r"manage\.py choose_data failed"):
-        serve(Wanted(host="127.0.0.1", port_text="8000"))
+        serve(ServeOptions(host="127.0.0.1", port_text="8000"))
 
     assert not announced.exists()

@@ -270,9 +270,9 @@ def test_all_missing_pieces_come_at_once() -> None:
 def test_a_campaign_is_told_what_its_own_minimum_misses() -> None:
     assurance = assess(Evidence(replace(FIX, is_mock=True)))
 
-    told = {minimum: [piece.code for piece in assurance.missing_for(minimum)] for minimum in range(5)}
+    reported = {minimum: [piece.code for piece in assurance.missing_for(minimum)] for minimum in range(5)}
 
-    assert told == {
+    assert reported == {
         0: [],
         1: ["mock_location"],
         2: ["mock_location", "no_second_fix"],
@@ -365,7 +365,7 @@ def test_what_is_not_a_number_never_passes(
 
 
 @pytest.mark.parametrize(
-    ("metres", "told", "english", "french"),
+    ("metres", "reported", "english", "french"),
     [
         (0, 10, "Come 10 m closer", "Approchez-vous de 10 m"),
         (113, 120, "Come 120 m closer", "Approchez-vous de 120 m"),
@@ -376,10 +376,10 @@ def test_what_is_not_a_number_never_passes(
         (83_210, 83_300, "Come 84 km closer", "Approchez-vous de 84 km"),
     ],
 )
-def test_metres_are_told_in_steps(metres: int, told: int, english: str, french: str) -> None:
+def test_metres_are_told_in_steps(metres: int, reported: int, english: str, french: str) -> None:
     piece = Missing(MissingCode.NOT_AT_STORE, Level.PLAUSIBLE, {"metres": metres})
 
-    assert serialize_amounts(piece) == {"metres": told}
+    assert serialize_amounts(piece) == {"metres": reported}
     assert (describe_missing(piece, "en"), describe_missing(piece, "fr")) == (english, french)
 
 
@@ -397,12 +397,12 @@ def test_seconds_are_told_so_that_one_can_wait_for_them(seconds: int, english: s
 @pytest.mark.parametrize("code", MissingCode)
 @pytest.mark.parametrize("amounts", [{}, {"seconds": 40}, {"metres": 40}])
 def test_every_piece_has_a_sentence_in_each_language(code: MissingCode, amounts: dict[str, int]) -> None:
-    told = {language: describe_missing(Missing(code, Level.PLAUSIBLE, amounts), language) for language in LANGUAGES}
+    reported = {language: describe_missing(Missing(code, Level.PLAUSIBLE, amounts), language) for language in LANGUAGES}
 
-    assert set(told) == {"en", "fr"}
-    assert all(sentence and "{" not in sentence and sentence[0].isupper() for sentence in told.values())
-    assert told["en"] != told["fr"]
-    assert describe_missing(Missing(code, Level.PLAUSIBLE, amounts), "tlh") == told["en"]
+    assert set(reported) == {"en", "fr"}
+    assert all(sentence and "{" not in sentence and sentence[0].isupper() for sentence in reported.values())
+    assert reported["en"] != reported["fr"]
+    assert describe_missing(Missing(code, Level.PLAUSIBLE, amounts), "tlh") == reported["en"]
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,9 @@ def test_the_signed_part_can_be_checked_by_whoever_has_the_public_key() -> None:
 
 def test_an_app_draws_the_next_step_by_itself() -> None:
     signed, key = coupon_tokens.sign(SECRET, CLAIMS), coupon_tokens.rotation_key(SECRET, COUPON_ID)
-    told = coupon_tokens.spell_key(key)
+    reported = coupon_tokens.spell_key(key)
 
-    mac = hmac.digest(unpadded(told), str(STEP + 1).encode(), hashlib.sha256)[:10]
+    mac = hmac.digest(unpadded(reported), str(STEP + 1).encode(), hashlib.sha256)[:10]
     text = f"D1.{signed}.{STEP + 1}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
     assert text == rendered(step=STEP + 1)

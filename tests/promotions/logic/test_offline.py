@@ -110,10 +110,10 @@ def test_what_is_left_of_an_allowance_is_never_less_than_nothing() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), max_size=12))
-def test_the_fullest_shift_is_the_fullest_of_all_that_end_at_a_scan(told: list[tuple[int, int]]) -> None:
-    found = sum_given((NOW + timedelta(hours=hour), Decimal(worth)) for hour, worth in told)
+def test_the_fullest_shift_is_the_fullest_of_all_that_end_at_a_scan(reported: list[tuple[int, int]]) -> None:
+    found = sum_given((NOW + timedelta(hours=hour), Decimal(worth)) for hour, worth in reported)
 
-    shifts = [[worth for hour, worth in told if end - 12 < hour <= end] for end, _ in told]
+    shifts = [[worth for hour, worth in reported if end - 12 < hour <= end] for end, _ in reported]
     assert found == Allowance(max(map(len, shifts), default=0), Decimal(max(map(sum, shifts), default=0)))
 
 

@@ -16,12 +16,12 @@ def test_a_rise_of_that_size_is_found_four_times_in_five(treated: int, control: 
     assert rise is not None
     rng = np.random.default_rng(7)
     runs = 4_000
-    told = rng.binomial(treated, 0.05 + rise, runs) / treated
+    reported = rng.binomial(treated, 0.05 + rise, runs) / treated
     silent = rng.binomial(control, 0.05, runs) / control
-    pooled = (told * treated + silent * control) / (treated + control)
+    pooled = (reported * treated + silent * control) / (treated + control)
     error = np.sqrt(pooled * (1 - pooled) * (1 / treated + 1 / control))
 
-    found = float(np.mean((told - silent) / error > 1.96))
+    found = float(np.mean((reported - silent) / error > 1.96))
 
     assert found == pytest.approx(0.8, abs=0.05)
 
@@ -71,9 +71,9 @@ SENTENCES = [
 def test_the_sentence_says_cost_and_proof(numbers: tuple[int, int, int], sentence: str) -> None:
     phones_per_week, holdout_percent, days = numbers
 
-    said = describe_proof(phones_per_week=phones_per_week, holdout_percent=holdout_percent, days=days)
+    output = describe_proof(phones_per_week=phones_per_week, holdout_percent=holdout_percent, days=days)
 
-    assert said == sentence
+    assert output == sentence
 
 
 def test_days_that_are_no_weeks_are_called_days() -> None:

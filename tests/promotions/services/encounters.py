@@ -53,7 +53,7 @@ def refuse(campaign: Campaign, device_id: uuid.UUID, *, at: datetime = NOW, reas
     return Refusal.objects.create(stage="unlock", reason=reason, campaign=campaign, device_id=device_id, refused_at=at)
 
 
-def tell(met: Opportunity, state: str, reason: str = "") -> Message:
+def report(met: Opportunity, state: str, reason: str = "") -> Message:
     """The opportunity's message and what became of it."""
     return Message.objects.create(
         dedupe_key=f"opportunity:{met.pk}",

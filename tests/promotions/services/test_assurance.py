@@ -60,7 +60,7 @@ def stay(device: Device, store: Store, *, since_s: float = 200, until_s: float =
     LastFix.objects.create(device_id=device.pk, fix_time=ago(until_s), received_at=ago(until_s))
 
 
-def ask(device: Device, store: Store) -> Assurance:
+def assess_device(device: Device, store: Store) -> Assurance:
     """What a fix at the door is worth to a device that asks with it."""
     evaluation = evaluate_fix(
         latitude_deg=AT_DOOR.latitude_deg,
@@ -76,10 +76,10 @@ def known(device: Device, store: Store, now: datetime = NOW) -> Level:
 
 
 def test_a_fix_at_the_door_is_plausible_and_a_stay_makes_it_sustained(device: Device, store: Store) -> None:
-    at_once = ask(device, store)
+    at_once = assess_device(device, store)
     stay(device, store)
 
-    later = ask(device, store)
+    later = assess_device(device, store)
 
     assert (at_once.level, later.level) == (Level.PLAUSIBLE, Level.SUSTAINED)
 
@@ -87,27 +87,27 @@ def test_a_fix_at_the_door_is_plausible_and_a_stay_makes_it_sustained(device: De
 def test_only_the_named_store_is_looked_at(device: Device, store: Store) -> None:
     other = factories.store(name="Bastille", latitude_deg=48.8532, longitude_deg=2.3692)
 
-    assurance = ask(device, other)
+    assurance = assess_device(device, other)
 
     assert [piece.code for piece in assurance.missing_for(1)] == ["not_at_store"]
 
 
 def test_a_store_without_a_fence_is_nowhere(device: Device) -> None:
-    assurance = ask(device, factories.store(radius_m=None))
+    assurance = assess_device(device, factories.store(radius_m=None))
 
     assert [piece.code for piece in assurance.missing_for(1)] == ["not_at_store"]
 
 
 def test_evidence_takes_a_fixed_number_of_statements(device: Device, store: Store) -> None:
     stay(device, store)
-    ask(device, store)
+    assess_device(device, store)
 
-    with CaptureQueriesContext(connection) as asked:
-        ask(device, store)
+    with CaptureQueriesContext(connection) as requested:
+        assess_device(device, store)
     with CaptureQueriesContext(connection) as remembered:
         known(device, store)
 
-    assert (len(asked), len(remembered)) == (3, 4)
+    assert (len(requested), len(remembered)) == (3, 4)
 
 
 def test_thresholds_are_the_operators_and_the_speed_the_campaigns(settings: Any, store: Store) -> None:
@@ -121,9 +121,9 @@ def test_thresholds_are_the_operators_and_the_speed_the_campaigns(settings: Any,
 def test_a_shown_text_is_judged_and_not_taken(store: Store) -> None:
     code = draw_store_codes(store=store, now=NOW, count=1)[0].proof
 
-    judged = [read_proof(store_id=store.pk, text=text, now=NOW) for text in (None, code, code, "v1.x")]
+    proofs = [read_proof(store_id=store.pk, text=text, now=NOW) for text in (None, code, code, "v1.x")]
 
-    assert judged == [StoreProof.NONE, StoreProof.CODE, StoreProof.CODE, StoreProof.CODE_WRONG]
+    assert proofs == [StoreProof.NONE, StoreProof.CODE, StoreProof.CODE, StoreProof.CODE_WRONG]
     assert read_proof(store_id=store.pk, text=code, now=NOW + timedelta(minutes=2)) == StoreProof.CODE_OLD
     assert not StoreCodeUse.objects.exists()
 
@@ -201,8 +201,8 @@ def test_a_frozen_stay_is_known_as_plausible_only(device: Device, store: Store) 
 
 def test_sightings_go_after_a_day_and_with_their_device(device: Device, store: Store) -> None:
     bo = factories.device()
-    ask(device, store)
-    ask(bo, store)
+    assess_device(device, store)
+    assess_device(bo, store)
 
     drop_expired(now=NOW + timedelta(hours=24))
     kept = PointSighting.objects.count()
@@ -217,5 +217,5 @@ def test_sightings_go_after_a_day_and_with_their_device(device: Device, store: S
 def test_an_erased_device_that_still_asks_leaves_no_sighting(device: Device, store: Store) -> None:
     forget_device(device.pk, now=NOW)
 
-    assert ask(device, store).level is Level.PLAUSIBLE
+    assert assess_device(device, store).level is Level.PLAUSIBLE
     assert not PointSighting.objects.exists()

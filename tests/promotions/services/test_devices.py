@@ -35,8 +35,8 @@ def published(redis_prefix: str) -> Callable[[Device], str | None]:
     client = stream.hub_client()
 
     def read(device: Device) -> str | None:
-        said = client.hget(entries_key(), str(device.pk))
-        return said.decode() if isinstance(said, bytes) else None
+        output = client.hget(entries_key(), str(device.pk))
+        return output.decode() if isinstance(output, bytes) else None
 
     return read
 
@@ -79,9 +79,9 @@ def test_what_redis_did_not_hear_it_is_told_once_it_is_back(published: Any, sett
     forget_device(gone.pk, now=NOW)
     settings.REDIS_URL = url
 
-    told = [announce_unheard(), announce_unheard()]
+    reported = [announce_unheard(), announce_unheard()]
 
-    assert told == [2, 0]
+    assert reported == [2, 0]
     assert published(ada) == f"{epoch_ms(NOW)}:consent_required"
     assert published(gone) == f"{epoch_ms(NOW)}:token_revoked"
 
@@ -106,9 +106,9 @@ def test_a_redis_that_lost_its_data_is_told_all_of_it(published: Any, settings: 
     announce_unheard()
     settings.REDIS_PREFIX = f"{settings.REDIS_PREFIX}:emptied"
 
-    told = [announce_unheard(), announce_unheard()]
+    reported = [announce_unheard(), announce_unheard()]
 
-    assert told == [3, 0]
+    assert reported == [3, 0]
     assert published(ada) == f"{epoch_ms(NOW)}:consent_required"
     assert (published(bo), published(gone)) == (f"{epoch_ms(NOW)}:token_revoked",) * 2
 
@@ -119,11 +119,11 @@ def test_a_word_that_changes_while_it_is_told_is_told_again(published: Any, monk
     RevocationNotice.objects.update(is_heard=False)
     publish = revocations.publish_revocation
 
-    def publish_late(client: Any, **said: Any) -> bool:
+    def publish_late(client: Any, **output: Any) -> bool:
         monkeypatch.undo()
         # Granted again, and told so, before the older word arrives.
         change_device(ada.pk, GEO_MATCH, now=NOW + timedelta(minutes=1))
-        return publish(client, **said)
+        return publish(client, **output)
 
     monkeypatch.setattr(revocations, "publish_revocation", publish_late)
     announce_unheard()
@@ -182,11 +182,11 @@ def test_an_unlock_and_an_erasure_at_once_leave_nothing(published: Any, accuracy
 
     for _ in range(12):
         ada = factories.device()
-        asked, _ = at_once(
+        requested, _ = at_once(
             lambda ada=ada: unlock_offer(device=ada, campaign_uuid=campaign.uuid, fix=fix, now=NOW),
             lambda ada=ada: forget_device(ada.pk, now=NOW),
         )
-        assert asked in ("token_revoked", "accuracy_too_low") or asked[1] is True
+        assert requested in ("token_revoked", "accuracy_too_low") or requested[1] is True
 
     assert not Unlock.objects.exists()
     assert not Refusal.objects.exists()

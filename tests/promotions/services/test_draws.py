@@ -26,18 +26,18 @@ def campaign(db: None) -> Campaign:
 
 def prove(campaign: Campaign) -> dict[str, Any]:
     end_campaign(campaign_id=campaign.pk, now=NOW)
-    told = StringIO()
-    call_command("prove_draw", str(campaign.uuid), stdout=told)
-    proof: dict[str, Any] = json.loads(told.getvalue())
+    reported = StringIO()
+    call_command("prove_draw", str(campaign.uuid), stdout=reported)
+    proof: dict[str, Any] = json.loads(reported.getvalue())
     return proof
 
 
 def verify(folder: Path, proof: Any, *options: str) -> str:
     path = folder / "proof.json"
     path.write_text(json.dumps(proof))
-    told = StringIO()
-    call_command("verify_draw", str(path), *options, stdout=told)
-    return told.getvalue()
+    reported = StringIO()
+    call_command("verify_draw", str(path), *options, stdout=reported)
+    return reported.getvalue()
 
 
 def test_an_ended_draw_is_proved_to_anybody(campaign: Campaign, tmp_path: Path) -> None:

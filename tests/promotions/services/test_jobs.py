@@ -31,25 +31,25 @@ def run(task: Any, state: str, retval: Any = None) -> None:
 def test_every_job_of_the_schedule_has_a_figure_before_it_ran(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(metrics.FOLDER_VARIABLE, raising=False)
 
-    told = read(client.get("/metrics").content)
+    reported = read(client.get("/metrics").content)
 
-    assert told["doorstep_beat_heartbeat_timestamp_seconds"] == 0
+    assert reported["doorstep_beat_heartbeat_timestamp_seconds"] == 0
     assert {"sweep_shards", "deliver_messages", "announce_revocations", "drop_expired"} <= set(jobs.read_intervals())
     for name, interval_s in jobs.read_intervals().items():
-        assert told[f"doorstep_job_last_success_timestamp_seconds,job={name}"] == 0
-        assert told[f"doorstep_job_interval_seconds,job={name}"] == interval_s > 0
+        assert reported[f"doorstep_job_last_success_timestamp_seconds,job={name}"] == 0
+        assert reported[f"doorstep_job_interval_seconds,job={name}"] == interval_s > 0
 
 
 def test_success_and_failure_are_told_by_job(client: Client, now: Any) -> None:
     run(sweep_shards, "SUCCESS")
     run(announce_revocations, "FAILURE", ValueError("no"))
 
-    told = read(client.get("/metrics").content)
+    reported = read(client.get("/metrics").content)
 
-    assert told["doorstep_job_last_success_timestamp_seconds,job=sweep_shards"] == NOW.timestamp()
-    assert told["doorstep_job_last_failure_timestamp_seconds,job=sweep_shards"] == 0
-    assert told["doorstep_job_last_success_timestamp_seconds,job=announce_revocations"] == 0
-    assert told["doorstep_job_last_failure_timestamp_seconds,job=announce_revocations"] == NOW.timestamp()
+    assert reported["doorstep_job_last_success_timestamp_seconds,job=sweep_shards"] == NOW.timestamp()
+    assert reported["doorstep_job_last_failure_timestamp_seconds,job=sweep_shards"] == 0
+    assert reported["doorstep_job_last_success_timestamp_seconds,job=announce_revocations"] == 0
+    assert reported["doorstep_job_last_failure_timestamp_seconds,job=announce_revocations"] == NOW.timestamp()
     assert JobRecord.objects.get(pk="announce_revocations").error == "ValueError"
 
 
@@ -103,7 +103,7 @@ def test_a_task_that_took_long_is_worth_a_line(
 
 
 @pytest.mark.parametrize(
-    ("silent_s", "said"),
+    ("silent_s", "output"),
     [
         (None, "Beat has never run: start it."),
         (jobs.BEAT_SILENCE_S, "ok"),
@@ -111,7 +111,7 @@ def test_a_task_that_took_long_is_worth_a_line(
     ],
 )
 def test_a_dead_beat_is_reported_and_takes_no_process_out_of_service(
-    client: Client, now: Any, silent_s: int | None, said: str
+    client: Client, now: Any, silent_s: int | None, output: str
 ) -> None:
     if silent_s is not None:
         JobRecord.objects.create(name=jobs.BEAT, succeeded_at=NOW - timedelta(seconds=silent_s))
@@ -119,4 +119,4 @@ def test_a_dead_beat_is_reported_and_takes_no_process_out_of_service(
     response = client.get("/readyz")
 
     assert response.status_code == 200
-    assert response.json()["checks"]["beat"] == said
+    assert response.json()["checks"]["beat"] == output

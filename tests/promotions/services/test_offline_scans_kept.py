@@ -47,9 +47,9 @@ def test_an_erasure_takes_the_scans_of_the_device_and_leaves_those_of_others() -
     hers, his = (rows.offline_scan(campaign, store) for _ in range(2))
     assert hers.coupon is not None
     ada = hers.coupon.device
-    told = export_device(ada, now=NOW)["promotions"]["offline_scans"]
+    reported = export_device(ada, now=NOW)["promotions"]["offline_scans"]
 
     forget_device(ada.pk, now=NOW)
 
-    assert [row["coupon_id"] for row in told] == [hers.coupon_id]
+    assert [row["coupon_id"] for row in reported] == [hers.coupon_id]
     assert OfflineScan.objects.get() == his

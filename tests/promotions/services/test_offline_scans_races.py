@@ -189,14 +189,14 @@ def test_a_coupon_held_by_another_till_does_not_stop_the_others(
 def test_a_database_that_does_not_answer_is_not_asked_a_hundred_times(
     store: Store, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    requested = []
 
     def time_out(**given: object) -> object:
-        asked.append(given)
+        requested.append(given)
         raise OperationalError("canceling statement due to lock timeout")
 
     monkeypatch.setattr(offline_scans, "lock_till", time_out)
     with pytest.raises(DomainError, match="send all of them again"):
         send(tills.till(store).row, [late(tills.offline_coupon(campaign)) for _ in range(6)])
 
-    assert len(asked) == 3
+    assert len(requested) == 3

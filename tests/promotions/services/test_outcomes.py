@@ -17,7 +17,7 @@ from promotions.services.report import outcomes
 from promotions.services.report.report import Funnel, campaign_funnel
 from tests import factories
 from tests.factories import NOW
-from tests.promotions.services.encounters import meet, refuse, tell, visit
+from tests.promotions.services.encounters import meet, refuse, report, visit
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +46,7 @@ def live_through(campaign: Campaign, shop: Store) -> None:
             if number < visitors:
                 visit(met.device_id, shop, entered_at=met.planned_at + 2 * number * MINUTE)
             if arm == "treated":
-                tell(met, ("accepted", "expired", "failed", "suppressed")[number % 4], "quiet_hours")
+                report(met, ("accepted", "expired", "failed", "suppressed")[number % 4], "quiet_hours")
     # Who entered before the message and stayed; who was counted already; who passes, who goes elsewhere.
     visit(meet(campaign, shop, "control").device_id, shop, entered_at=NOW - MINUTE)
     visit(meet(campaign, shop, "control").device_id, shop, entered_at=NOW - 20 * MINUTE)
@@ -169,7 +169,7 @@ def test_a_crash_before_the_drop_counts_nothing_twice(
 
 
 def test_a_message_that_waited_until_it_was_dropped_has_expired(campaign: Campaign, shop: Store) -> None:
-    tell(meet(campaign, shop, "treated"), "pending")
+    report(meet(campaign, shop, "treated"), "pending")
 
     retention.drop_expired(now=GONE, allow_large=True)
 
@@ -181,7 +181,7 @@ def test_another_device_of_the_same_moment_keeps_nothing_of_it(campaign: Campaig
     other = factories.campaign(factories.store(name="Elsewhere"), name="Other")
     met = meet(campaign, shop, "treated")
     visit(met.device_id, shop, entered_at=NOW)
-    tell(met, "accepted")
+    report(met, "accepted")
     bystander, elsewhere = meet(campaign, shop, "control"), meet(other, shop, "treated", device_id=met.device_id)
 
     retention.drop_expired(now=GONE, allow_large=True)

@@ -166,11 +166,11 @@ def test_a_coupon_erased_under_the_scan_is_unknown(monkeypatch: pytest.MonkeyPat
     store = factories.store()
     till, coupon = tills.till(store), tills.coupon(factories.campaign(store))
 
-    def erase_meanwhile(**_: object) -> None:
+    def erase_concurrently(**_: object) -> None:
         with other_transaction(f"DELETE FROM {Coupon._meta.db_table} WHERE id = %s", coupon.row.pk):
             pass
 
-    monkeypatch.setattr(redemptions, "confirm_visit", erase_meanwhile)
+    monkeypatch.setattr(redemptions, "confirm_visit", erase_concurrently)
 
     response = till.scan(code=coupon.code)
 

@@ -12,7 +12,7 @@ from promotions.models import Campaign, Coupon, Redemption, Refusal, StaffDevice
 from promotions.services.report.report import campaign_funnel
 from tests import factories
 from tests.factories import NOW
-from tests.promotions.services.encounters import meet, refuse, tell, visit
+from tests.promotions.services.encounters import meet, refuse, report, visit
 
 pytestmark = pytest.mark.django_db
 
@@ -175,7 +175,7 @@ def test_messages_are_counted_by_state_and_reason_for_this_campaign_alone(campai
         (campaign, "suppressed", "already_unlocked"),
         (other, "accepted", ""),
     ):
-        tell(meet(each, shop, "treated"), state, reason)
+        report(meet(each, shop, "treated"), state, reason)
 
     funnel = campaign_funnel(campaign.pk, now=LATER)
 

@@ -114,7 +114,7 @@ def test_ended_turns_are_taken_over_once_each(store: Store) -> None:
 def test_a_takeover_that_looks_before_it_deletes_gives_one_turn_to_two(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    campaign, (away, *askers) = capped(store, 1, used=1), phones(1 + SIDES)
+    campaign, (away, *contenders) = capped(store, 1, used=1), phones(1 + SIDES)
     keep(campaign, [away])
     both_looked = threading.Barrier(SIDES)
 
@@ -125,7 +125,7 @@ def test_a_takeover_that_looks_before_it_deletes_gives_one_turn_to_two(
         return True
 
     monkeypatch.setattr(reservations, "_take_over", take_carelessly)
-    crowd(SIDES, lambda number: unlock(campaign, askers[number], now=LATER))
+    crowd(SIDES, lambda number: unlock(campaign, contenders[number], now=LATER))
 
     assert Unlock.objects.count() == SIDES
 
@@ -271,14 +271,14 @@ def set_a_cap_in_the_rush(store: Store, monkeypatch: pytest.MonkeyPatch) -> tupl
     slow_down(monkeypatch, budgets, "_count_given")
     campaign, devices = factories.campaign(store), phones(80)
 
-    def ask(number: int) -> None:
+    def send(number: int) -> None:
         if number == 20:
             with transaction.atomic():
                 Campaign.objects.filter(pk=campaign.pk).update(unlock_cap=1000)
                 fit_caps(campaign_id=campaign.pk)
         unlock(campaign, devices[number])
 
-    crowd(80, ask, threads=8)
+    crowd(80, send, threads=8)
     return used(campaign), given(campaign)
 
 
@@ -298,13 +298,13 @@ def test_without_holding_the_campaign_some_are_not_counted(store: Store, monkeyp
 def test_a_cap_lowered_in_the_rush_holds(store: Store) -> None:
     campaign, devices = capped(store, 1000, slots=16), phones(80)
 
-    def ask(number: int) -> bool:
+    def send(number: int) -> bool:
         if number == 10:
             with transaction.atomic():
                 Campaign.objects.filter(pk=campaign.pk).update(unlock_cap=50)
                 fit_caps(campaign_id=campaign.pk)
         return unlock(campaign, devices[number])
 
-    results = crowd(80, ask, threads=16)
+    results = crowd(80, send, threads=16)
 
     assert results.count(True) == Unlock.objects.count() == used(campaign) == 50

@@ -35,7 +35,7 @@ def store() -> Store:
     return factories.store()
 
 
-def ask(campaign: Campaign, device: Device) -> tuple[Unlock, bool]:
+def request_unlock(campaign: Campaign, device: Device) -> tuple[Unlock, bool]:
     return unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=FIX, now=NOW)
 
 
@@ -49,7 +49,7 @@ def capped(store: Store, cap: int, *, slots: int = 1) -> Campaign:
 def test_a_device_that_asks_32_times_at_once_gets_one_unlock(store: Store) -> None:
     campaign, ada = capped(store, 5), factories.device()
 
-    results = crowd(32, lambda _number: ask(campaign, ada))
+    results = crowd(32, lambda _number: request_unlock(campaign, ada))
 
     assert sum(is_new for _unlock, is_new in results) == 1
     assert len({unlock.pk for unlock, _is_new in results}) == 1
@@ -64,7 +64,7 @@ def test_without_the_constraint_the_same_race_gives_many_unlocks(store: Store) -
         editor.remove_constraint(Unlock, constraint)
 
     try:
-        crowd(32, lambda _number: ask(campaign, ada))
+        crowd(32, lambda _number: request_unlock(campaign, ada))
         count = Unlock.objects.count()
     finally:
         Unlock.objects.all().delete()
@@ -79,7 +79,7 @@ def test_a_cap_of_20_under_200_devices_is_exact(store: Store, slots: int) -> Non
     campaign = capped(store, 20, slots=slots)
     devices = [factories.device() for _ in range(200)]
 
-    results = crowd(200, lambda number: ask(campaign, devices[number]))
+    results = crowd(200, lambda number: request_unlock(campaign, devices[number]))
 
     assert results.count("sold_out") == 180
     assert Unlock.objects.count() == Coupon.objects.count() == 20
@@ -99,7 +99,7 @@ def test_reading_before_writing_the_counter_oversells(store: Store, monkeypatch:
         return True
 
     monkeypatch.setattr(budgets, "_take_from", take_carelessly)
-    crowd(200, lambda number: ask(campaign, devices[number]))
+    crowd(200, lambda number: request_unlock(campaign, devices[number]))
 
     assert Unlock.objects.count() > 20
 
@@ -113,7 +113,7 @@ def test_the_database_refuses_a_counter_above_its_cap(store: Store, monkeypatch:
 
     monkeypatch.setattr(reservations, "take_unit", take_blindly)
     with pytest.raises(IntegrityError, match="promotions_budget_within_cap"):
-        crowd(32, lambda number: ask(campaign, devices[number]))
+        crowd(32, lambda number: request_unlock(campaign, devices[number]))
 
     assert Unlock.objects.count() <= 3
 
@@ -125,7 +125,7 @@ def test_every_winning_moment_is_taken_by_one_play(store: Store) -> None:
         WinningMoment.objects.create(lot=lot, campaign=campaign, number=number, opens_at=NOW)
     devices = [factories.device() for _ in range(64)]
 
-    crowd(64, lambda number: ask(campaign, devices[number]))
+    crowd(64, lambda number: request_unlock(campaign, devices[number]))
 
     outcomes = list(Unlock.objects.values_list("outcome", flat=True))
     assert (outcomes.count("won"), outcomes.count("lost")) == (10, 54)
@@ -140,7 +140,7 @@ def unlock_while_blocked(campaign: Campaign, device: Device, monkeypatch: pytest
         return hold(device_id)
 
     monkeypatch.setattr(unlocks, "lock_device", hold_late)
-    return crowd(1, lambda _number: ask(campaign, device))[0]
+    return crowd(1, lambda _number: request_unlock(campaign, device))[0]
 
 
 def test_a_device_blocked_while_it_unlocks_gets_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,9 @@ def test_devices_that_are_blocked_and_unlock_at_once_have_no_good_coupon(store: 
     crowd(
         60,
         lambda number: (
-            block_device(devices[number // 2].pk, now=NOW) if number % 2 else ask(campaign, devices[number // 2])
+            block_device(devices[number // 2].pk, now=NOW)
+            if number % 2
+            else request_unlock(campaign, devices[number // 2])
         ),
     )
 

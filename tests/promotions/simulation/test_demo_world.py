@@ -127,11 +127,11 @@ def test_without_the_welcome_some_are_held_out_and_with_quiet_hours_all_wait(set
 
 def test_each_store_has_a_fence_that_holds_its_door_and_a_ring_around() -> None:
     for store in plant_world(now=NOW).stores:
-        judged = evaluate_fix(
+        evaluated = evaluate_fix(
             latitude_deg=store.latitude_deg, longitude_deg=store.longitude_deg, accuracy_m=5, store_ids=[store.pk]
         )
 
-        assert judged.inside_share == pytest.approx(1)
+        assert evaluated.inside_share == pytest.approx(1)
         ring = store.geofences.get(role="approach")
         assert ring.radius_m is not None
         assert 300 <= ring.radius_m <= 1_000

@@ -166,9 +166,9 @@ def test_verdict_and_range_agree_and_the_verdict_says_why(
 
 
 def test_every_reason_of_a_verdict_has_words() -> None:
-    said = {dataclasses.replace(CONTEST, reason=reason.value).effect() for reason in VerdictReason}
+    output = {dataclasses.replace(CONTEST, reason=reason.value).effect() for reason in VerdictReason}
 
-    assert len(said) >= 5
+    assert len(output) >= 5
 
 
 @pytest.mark.parametrize(

@@ -78,15 +78,15 @@ def make_phone(service: Service, plan: PhonePlan, *, seed: int = 1, rate: float 
     return Phone(world, plan, Tills({}, None))
 
 
-def live(*phones: Phone, meanwhile: Callable[[Phone], None] | None = None) -> None:
-    """The whole day of these phones; `meanwhile` is called for each a little after its beginning."""
+def live(*phones: Phone, during_run: Callable[[Phone], None] | None = None) -> None:
+    """The whole day of these phones; `during_run` is called for each a little after its beginning."""
 
     async def one(phone: Phone) -> None:
         await phone.register()
         day = asyncio.create_task(phone.live(DAY.start_s))
-        if meanwhile is not None:
+        if during_run is not None:
             await phone.world.clock.sleep_until(11.6 * HOUR_S)
-            meanwhile(phone)
+            during_run(phone)
         await day
 
     async def run() -> None:
@@ -175,7 +175,7 @@ def test_some_of_those_who_get_a_message_come_to_its_store_and_some_do_not() -> 
     plan = make_plan(Persona.PLAYER)
     phones = [make_phone(Service(), plan, seed=seed, rate=SLOW_RATE) for seed in range(16)]
 
-    live(*phones, meanwhile=send_mail)
+    live(*phones, during_run=send_mail)
 
     assert {tuple(came_to(phone)) for phone in phones} == {(), (2,)}
 

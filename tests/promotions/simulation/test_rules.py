@@ -34,11 +34,11 @@ def find_visits(fixes: Measured, shop: int) -> list[SeenVisit]:
     assert ground.radius_m is not None
     centre, observations = Point(*TOWN.plane.to_degrees(ground.centre)), []
     for at_s, place, accuracy_m in fixes:
-        judged = measure_circle(place, accuracy_m, centre, ground.radius_m)
-        observations.append(Observation(at_s, judged.inside_share, judged.outside_m, judged.accuracy_m))
-    _, told = advance_through(PresenceState(), observations, PresenceRules(radius_m=ground.radius_m))
-    dwells = [each for _, each in told if each.kind is TransitionKind.DWELL]
-    exits = [each.at for _, each in told if each.kind is TransitionKind.EXIT]
+        evaluated = measure_circle(place, accuracy_m, centre, ground.radius_m)
+        observations.append(Observation(at_s, evaluated.inside_share, evaluated.outside_m, evaluated.accuracy_m))
+    _, reported = advance_through(PresenceState(), observations, PresenceRules(radius_m=ground.radius_m))
+    dwells = [each for _, each in reported if each.kind is TransitionKind.DWELL]
+    exits = [each.at for _, each in reported if each.kind is TransitionKind.EXIT]
     return [
         SeenVisit(shop, dwell.entered_at, min((at for at in exits if at > dwell.at), default=DAY.end_s))
         for dwell in dwells

@@ -109,11 +109,11 @@ def test_only_a_brands_token_may_spend(brand: Brand, settings: Settings) -> None
     body = {"token": token_for(brand, settings)}
     address = "/v1/presence-tokens/spend"
 
-    nobody = Client().post(address, body, content_type="application/json")
+    anonymous = Client().post(address, body, content_type="application/json")
     wrong = Client().post(address, body, content_type="application/json", headers={"Authorization": "Bearer x"})
     session = rows.brand_manager(brand).post(address, body, content_type="application/json")
 
-    assert_problem(nobody, "token_missing")
+    assert_problem(anonymous, "token_missing")
     assert_problem(wrong, "token_malformed")
     assert_problem(session, "token_missing")
     assert not SpentPresenceToken.objects.exists()

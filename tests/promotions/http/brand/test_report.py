@@ -213,12 +213,12 @@ def test_arrivals_after_a_refusal_are_told_within_30_minutes_and_a_day_in_large_
             geofence_version=1, entered_at=came_at, last_inside_at=came_at, confirmed_at=came_at,
         )  # fmt: skip
 
-    told = token_client(campaign.brand).get(path_of(campaign)).json()["arrivals_after_refusal"]
+    reported = token_client(campaign.brand).get(path_of(campaign)).json()["arrivals_after_refusal"]
 
-    assert [(each["within_minutes"], each["refused"], each["arrived"]) for each in told] == [
+    assert [(each["within_minutes"], each["refused"], each["arrived"]) for each in reported] == [
         (30, 30, None),
         (120, 30, None),
         (1_440, 30, 14),
     ]
-    assert told[0]["share"] is None
-    assert told[2]["share"]["low"] < 14 / 30 < told[2]["share"]["high"]
+    assert reported[0]["share"] is None
+    assert reported[2]["share"]["low"] < 14 / 30 < reported[2]["share"]["high"]

@@ -24,7 +24,7 @@ def fix_at_door(**given: Any) -> dict[str, Any]:
     }
 
 
-def ask(client: DeviceClient, campaign: Campaign, *, key: str | None = None, **fix: Any) -> Any:
+def request_unlock(client: DeviceClient, campaign: Campaign, *, key: str | None = None, **fix: Any) -> Any:
     """Ask for the offer with a fix at the door, changed as given."""
     headers = {"Idempotency_Key": key} if key else {}
     return client.send("POST", f"/v1/offers/{campaign.uuid}/unlock", {"fix": fix_at_door(**fix)}, **headers)

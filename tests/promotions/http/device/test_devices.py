@@ -31,11 +31,11 @@ def register(client: Client, **given: Any) -> Any:
 def test_a_registered_device_gets_credentials_that_carry_its_consents(client: Client) -> None:
     response = register(client, consent_text_version="2026-09", app_id="org.example.app")
 
-    told = response.json()
+    reported = response.json()
     assert response.status_code == 201
-    assert read_access_token(told["access_token"], now=NOW).consents == set(ALL)
-    assert str(verify_ingest_key(told["ingest_key"]).device_id) == told["device_id"]
-    device = Device.objects.get(pk=told["device_id"])
+    assert read_access_token(reported["access_token"], now=NOW).consents == set(ALL)
+    assert str(verify_ingest_key(reported["ingest_key"]).device_id) == reported["device_id"]
+    device = Device.objects.get(pk=reported["device_id"])
     assert (device.platform, device.locale, device.app_id) == ("android", "fr-FR", "org.example.app")
     assert device.consents == ALL
     ledger = Consent.objects.filter(device=device)
@@ -177,11 +177,11 @@ def test_withdrawing_geo_match_ends_the_old_token_and_gives_a_new_one(
 
     response = ada_client.send("PATCH", "/v1/devices/me", {"consents": ["messages"], "consent_text_version": "v2"})
 
-    told = response.json()
+    reported = response.json()
     assert response.status_code == 200
-    assert (told["consents"], told["ingest_key"]) == (["messages"], None)
+    assert (reported["consents"], reported["ingest_key"]) == (["messages"], None)
     assert_problem(ada_client.get("/v1/devices/me/export"), "token_revoked")
-    fresh = Client(headers={"Authorization": f"Bearer {told['access_token']}"})
+    fresh = Client(headers={"Authorization": f"Bearer {reported['access_token']}"})
     assert fresh.get("/v1/devices/me/export").status_code == 200
     ledger = Consent.objects.filter(device=ada).values_list("purpose", "is_granted", "text_version")
     assert set(ledger) == {(purpose, False, "v2") for purpose in ("geo_match", "fraud_checks", "statistics")}
@@ -204,12 +204,12 @@ def test_the_export_tells_what_all_three_apps_hold(ada: Device, ada_client: Devi
     LastFix.objects.create(device_id=ada.pk, fix_time=NOW, received_at=NOW)
     ada_client.send("PATCH", "/v1/devices/me", {"push_address": PUSH, "consents": ["geo_match"]})
 
-    told = ada_client.get("/v1/devices/me/export").json()
+    reported = ada_client.get("/v1/devices/me/export").json()
 
-    assert told["device"]["device_id"] == str(ada.pk)
-    assert len(told["promotions"]["consents"]) == 3
-    assert told["geofence"]["last_fix"]["fix_time"] == "2026-09-22T10:30:00Z"
-    assert told["notifications"]["push_addresses"][0]["address"] == "token-of-ada"
+    assert reported["device"]["device_id"] == str(ada.pk)
+    assert len(reported["promotions"]["consents"]) == 3
+    assert reported["geofence"]["last_fix"]["fix_time"] == "2026-09-22T10:30:00Z"
+    assert reported["notifications"]["push_addresses"][0]["address"] == "token-of-ada"
 
 
 def test_a_forgotten_device_leaves_nothing_and_its_token_is_dead(ada: Device, ada_client: DeviceClient) -> None:
@@ -228,9 +228,11 @@ def test_a_forgotten_device_leaves_nothing_and_its_token_is_dead(ada: Device, ad
 def test_erasure_also_takes_the_stored_answer_to_the_registration(client: Client) -> None:
     key = str(uuid.uuid4())
     body = {"platform": "ios", "consents": []}
-    told = client.post("/v1/devices", body, content_type="application/json", headers={"Idempotency-Key": key}).json()
+    reported = client.post(
+        "/v1/devices", body, content_type="application/json", headers={"Idempotency-Key": key}
+    ).json()
     assert IdempotencyRecord.objects.count() == 1
 
-    client.delete("/v1/devices/me", headers={"Authorization": f"Bearer {told['access_token']}"})
+    client.delete("/v1/devices/me", headers={"Authorization": f"Bearer {reported['access_token']}"})
 
     assert not IdempotencyRecord.objects.exists()

@@ -22,11 +22,11 @@ def test_the_nearest_fences_come_with_the_circle_they_are_good_for(ada_client: D
 
     response = ada_client.get("/v1/geofences/nearby", HERE)
 
-    told = response.json()
-    assert [fence["store_name"] for fence in told["fences"]] == [f"store {north}" for north in range(19)]
-    assert told["fences"][0]["store_id"] == str(stores[0].uuid)
-    assert (told["fences"][0]["radius_m"], told["fences"][0]["role"]) == (150.0, "store")
-    assert 100 <= told["validity"]["radius_m"] < 21_100
+    reported = response.json()
+    assert [fence["store_name"] for fence in reported["fences"]] == [f"store {north}" for north in range(19)]
+    assert reported["fences"][0]["store_id"] == str(stores[0].uuid)
+    assert (reported["fences"][0]["radius_m"], reported["fences"][0]["role"]) == (150.0, "store")
+    assert 100 <= reported["validity"]["radius_m"] < 21_100
 
 
 def test_nothing_nearby_is_an_empty_list(ada_client: DeviceClient) -> None:

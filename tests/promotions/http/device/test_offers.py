@@ -12,7 +12,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
-from tests.promotions.http.device.doors import ask
+from tests.promotions.http.device.doors import request_unlock
 
 pytestmark = pytest.mark.django_db
 
@@ -78,7 +78,7 @@ def test_what_is_far_away_is_shown_only_once_unlocked(ada_client: DeviceClient) 
 def test_a_redeemed_offer_says_so(ada_client: DeviceClient) -> None:
     store = factories.store()
     campaign = factories.campaign(store)
-    ask(ada_client, campaign)
+    request_unlock(ada_client, campaign)
     staff = StaffDevice.objects.create(store=store, label="till", token_digest=b"x", enrolled_at=NOW)
     Redemption.objects.create(
         coupon=Coupon.objects.get(),
@@ -99,18 +99,18 @@ def test_a_redeemed_offer_says_so(ada_client: DeviceClient) -> None:
 
 def test_a_coupon_is_redeemed_when_its_last_unit_is(ada_client: DeviceClient) -> None:
     store = factories.store()
-    ask(ada_client, factories.campaign(store, units=2))
+    request_unlock(ada_client, factories.campaign(store, units=2))
     staff = StaffDevice.objects.create(store=store, label="till", token_digest=b"x", enrolled_at=NOW)
-    told = []
+    reported = []
     for unit in (1, 2):
         Redemption.objects.create(
             coupon=Coupon.objects.get(), unit=unit, staff_device=staff, store=store, nonce=uuid4(), fingerprint=b"x",
             source="typed", scanned_at=NOW, redeemed_at=NOW + timedelta(hours=unit),
         )  # fmt: skip
         coupon = ada_client.get("/v1/unlocks").json()["unlocks"][0]["coupon"]
-        told.append((offers(ada_client, **HERE)[0]["state"], coupon["units_left"], coupon["redeemed_at"]))
+        reported.append((offers(ada_client, **HERE)[0]["state"], coupon["units_left"], coupon["redeemed_at"]))
 
-    assert told == [("unlocked", 1, None), ("redeemed", 0, "2026-09-22T12:30:00Z")]
+    assert reported == [("unlocked", 1, None), ("redeemed", 0, "2026-09-22T12:30:00Z")]
 
 
 @pytest.mark.parametrize(

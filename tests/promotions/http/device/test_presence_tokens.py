@@ -17,7 +17,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
-from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, ask, fix_at_door, stay
+from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, fix_at_door, request_unlock, stay
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ def store() -> Store:
     return factories.store()
 
 
-def ask_token(client: DeviceClient, campaign: Campaign, *, proof: str | None = None, **fix: Any) -> Any:
+def request_token(client: DeviceClient, campaign: Campaign, *, proof: str | None = None, **fix: Any) -> Any:
     body = {"fix": fix_at_door(**fix), **({} if proof is None else {"proof": proof})}
     return client.send("POST", f"/v1/offers/{campaign.uuid}/presence-token", body)
 
@@ -55,7 +55,7 @@ def test_at_the_store_a_token_is_issued_and_verifies_with_the_published_keys(
 ) -> None:
     campaign = factories.campaign(store)
 
-    answer = ask_token(ada_client, campaign)
+    answer = request_token(ada_client, campaign)
 
     body = answer.json()
     assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
@@ -81,13 +81,13 @@ def test_the_token_holds_no_coordinates_and_no_id_of_the_device(
 ) -> None:
     campaign = factories.campaign(store)
 
-    token = ask_token(ada_client, campaign).json()["token"]
+    token = request_token(ada_client, campaign).json()["token"]
 
-    said = json.dumps(read(token, campaign))
-    assert not re.search(r"48\.8|2\.36|latitude|longitude", said)
-    assert str(ada.pk) not in said
-    assert ada.pk.hex not in said
-    assert str(store.uuid) not in said
+    output = json.dumps(read(token, campaign))
+    assert not re.search(r"48\.8|2\.36|latitude|longitude", output)
+    assert str(ada.pk) not in output
+    assert ada.pk.hex not in output
+    assert str(store.uuid) not in output
 
 
 def test_two_brands_get_two_names_of_one_device_and_a_brand_always_the_same(
@@ -96,7 +96,7 @@ def test_two_brands_get_two_names_of_one_device_and_a_brand_always_the_same(
     mine, other = factories.campaign(store), factories.campaign(store)
 
     first, again, elsewhere = [
-        read(ask_token(ada_client, campaign).json()["token"], campaign) for campaign in (mine, mine, other)
+        read(request_token(ada_client, campaign).json()["token"], campaign) for campaign in (mine, mine, other)
     ]
 
     assert first["sub"] == again["sub"] != elsewhere["sub"]
@@ -109,7 +109,7 @@ def test_the_stay_and_the_code_on_the_counter_raise_the_level(
     campaign = factories.campaign(store, unlock_level=4)
     stay(ada.pk, store, since=NOW - timedelta(seconds=200), until=NOW - timedelta(seconds=20))
 
-    answer = ask_token(ada_client, campaign, proof=code_of(store))
+    answer = request_token(ada_client, campaign, proof=code_of(store))
 
     claims = read(answer.json()["token"], campaign)
     assert (answer.json()["level"], claims["lal"], claims["why"], claims["dw"]) == (4, 4, ["fix", "dwell", "qr"], 180)
@@ -118,9 +118,9 @@ def test_the_stay_and_the_code_on_the_counter_raise_the_level(
 
 def test_one_step_of_the_code_serves_either_the_unlock_or_a_token(ada_client: DeviceClient, store: Store) -> None:
     campaign, proof = factories.campaign(store, unlock_level=4), code_of(store)
-    assert ask_token(ada_client, campaign, proof=proof).status_code == 201
+    assert request_token(ada_client, campaign, proof=proof).status_code == 201
 
-    second = ask_token(ada_client, campaign, proof=proof)
+    second = request_token(ada_client, campaign, proof=proof)
     unlock = ada_client.send("POST", f"/v1/offers/{campaign.uuid}/unlock", {"fix": fix_at_door(), "proof": proof})
 
     for refused in (second, unlock):
@@ -146,8 +146,8 @@ def test_what_bars_an_unlock_bars_a_token_with_the_same_answer_and_row(
 ) -> None:
     campaign, client = factories.campaign(store, **terms), DeviceClient(ada)
 
-    refused = assert_problem(ask_token(client, campaign, **fix), code)
-    as_unlock = assert_problem(ask(DeviceClient(factories.device()), campaign, **fix), code)
+    refused = assert_problem(request_token(client, campaign, **fix), code)
+    as_unlock = assert_problem(request_unlock(DeviceClient(factories.device()), campaign, **fix), code)
 
     passing = {"instance", "request_id"}
     assert {name: refused[name] for name in refused.keys() - passing} == {
@@ -167,7 +167,7 @@ def test_without_consent_or_location_there_is_no_token(
 ) -> None:
     campaign = factories.campaign(store)
 
-    assert_problem(ask_token(cy_client, campaign), "consent_required")
+    assert_problem(request_token(cy_client, campaign), "consent_required")
     nowhere = ada_client.send("POST", f"/v1/offers/{campaign.uuid}/presence-token", {})
     assert_problem(nowhere, "location_missing")
 
@@ -175,8 +175,8 @@ def test_without_consent_or_location_there_is_no_token(
 def test_unknown_campaigns_and_fields_are_problems(ada_client: DeviceClient, store: Store) -> None:
     draft = factories.campaign(store, state=Campaign.State.DRAFT)
 
-    assert_problem(ask_token(ada_client, draft), "not_found")
-    assert_problem(ask_token(ada_client, factories.campaign(store), altitude=3), "invalid_input")
+    assert_problem(request_token(ada_client, draft), "not_found")
+    assert_problem(request_token(ada_client, factories.campaign(store), altitude=3), "invalid_input")
     assert_problem(Client().post(f"/v1/offers/{draft.uuid}/presence-token", {}), "token_missing")
 
 
@@ -187,7 +187,7 @@ def test_tokens_are_counted_by_outcome(ada_client: DeviceClient, store: Store) -
     campaign = factories.campaign(store)
     issued, refused = counted("issued"), counted("not_at_store")
 
-    ask_token(ada_client, campaign)
-    ask_token(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
+    request_token(ada_client, campaign)
+    request_token(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
 
     assert (counted("issued"), counted("not_at_store")) == (issued + 1, refused + 1)

@@ -17,7 +17,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW
 from tests.fixes import Walk, join
-from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, ask
+from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, request_unlock
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +28,8 @@ ARRIVED_AT = NOW + timedelta(minutes=25)
 def read_report(campaign: Campaign) -> dict[str, Any]:
     token = create_brand_token(brand=campaign.brand, label="reports", now=NOW)
     answer = Client(headers={"Authorization": f"Bearer {token}"}).get(f"/v1/campaigns/{campaign.uuid}/report")
-    told: dict[str, Any] = answer.json()
-    return told
+    reported: dict[str, Any] = answer.json()
+    return reported
 
 
 def test_refused_phones_that_keep_their_turn_come_and_are_counted(set_clock: Callable[[datetime], None]) -> None:
@@ -41,14 +41,14 @@ def test_refused_phones_that_keep_their_turn_come_and_are_counted(set_clock: Cal
     clients = [DeviceClient(factories.device()) for _ in range(PHONES)]
     path = f"/v1/offers/{campaign.uuid}/reservation"
 
-    refused = [ask(client, campaign, latitude=FAR_LATITUDE_DEG).status_code for client in clients]
+    refused = [request_unlock(client, campaign, latitude=FAR_LATITUDE_DEG).status_code for client in clients]
     kept = [client.send("POST", path, {}).status_code for client in clients]
     late = DeviceClient(factories.device()).send("POST", path, {}).json()["code"]
     with transaction.atomic():
         walks = [Walk(client.device, ends_at=ARRIVED_AT).stay(minutes=4) for client in clients]
         pipeline.process(join(*walks), now=ARRIVED_AT)
     set_clock(ARRIVED_AT)
-    unlocked = [ask(client, campaign, fix_time=ARRIVED_AT.isoformat()).status_code for client in clients]
+    unlocked = [request_unlock(client, campaign, fix_time=ARRIVED_AT.isoformat()).status_code for client in clients]
     set_clock(NOW + timedelta(days=2))
     report = read_report(campaign)
 

@@ -14,7 +14,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
-from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, ask
+from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, request_unlock
 
 pytestmark = pytest.mark.django_db
 
@@ -63,13 +63,13 @@ def used(campaign: Campaign) -> int:
 def test_a_turn_is_kept_for_45_minutes(ada_client: DeviceClient, campaign: Campaign, store: Store) -> None:
     response = reserve(ada_client, campaign)
 
-    told = response.json()["reservation"]
+    reported = response.json()["reservation"]
     assert response.status_code == 201
-    assert (told["reserved_at"], told["expires_at"]) == ("2026-09-22T10:30:00Z", "2026-09-22T11:15:00Z")
-    assert (told["campaign_id"], told["store"]["id"]) == (str(campaign.uuid), str(store.uuid))
+    assert (reported["reserved_at"], reported["expires_at"]) == ("2026-09-22T10:30:00Z", "2026-09-22T11:15:00Z")
+    assert (reported["campaign_id"], reported["store"]["id"]) == (str(campaign.uuid), str(store.uuid))
     assert used(campaign) == 1
     assert_problem(reserve(another(), campaign), "sold_out")
-    assert_problem(ask(another(), campaign), "sold_out")
+    assert_problem(request_unlock(another(), campaign), "sold_out")
 
 
 def test_asked_again_it_is_the_same_and_not_prolonged(
@@ -95,7 +95,7 @@ def test_a_repeated_key_gets_the_same_answer(ada_client: DeviceClient, campaign:
 def test_the_unlock_uses_the_turn_and_no_second_unit(ada_client: DeviceClient, campaign: Campaign) -> None:
     reserve(ada_client, campaign)
 
-    assert ask(ada_client, campaign).status_code == 201
+    assert request_unlock(ada_client, campaign).status_code == 201
     assert used(campaign) == 1
     assert not Reservation.objects.exists()
     assert_problem(reserve(ada_client, campaign), "already_unlocked")
@@ -106,15 +106,15 @@ def test_an_ended_turn_is_its_owners_until_somebody_takes_it(
 ) -> None:
     kept(campaign, ada, minutes_ago=60)
 
-    assert ask(ada_client, campaign).status_code == 201
+    assert request_unlock(ada_client, campaign).status_code == 201
     assert used(campaign) == 1
 
 
 def test_the_next_who_asks_takes_an_ended_turn_over(ada: Device, ada_client: DeviceClient, campaign: Campaign) -> None:
     kept(campaign, ada, minutes_ago=45)
 
-    assert ask(another(), campaign).status_code == 201
-    assert_problem(ask(ada_client, campaign), "sold_out")
+    assert request_unlock(another(), campaign).status_code == 201
+    assert_problem(request_unlock(ada_client, campaign), "sold_out")
     assert used(campaign) == Unlock.objects.count() == 1
     assert not Reservation.objects.exists()
 
@@ -132,7 +132,7 @@ def test_a_turn_given_up_is_free_at_once(ada_client: DeviceClient, campaign: Cam
 
     assert [release(ada_client, campaign).status_code for _ in range(2)] == [204, 204]
     assert used(campaign) == 0
-    assert ask(another(), campaign).status_code == 201
+    assert request_unlock(another(), campaign).status_code == 201
 
 
 def test_erasure_gives_the_turn_back(ada_client: DeviceClient, campaign: Campaign) -> None:
@@ -177,7 +177,7 @@ def test_the_store_is_the_one_named_or_the_one_last_told(ada_client: DeviceClien
 
     unknown = reserve(ada_client, campaign).json()["reservation"]["store"]
     release(ada_client, campaign)
-    ask(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
+    request_unlock(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
     sent_to = reserve(ada_client, campaign).json()["reservation"]["store"]
     release(ada_client, campaign)
     named = reserve(ada_client, campaign, {"store_id": str(bastille.uuid)}).json()["reservation"]["store"]
@@ -256,21 +256,21 @@ def test_a_refused_phone_is_told_three_stores_to_choose_from(ada_client: DeviceC
     others[3].save(update_fields=["is_active"])
     campaign = factories.campaign(store, *others)
 
-    body = assert_problem(ask(ada_client, campaign, latitude=FAR_LATITUDE_DEG), "not_at_store")
+    body = assert_problem(request_unlock(ada_client, campaign, latitude=FAR_LATITUDE_DEG), "not_at_store")
 
-    told = body["nearest_stores"]
-    assert [(each["name"], each["distance_bucket"], each["walking_minutes"]) for each in told] == [
+    reported = body["nearest_stores"]
+    assert [(each["name"], each["distance_bucket"], each["walking_minutes"]) for each in reported] == [
         ("Stalingrad", "within_1000_m", 17),
         ("République", "within_2000_m", 33),
         ("Bastille", "within_5000_m", 82),
     ]
-    assert told[0]["id"] == body["nearest_store"]["id"]
+    assert reported[0]["id"] == body["nearest_store"]["id"]
     # The way in metres would be one more circle to find the phone by.
-    assert not any("distance_m" in each for each in told)
+    assert not any("distance_m" in each for each in reported)
 
 
 def test_a_phone_whose_position_was_not_looked_at_is_told_no_store(cy_client: DeviceClient, campaign: Campaign) -> None:
-    assert assert_problem(ask(cy_client, campaign), "consent_required")["nearest_stores"] == []
+    assert assert_problem(request_unlock(cy_client, campaign), "consent_required")["nearest_stores"] == []
     assert Refusal.objects.get().store is None
 
 

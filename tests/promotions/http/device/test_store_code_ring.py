@@ -27,7 +27,7 @@ def code_of(store: Store) -> str:
     return draw_store_codes(store=store, now=NOW, count=1)[0].proof
 
 
-def ask(device: Device, campaign: Campaign, proof: str, **fix: Any) -> Any:
+def request_unlock(device: Device, campaign: Campaign, proof: str, **fix: Any) -> Any:
     body = {"fix": fix_at_door(**fix), "proof": proof}
     return DeviceClient(device).send("POST", f"/v1/offers/{campaign.uuid}/unlock", body)
 
@@ -37,7 +37,9 @@ def test_thirty_phones_elsewhere_with_the_live_code_unlock_nothing(now: Any) -> 
     store = factories.store()
     campaign = factories.campaign(store, unlock_level=4)
 
-    answers = [ask(factories.device(), campaign, code_of(store), latitude=FAR_LATITUDE_DEG) for _ in range(30)]
+    answers = [
+        request_unlock(factories.device(), campaign, code_of(store), latitude=FAR_LATITUDE_DEG) for _ in range(30)
+    ]
 
     for answer in answers:
         assert_problem(answer, "not_at_store")
@@ -56,15 +58,15 @@ def test_a_ring_that_also_forges_its_place_raises_the_alarm(
     with caplog.at_level(logging.WARNING), django_capture_on_commit_callbacks(execute=True):
         # Places of their own: one place for all would be seen before.
         answers = [
-            ask(factories.device(), campaign, code_of(store), latitude=LATITUDE_DEG + number / 100_000)
+            request_unlock(factories.device(), campaign, code_of(store), latitude=LATITUDE_DEG + number / 100_000)
             for number in range(12)
         ]
 
     assert [answer.status_code for answer in answers] == [201] * 12
-    told = [vars(record)["devices"] for record in caplog.records if record.message == "store_code_crowded"]
+    reported = [vars(record)["devices"] for record in caplog.records if record.message == "store_code_crowded"]
     # Counted at the end here, since the test's transaction is one.
-    assert told
-    assert set(told) == {12}
+    assert reported
+    assert set(reported) == {12}
 
 
 @pytest.mark.django_db(transaction=True)

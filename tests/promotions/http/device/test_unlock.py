@@ -28,7 +28,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
-from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, ask, fix_at_door, stay
+from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, fix_at_door, request_unlock, stay
 
 pytestmark = pytest.mark.django_db
 
@@ -52,15 +52,15 @@ def assert_refused(response: Any, code: str, device: Device) -> dict[str, Any]:
 
 
 def test_a_phone_at_the_door_gets_its_coupon(ada_client: DeviceClient, campaign: Campaign, store: Store) -> None:
-    response = ask(ada_client, campaign)
+    response = request_unlock(ada_client, campaign)
 
-    told = response.json()
+    reported = response.json()
     coupon = Coupon.objects.get()
     assert response.status_code == 201
-    assert (told["outcome"], told["level"], told["store"]["id"]) == ("coupon", 1, str(store.uuid))
-    assert codes.check(told["coupon"]["code"]) is None
-    assert bytes(coupon.code_digest) == codes.digest(settings.CODE_SECRET.encode(), told["coupon"]["code"])
-    shown = identify_token(told["coupon"]["qr_token"])
+    assert (reported["outcome"], reported["level"], reported["store"]["id"]) == ("coupon", 1, str(store.uuid))
+    assert codes.check(reported["coupon"]["code"]) is None
+    assert bytes(coupon.code_digest) == codes.digest(settings.CODE_SECRET.encode(), reported["coupon"]["code"])
+    shown = identify_token(reported["coupon"]["qr_token"])
     assert shown is not None
     assert shown.claims.coupon_id == coupon.pk
     assert (coupon.benefit, coupon.terms, coupon.store_ids) == ("1 free coffee", "One per person.", [store.pk])
@@ -69,11 +69,11 @@ def test_a_phone_at_the_door_gets_its_coupon(ada_client: DeviceClient, campaign:
 
 
 def test_asked_again_the_same_unlock_comes_back(ada_client: DeviceClient, campaign: Campaign) -> None:
-    first = ask(ada_client, campaign)
+    first = request_unlock(ada_client, campaign)
     # No rule is looked at any more: not the place, not the state of the campaign.
     Campaign.objects.update(state=Campaign.State.ENDED)
 
-    second = ask(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
+    second = request_unlock(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
 
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json() == second.json()
@@ -83,10 +83,10 @@ def test_asked_again_the_same_unlock_comes_back(ada_client: DeviceClient, campai
 def test_a_coupon_ends_with_the_campaign_in_the_stores_zone(ada_client: DeviceClient, store: Store) -> None:
     campaign = factories.campaign(store, ends_on=date(2026, 9, 22))
 
-    told = ask(ada_client, campaign).json()
+    reported = request_unlock(ada_client, campaign).json()
 
     # Midnight in Paris.
-    assert told["coupon"]["valid_until"] == "2026-09-22T22:00:00Z"
+    assert reported["coupon"]["valid_until"] == "2026-09-22T22:00:00Z"
 
 
 @pytest.mark.parametrize("is_limited", [False, True])
@@ -96,21 +96,21 @@ def test_a_coupon_keeps_the_hours_of_the_day_it_was_issued(
     Campaign.objects.update(redeems_in_hours=is_limited)
     window = TimeWindow.objects.create(campaign=campaign, weekdays=0b11111, starts_at=time(12), ends_at=time(14))
 
-    first = ask(ada_client, campaign).json()["coupon"]
+    first = request_unlock(ada_client, campaign).json()["coupon"]
     window.delete()
 
     workdays = ["mon", "tue", "wed", "thu", "fri"]
     expected = [{"weekdays": workdays, "starts_at": "12:00:00", "ends_at": "14:00:00"}] if is_limited else []
-    assert first["redeem_hours"] == ask(ada_client, campaign).json()["coupon"]["redeem_hours"] == expected
+    assert first["redeem_hours"] == request_unlock(ada_client, campaign).json()["coupon"]["redeem_hours"] == expected
     assert first["recalled_at"] is None
 
 
 def test_a_phone_is_told_that_its_coupon_was_withdrawn(ada_client: DeviceClient, campaign: Campaign) -> None:
-    ask(ada_client, campaign)
+    request_unlock(ada_client, campaign)
 
     recall_coupons(coupons=Coupon.objects.all(), now=NOW + timedelta(minutes=1))
 
-    assert ask(ada_client, campaign).json()["coupon"]["recalled_at"] == "2026-09-22T10:31:00Z"
+    assert request_unlock(ada_client, campaign).json()["coupon"]["recalled_at"] == "2026-09-22T10:31:00Z"
 
 
 def test_a_phone_elsewhere_is_sent_to_the_nearest_store(
@@ -118,7 +118,7 @@ def test_a_phone_elsewhere_is_sent_to_the_nearest_store(
 ) -> None:
     campaign.stores.add(factories.store(name="Bastille", latitude_deg=48.8532, longitude_deg=2.3692))
 
-    response = ask(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
+    response = request_unlock(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
 
     nearest = assert_refused(response, "not_at_store", ada)["nearest_store"]
     assert nearest["id"] == str(store.uuid)
@@ -143,7 +143,7 @@ def test_a_phone_elsewhere_is_sent_to_the_nearest_store(
 def test_a_fix_that_proves_nothing_is_refused(
     ada: Device, ada_client: DeviceClient, campaign: Campaign, fix: Any, code: str
 ) -> None:
-    body = assert_refused(ask(ada_client, campaign, **fix), code, ada)
+    body = assert_refused(request_unlock(ada_client, campaign, **fix), code, ada)
 
     assert body["missing"]
     assert body["nearest_store"]["name"] == "République"
@@ -153,7 +153,7 @@ def test_a_fix_that_proves_nothing_is_refused(
 def test_unknown_accuracy_counts_as_a_hundred_metres(
     ada_client: DeviceClient, store: Store, campaign: Campaign, accuracy: Any
 ) -> None:
-    assert ask(ada_client, campaign, horizontal_accuracy_m=accuracy).status_code == 201
+    assert request_unlock(ada_client, campaign, horizontal_accuracy_m=accuracy).status_code == 201
 
 
 def test_without_a_fix_the_refusal_names_no_store(ada: Device, ada_client: DeviceClient, campaign: Campaign) -> None:
@@ -163,7 +163,7 @@ def test_without_a_fix_the_refusal_names_no_store(ada: Device, ada_client: Devic
 
 
 def test_without_consent_no_position_is_looked_at(cy: Device, cy_client: DeviceClient, campaign: Campaign) -> None:
-    response = ask(cy_client, campaign)
+    response = request_unlock(cy_client, campaign)
 
     assert assert_refused(response, "consent_required", cy)["nearest_store"] is None
     assert Refusal.objects.get().store is None
@@ -185,7 +185,7 @@ def test_a_campaign_that_does_not_run_refuses(
 ) -> None:
     campaign = factories.campaign(store, **given)
 
-    body = assert_refused(ask(ada_client, campaign), code, ada)
+    body = assert_refused(request_unlock(ada_client, campaign), code, ada)
 
     assert body.get("next_opening_at") == opens
 
@@ -196,7 +196,7 @@ def test_outside_its_hours_a_campaign_says_when_it_opens(
     factories.lunch_window(campaign)
     set_clock(datetime(2026, 9, 22, 12, 0, tzinfo=UTC))
 
-    body = assert_refused(ask(ada_client, campaign, fix_time="2026-09-22T12:00:00Z"), "outside_window", ada)
+    body = assert_refused(request_unlock(ada_client, campaign, fix_time="2026-09-22T12:00:00Z"), "outside_window", ada)
 
     assert body["next_opening_at"] == "2026-09-23T10:00:00Z"
 
@@ -205,14 +205,14 @@ def test_outside_its_hours_a_campaign_says_when_it_opens(
 def test_a_campaign_that_is_not_there_is_not_found(ada_client: DeviceClient, store: Store, state: str | None) -> None:
     campaign = factories.campaign(store, state=state) if state else Campaign(uuid=uuid.uuid4())
 
-    assert_problem(ask(ada_client, campaign), "not_found")
+    assert_problem(request_unlock(ada_client, campaign), "not_found")
     assert not Refusal.objects.exists()
 
 
 def test_level_two_asks_for_a_stay(ada: Device, ada_client: DeviceClient, store: Store) -> None:
     campaign = factories.campaign(store, unlock_level=2)
 
-    body = assert_refused(ask(ada_client, campaign), "level_too_low", ada)
+    body = assert_refused(request_unlock(ada_client, campaign), "level_too_low", ada)
 
     assert body["missing"] == [
         {"code": "no_second_fix", "level": 2, "seconds": 60, "message": "Restez 60 s dans le magasin"}
@@ -234,7 +234,7 @@ def test_a_stay_gives_level_two_and_confirms_the_visit(ada: Device, ada_client: 
         last_inside_at=NOW,
     )
 
-    response = ask(ada_client, campaign)
+    response = request_unlock(ada_client, campaign)
 
     assert (response.status_code, response.json()["level"]) == (201, 2)
     visit = Visit.objects.get()
@@ -248,7 +248,7 @@ def test_a_level_that_nothing_proves_yet_is_refused_with_its_reason(
     stay(ada.pk, store, since=NOW - timedelta(seconds=200), until=NOW - timedelta(seconds=20))
     campaign = factories.campaign(store, unlock_level=level)
 
-    body = assert_refused(ask(ada_client, campaign), "level_too_low", ada)
+    body = assert_refused(request_unlock(ada_client, campaign), "level_too_low", ada)
 
     assert {3: "no_device_verdict", 4: "no_store_proof"}[level] in {piece["code"] for piece in body["missing"]}
 
@@ -258,21 +258,21 @@ def test_a_campaign_of_level_zero_still_wants_the_phone_at_the_door(
 ) -> None:
     campaign = factories.campaign(store, unlock_level=0)
 
-    assert_refused(ask(ada_client, campaign, latitude=FAR_LATITUDE_DEG), "not_at_store", ada)
+    assert_refused(request_unlock(ada_client, campaign, latitude=FAR_LATITUDE_DEG), "not_at_store", ada)
 
 
 def test_a_cap_that_is_used_up_is_sold_out(ada: Device, ada_client: DeviceClient, store: Store) -> None:
     campaign = factories.campaign(store, unlock_cap=1)
     Budget.objects.create(campaign=campaign, slot=0, cap=1, used=1)
 
-    assert_refused(ask(ada_client, campaign), "sold_out", ada)
+    assert_refused(request_unlock(ada_client, campaign), "sold_out", ada)
 
 
 def test_a_capped_campaign_counts_its_unlocks(ada_client: DeviceClient, store: Store) -> None:
     campaign = factories.campaign(store, unlock_cap=1)
     Budget.objects.create(campaign=campaign, slot=0, cap=1)
 
-    assert ask(ada_client, campaign).status_code == 201
+    assert request_unlock(ada_client, campaign).status_code == 201
     assert Budget.objects.get().used == 1
 
 
@@ -283,17 +283,17 @@ def test_a_play_takes_the_earliest_open_moment(ada_client: DeviceClient, store: 
         opens_at = NOW + timedelta(minutes=minutes)
         WinningMoment.objects.create(lot=lot, campaign=campaign, number=number, opens_at=opens_at)
 
-    told = ask(ada_client, campaign).json()
+    reported = request_unlock(ada_client, campaign).json()
 
     taken = WinningMoment.objects.get(taken_at__isnull=False)
-    assert (told["outcome"], told["coupon"]["benefit"]) == ("won", "1 bicycle")
-    assert (taken.number, str(taken.unlock_id), taken.taken_at) == (1, told["unlock_id"], NOW)
+    assert (reported["outcome"], reported["coupon"]["benefit"]) == ("won", "1 bicycle")
+    assert (taken.number, str(taken.unlock_id), taken.taken_at) == (1, reported["unlock_id"], NOW)
 
 
 def test_a_play_without_luck_has_the_same_shape(ada_client: DeviceClient, store: Store) -> None:
     campaign = factories.campaign(store, kind="instant_win")
 
-    response = ask(ada_client, campaign)
+    response = request_unlock(ada_client, campaign)
 
     assert response.status_code == 201
     assert (response.json()["outcome"], response.json()["coupon"]) == ("lost", None)
@@ -332,10 +332,10 @@ def test_an_id_that_is_none_is_not_found(ada_client: DeviceClient, path: str) ->
 
 
 def test_a_kept_answer_holds_no_code_and_is_told_again_in_full(ada_client: DeviceClient, campaign: Campaign) -> None:
-    first = ask(ada_client, campaign, key="unlock-1")
+    first = request_unlock(ada_client, campaign, key="unlock-1")
     kept = bytes(IdempotencyRecord.objects.get().body or b"").decode()
 
-    repeated = ask(ada_client, campaign, key="unlock-1")
+    repeated = request_unlock(ada_client, campaign, key="unlock-1")
 
     coupon = first.json()["coupon"]
     assert coupon["code"] not in kept

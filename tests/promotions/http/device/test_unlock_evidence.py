@@ -15,7 +15,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
-from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, ask, fix_at_door, stay
+from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, fix_at_door, request_unlock, stay
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ def store() -> Store:
     return factories.store()
 
 
-def ask_with_proof(client: DeviceClient, campaign: Campaign, proof: str, **fix: Any) -> Any:
+def request_with_proof(client: DeviceClient, campaign: Campaign, proof: str, **fix: Any) -> Any:
     return client.send("POST", f"/v1/offers/{campaign.uuid}/unlock", {"fix": fix_at_door(**fix), "proof": proof})
 
 
@@ -67,7 +67,7 @@ def test_a_refusal_says_what_to_do_in_the_devices_language(
 ) -> None:
     Device.objects.filter(pk=ada.pk).update(locale=language)
 
-    body = ask(ada_client, factories.campaign(store), **fix).json()
+    body = request_unlock(ada_client, factories.campaign(store), **fix).json()
 
     assert message in [piece["message"] for piece in body["missing"]]
 
@@ -75,12 +75,12 @@ def test_a_refusal_says_what_to_do_in_the_devices_language(
 def test_a_refusal_tells_no_metre_more_than_its_step(ada_client: DeviceClient, store: Store) -> None:
     campaign = factories.campaign(store)
 
-    told = [
-        ask(ada_client, campaign, latitude=LATITUDE_DEG + metres * METRE_DEG).json()["missing"]
+    reported = [
+        request_unlock(ada_client, campaign, latitude=LATITUDE_DEG + metres * METRE_DEG).json()["missing"]
         for metres in (261, 269, 1_020, 2_230)
     ]
 
-    assert [[piece["metres"] for piece in missing] for missing in told] == [[120], [120], [900], [2_100]]
+    assert [[piece["metres"] for piece in missing] for missing in reported] == [[120], [120], [900], [2_100]]
 
 
 def test_every_missing_piece_is_named_at_once(ada_client: DeviceClient, store: Store) -> None:
@@ -91,7 +91,7 @@ def test_every_missing_piece_is_named_at_once(ada_client: DeviceClient, store: S
         "fix_time": "2026-09-22T10:00:00Z",
     }
 
-    response = ask(ada_client, factories.campaign(store, unlock_level=2), **fix)
+    response = request_unlock(ada_client, factories.campaign(store, unlock_level=2), **fix)
 
     found = pieces(response, "fix_too_old")
     assert found == [
@@ -106,7 +106,7 @@ def test_every_missing_piece_is_named_at_once(ada_client: DeviceClient, store: S
 def test_a_phone_that_was_far_away_a_minute_ago_has_jumped(ada: Device, ada_client: DeviceClient, store: Store) -> None:
     last_fix(ada, km_away=50)
 
-    body = assert_problem(ask(ada_client, factories.campaign(store)), "level_too_low")
+    body = assert_problem(request_unlock(ada_client, factories.campaign(store)), "level_too_low")
 
     (piece,) = body["missing"]
     # 50 km door to door take more than the two hours that are the longest hold, less the minute that has passed.
@@ -118,25 +118,25 @@ def test_a_phone_that_was_far_away_a_minute_ago_has_jumped(ada: Device, ada_clie
 def test_a_jump_wears_off(ada: Device, ada_client: DeviceClient, store: Store) -> None:
     last_fix(ada, km_away=50, seconds_ago=3_600)
 
-    assert ask(ada_client, factories.campaign(store)).status_code == 201
+    assert request_unlock(ada_client, factories.campaign(store)).status_code == 201
 
 
 def test_a_hold_of_the_worker_bars_and_ends(ada: Device, ada_client: DeviceClient, store: Store) -> None:
     campaign = factories.campaign(store)
     held = last_fix(ada, jump_hold_until=NOW + timedelta(seconds=40))
 
-    assert pieces(ask(ada_client, campaign)) == [("jumped", 1)]
+    assert pieces(request_unlock(ada_client, campaign)) == [("jumped", 1)]
     LastFix.objects.filter(pk=held.pk).update(jump_hold_until=NOW)
-    assert ask(ada_client, campaign).status_code == 201
+    assert request_unlock(ada_client, campaign).status_code == 201
 
 
 def test_a_flight_is_believed_and_bars_level_two(ada: Device, ada_client: DeviceClient, store: Store) -> None:
     last_fix(ada, km_away=400, seconds_ago=1_800)
     a_long_stay(ada, store)
 
-    assert pieces(ask(ada_client, factories.campaign(store, unlock_level=2))) == [("just_flown", 2)]
-    told = ask(ada_client, factories.campaign(store)).json()
-    assert told["level"] == 1
+    assert pieces(request_unlock(ada_client, factories.campaign(store, unlock_level=2))) == [("just_flown", 2)]
+    reported = request_unlock(ada_client, factories.campaign(store)).json()
+    assert reported["level"] == 1
 
 
 @pytest.mark.parametrize(("repeats", "is_granted"), [(3, True), (4, False)])
@@ -147,11 +147,11 @@ def test_a_point_that_comes_again_and_again_bars_level_two(
     last_fix(ada, point_digest=point, repeats=repeats)
     a_long_stay(ada, store)
 
-    response = ask(ada_client, factories.campaign(store, unlock_level=2))
+    response = request_unlock(ada_client, factories.campaign(store, unlock_level=2))
 
     assert (response.status_code == 201) is is_granted
     assert is_granted or pieces(response) == [("frozen_location", 2)]
-    assert ask(ada_client, factories.campaign(store)).status_code == 201
+    assert request_unlock(ada_client, factories.campaign(store)).status_code == 201
 
 
 def test_a_stay_of_one_point_only_is_frozen(ada: Device, ada_client: DeviceClient, store: Store) -> None:
@@ -159,7 +159,7 @@ def test_a_stay_of_one_point_only_is_frozen(ada: Device, ada_client: DeviceClien
     a_long_stay(ada, store)
     Presence.objects.update(inside_fixes=1)
 
-    assert pieces(ask(ada_client, factories.campaign(store, unlock_level=2))) == [("frozen_location", 2)]
+    assert pieces(request_unlock(ada_client, factories.campaign(store, unlock_level=2))) == [("frozen_location", 2)]
 
 
 @pytest.mark.parametrize(("others", "hours_ago", "is_granted"), [(4, 1, True), (5, 1, False), (5, 24, True)])
@@ -172,7 +172,7 @@ def test_many_devices_on_one_exact_point_bar_level_two(
         PointSighting.objects.create(device=factories.device(), point_digest=point, seen_at=seen_at)
     a_long_stay(ada, store)
 
-    response = ask(ada_client, factories.campaign(store, unlock_level=2))
+    response = request_unlock(ada_client, factories.campaign(store, unlock_level=2))
 
     assert (response.status_code == 201) is is_granted
     assert is_granted or pieces(response) == [("crowded_point", 2)]
@@ -183,8 +183,8 @@ def test_a_refused_request_leaves_a_sighting_and_a_repeat_no_second(
 ) -> None:
     campaign = factories.campaign(store)
 
-    ask(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
-    ask(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
+    request_unlock(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
+    request_unlock(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
 
     sighting = PointSighting.objects.get()
     assert (sighting.device_id, sighting.seen_at) == (ada.pk, NOW)
@@ -194,7 +194,7 @@ def test_a_refused_request_leaves_a_sighting_and_a_repeat_no_second(
 def test_who_agrees_to_no_checks_leaves_no_sighting(ada: Device, ada_client: DeviceClient, store: Store) -> None:
     Device.objects.filter(pk=ada.pk).update(consents=["geo_match"])
 
-    assert ask(ada_client, factories.campaign(store)).status_code == 201
+    assert request_unlock(ada_client, factories.campaign(store)).status_code == 201
     assert not PointSighting.objects.exists()
 
 
@@ -203,7 +203,7 @@ def test_the_counters_code_and_a_plausible_fix_are_level_four(
 ) -> None:
     campaign = factories.campaign(store, unlock_level=4)
 
-    response = ask_with_proof(ada_client, campaign, code_of(store))
+    response = request_with_proof(ada_client, campaign, code_of(store))
 
     # Without any stay: level 4 needs no level 2.
     assert (response.status_code, response.json()["level"]) == (201, 4)
@@ -228,7 +228,7 @@ def test_a_code_that_is_not_the_counters_of_now_says_so(
         "of a minute ahead": code_of(store, NOW + timedelta(minutes=1)),
     }.get(proof, proof)
 
-    response = ask_with_proof(ada_client, factories.campaign(store, unlock_level=4), shown)
+    response = request_with_proof(ada_client, factories.campaign(store, unlock_level=4), shown)
 
     assert pieces(response) == [(code, 4)]
     assert not Unlock.objects.exists()
@@ -237,21 +237,21 @@ def test_a_code_that_is_not_the_counters_of_now_says_so(
 def test_a_code_used_for_another_campaign_says_so_and_leaves_nothing(ada_client: DeviceClient, store: Store) -> None:
     proof = code_of(store)
     first, second = factories.campaign(store, unlock_level=4), factories.campaign(store, unlock_level=4)
-    assert ask_with_proof(ada_client, first, proof).status_code == 201
+    assert request_with_proof(ada_client, first, proof).status_code == 201
 
-    response = ask_with_proof(ada_client, second, proof)
+    response = request_with_proof(ada_client, second, proof)
 
     assert pieces(response) == [("store_code_used", 4)]
     assert Unlock.objects.get().campaign == first
     # The phone repeats its first request: its unlock, not a word about the code.
-    assert ask_with_proof(ada_client, first, proof).status_code == 200
+    assert request_with_proof(ada_client, first, proof).status_code == 200
 
 
 def test_a_used_code_where_none_is_asked_counts_for_nothing(ada_client: DeviceClient, store: Store) -> None:
     proof = code_of(store)
-    ask_with_proof(ada_client, factories.campaign(store), proof)
+    request_with_proof(ada_client, factories.campaign(store), proof)
 
-    response = ask_with_proof(ada_client, factories.campaign(store), proof)
+    response = request_with_proof(ada_client, factories.campaign(store), proof)
 
     assert (response.status_code, response.json()["level"]) == (201, 1)
     assert sorted(Unlock.objects.values_list("level", flat=True)) == [1, 4]
@@ -260,7 +260,7 @@ def test_a_used_code_where_none_is_asked_counts_for_nothing(ada_client: DeviceCl
 def test_a_code_without_a_phone_at_the_store_is_worth_nothing(ada_client: DeviceClient, store: Store) -> None:
     campaign = factories.campaign(store, unlock_level=4)
 
-    response = ask_with_proof(ada_client, campaign, code_of(store), latitude=FAR_LATITUDE_DEG)
+    response = request_with_proof(ada_client, campaign, code_of(store), latitude=FAR_LATITUDE_DEG)
 
     assert pieces(response, "not_at_store") == [("not_at_store", 1)]
     assert not StoreCodeUse.objects.exists()
@@ -274,9 +274,9 @@ def test_a_code_of_an_unlock_that_is_sold_out_stays_good(
     # As if the last one went between the look and the grant.
     monkeypatch.setattr(unlocks, "has_turn", lambda **_: True)
 
-    assert_problem(ask_with_proof(ada_client, empty, proof), "sold_out")
+    assert_problem(request_with_proof(ada_client, empty, proof), "sold_out")
 
-    assert ask_with_proof(ada_client, factories.campaign(store, unlock_level=4), proof).status_code == 201
+    assert request_with_proof(ada_client, factories.campaign(store, unlock_level=4), proof).status_code == 201
 
 
 @pytest.mark.parametrize(("max_speed_mps", "is_granted"), [(3.0, False), (15.0, True)])
@@ -287,7 +287,7 @@ def test_a_drive_through_may_be_faster(
     stay(ada.pk, store, since=NOW - timedelta(seconds=70), until=NOW - timedelta(seconds=20))
     campaign = factories.campaign(store, unlock_level=2, max_speed_mps=max_speed_mps)
 
-    response = ask(ada_client, campaign, latitude=LATITUDE_DEG + 149 * METRE_DEG)
+    response = request_unlock(ada_client, campaign, latitude=LATITUDE_DEG + 149 * METRE_DEG)
 
     assert (response.status_code == 201) is is_granted
     assert is_granted or pieces(response) == [("moved_too_fast", 2)]

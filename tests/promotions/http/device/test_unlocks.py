@@ -13,7 +13,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
-from tests.promotions.http.device.doors import ask
+from tests.promotions.http.device.doors import request_unlock
 
 pytestmark = pytest.mark.django_db
 
@@ -108,14 +108,14 @@ def test_bad_parameters_are_named(ada_client: DeviceClient, query: str, pointers
 
 
 def test_an_unlock_can_be_looked_at_again(ada_client: DeviceClient, campaign: Campaign) -> None:
-    granted = ask(ada_client, campaign).json()
+    granted = request_unlock(ada_client, campaign).json()
 
     assert ada_client.get(f"/v1/unlocks/{granted['unlock_id']}").json() == granted
     assert ada_client.get("/v1/unlocks").json() == {"unlocks": [granted], "next": None}
 
 
 def test_the_qr_is_an_svg_without_anything_from_elsewhere(ada_client: DeviceClient, campaign: Campaign) -> None:
-    granted = ask(ada_client, campaign).json()
+    granted = request_unlock(ada_client, campaign).json()
 
     response = ada_client.get(granted["coupon"]["qr_path"])
 
@@ -129,7 +129,7 @@ def test_the_qr_is_an_svg_without_anything_from_elsewhere(ada_client: DeviceClie
 def test_the_qr_says_the_token(ada_client: DeviceClient, campaign: Campaign) -> None:
     import segno
 
-    granted = ask(ada_client, campaign).json()
+    granted = request_unlock(ada_client, campaign).json()
 
     path = segno.make_qr(granted["coupon"]["qr_token"], error="m").svg_inline(scale=8, border=4)
 
@@ -140,12 +140,12 @@ def test_the_qr_says_the_token(ada_client: DeviceClient, campaign: Campaign) -> 
 def test_the_qr_of_a_later_step_is_another_one(
     ada_client: DeviceClient, campaign: Campaign, set_clock: Callable[[datetime], None]
 ) -> None:
-    granted = ask(ada_client, campaign, key="unlock-1").json()["coupon"]
+    granted = request_unlock(ada_client, campaign, key="unlock-1").json()["coupon"]
     image = ada_client.get(granted["qr_path"]).content
 
     set_clock(NOW + timedelta(seconds=15))
     later = ada_client.get("/v1/unlocks").json()["unlocks"][0]["coupon"]
-    repeated = ask(ada_client, campaign, key="unlock-1").json()["coupon"]
+    repeated = request_unlock(ada_client, campaign, key="unlock-1").json()["coupon"]
 
     assert later["qr_token"] != granted["qr_token"]
     assert later["rotation"] == granted["rotation"]
@@ -159,7 +159,7 @@ def test_the_qr_of_a_later_step_is_another_one(
 def test_the_app_can_draw_the_next_qr_itself(
     ada_client: DeviceClient, campaign: Campaign, set_clock: Callable[[datetime], None]
 ) -> None:
-    rotation = ask(ada_client, campaign).json()["coupon"]["rotation"]
+    rotation = request_unlock(ada_client, campaign).json()["coupon"]["rotation"]
     later = NOW + timedelta(seconds=15)
 
     shown = CouponInHand("", rotation["signed"], rotation["key"], rotation["step_s"]).draw_qr(later.timestamp())
@@ -172,7 +172,7 @@ def test_the_app_can_draw_the_next_qr_itself(
 def test_the_unlock_of_another_device_is_not_found(
     ada_client: DeviceClient, bo_client: DeviceClient, campaign: Campaign, suffix: str
 ) -> None:
-    unlock_id = ask(ada_client, campaign).json()["unlock_id"]
+    unlock_id = request_unlock(ada_client, campaign).json()["unlock_id"]
 
     assert_problem(bo_client.get(f"/v1/unlocks/{unlock_id}{suffix}"), "not_found")
     assert_problem(bo_client.get(f"/v1/unlocks/{uuid.uuid4()}{suffix}"), "not_found")
@@ -180,7 +180,7 @@ def test_the_unlock_of_another_device_is_not_found(
 
 def test_a_play_without_luck_has_no_qr(ada_client: DeviceClient) -> None:
     campaign = factories.campaign(kind="instant_win")
-    unlock_id = ask(ada_client, campaign).json()["unlock_id"]
+    unlock_id = request_unlock(ada_client, campaign).json()["unlock_id"]
 
     assert_problem(ada_client.get(f"/v1/unlocks/{unlock_id}/qr.svg"), "not_found")
 

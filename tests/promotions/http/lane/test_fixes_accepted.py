@@ -37,10 +37,10 @@ def test_the_fix_of_the_description_is_taken(lane: LaneDriver) -> None:
     assert (response.status, response.json()) == (202, {"accepted": 1, "rejected": []})
 
 
-@pytest.mark.parametrize("said", [{}, {"horizontal_accuracy_m": None}, {"horizontal_accuracy_m": 0}])
-def test_accuracy_that_was_not_said_is_unknown(lane: LaneDriver, said: dict[str, object]) -> None:
-    body = fix(**said)
-    if not said:
+@pytest.mark.parametrize("output", [{}, {"horizontal_accuracy_m": None}, {"horizontal_accuracy_m": 0}])
+def test_accuracy_that_was_not_said_is_unknown(lane: LaneDriver, output: dict[str, object]) -> None:
+    body = fix(**output)
+    if not output:
         del body["horizontal_accuracy_m"]
 
     response = lane.post_fixes({"fixes": [body]})

@@ -152,8 +152,8 @@ def test_no_log_line_knows_a_place(lane: LaneDriver, caplog: pytest.LogCaptureFi
 
     assert_problem(refused[-1], 503, "unavailable")
     assert {record.message for record in caplog.records} >= {"ingest_refused", "fix_stream_unavailable"}
-    said = caplog.text + str([vars(record) for record in caplog.records])
-    assert not [text for text in _canary_texts() if text in said]
+    output = caplog.text + str([vars(record) for record in caplog.records])
+    assert not [text for text in _canary_texts() if text in output]
     assert not [text for text in _canary_texts() for response in refused if text.encode() in response.body]
 
 

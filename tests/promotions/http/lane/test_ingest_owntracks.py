@@ -54,9 +54,9 @@ def test_a_location_is_stored_in_our_units(lane: LaneDriver) -> None:
     assert (record["source"], record["flags"]) == (FixSource.OWNTRACKS, 0)
 
 
-@pytest.mark.parametrize("said", [{"acc": 0}, {"acc": -1}, {"acc": "x"}, {"acc": None}])
-def test_accuracy_zero_or_absent_is_unknown(lane: LaneDriver, said: dict[str, Any]) -> None:
-    _post(lane, _location(**said))
+@pytest.mark.parametrize("output", [{"acc": 0}, {"acc": -1}, {"acc": "x"}, {"acc": None}])
+def test_accuracy_zero_or_absent_is_unknown(lane: LaneDriver, output: dict[str, Any]) -> None:
+    _post(lane, _location(**output))
 
     assert math.isnan(lane.stored()[0]["accuracy_m"])
 

@@ -47,8 +47,8 @@ def test_strangers_coupons_forged_ones_and_none_at_all_look_alike(mallory: Till,
         tuple(sorted(bodies[0].items()))
     }
     assert bodies[0]["code"] == "code_unknown"
-    nobodys = Refusal.objects.filter(reason="code_unknown", campaign=None, coupon=None, device_id=None)
-    assert nobodys.count() == Refusal.objects.count() == len(shown)
+    anonymous = Refusal.objects.filter(reason="code_unknown", campaign=None, coupon=None, device_id=None)
+    assert anonymous.count() == Refusal.objects.count() == len(shown)
 
 
 def test_strangers_coupons_cost_as_many_queries_as_none(

@@ -65,8 +65,8 @@ def test_the_worker_keeps_every_file_the_page_needs() -> None:
 def test_everything_the_kiosk_says_is_translated() -> None:
     template = (BASE_DIR / "promotions/templates/kiosk/index.html").read_text(encoding="utf-8")
     with translation.override("en"):
-        said = {str(text) for text in STRINGS.values()} | set(re.findall(r'{% translate "([^"]+)" %}', template))
+        output = {str(text) for text in STRINGS.values()} | set(re.findall(r'{% translate "([^"]+)" %}', template))
     catalogue = read_catalogue("fr")
 
-    assert len(said) > 12
-    assert not {text for text in said if not catalogue.get(text)}
+    assert len(output) > 12
+    assert not {text for text in output if not catalogue.get(text)}

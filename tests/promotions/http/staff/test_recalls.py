@@ -80,5 +80,5 @@ def test_tills_are_told_once_for_the_time_without_network(till: Till, campaign: 
 
     recall(coupon)
 
-    told = till.post("sync", {"device_time": NOW.isoformat()}).json()
-    assert told["revoked"] == [str(coupon.row.pk)]
+    reported = till.post("sync", {"device_time": NOW.isoformat()}).json()
+    assert reported["revoked"] == [str(coupon.row.pk)]

@@ -65,12 +65,12 @@ def test_a_scan_is_accepted_as_an_online_one_at_its_own_time(
     gone.take(coupon)
     set_clock(BACK)
 
-    (told,) = gone.send()
+    (reported,) = gone.send()
 
     row, scan = Redemption.objects.get(), OfflineScan.objects.get()
     at = NOW + timedelta(minutes=10)
-    assert told == {
-        "nonce": told["nonce"],
+    assert reported == {
+        "nonce": reported["nonce"],
         "outcome": "accepted",
         "reason": "",
         "redemption_id": str(row.pk),
@@ -122,9 +122,9 @@ def test_a_scan_whose_online_answer_was_lost_is_a_replay(till: Till, coupon: Pri
     online = till.post("redemptions", gone.waiting[0]).json()
     set_clock(BACK)
 
-    (told,) = gone.send()
+    (reported,) = gone.send()
 
-    assert (told["outcome"], told["redemption_id"]) == ("replay", online["id"])
+    assert (reported["outcome"], reported["redemption_id"]) == ("replay", online["id"])
     assert not OfflineScan.objects.exists()
 
 
@@ -140,10 +140,10 @@ def test_the_same_nonce_for_another_coupon_is_told_and_not_kept(
     gone.take(tills.offline_coupon(campaign), nonce=taken["nonce"])
     set_clock(BACK)
 
-    told = gone.send()
+    reported = gone.send()
 
-    assert [each["outcome"] for each in told] == ["accepted", "out_of_policy", "out_of_policy"]
-    assert [each["reason"] for each in told[1:]] == ["nonce_mismatch", "nonce_mismatch"]
+    assert [each["outcome"] for each in reported] == ["accepted", "out_of_policy", "out_of_policy"]
+    assert [each["reason"] for each in reported[1:]] == ["nonce_mismatch", "nonce_mismatch"]
     assert OfflineScan.objects.count() == 1
 
 
@@ -156,14 +156,18 @@ def test_a_coupon_that_another_till_took_is_a_conflict(
     online = tills.till(store, label="till 2").scan(code=coupon.code).json()
     set_clock(BACK)
 
-    (told,) = gone.send()
+    (reported,) = gone.send()
 
     row = OfflineScan.objects.get()
-    assert (told["outcome"], told["reason"], told["redemption_id"]) == ("conflict", "already_redeemed", None)
-    assert told["taken_before"] == {"redeemed_at": "2026-09-22T11:00:00Z", "store": {"name": "République"}}
+    assert (reported["outcome"], reported["reason"], reported["redemption_id"]) == (
+        "conflict",
+        "already_redeemed",
+        None,
+    )
+    assert reported["taken_before"] == {"redeemed_at": "2026-09-22T11:00:00Z", "store": {"name": "République"}}
     assert (row.outcome, str(row.taken_before_by_id), row.redemption_id) == ("conflict", online["id"], None)
     # Sent again, it is what it was.
-    assert gone.send() == [told]
+    assert gone.send() == [reported]
     assert Redemption.objects.count() == 1
 
 
@@ -187,13 +191,13 @@ def test_a_cap_that_is_passed_by_then_is_a_conflict(till: Till, campaign: Campai
     gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(minutes=11))
     set_clock(BACK)
 
-    told = gone.send()
+    reported = gone.send()
 
-    assert [(each["outcome"], each["reason"]) for each in told] == [
+    assert [(each["outcome"], each["reason"]) for each in reported] == [
         ("accepted", ""),
         ("conflict", "redeem_cap_reached"),
     ]
-    assert told[1]["taken_before"] is None
+    assert reported[1]["taken_before"] is None
 
 
 @pytest.mark.parametrize(
@@ -221,10 +225,10 @@ def test_what_breaks_a_rule_is_out_of_policy_and_kept(
     gone.take(tills.offline_coupon(campaign, **given), **scan)
     set_clock(BACK)
 
-    (told,) = gone.send()
+    (reported,) = gone.send()
 
     row = OfflineScan.objects.get()
-    assert (told["outcome"], told["reason"], told["redemption_id"]) == ("out_of_policy", reason, None)
+    assert (reported["outcome"], reported["reason"], reported["redemption_id"]) == ("out_of_policy", reason, None)
     assert (row.outcome, row.reason, row.coupon is None) == ("out_of_policy", reason, reason == "code_unknown")
     assert not Redemption.objects.exists()
 
@@ -236,9 +240,9 @@ def test_a_scan_older_than_three_days_is_out_of_policy(till: Till, campaign: Cam
     gone.take(coupon, at=NOW + timedelta(seconds=1))
     set_clock(NOW + timedelta(hours=72, seconds=1))
 
-    told = gone.send()
+    reported = gone.send()
 
-    assert [(each["outcome"], each["reason"]) for each in told] == [("out_of_policy", "too_old"), ("accepted", "")]
+    assert [(each["outcome"], each["reason"]) for each in reported] == [("out_of_policy", "too_old"), ("accepted", "")]
 
 
 def test_an_altered_token_and_an_erased_coupon_are_told_apart(
@@ -311,10 +315,10 @@ def test_the_allowance_is_counted_over_twelve_hours(
     gone.waiting.reverse()
     set_clock(NOW + timedelta(hours=13))
 
-    told = [(each["outcome"], each["reason"]) for each in reversed(gone.send())]
+    reported = [(each["outcome"], each["reason"]) for each in reversed(gone.send())]
 
     spent = ("out_of_policy", "allowance_spent")
-    assert told == [("accepted", ""), ("accepted", ""), spent, ("accepted", ""), spent]
+    assert reported == [("accepted", ""), ("accepted", ""), spent, ("accepted", ""), spent]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([0, 10, 20])))
@@ -375,9 +379,9 @@ def test_the_allowance_is_counted_by_value_too_and_conflicts_use_it_up(
     tills.till(store, label="till 2").scan(code=first.code)
     set_clock(BACK)
 
-    told = [each["reason"] for each in gone.send()]
+    reported = [each["reason"] for each in gone.send()]
 
-    assert told == ["already_redeemed", "", "allowance_spent"]
+    assert reported == ["already_redeemed", "", "allowance_spent"]
     left = till.post("sync", {"device_time": BACK.isoformat()}).json()["allowance"]
     assert (left["coupons_left"], left["value_left"]) == (17, "0.00")
 
@@ -399,10 +403,10 @@ def test_a_faulty_scan_stands_beside_the_good_ones(till: Till, coupon: Printed, 
     ]
     set_clock(BACK)
 
-    told = till.post("scans", {"scans": [*faulty, good]}).json()["scans"]
+    reported = till.post("scans", {"scans": [*faulty, good]}).json()["scans"]
 
-    assert [each["reason"] for each in told] == ["malformed"] * 8 + [""]
-    assert [each["nonce"] for each in told] == [nonce, None, nonce, nonce, nonce, nonce, None, None, good["nonce"]]
+    assert [each["reason"] for each in reported] == ["malformed"] * 8 + [""]
+    assert [each["nonce"] for each in reported] == [nonce, None, nonce, nonce, nonce, nonce, None, None, good["nonce"]]
     assert OfflineScan.objects.count() == 1
 
 
@@ -424,9 +428,9 @@ def test_a_void_frees_the_unit_of_a_scan_without_network(till: Till, coupon: Pri
     gone = OfflineTill(till)
     gone.take(coupon)
     set_clock(NOW + timedelta(minutes=20))
-    (told,) = gone.send()
+    (reported,) = gone.send()
 
-    void = till.post(f"redemptions/{told['redemption_id']}/void", {"reason": "mistake"})
+    void = till.post(f"redemptions/{reported['redemption_id']}/void", {"reason": "mistake"})
 
     assert void.status_code == 201
     assert [each["outcome"] for each in gone.send()] == ["replay"]

@@ -18,10 +18,10 @@ TEMPLATE = (BASE_DIR / "promotions/templates/staff/index.html").read_text(encodi
 
 def words_of_the_page() -> set[str]:
     with translation.override("en"):
-        said = set(strings_for_scripts().values())
+        output = set(strings_for_scripts().values())
     for double, single in re.findall(r"""{% translate (?:"([^"]+)"|'([^']+)') %}""", TEMPLATE):
-        said.add(double or single)
-    return said
+        output.add(double or single)
+    return output
 
 
 @pytest.mark.parametrize("language", FOREIGN)

@@ -19,7 +19,7 @@ from promotions.services.till import sync as till_sync
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW
-from tests.promotions.http.device.doors import ask
+from tests.promotions.http.device.doors import request_unlock
 from tests.promotions.http.staff import tills
 from tests.promotions.http.staff.tills import Printed, Till, problem_of
 
@@ -51,13 +51,13 @@ def digest_in(token: str) -> str:
 
 
 def test_a_till_is_told_all_it_needs_to_take_a_coupon_by_itself(till: Till, coupon: Printed) -> None:
-    told = sync(till)
+    reported = sync(till)
 
     raw = unpadded(coupon.token.split(".")[1])
-    key = next(key for key in told["keys"] if key["id"] == raw[1])
+    key = next(key for key in reported["keys"] if key["id"] == raw[1])
     Ed25519PublicKey.from_public_bytes(unpadded(key["public_key"])).verify(raw[34:], raw[:34])
-    assert (told["server_time"], told["step_s"]) == ("2026-09-22T10:30:00Z", 15)
-    assert told["offers"] == [
+    assert (reported["server_time"], reported["step_s"]) == ("2026-09-22T10:30:00Z", 15)
+    assert reported["offers"] == [
         {
             "digest": digest_in(coupon.token),
             "benefit": "1 free coffee",
@@ -67,8 +67,8 @@ def test_a_till_is_told_all_it_needs_to_take_a_coupon_by_itself(till: Till, coup
             "asks_amount": False,
         }
     ]
-    assert told["revoked"] == []
-    assert told["allowance"] == {"coupons": 20, "value": "100.00", "coupons_left": 20, "value_left": "100.00"}
+    assert reported["revoked"] == []
+    assert reported["allowance"] == {"coupons": 20, "value": "100.00", "coupons_left": 20, "value_left": "100.00"}
 
 
 @pytest.mark.parametrize("kind", ["coupon", "instant_win"])
@@ -78,7 +78,7 @@ def test_a_coupon_issued_after_the_sync_is_known(till: Till, store: Store, ada_c
     lot.moments.create(campaign=campaign, number=1, opens_at=NOW)
 
     offers = {offer["digest"]: offer for offer in sync(till)["offers"]}
-    granted = ask(ada_client, campaign).json()["coupon"]
+    granted = request_unlock(ada_client, campaign).json()["coupon"]
 
     offer = offers[digest_in(granted["qr_token"])]
     expected = ("1 bicycle bell", 1) if kind == "instant_win" else ("1 free coffee", 2)
@@ -119,9 +119,9 @@ def test_a_switched_off_campaign_another_store_and_a_draft_are_not_told(till: Ti
     tills.offline_coupon(elsewhere)
     factories.campaign(till.row.store, allows_offline=True, value=Decimal(1), state="draft")
 
-    told = sync(till)
+    reported = sync(till)
 
-    assert (told["offers"], told["revoked"]) == ([], [])
+    assert (reported["offers"], reported["revoked"]) == ([], [])
 
 
 def test_used_up_and_erased_coupons_are_withdrawn_until_they_end(
@@ -166,10 +166,10 @@ def test_a_campaign_whose_withdrawn_coupons_do_not_fit_is_online_only(
         till.scan(code=shown.code)
     monkeypatch.setattr(till_sync, "MAX_WITHDRAWN", 2)
 
-    told = sync(till)
+    reported = sync(till)
 
-    assert [offer["benefit"] for offer in told["offers"]] == ["1 cup"]
-    assert told["revoked"] == [str(used[2].row.pk)]
+    assert [offer["benefit"] for offer in reported["offers"]] == ["1 cup"]
+    assert reported["revoked"] == [str(used[2].row.pk)]
 
 
 def test_keys_reach_from_the_oldest_live_coupon_to_the_next_period(till: Till, campaign: Campaign) -> None:

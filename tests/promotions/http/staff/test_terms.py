@@ -29,10 +29,10 @@ def test_a_coupon_that_asks_for_the_amount_is_taken_with_it(till: Till, campaign
     coupon = tills.coupon(campaign, asks_amount=True)
     scan = {"code": coupon.code, "nonce": str(uuid.uuid4())}
 
-    asked = till.scan(**scan)
+    requested = till.scan(**scan)
     given = till.scan(**scan, amount="7.40")
 
-    assert problem_of(asked) == (422, "needs_amount")
+    assert problem_of(requested) == (422, "needs_amount")
     assert (given.status_code, reasons()) == (201, [])
     assert str(Redemption.objects.get().amount) == "7.40"
 
@@ -124,9 +124,9 @@ def test_staff_vouches_and_it_is_written_down(till: Till, campaign: Campaign) ->
     coupon = tills.coupon(campaign, redeem_level=2, allows_vouching=True)
     scan = {"code": coupon.code, "nonce": str(uuid.uuid4())}
 
-    asked, vouched = till.scan(**scan), till.scan(**scan, vouch=True)
+    requested, vouched = till.scan(**scan), till.scan(**scan, vouch=True)
 
-    assert (problem_of(asked), asked.json()["may_vouch"]) == ((422, "presence_required"), True)
+    assert (problem_of(requested), requested.json()["may_vouch"]) == ((422, "presence_required"), True)
     assert vouched.status_code == 201
     assert Redemption.objects.get().is_vouched
 

@@ -16,7 +16,7 @@ def three(campaign: Campaign) -> Printed:
     return tills.coupon(campaign, units=3)
 
 
-def told(response: object) -> tuple[int, int, int]:
+def reported(response: object) -> tuple[int, int, int]:
     body = response.json()  # type: ignore[attr-defined]
     return body["unit"], body["units"], body["units_left"]
 
@@ -25,7 +25,7 @@ def test_each_scan_takes_the_lowest_unit_that_is_left(till: Till, three: Printed
     answers = [till.scan(code=three.code) for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [201, 201, 201]
-    assert [told(answer) for answer in answers] == [(1, 3, 2), (2, 3, 1), (3, 3, 0)]
+    assert [reported(answer) for answer in answers] == [(1, 3, 2), (2, 3, 1), (3, 3, 0)]
     assert list(Redemption.objects.order_by("unit").values_list("unit", flat=True)) == [1, 2, 3]
 
 
@@ -47,7 +47,7 @@ def test_a_unit_taken_back_is_the_next_to_be_taken(till: Till, three: Printed) -
 
     response = till.scan(code=three.code)
 
-    assert told(response) == (1, 3, 1)
+    assert reported(response) == (1, 3, 1)
     assert Redemption.objects.filter(is_live=True).count() == 2
 
 
@@ -59,7 +59,7 @@ def test_a_repeat_takes_no_unit_and_says_how_many_are_left(till: Till, store: St
     again = till.scan(**scan)
 
     assert (again.status_code, again.json()["replay"]) == (200, True)
-    assert told(again) == (1, 3, 1)
+    assert reported(again) == (1, 3, 1)
     assert Redemption.objects.count() == 2
 
 
@@ -68,7 +68,7 @@ def test_a_dry_run_says_which_unit_would_be_taken(till: Till, three: Printed) ->
 
     response = till.scan(code=three.code, dry_run=True)
 
-    assert (response.status_code, told(response)) == (200, (2, 3, 2))
+    assert (response.status_code, reported(response)) == (200, (2, 3, 2))
     assert Redemption.objects.count() == 1
 
 
