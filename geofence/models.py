@@ -6,6 +6,25 @@ from zoneinfo import ZoneInfo
 
 from django.contrib.gis.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from row_policies import (
+    EDIT,
+    VIEW,
+    Blanked,
+    Delete,
+    Export,
+    Forever,
+    Keep,
+    Menu,
+    NotPersonal,
+    Owner,
+    Roles,
+    RowPolicy,
+    Section,
+    Unlisted,
+    WithParent,
+)
 
 
 class Partner(models.Model):
@@ -13,6 +32,14 @@ class Partner(models.Model):
 
     pii: none.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(partner="pk", brands_view_all=True),
+        roles=Roles(brand_manager=VIEW, brand_analyst=VIEW, partner_manager=VIEW),
+        menu=Menu(_("Partners"), Section.PLACES, 40, "handshake"),
+        retention=Forever("until the operator deletes it in admin"),
+        erasure=NotPersonal(),
+    )
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=120)
@@ -30,6 +57,15 @@ class Store(models.Model):
 
     pii: none.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(partner="partner_id", brands_view_all=True),
+        # Deleting a store would delete its visits; `is_active` switches it off.
+        roles=Roles(brand_manager=VIEW, brand_analyst=VIEW, partner_manager=EDIT),
+        menu=Menu(_("Stores"), Section.PLACES, 10, "storefront"),
+        retention=Forever("until the operator deletes it in admin"),
+        erasure=NotPersonal(),
+    )
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="stores")
@@ -83,6 +119,15 @@ class Geofence(models.Model):
     pii: none.
     """
 
+    row_policy = RowPolicy(
+        owner=Owner(partner="store__partner_id", brands_view_all=True),
+        # Deleting a fence would delete its visits; `is_active` switches it off.
+        roles=Roles(brand_manager=VIEW, brand_analyst=VIEW, partner_manager=EDIT),
+        menu=Menu(_("Geofences"), Section.PLACES, 20, "location_on"),
+        retention=WithParent("store"),
+        erasure=NotPersonal(),
+    )
+
     class Role(models.TextChoices):
         STORE = "store", "at the store"
         APPROACH = "approach", "approach ring"
@@ -133,6 +178,14 @@ class GeofenceRevision(models.Model):
     pii: none.
     """
 
+    row_policy = RowPolicy(
+        owner=Owner(partner="geofence__store__partner_id", brands_view_all=True),
+        roles=Roles(partner_manager=VIEW),
+        menu=Menu(_("Geofence revisions"), Section.PLACES, 30, "history"),
+        retention=WithParent("geofence"),
+        erasure=NotPersonal(),
+    )
+
     geofence = models.ForeignKey(Geofence, on_delete=models.CASCADE, related_name="revisions")
     version = models.PositiveIntegerField()
     shape = models.CharField(max_length=10, choices=Geofence.Shape.choices)
@@ -156,6 +209,12 @@ class FenceSet(models.Model):
     pii: none.
     """
 
+    row_policy = RowPolicy(
+        menu=Unlisted("one row, which only the database changes"),
+        retention=Forever("one row"),
+        erasure=NotPersonal(),
+    )
+
     version = models.BigIntegerField(default=1)
 
     def __str__(self) -> str:
@@ -165,8 +224,29 @@ class FenceSet(models.Model):
 class Visit(models.Model):
     """One stay of a device at a store. Counted once `confirmed_at` is set; the rest are pass-bys.
 
-    pii: pseudonymous location event; 30 days; dropped by age and by `forget_device`.
+    pii: pseudonymous location event.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Visits"), Section.FACTS, 10, "directions_walk"),
+        retention=Keep(by="last_inside_at", days=30),
+        erasure=Delete(by="device_id"),
+        export=Export(
+            order_by="entered_at",
+            columns=(
+                "id",
+                "store__uuid",
+                "store__name",
+                "geofence_version",
+                "entered_at",
+                "last_inside_at",
+                "confirmed_at",
+                "confirmed_by",
+                "exited_at",
+                "exit_reason",
+            ),
+        ),
+    )
 
     class ConfirmedBy(models.TextChoices):
         DWELL = "dwell", "stayed"
@@ -214,8 +294,32 @@ class Visit(models.Model):
 class Presence(models.Model):
     """State of one device at one fence: the columns are the fields of `logic.presence.PresenceState`.
 
-    pii: pseudonymous location state; 30 days after the last fix; dropped by age and by `forget_device`.
+    pii: pseudonymous location state.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Presences"), Section.FACTS, 140, "my_location"),
+        retention=Keep(by="last_fix_at", days=30),
+        erasure=Delete(by="device_id"),
+        export=Export(
+            order_by="geofence_id",
+            columns=(
+                "geofence__uuid",
+                "geofence__store__uuid",
+                "state",
+                "last_fix_at",
+                "entered_at",
+                "inside_since_at",
+                "last_inside_at",
+                "left_at",
+                "departing_at",
+                "dwelled_at",
+                "barred",
+                "inside_fixes",
+                "best_accuracy_m",
+            ),
+        ),
+    )
 
     class State(models.TextChoices):
         OUTSIDE = "outside", "outside"
@@ -250,8 +354,32 @@ class Presence(models.Model):
 class LastFix(models.Model):
     """Time of a device's last fix, its cell of about one kilometre, and signs that its fixes are not genuine.
 
-    pii: coarse location; 24 hours; dropped by age and by `forget_device`.
+    pii: coarse location.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Last fixes"), Section.FACTS, 150, "schedule"),
+        retention=Keep(
+            # Until then the time of the last fix identifies late fixes.
+            by="received_at",
+            days=30,
+            blanked=Blanked("its cell and its point", hours=24, function="geofence.services.retention.blank_cells"),
+        ),
+        erasure=Delete(by="device_id"),
+        export=Export(
+            order_by="fix_time",
+            columns=(
+                "fix_time",
+                "received_at",
+                "cell_latitude_deg",
+                "cell_longitude_deg",
+                "cell_at",
+                "point_digest",
+                "repeats",
+                "jump_hold_until",
+            ),
+        ),
+    )
 
     device_id = models.UUIDField(primary_key=True)
     fix_time = models.DateTimeField()

@@ -4,13 +4,23 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from row_policies import Cascade, Delete, ExportedBy, Forever, Keep, Menu, RowPolicy, Section, WithParent
 
 
 class PushAddress(models.Model):
     """A push address of a device. An address belongs to one device at a time: it moves with a phone that changes owner.
 
-    pii: push address; while registered; deleted by `forget_device`.
+    pii: push address.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Push addresses"), Section.FACTS, 120, "alternate_email"),
+        retention=Forever("while the device is registered"),
+        erasure=Delete(by="device_id"),
+        export=ExportedBy("notifications.services.export_device"),
+    )
 
     class Kind(models.TextChoices):
         CONSOLE = "console", "console"
@@ -43,8 +53,15 @@ class Message(models.Model):
 
     Accepted by a provider does not mean delivered. `dedupe_key` prevents a second message for the same decision.
 
-    pii: pseudonymous; 30 days; deleted by `forget_device`.
+    pii: pseudonymous.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Messages"), Section.FACTS, 30, "chat"),
+        retention=Keep(by="created_at", days=30),
+        erasure=Delete(by="device_id"),
+        export=ExportedBy("notifications.services.export_device"),
+    )
 
     class State(models.TextChoices):
         PENDING = "pending", "pending"
@@ -95,8 +112,15 @@ class Message(models.Model):
 class Attempt(models.Model):
     """One call of a transport and its result.
 
-    pii: pseudonymous, through its message; 30 days; deleted with the message.
+    pii: pseudonymous, through its message.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Attempts"), Section.FACTS, 40, "send"),
+        retention=WithParent("message"),
+        erasure=Cascade(by="message__device_id"),
+        export=ExportedBy("notifications.services.export_device"),
+    )
 
     class Outcome(models.TextChoices):
         ACCEPTED = "accepted", "accepted"

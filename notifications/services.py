@@ -9,13 +9,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Count, F, Min, Q
 
 from notifications import metrics
 from notifications.errors import TransportError
 from notifications.logic.policy import next_delay_s
 from notifications.models import Attempt, Message, PushAddress
 from notifications.transports import OutgoingMessage, Receipt, Transport
+from row_policies.queries import DeleteRows, delete_rows, erase_device
+from row_policies.queries import drop_expired as drop_declared
 
 logger = logging.getLogger(__name__)
 
@@ -292,15 +294,14 @@ def outbox_backlog(*, now: datetime) -> OutboxBacklog:
     return OutboxBacklog(found["messages"], (now - first_at).total_seconds() if first_at else 0.0)
 
 
-def forget_device(device_id: UUID) -> None:
-    """Delete all we hold of a device. Repeatable."""
-    with transaction.atomic():
-        Message.objects.filter(device_id=device_id).delete()
-        PushAddress.objects.filter(device_id=device_id).delete()
+@transaction.atomic
+def forget_device(device_id: UUID, *, now: datetime) -> None:
+    """Delete everything held about a device. Repeatable."""
+    erase_device("notifications", device_id, now=now)
 
 
 def export_device(device_id: UUID) -> dict[str, Any]:
-    """All we hold of a device, in plain values."""
+    """Return everything held about a device, in plain values."""
     messages = Message.objects.filter(device_id=device_id).prefetch_related("attempt_log").order_by("created_at")
     return {
         "push_addresses": [
@@ -329,18 +330,6 @@ def export_device(device_id: UUID) -> dict[str, Any]:
     }
 
 
-MESSAGE_DAYS = 30
-
-
-def drop_expired(*, now: datetime, delete: Callable[[QuerySet[Message]], object] | None = None) -> None:
-    """Delete messages, with their attempts, after a month. Repeatable. `delete` deletes the rows, or leaves them."""
-    expired = find_expired(now=now)
-    if delete is None:
-        expired.delete()
-    else:
-        delete(expired)
-
-
-def find_expired(*, now: datetime) -> QuerySet[Message]:
-    """Messages past their time."""
-    return Message.objects.filter(created_at__lt=now - timedelta(days=MESSAGE_DAYS))
+def drop_expired(*, now: datetime, delete: DeleteRows = delete_rows) -> None:
+    """Delete expired messages with their attempts. Repeatable. `delete` deletes the rows of a query, or leaves them."""
+    drop_declared("notifications", now=now, delete=delete)

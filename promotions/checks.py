@@ -7,21 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import redis
+from django.apps import apps
 from django.apps.config import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Model
 
 from promotions import conf, logins, stream
 from promotions.logins import Refused
 from promotions.logins import Unavailable as Unavailable
 from promotions.logs import refuse_start
 from promotions.version import VERSION
+from row_policies.faults import find_faults
 
 logger = logging.getLogger(__name__)
 
-_OWN_APPS = {"geofence", "notifications", "promotions"}
+OWN_APPS = ("geofence", "notifications", "promotions")
 _NEEDS_RELEASE = re.compile(r"_needs_(\d+)_(\d+)_(\d+)\Z")
 
 
@@ -70,8 +73,8 @@ def find_migration_faults() -> list[str]:
     except (DatabaseError, InterfaceError) as error:
         logins.require_postgresql()
         raise logins.explain_postgresql(error) from error
-    applied = {name for app, name in executor.loader.applied_migrations if app in _OWN_APPS}
-    known = {name for app, name in executor.loader.disk_migrations if app in _OWN_APPS}
+    applied = {name for app, name in executor.loader.applied_migrations if app in OWN_APPS}
+    known = {name for app, name in executor.loader.disk_migrations if app in OWN_APPS}
     faults = list(find_too_old(applied - known, VERSION))
     if plan:
         first = plan[0][0]
@@ -98,6 +101,17 @@ def find_too_old(newer_migrations: Collection[str], version: str) -> Iterator[st
         )
 
 
+def list_own_models() -> list[type[Model]]:
+    """Return the models of the three apps, sorted by name."""
+    models = [model for label in OWN_APPS for model in apps.get_app_config(label).get_models()]
+    return sorted(models, key=lambda model: model._meta.label)
+
+
+def find_policy_faults() -> list[str]:
+    """Return models that do not declare what becomes of their rows, and declarations that are wrong."""
+    return find_faults(list_own_models())
+
+
 def find_start_faults() -> list[str]:
     """Everything for which a web process, worker or beat must not start; settings were checked before they were used.
 
@@ -108,6 +122,7 @@ def find_start_faults() -> list[str]:
     checks: list[Callable[[], Sequence[str]]] = [
         find_stream_faults,
         find_migration_faults,
+        find_policy_faults,
     ]
     for check in checks:
         try:
@@ -139,6 +154,12 @@ def _find_and_disconnect() -> list[str]:
 def check_names(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
     """Warn of variables that look like misspelt settings: they set nothing."""
     return [Warning(sentence, id="doorstep.W003") for sentence in conf.find_misspelt()]
+
+
+@register(Tags.models)
+def check_row_policies(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    """Refuse models without a row policy: their rows would have no owner and no end."""
+    return [Error(sentence, id="doorstep.E001") for sentence in find_policy_faults()]
 
 
 @register(Tags.security, deploy=True)

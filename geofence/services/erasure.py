@@ -1,81 +1,42 @@
-"""All that this app holds about a device: shown, and erased."""
+"""Everything that this app holds about a device: export and erasure."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Model
 
 from geofence.models import LastFix, Presence, Visit
+from row_policies.queries import erase_device, export_rows
 
-_PRESENCE_FIELDS = (
-    "geofence__uuid",
-    "geofence__store__uuid",
-    "state",
-    "last_fix_at",
-    "entered_at",
-    "inside_since_at",
-    "last_inside_at",
-    "left_at",
-    "departing_at",
-    "dwelled_at",
-    "barred",
-    "inside_fixes",
-    "best_accuracy_m",
-)
-_VISIT_FIELDS = (
-    "id",
-    "store__uuid",
-    "store__name",
-    "geofence_version",
-    "entered_at",
-    "last_inside_at",
-    "confirmed_at",
-    "confirmed_by",
-    "exited_at",
-    "exit_reason",
-)
-_LAST_FIX_FIELDS = (
-    "fix_time",
-    "received_at",
-    "cell_latitude_deg",
-    "cell_longitude_deg",
-    "cell_at",
-    "point_digest",
-    "repeats",
-    "jump_hold_until",
-)
+# A column of ours under the name the API uses.
+_API_NAMES = {
+    "geofence__uuid": "geofence_id",
+    "geofence__store__uuid": "store_id",
+    "store__uuid": "store_id",
+    "store__name": "store_name",
+}
 
 
 @transaction.atomic
-def forget_device(*, device_id: UUID) -> dict[str, int]:
-    """Erase presence, visits and the last cell of a device; how many rows of each. Repeating finds none.
+def forget_device(device_id: UUID, *, now: datetime) -> dict[str, int]:
+    """Erase presences, visits and the last fix of a device; return how many rows of each model. Repeatable.
 
-    Refuse the device's fixes first: what is still on its way would begin a new presence.
+    The caller first rejects the device's fixes: one that arrives later would begin a new presence.
     """
+    return erase_device("geofence", device_id, now=now)
+
+
+def export_device(device_id: UUID) -> dict[str, Any]:
+    """Return everything held about a device, in plain values: presences, visits and the last fix (or None)."""
     return {
-        "presences": Presence.objects.filter(device_id=device_id).delete()[0],
-        "visits": Visit.objects.filter(device_id=device_id).delete()[0],
-        "last_fixes": LastFix.objects.filter(device_id=device_id).delete()[0],
+        "presences": _export_rows(Presence, device_id),
+        "visits": _export_rows(Visit, device_id),
+        "last_fix": next(iter(_export_rows(LastFix, device_id)), None),
     }
 
 
-def export_device(*, device_id: UUID) -> dict[str, Any]:
-    """Everything held about a device, in plain values: presences, visits and the last fix (or None)."""
-    presences = Presence.objects.filter(device_id=device_id).order_by("geofence_id")
-    visits = Visit.objects.filter(device_id=device_id).order_by("entered_at", "id")
-    return {
-        "presences": [_name_plainly(row) for row in presences.values(*_PRESENCE_FIELDS)],
-        "visits": [_name_plainly(row) for row in visits.values(*_VISIT_FIELDS)],
-        "last_fix": LastFix.objects.filter(device_id=device_id).values(*_LAST_FIX_FIELDS).first(),
-    }
-
-
-def _name_plainly(row: dict[str, Any]) -> dict[str, Any]:
-    """Names as the API has them: `store__uuid` is the store's id to the outside."""
-    names = {
-        "geofence__uuid": "geofence_id",
-        "geofence__store__uuid": "store_id",
-        "store__uuid": "store_id",
-        "store__name": "store_name",
-    }
-    return {names.get(name, name): value for name, value in row.items()}
+def _export_rows(model: type[Model], device_id: UUID) -> list[dict[str, Any]]:
+    rows = export_rows(model, device_id)
+    return [{_API_NAMES.get(name, name): value for name, value in row.items()} for row in rows]

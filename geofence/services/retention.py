@@ -1,41 +1,26 @@
-"""What is kept how long. Running late or twice changes nothing."""
+"""Retention of presence, visits and last fixes. The models declare how long; a late or repeated run changes nothing."""
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
-from geofence.models import LastFix, Presence, Visit
-
-CELL_HOURS = 24
-PRESENCE_DAYS = 30
-VISIT_DAYS = 30
-
-Delete = Callable[[QuerySet[Any]], object]
+from geofence.models import LastFix
+from row_policies.queries import DeleteRows, delete_rows
+from row_policies.queries import drop_expired as drop_declared
 
 
-def _delete(expired: QuerySet[Any]) -> object:
-    return expired.delete()
+def drop_expired(*, now: datetime, delete: DeleteRows = delete_rows) -> None:
+    """Blank cells and points, and delete expired rows. `delete` deletes the rows of a query, or leaves them."""
+    drop_declared("geofence", now=now, delete=delete)
 
 
-def drop_expired(*, now: datetime, delete: Delete = _delete) -> None:
-    """Forget cells and points after a day, the rest after a month: until then the time of the last fix tells late
-    fixes. `delete` deletes the rows of a query, or leaves them."""
-    a_day_ago = now - timedelta(hours=CELL_HOURS)
-    # A phone that gives vague fixes only is heard of, and its cell grows old.
-    old_cell = Q(received_at__lt=a_day_ago) | Q(cell_at__lt=a_day_ago)
+def blank_cells(*, before: datetime) -> None:
+    """Empty the cell and the point of devices whose last fix is older, and cells that are older than their last fix."""
+    # The cell of a phone that sends inaccurate fixes only becomes old while its fixes arrive.
+    old_cell = Q(received_at__lt=before) | Q(cell_at__lt=before)
     LastFix.objects.filter(old_cell, cell_latitude_deg__isnull=False).update(
         cell_latitude_deg=None, cell_longitude_deg=None, cell_at=None
     )
-    LastFix.objects.filter(received_at__lt=a_day_ago, point_digest__isnull=False).update(
+    LastFix.objects.filter(received_at__lt=before, point_digest__isnull=False).update(
         point_digest=None, repeats=0, jump_hold_until=None
     )
-    delete(LastFix.objects.filter(received_at__lt=now - timedelta(days=PRESENCE_DAYS)))
-    delete(Presence.objects.filter(last_fix_at__lt=now - timedelta(days=PRESENCE_DAYS)))
-    delete(find_expired_visits(now=now))
-
-
-def find_expired_visits(*, now: datetime) -> QuerySet[Visit]:
-    """Visits past their time."""
-    return Visit.objects.filter(last_inside_at__lt=now - timedelta(days=VISIT_DAYS))

@@ -5,8 +5,22 @@ import uuid
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from promotions.models.tenants import Brand
+from row_policies import (
+    MANAGE,
+    VIEW,
+    Forever,
+    Menu,
+    NotPersonal,
+    Owner,
+    Roles,
+    RowPolicy,
+    Section,
+    Unlisted,
+    WithParent,
+)
 
 
 class Campaign(models.Model):
@@ -14,6 +28,14 @@ class Campaign(models.Model):
 
     pii: none.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(brand="brand_id", partner="stores__partner_id", partners_only_view=True),
+        roles=Roles(brand_manager=MANAGE, brand_analyst=VIEW, partner_manager=VIEW),
+        menu=Menu(_("Campaigns"), Section.CAMPAIGNS, 10, "campaign"),
+        retention=Forever("until its brand deletes it in admin"),
+        erasure=NotPersonal(),
+    )
 
     class Kind(models.TextChoices):
         COUPON = "coupon", "coupon"
@@ -171,6 +193,14 @@ class TimeWindow(models.Model):
     pii: none.
     """
 
+    row_policy = RowPolicy(
+        owner=Owner(brand="campaign__brand_id", partner="campaign__stores__partner_id", partners_only_view=True),
+        roles=Roles(brand_manager=MANAGE, brand_analyst=VIEW, partner_manager=VIEW),
+        menu=Unlisted("edited on its campaign's page"),
+        retention=WithParent("campaign"),
+        erasure=NotPersonal(),
+    )
+
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="windows")
     # Monday is bit 0, as in `date.weekday()`.
     weekdays = models.PositiveSmallIntegerField(default=127)
@@ -194,6 +224,12 @@ class Budget(models.Model):
 
     pii: none.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Budgets"), Section.OPERATIONS, 90, "savings"),
+        retention=WithParent("campaign"),
+        erasure=NotPersonal(),
+    )
 
     class Scope(models.TextChoices):
         UNLOCK = "unlock", "unlocks"

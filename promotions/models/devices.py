@@ -5,6 +5,21 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from row_policies import (
+    Cascade,
+    ExpiredBy,
+    Export,
+    ExportedBy,
+    Forever,
+    Menu,
+    Remains,
+    RowPolicy,
+    Section,
+    Subject,
+    WithParent,
+)
 
 
 class Purpose(models.TextChoices):
@@ -21,8 +36,15 @@ class Device(models.Model):
 
     `consents` is the current state of the ledger, stored here so that the pipeline reads it with the row.
 
-    pii: pseudonymous id, platform, locale; while registered; deleted by erasure.
+    pii: pseudonymous id, platform, locale.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Devices"), Section.FACTS, 100, "smartphone"),
+        retention=Forever("while it is registered"),
+        erasure=Subject(),
+        export=ExportedBy("promotions.services.devices.erasure.export_device"),
+    )
 
     class Platform(models.TextChoices):
         ANDROID = "android", "Android"
@@ -58,8 +80,17 @@ class Device(models.Model):
 class Consent(models.Model):
     """The ledger: one row per purpose and change. A database trigger refuses updates.
 
-    pii: proof of consent; as long as the device is registered; deleted by erasure only.
+    pii: proof of consent.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Consents"), Section.FACTS, 110, "verified_user"),
+        retention=WithParent("device"),
+        erasure=Cascade(by="device_id"),
+        export=Export(
+            order_by="recorded_at", columns=("purpose", "is_granted", "text_version", "locale", "recorded_at")
+        ),
+    )
 
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="consent_log")
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
@@ -80,8 +111,17 @@ class RevocationNotice(models.Model):
 
     Written in the transaction of the change, and sent until it is received. The only row left of an erased device.
 
-    pii: bare id of a device, also of an erased one; as long as its credentials could live; deleted by age.
+    pii: bare id of a device, also of an erased one.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Revocation notices"), Section.FACTS, 130, "key_off"),
+        retention=ExpiredBy(
+            "promotions.services.devices.revocation_notices.find_outlived",
+            until="until it is received and the credentials it revokes have expired",
+        ),
+        erasure=Remains("the fix lanes must still reject the credentials of an erased device"),
+    )
 
     subject = models.UUIDField(primary_key=True, help_text="The device; not a key, for it may be gone.")
     tokens_not_before = models.DateTimeField()

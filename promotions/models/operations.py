@@ -2,6 +2,9 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from row_policies import ErasedBy, Forever, Keep, Menu, NotExported, NotPersonal, RowPolicy, Section
 
 
 class ShardCursor(models.Model):
@@ -9,6 +12,12 @@ class ShardCursor(models.Model):
 
     pii: none.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Shard cursors"), Section.OPERATIONS, 50, "linear_scale"),
+        retention=Forever("one row per shard"),
+        erasure=NotPersonal(),
+    )
 
     shard = models.PositiveSmallIntegerField(primary_key=True)
     last_entry_id = models.CharField(max_length=40, default="0-0")
@@ -29,6 +38,12 @@ class JobRecord(models.Model):
     pii: none.
     """
 
+    row_policy = RowPolicy(
+        menu=Menu(_("Job records"), Section.OPERATIONS, 70, "schedule"),
+        retention=Forever("one row per job"),
+        erasure=NotPersonal(),
+    )
+
     name = models.CharField(primary_key=True, max_length=100)
     succeeded_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
@@ -44,8 +59,15 @@ class JobRecord(models.Model):
 class DeadLetter(models.Model):
     """A stream entry that could not be processed, kept so that it can be inspected and replayed.
 
-    pii: raw coordinates of the requests that came together; 24 hours; dropped by age and deleted by erasure.
+    pii: raw coordinates of the requests that came together.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Dead letters"), Section.OPERATIONS, 40, "mark_email_unread"),
+        retention=Keep(by="buried_at", hours=24, is_short_lived=True),
+        erasure=ErasedBy("promotions.services.fixes.dead_letters.forget_device"),
+        export=NotExported("an entry contains fixes of several devices"),
+    )
 
     shard = models.PositiveSmallIntegerField()
     entry_id = models.CharField(max_length=40)
@@ -65,8 +87,15 @@ class DeadLetter(models.Model):
 class IdempotencyRecord(models.Model):
     """An answer stored for repeats of the same request. Without an answer, the first request is still in progress.
 
-    pii: the stored answer may hold a device's own data; 24 hours; dropped by age and deleted by erasure.
+    pii: the stored answer may contain a device's own data.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Idempotency records"), Section.OPERATIONS, 80, "replay"),
+        retention=Keep(by="created_at", seconds_setting="IDEMPOTENCY_LIFE_S", is_short_lived=True),
+        erasure=ErasedBy("promotions.services.devices.erasure.forget_answers"),
+        export=NotExported("a copy of an answer that the device has received"),
+    )
 
     scope = models.CharField(max_length=80, help_text="The credential that asked.")
     key = models.CharField(max_length=255)

@@ -1,9 +1,12 @@
 """Opportunities (a device passed every gate of a campaign) and refusals."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from promotions.models.campaigns import Campaign
+from promotions.models.retention import OFFER_DAYS
 from promotions.models.unlocks import Coupon
+from row_policies import Delete, Export, Keep, Menu, RowPolicy, Section
 
 
 class Opportunity(models.Model):
@@ -11,8 +14,27 @@ class Opportunity(models.Model):
 
     When its visit and message are dropped, their part of the report is kept here. Until then the report reads them.
 
-    pii: pseudonymous location event, the time to the visit as a span only; 13 months; deleted by erasure.
+    pii: pseudonymous location event, the time to the visit as a span only.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Opportunities"), Section.FACTS, 20, "ads_click"),
+        retention=Keep(by="planned_at", days=OFFER_DAYS),
+        erasure=Delete(by="device_id"),
+        export=Export(
+            order_by="planned_at",
+            columns=(
+                "campaign__uuid",
+                "store__uuid",
+                "fix_time",
+                "planned_at",
+                "local_on",
+                "visited_within_minutes",
+                "message_state",
+                "message_reason",
+            ),
+        ),
+    )
 
     class Arm(models.TextChoices):
         TREATED = "treated", "treated"
@@ -60,8 +82,29 @@ class Refusal(models.Model):
 
     When the visit is dropped, its figures for the report are kept here. Until then the report reads the visit.
 
-    pii: pseudonymous location event, distance and time to the visit as spans only; 13 months; deleted by erasure.
+    pii: pseudonymous location event, distance and time to the visit as spans only.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Refusals"), Section.FACTS, 50, "block"),
+        retention=Keep(by="refused_at", days=OFFER_DAYS),
+        # Those of a till lead to a coupon only, and are deleted with it.
+        erasure=Delete(by="device_id"),
+        export=Export(
+            order_by="refused_at",
+            columns=(
+                "stage",
+                "reason",
+                "campaign__uuid",
+                "store__uuid",
+                "distance_bucket",
+                "level",
+                "refused_at",
+                "was_inside",
+                "arrived_within_minutes",
+            ),
+        ),
+    )
 
     class Stage(models.TextChoices):
         UNLOCK = "unlock", "unlock"

@@ -3,8 +3,23 @@
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from promotions.models.campaigns import Campaign
+from row_policies import (
+    MANAGE,
+    VIEW,
+    Detach,
+    Menu,
+    NotExported,
+    NotPersonal,
+    Owner,
+    Roles,
+    RowPolicy,
+    Section,
+    Unlisted,
+    WithParent,
+)
 
 
 class PrizeLot(models.Model):
@@ -12,6 +27,14 @@ class PrizeLot(models.Model):
 
     pii: none.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(brand="campaign__brand_id", partner="campaign__stores__partner_id", partners_only_view=True),
+        roles=Roles(brand_manager=MANAGE, brand_analyst=VIEW, partner_manager=VIEW),
+        menu=Unlisted("edited on its campaign's page"),
+        retention=WithParent("campaign"),
+        erasure=NotPersonal(),
+    )
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="prize_lots")
     name = models.CharField(max_length=80, help_text="What the winner gets and staff hand over.")
@@ -28,8 +51,15 @@ class PrizeLot(models.Model):
 class WinningMoment(models.Model):
     """A moment that the first play from `opens_at` on wins. One play wins one moment; both sides are unique.
 
-    pii: none by itself; through its unlock, see there.
+    pii: pseudonymous, through its unlock.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Winning moments"), Section.FACTS, 90, "emoji_events"),
+        retention=WithParent("lot"),
+        erasure=Detach(by="unlock__device_id"),
+        export=NotExported("its unlock is exported"),
+    )
 
     lot = models.ForeignKey(PrizeLot, on_delete=models.CASCADE, related_name="moments")
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="moments")

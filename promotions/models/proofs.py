@@ -1,16 +1,29 @@
 """Records of used proofs of presence, so that none counts twice."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from promotions.models.devices import Device
 from promotions.models.tenants import Brand
+from row_policies import Cascade, Export, Keep, Menu, NotPersonal, RowPolicy, Section
+
+# A device's points are stored for a day: a group that works longer is found again the next day.
+SIGHTING_HOURS = 24
 
 
 class StoreCodeUse(models.Model):
     """A device sent the store's rotating code of one step; once per step.
 
-    pii: pseudonymous location event; 24 hours; deleted by erasure.
+    pii: pseudonymous location event.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Store code uses"), Section.FACTS, 170, "qr_code"),
+        # A use prevents a second one for half a minute and proves presence for ten; a day shows who passes codes on.
+        retention=Keep(by="used_at", hours=24, is_short_lived=True),
+        erasure=Cascade(by="device_id"),
+        export=Export(order_by="used_at", columns=("store__uuid", "step", "used_at")),
+    )
 
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
     store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="+")
@@ -35,8 +48,15 @@ class PointSighting(models.Model):
 
     The point is a keyed hash of all its digits: equal points match, but no point can be read.
 
-    pii: pseudonymous; 24 hours; deleted by erasure.
+    pii: pseudonymous.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Point sightings"), Section.FACTS, 160, "pin_drop"),
+        retention=Keep(by="seen_at", hours=SIGHTING_HOURS, is_short_lived=True),
+        erasure=Cascade(by="device_id"),
+        export=Export(order_by="seen_at", columns=("point_digest", "seen_at")),
+    )
 
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="+")
     point_digest = models.BigIntegerField()
@@ -56,6 +76,13 @@ class SpentPresenceToken(models.Model):
 
     pii: none (a random number).
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Spent presence tokens"), Section.FACTS, 180, "verified"),
+        # An expired token is refused whether its row exists or not.
+        retention=Keep(by="expires_at", hours=24, is_short_lived=True),
+        erasure=NotPersonal(),
+    )
 
     jti = models.UUIDField(primary_key=True)
     brand = models.ForeignKey(Brand, on_delete=models.CASCADE, related_name="+")

@@ -5,16 +5,30 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
+from promotions.models.retention import OFFER_DAYS
 from promotions.models.staff import StaffDevice, StaffMember
 from promotions.models.unlocks import Coupon
+from row_policies import VIEW, Cascade, Export, Keep, Menu, NotPersonal, Owner, Roles, RowPolicy, Section, WithParent
 
 
 class Redemption(models.Model):
     """One unit of a coupon, redeemed at a till. `is_live` becomes false once, when a `Void` row is written.
 
-    pii: pseudonymous, through its coupon; 13 months; deleted by erasure.
+    pii: pseudonymous, through its coupon.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(partner="store__partner_id"),
+        roles=Roles(partner_manager=VIEW),
+        menu=Menu(_("Redemptions"), Section.TILL, 40, "redeem"),
+        retention=WithParent("coupon"),
+        erasure=Cascade(by="coupon__device_id"),
+        export=Export(
+            order_by="redeemed_at", columns=("id", "coupon_id", "store__uuid", "amount", "redeemed_at", "is_live")
+        ),
+    )
 
     class Source(models.TextChoices):
         CAMERA = "camera", "camera"
@@ -68,8 +82,18 @@ class Redemption(models.Model):
 class Void(models.Model):
     """A voided redemption: by which device or user, when, and why.
 
-    pii: pseudonymous, through its redemption; 13 months; deleted by erasure.
+    pii: pseudonymous, through its redemption.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(partner="redemption__store__partner_id"),
+        # Adding one voids a redemption.
+        roles=Roles(partner_manager=("view", "add")),
+        menu=Menu(_("Voids"), Section.TILL, 50, "undo"),
+        retention=WithParent("redemption"),
+        erasure=Cascade(by="redemption__coupon__device_id"),
+        export=Export(order_by="voided_at", columns=("redemption_id", "reason", "voided_at")),
+    )
 
     class Reason(models.TextChoices):
         MISTAKE = "mistake", "scanned by mistake"
@@ -95,8 +119,31 @@ class Void(models.Model):
 class OfflineScan(models.Model):
     """A scan that a till answered offline and sent later, with the server's verdict. Admin users decide conflicts.
 
-    pii: pseudonymous, through its coupon; 13 months; deleted by erasure.
+    pii: pseudonymous, through its coupon.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(brand="coupon__campaign__brand_id", partner="store__partner_id", partners_only_view=True),
+        # Changing one decides who pays. The brand pays, so the partner only views it.
+        roles=Roles(brand_manager=("view", "change"), partner_manager=VIEW),
+        menu=Menu(_("Offline scans"), Section.TILL, 60, "wifi_off"),
+        # Those without a coupon; the others are deleted with theirs.
+        retention=Keep(by="received_at", days=OFFER_DAYS),
+        erasure=Cascade(by="coupon__device_id"),
+        export=Export(
+            order_by="scanned_at",
+            columns=(
+                "coupon_id",
+                "store__uuid",
+                "amount",
+                "scanned_at",
+                "corrected_at",
+                "received_at",
+                "outcome",
+                "redemption_id",
+            ),
+        ),
+    )
 
     class Outcome(models.TextChoices):
         ACCEPTED = "accepted", "accepted"
@@ -153,8 +200,15 @@ class OfflineScan(models.Model):
 class WithdrawnCoupon(models.Model):
     """A coupon erased while offline tills might still redeem it. Tills receive its id until it expires.
 
-    pii: none (a random number that no longer leads to a person); until the coupon would have expired.
+    pii: none (a random number that no longer leads to a person).
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Withdrawn coupons"), Section.OPERATIONS, 100, "block"),
+        # They expire at the end of the campaign's day, all at the same time.
+        retention=Keep(by="valid_until", is_short_lived=True),
+        erasure=NotPersonal(),
+    )
 
     coupon_id = models.UUIDField(primary_key=True)
     campaign = models.ForeignKey("promotions.Campaign", on_delete=models.CASCADE, related_name="+")

@@ -1,6 +1,12 @@
-"""Rows that retention deleted per day: the baseline for the usual amount."""
+"""How long business records are kept, and the rows that retention deleted per day, to find the usual amount."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from row_policies import Keep, Menu, NotPersonal, RowPolicy, Section
+
+# Thirteen months: a campaign can be compared with the one a year before.
+OFFER_DAYS = 396
 
 
 class DeletedRows(models.Model):
@@ -8,6 +14,12 @@ class DeletedRows(models.Model):
 
     pii: none.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Deleted rows"), Section.OPERATIONS, 60, "auto_delete"),
+        retention=Keep(by="day", days=90),
+        erasure=NotPersonal(),
+    )
 
     table = models.CharField(max_length=63)
     day = models.DateField()

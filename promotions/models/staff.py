@@ -4,13 +4,25 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from row_policies import EDIT, Forever, Menu, NotPersonal, Owner, Remains, Roles, RowPolicy, Section, WithParent
 
 
 class StaffMember(models.Model):
     """A member of a store's staff, who signs in at its tills with initials and a PIN.
 
-    pii: initials; as long as they work there; deleted in admin.
+    pii: initials.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(partner="store__partner_id"),
+        # A member who leaves is switched off; their redemptions keep the initials.
+        roles=Roles(partner_manager=EDIT),
+        menu=Menu(_("Staff members"), Section.TILL, 30, "badge"),
+        retention=Forever("as long as they work there"),
+        erasure=Remains("deleted in admin"),
+    )
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="staff_members")
@@ -46,6 +58,14 @@ class StaffDevice(models.Model):
     pii: none (a device of the store, labelled by its manager).
     """
 
+    row_policy = RowPolicy(
+        owner=Owner(partner="store__partner_id"),
+        roles=Roles(partner_manager=("view", "change")),
+        menu=Menu(_("Staff devices"), Section.TILL, 10, "point_of_sale"),
+        retention=Forever("redemptions refer to it"),
+        erasure=NotPersonal(),
+    )
+
     Profile = StaffProfile
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -80,6 +100,14 @@ class StaffEnrolment(models.Model):
 
     pii: none.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(partner="store__partner_id"),
+        roles=Roles(partner_manager=("view", "add")),
+        menu=Menu(_("Staff enrolments"), Section.TILL, 20, "qr_code_2"),
+        retention=WithParent("store"),
+        erasure=NotPersonal(),
+    )
 
     store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="staff_enrolments")
     label = models.CharField(max_length=80)

@@ -5,6 +5,9 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from row_policies import EDIT, VIEW, Forever, Menu, NotPersonal, Owner, Remains, Roles, RowPolicy, Section, WithParent
 
 
 class Brand(models.Model):
@@ -12,6 +15,14 @@ class Brand(models.Model):
 
     pii: none.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(brand="pk"),
+        roles=Roles(brand_manager=VIEW, brand_analyst=VIEW),
+        menu=Menu(_("Brands"), Section.CAMPAIGNS, 20, "sell"),
+        retention=Forever("until the operator deletes it in admin"),
+        erasure=NotPersonal(),
+    )
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=120)
@@ -27,8 +38,14 @@ class Brand(models.Model):
 class Membership(models.Model):
     """A user acts for one brand or one partner; a superuser needs none.
 
-    pii: account of a business user; while employed; deleted with the user.
+    pii: account of a business user.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Memberships"), Section.OPERATIONS, 30, "group"),
+        retention=WithParent("user"),
+        erasure=Remains("deleted with the user"),
+    )
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     brand = models.ForeignKey(Brand, on_delete=models.CASCADE, null=True, blank=True, related_name="memberships")
@@ -55,6 +72,15 @@ class BrandToken(models.Model):
 
     pii: none.
     """
+
+    row_policy = RowPolicy(
+        owner=Owner(brand="brand_id"),
+        # A token is revoked, never deleted: its row is the record of it.
+        roles=Roles(brand_manager=EDIT),
+        menu=Menu(_("Brand tokens"), Section.CAMPAIGNS, 30, "key"),
+        retention=WithParent("brand"),
+        erasure=NotPersonal(),
+    )
 
     brand = models.ForeignKey(Brand, on_delete=models.CASCADE, related_name="tokens")
     label = models.CharField(max_length=80)

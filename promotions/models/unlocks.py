@@ -3,16 +3,28 @@
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from promotions.models.campaigns import Campaign
 from promotions.models.devices import Device
+from promotions.models.retention import OFFER_DAYS
+from row_policies import Cascade, Export, Keep, Menu, RowPolicy, Section
 
 
 class Unlock(models.Model):
     """A campaign's offer granted to a device, once per campaign.
 
-    pii: pseudonymous location event; 13 months, or until its coupon ends if that is later; deleted by erasure.
+    pii: pseudonymous location event.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Unlocks"), Section.FACTS, 70, "lock_open"),
+        retention=Keep(by="granted_at", days=OFFER_DAYS, not_before="coupon__valid_until"),
+        erasure=Cascade(by="device_id"),
+        export=Export(
+            order_by="granted_at", columns=("id", "campaign__uuid", "store__uuid", "outcome", "level", "granted_at")
+        ),
+    )
 
     class Outcome(models.TextChoices):
         COUPON = "coupon", "coupon"
@@ -44,8 +56,31 @@ class Coupon(models.Model):
 
     Its code is derived from the id and a secret, and looked up by its digest. Its QR text is signed and names the id.
 
-    pii: pseudonymous; 13 months, or until it ends if that is later; deleted by erasure.
+    pii: pseudonymous.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Coupons"), Section.FACTS, 80, "confirmation_number"),
+        # A valid coupon stays, and so does its unlock.
+        retention=Keep(by="valid_from", days=OFFER_DAYS, not_before="valid_until", or_with_parent="unlock"),
+        # Offline tills keep rejecting it until it expires.
+        erasure=Cascade(by="device_id", first="promotions.services.devices.erasure.withdraw_coupons"),
+        export=Export(
+            order_by="valid_from",
+            columns=(
+                "id",
+                "campaign__uuid",
+                "source",
+                "unlock_id",
+                "benefit",
+                "terms",
+                "valid_from",
+                "valid_until",
+                "redeem_hours",
+                "recalled_at",
+            ),
+        ),
+    )
 
     class Source(models.TextChoices):
         UNLOCK = "unlock", "unlock"
@@ -128,8 +163,20 @@ class Reservation(models.Model):
 
     It counts as used until `expires_at`. Then the next request takes it over, so no job has to release it.
 
-    pii: pseudonymous; until it ends; deleted by erasure.
+    pii: pseudonymous.
     """
+
+    row_policy = RowPolicy(
+        menu=Menu(_("Reservations"), Section.FACTS, 60, "hourglass_top"),
+        # Both functions return the unit to the cap.
+        retention=Keep(
+            by="expires_at",
+            is_short_lived=True,
+            deleted_by="promotions.services.unlocks.reservations.drop_ended_turns",
+        ),
+        erasure=Cascade(by="device_id", first="promotions.services.unlocks.reservations.give_back_turns"),
+        export=Export(order_by="reserved_at", columns=("campaign__uuid", "store__uuid", "reserved_at", "expires_at")),
+    )
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="reservations")
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="reservations")

@@ -1,4 +1,4 @@
-"""What every model owes its reader and its subjects."""
+"""Conventions for every model."""
 
 import re
 
@@ -6,6 +6,10 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.db.models import Model
+
+from row_policies import Menu
+from row_policies.faults import find_faults
+from row_policies.queries import read_policy
 
 MODELS = [
     model for app in ("geofence", "notifications", "promotions") for model in apps.get_app_config(app).get_models()
@@ -18,10 +22,23 @@ def test_there_are_models() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=NAMES)
-def test_the_docstring_ends_with_what_personal_data_it_holds(model: type[Model]) -> None:
+def test_the_docstring_ends_with_the_personal_data_it_contains(model: type[Model]) -> None:
     last_line = (model.__doc__ or "").strip().splitlines()[-1].strip()
 
-    assert re.fullmatch(r"pii: none( .+|;.+)?\.|pii: [^;]+; [^;]+; .+\.", last_line), last_line
+    # How long it is kept and how it is erased is in `row_policy`.
+    assert re.fullmatch(r"pii: [^;]+\.", last_line), last_line
+
+
+def test_every_model_declares_what_becomes_of_its_rows() -> None:
+    assert find_faults(MODELS) == []
+
+
+def test_no_two_lines_of_the_menu_have_the_same_place() -> None:
+    menus = [read_policy(model).menu for model in MODELS]
+    places = [(menu.section, menu.position) for menu in menus if isinstance(menu, Menu)]
+
+    assert len(places) > 30
+    assert len(set(places)) == len(places)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=NAMES)

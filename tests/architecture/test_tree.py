@@ -20,7 +20,8 @@ TRACKED = [
     if (ROOT / name).is_file()
 ]
 CODE = [path for path in TRACKED if path.suffix == ".py" and "migrations" not in path.parts]
-PRODUCT = [path for path in CODE if path.relative_to(ROOT).parts[0] in {"geofence", "notifications", "promotions"}]
+APPS = {"geofence", "notifications", "promotions", "row_policies"}
+PRODUCT = [path for path in CODE if path.relative_to(ROOT).parts[0] in APPS]
 
 
 def _relative(path: Path) -> str:

@@ -1,15 +1,16 @@
 """Everything that leads to a device is annotated, exported and erased."""
 
+import re
 import uuid
-from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import ForeignKey, Model, UUIDField
+from django.db.models import Model
 
 from geofence.models import LastFix, Presence, Visit
 from notifications.models import Attempt, Message, PushAddress
-from promotions.management.commands.write_docs import own_models, read_pii
+from promotions.checks import list_own_models
+from promotions.management.commands.write_docs import read_pii
 from promotions.models import (
     Consent,
     Coupon,
@@ -27,12 +28,15 @@ from promotions.models import (
     Void,
     WinningMoment,
 )
-from promotions.services.devices.erasure import HOLDINGS, export_device, forget_device
+from promotions.services.devices.erasure import export_device, forget_device
+from row_policies import Export, ExportedBy, NotExported, NotPersonal, Remains
+from row_policies.faults import leads_to_device
+from row_policies.queries import read_policy
 from tests import factories
 from tests.factories import NOW
 
-# Where the other apps' export tells the rows of a model.
-EXPORTED_ELSEWHERE: dict[type[Model], tuple[str, str]] = {
+# Where the export of an app contains the rows of a model.
+EXPORTED_AS: dict[type[Model], tuple[str, str]] = {
     Visit: ("geofence", "visits"),
     Presence: ("geofence", "presences"),
     LastFix: ("geofence", "last_fix"),
@@ -40,41 +44,36 @@ EXPORTED_ELSEWHERE: dict[type[Model], tuple[str, str]] = {
     Attempt: ("notifications", "messages"),
     PushAddress: ("notifications", "push_addresses"),
 }
-# A prize's moment says nothing of a person but through its unlock, which is told and erased.
-TOLD_THROUGH_ANOTHER = {WinningMoment}
-
-
-def leads_to_device(model: type[Model], *, seen: frozenset[type[Model]] = frozenset()) -> bool:
-    """Whether a row belongs to one device: by its id, by a key, or by a key to a row that does."""
-    if model is Device:
-        return True
-    for field in model._meta.get_fields():
-        if isinstance(field, UUIDField) and field.name == "device_id":
-            return True
-        is_new = isinstance(field, ForeignKey) and field.related_model not in seen | {model}
-        if is_new and leads_to_device(field.related_model, seen=seen | {model}):  # type: ignore[arg-type]
-            return True
-    return False
 
 
 def models_of_devices() -> set[type[Model]]:
-    return {model for model in own_models() if leads_to_device(model)}
+    return {model for model in list_own_models() if leads_to_device(model)}
 
 
-@pytest.mark.parametrize("model", own_models(), ids=lambda model: model._meta.label)
-def test_every_model_says_what_it_holds_of_a_person(model: type[Model]) -> None:
-    line = read_pii(model)
-
-    assert line == "none." or line.startswith("none ") or line.count(";") >= 2, f"{model._meta.label}: pii: {line!r}"
-    assert line.startswith("none") or not leads_to_device(model) or "delete" in line or "forget_device" in line
-    if leads_to_device(model) and model not in TOLD_THROUGH_ANOTHER:
-        assert not line.startswith("none"), f"{model._meta.label} leads to a device"
+def has_column_of_device(model: type[Model]) -> bool:
+    return any(field.attname == "device_id" for field in model._meta.concrete_fields)
 
 
-def test_everything_that_leads_to_a_device_is_exported() -> None:
-    reported = {Device, *HOLDINGS, *EXPORTED_ELSEWHERE, *TOLD_THROUGH_ANOTHER}
+@pytest.mark.parametrize("model", list_own_models(), ids=lambda model: model._meta.label)
+def test_the_pii_line_and_the_declared_erasure_agree(model: type[Model]) -> None:
+    is_impersonal = isinstance(read_policy(model).erasure, NotPersonal)
 
-    assert models_of_devices() == reported
+    assert (re.match(r"none( \(.+\))?\.\Z", read_pii(model)) is not None) is is_impersonal, read_pii(model)
+
+
+def test_all_models_with_a_device_are_found() -> None:
+    found = models_of_devices()
+
+    assert found >= {model for model in list_own_models() if has_column_of_device(model)} | {Device}
+    assert found >= {Coupon, Redemption, Void, OfflineScan, Attempt, WinningMoment}
+
+
+def test_whatever_leads_to_a_device_is_erased_and_exported() -> None:
+    for model in models_of_devices():
+        policy = read_policy(model)
+
+        assert not isinstance(policy.erasure, NotPersonal | Remains), model
+        assert policy.export is not None, model
 
 
 def a_device_with_everything() -> Device:
@@ -133,17 +132,21 @@ def count_rows() -> dict[str, int]:
 
 
 @pytest.mark.django_db
-def test_the_export_tells_a_row_of_every_kind() -> None:
+def test_the_export_contains_a_row_of_every_kind() -> None:
     device = a_device_with_everything()
     assert all(count_rows().values())
 
-    reported = export_device(device, now=NOW)
+    exported = export_device(device, now=NOW)
 
-    for model in HOLDINGS:
-        assert reported["promotions"][str(model._meta.verbose_name_plural).replace(" ", "_")], model
-    for app, name in EXPORTED_ELSEWHERE.values():
-        assert reported[app][name], name
-    assert reported["notifications"]["messages"][0]["attempts"]
+    for model in models_of_devices() - {Device}:
+        match read_policy(model).export:
+            case Export() | ExportedBy():
+                name = str(model._meta.verbose_name_plural).replace(" ", "_")
+                app, key = EXPORTED_AS.get(model, ("promotions", name))
+                assert exported[app][key], model
+            case NotExported():
+                assert model is WinningMoment
+    assert exported["notifications"]["messages"][0]["attempts"]
 
 
 @pytest.mark.django_db
@@ -156,7 +159,7 @@ def test_erasure_leaves_nothing_of_the_device_and_all_of_another(monkeypatch: py
         forget_device(ada.pk, now=NOW)
 
     left = {label: count for label, count in count_rows().items() if count}
-    # The prize's moment stays taken, by nobody.
+    # The winning moment stays taken, without an unlock.
     assert left == {"promotions.Device": 1, "promotions.Consent": 1, "promotions.WinningMoment": 1}
     moment = WinningMoment.objects.get()
     assert (moment.unlock_id, moment.taken_at) == (None, NOW)
@@ -170,9 +173,3 @@ def test_the_ledger_is_sealed_again_after_an_erasure() -> None:
 
     with pytest.raises(Exception, match="append-only"), connection.cursor() as cursor:
         cursor.execute("DELETE FROM promotions_consent")
-
-
-def test_the_map_of_exports_names_models_that_exist() -> None:
-    everything: set[Any] = set(own_models())
-
-    assert everything >= EXPORTED_ELSEWHERE.keys() | HOLDINGS.keys() | TOLD_THROUGH_ANOTHER

@@ -277,7 +277,7 @@ def test_what_is_erased_between_reckoning_and_writing_stays_erased() -> None:
     work(pack([make_fix(ADA, 0, 5)]))
     advance = advance_presence(pack([make_fix(ADA, 30, 5)]), snapshot=current_snapshot())
 
-    forget_device(device_id=ADA)
+    forget_device(ADA, now=NOW)
     record_presence(advance)
 
     assert not Presence.objects.exists()

@@ -13,7 +13,6 @@ from notifications.errors import TransportError
 from notifications.models import Attempt, Message, PushAddress
 from notifications.services import (
     LEASE_S,
-    MESSAGE_DAYS,
     NewMessage,
     PushTarget,
     deliver_due,
@@ -178,7 +177,7 @@ def test_a_device_that_is_erased_while_its_message_goes_out_holds_up_no_other(er
     class Erasing(Post):
         def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
             if message.device_id == ada:
-                forget_device(ada)
+                forget_device(ada, now=now)
                 if error:
                     raise error
             return super().send(message, now=now)
@@ -262,8 +261,8 @@ def test_everything_of_a_device_is_exported_and_forgotten() -> None:
     deliver(Post())
 
     export = export_device(device_id)
-    forget_device(device_id)
-    forget_device(device_id)
+    forget_device(device_id, now=NOW)
+    forget_device(device_id, now=NOW)
 
     assert export["push_addresses"][0]["address"] == f"phone-{device_id}"
     assert export["messages"][0]["attempts"][0]["outcome"] == "accepted"
@@ -274,8 +273,8 @@ def test_everything_of_a_device_is_exported_and_forgotten() -> None:
 def test_messages_are_dropped_after_their_retention() -> None:
     enqueue()
 
-    drop_expired(now=NOW + timedelta(days=MESSAGE_DAYS))
+    drop_expired(now=NOW + timedelta(days=30))
     assert Message.objects.exists()
-    drop_expired(now=NOW + timedelta(days=MESSAGE_DAYS, seconds=1))
+    drop_expired(now=NOW + timedelta(days=30, seconds=1))
 
     assert not Message.objects.exists()

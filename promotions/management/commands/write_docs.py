@@ -6,17 +6,35 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from django.apps import apps
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Model
 
+from promotions.checks import list_own_models
 from promotions.conf import SETTINGS, Setting
 from promotions.http.docs import render_yaml
 from promotions.http.lane.fixes import REJECTIONS
 from promotions.http.problems import CATALOGUE, FAULTS
+from row_policies import (
+    Cascade,
+    Delete,
+    Detach,
+    ErasedBy,
+    Erasure,
+    ExpiredBy,
+    Export,
+    ExportedBy,
+    Forever,
+    Keep,
+    NotExported,
+    NotPersonal,
+    Remains,
+    Retention,
+    Subject,
+    WithParent,
+)
+from row_policies.queries import read_policy
 
-_OWN_APPS = ("geofence", "notifications", "promotions")
 _PII = re.compile(r"\bpii: (?P<line>.+)\Z", re.DOTALL)
 
 
@@ -114,19 +132,75 @@ def describe_privacy() -> str:
         "cell, of about one kilometre, is kept 24 hours. When a visit is dropped, the opportunity or refusal before",
         "it keeps, for the report, that the visit came within 30 minutes, 2 hours or 24 hours, or that the device",
         "was already there, but no time. `GET /v1/devices/me/export` returns everything below that leads to the",
-        "device. `DELETE /v1/devices/me` erases it. `make docs` writes this file from the models.",
+        "device, except where the last column gives a reason. `DELETE /v1/devices/me` erases it. `make docs` writes",
+        "this file from the models (`pii:` and `row_policy`).",
         "",
-        "| Table | Data; how long it is kept; how it is erased |",
-        "|---|---|",
-        *(f"| {model._meta.label} | {_cell(read_pii(model))} |" for model in own_models()),
+        "| Table | Personal data | Kept | Erased with the device | Exported |",
+        "|---|---|---|---|---|",
+        *(_privacy_row(model) for model in list_own_models()),
     ]
     return "\n".join(lines) + "\n"
 
 
-def own_models() -> list[type[Model]]:
-    """Return the models of the three apps, sorted by name."""
-    models = [model for label in _OWN_APPS for model in apps.get_app_config(label).get_models()]
-    return sorted(models, key=lambda model: model._meta.label)
+def _privacy_row(model: type[Model]) -> str:
+    policy = read_policy(model)
+    cells = [
+        read_pii(model).removesuffix("."),
+        _describe_retention(policy.retention),
+        _describe_erasure(policy.erasure),
+        _describe_export(policy.export),
+    ]
+    return f"| {model._meta.label} | {' | '.join(_cell(cell) for cell in cells)} |"
+
+
+def _describe_retention(retention: Retention) -> str:
+    match retention:
+        case Keep():
+            return _describe_life(retention)
+        case ExpiredBy(until=until):
+            return until
+        case WithParent(parent=parent):
+            return f"as long as its `{parent}`"
+        case Forever(why=why):
+            return why
+
+
+def _describe_life(keep: Keep) -> str:
+    amounts = [f"{keep.days} days"] * bool(keep.days) + [f"{keep.hours} hours"] * bool(keep.hours)
+    amounts += [f"`{keep.seconds_setting}`"] * bool(keep.seconds_setting)
+    life = f"{' and '.join(amounts)} after `{keep.by}`" if amounts else f"until `{keep.by}`"
+    life += f", not before `{keep.not_before}`" if keep.not_before else ""
+    life += f", or as long as its `{keep.or_with_parent}`" if keep.or_with_parent else ""
+    return f"{life}; {keep.blanked.what} {keep.blanked.hours} hours" if keep.blanked else life
+
+
+def _describe_erasure(erasure: Erasure) -> str:
+    match erasure:
+        case Delete():
+            return "deleted"
+        case Cascade(by=by, first=first):
+            parent = by.split("__")[0].removesuffix("_id")
+            return f"deleted with its `{parent}`" + (f", after `{first.rsplit('.', 1)[1]}`" if first else "")
+        case Detach(by=by):
+            return f"`{by.split('__')[0]}` is emptied"
+        case ErasedBy(function=function):
+            return f"by `{function.rsplit('.', 1)[1]}`"
+        case Subject():
+            return "deleted last"
+        case Remains(why=why):
+            return f"not erased: {why}"
+        case NotPersonal():
+            return ""
+
+
+def _describe_export(export: Export | ExportedBy | NotExported | None) -> str:
+    match export:
+        case NotExported(why=why):
+            return f"no: {why}"
+        case None:
+            return ""
+        case _:
+            return "yes"
 
 
 def read_pii(model: type[Model]) -> str:

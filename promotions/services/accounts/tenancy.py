@@ -1,8 +1,8 @@
-"""Who may see and change which rows in admin: a membership gives the rows, a role gives the verbs.
+"""Which rows a user sees and changes in admin: a membership gives the rows, a role gives the permissions.
 
-A role is a Django group. The three below belong to the product: their permissions are set anew after every migrate,
-so that a new model's permission cannot be forgotten; a deployment that wants another mix makes a group of its own.
-Brands see counts, never persons: no role holds a permission on a row about one device.
+A role is a Django group. The three below belong to the product: after every migrate they get the permissions that the
+models declare (`row_policy.roles`). A deployment that needs other permissions makes a group of its own.
+Brands see counts, never persons: no role has a permission on a row about one device.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,21 +12,9 @@ from typing import Any, TypeVar
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db.models import Model, Q, QuerySet
 
-from geofence.models import Geofence, GeofenceRevision, Partner, Store
-from promotions.models import (
-    Brand,
-    BrandToken,
-    Campaign,
-    Membership,
-    OfflineScan,
-    PrizeLot,
-    Redemption,
-    StaffDevice,
-    StaffEnrolment,
-    StaffMember,
-    TimeWindow,
-    Void,
-)
+from promotions.models import Membership
+from row_policies import OPERATOR, Owner, Verbs
+from row_policies.queries import find_policy, list_declared, read_policy
 
 M = TypeVar("M", bound=Model)
 
@@ -34,91 +22,21 @@ BRAND_MANAGER = "Brand manager"
 BRAND_ANALYST = "Brand analyst"
 PARTNER_MANAGER = "Partner manager"
 
-_VIEW = ("view",)
-_EDIT = ("view", "add", "change")
-_OWN = ("view", "add", "change", "delete")
-
-_PLACES: Mapping[type[Model], tuple[str, ...]] = {Partner: _VIEW, Store: _VIEW, Geofence: _VIEW}
-_CAMPAIGNS: Mapping[type[Model], tuple[str, ...]] = {Campaign: _VIEW, TimeWindow: _VIEW, PrizeLot: _VIEW}
-
-ROLES: Mapping[str, Mapping[type[Model], tuple[str, ...]]] = {
-    BRAND_MANAGER: {
-        **_PLACES,
-        Brand: _VIEW,
-        # A token is revoked, never deleted: the row says that it was there.
-        BrandToken: _EDIT,
-        Campaign: _OWN,
-        TimeWindow: _OWN,
-        PrizeLot: _OWN,
-        # Changing one is deciding who pays: the brand pays, so the partner only looks.
-        OfflineScan: ("view", "change"),
-    },
-    BRAND_ANALYST: {**_PLACES, **_CAMPAIGNS, Brand: _VIEW},
-    PARTNER_MANAGER: {
-        **_CAMPAIGNS,
-        Partner: _VIEW,
-        # Deleting a store or fence would take its visits along; both have a switch instead.
-        Store: _EDIT,
-        Geofence: _EDIT,
-        GeofenceRevision: _VIEW,
-        StaffDevice: ("view", "change"),
-        StaffEnrolment: ("view", "add"),
-        # Who leaves is switched off; what they took keeps its initials.
-        StaffMember: _EDIT,
-        Redemption: _VIEW,
-        # Adding one is taking a redemption back.
-        Void: ("view", "add"),
-        OfflineScan: _VIEW,
-    },
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Tenancy:
-    """For whom a user acts. The operator (a superuser) acts for everybody."""
+    """Brands and partners for which a user acts. The operator (a superuser) acts for all."""
 
     is_operator: bool
     brand_ids: frozenset[int]
     partner_ids: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """Paths from a row to its owner's key; None where that side has no part in it.
-
-    `is_directory`: a brand sees all rows, to choose stores from. `is_shared`: the partner sees, the brand owns.
-    """
-
-    brand_path: str | None = None
-    partner_path: str | None = None
-    is_directory: bool = False
-    is_shared: bool = False
-
-
-# A model left out is the operator's alone.
-_SCOPES: Mapping[type[Model], _Scope] = {
-    Brand: _Scope(brand_path="pk"),
-    BrandToken: _Scope(brand_path="brand_id"),
-    Campaign: _Scope(brand_path="brand_id", partner_path="stores__partner_id", is_shared=True),
-    TimeWindow: _Scope(brand_path="campaign__brand_id", partner_path="campaign__stores__partner_id", is_shared=True),
-    PrizeLot: _Scope(brand_path="campaign__brand_id", partner_path="campaign__stores__partner_id", is_shared=True),
-    Partner: _Scope(partner_path="pk", is_directory=True),
-    Store: _Scope(partner_path="partner_id", is_directory=True),
-    Geofence: _Scope(partner_path="store__partner_id", is_directory=True),
-    GeofenceRevision: _Scope(partner_path="geofence__store__partner_id", is_directory=True),
-    StaffDevice: _Scope(partner_path="store__partner_id"),
-    StaffEnrolment: _Scope(partner_path="store__partner_id"),
-    StaffMember: _Scope(partner_path="store__partner_id"),
-    Redemption: _Scope(partner_path="store__partner_id"),
-    Void: _Scope(partner_path="redemption__store__partner_id"),
-    OfflineScan: _Scope(brand_path="coupon__campaign__brand_id", partner_path="store__partner_id", is_shared=True),
-}
-
-_NO_PERMISSION = Q(pk__in=())
+_NO_ROW = Q(pk__in=())
 
 
 def find_tenancy(*, user: User | AnonymousUser) -> Tenancy:
-    """For whom the user acts. One query, none for an operator."""
+    """Return the brands and partners for which the user acts. One query, none for an operator."""
     if user.is_superuser:
         return Tenancy(is_operator=True, brand_ids=frozenset(), partner_ids=frozenset())
     if not isinstance(user, User):
@@ -132,71 +50,80 @@ def find_tenancy(*, user: User | AnonymousUser) -> Tenancy:
 
 
 def filter_visible(*, rows: QuerySet[M], tenancy: Tenancy) -> QuerySet[M]:
-    """The rows the user may look at."""
+    """Return the rows that the user may view."""
     if tenancy.is_operator:
         return rows
-    scope = _SCOPES.get(rows.model)
-    if scope is None:
-        return rows.filter(_NO_PERMISSION)
-    if scope.is_directory and tenancy.brand_ids:
+    owner = _find_owner(rows.model)
+    if owner.brands_view_all and tenancy.brand_ids:
         return rows
-    return rows.filter(_owned(rows.model, scope, tenancy, with_shared=True))
+    return rows.filter(_owned(rows.model, owner, tenancy, with_viewed=True))
 
 
 def filter_editable(*, rows: QuerySet[M], tenancy: Tenancy) -> QuerySet[M]:
-    """The rows the user may change, given the verb."""
+    """Return the rows that the user may change if the role has the permission."""
     if tenancy.is_operator:
         return rows
-    scope = _SCOPES.get(rows.model)
-    if scope is None:
-        return rows.filter(_NO_PERMISSION)
-    return rows.filter(_owned(rows.model, scope, tenancy, with_shared=False))
+    return rows.filter(_owned(rows.model, _find_owner(rows.model), tenancy, with_viewed=False))
 
 
 def is_editable(*, row: Model, tenancy: Tenancy) -> bool:
-    """Whether the row lies in what the user may change."""
+    """Return whether the user may change the row if the role has the permission."""
     if tenancy.is_operator:
         return True
-    scope = _SCOPES.get(type(row))
-    if scope is None:
-        return False
-    by_brand = scope.brand_path is not None and _read(row, scope.brand_path) in tenancy.brand_ids
-    if by_brand or scope.is_shared or scope.partner_path is None:
+    owner = _find_owner(type(row))
+    by_brand = owner.brand is not None and _read(row, owner.brand) in tenancy.brand_ids
+    if by_brand or owner.partners_only_view or owner.partner is None:
         return by_brand
-    return _read(row, scope.partner_path) in tenancy.partner_ids
+    return _read(row, owner.partner) in tenancy.partner_ids
 
 
-def _owned(model: type[Model], scope: _Scope, tenancy: Tenancy, *, with_shared: bool) -> Q:
-    owned = _NO_PERMISSION
-    if scope.brand_path and tenancy.brand_ids:
-        owned |= Q(**{f"{scope.brand_path}__in": tenancy.brand_ids})
-    if scope.partner_path and tenancy.partner_ids and (with_shared or not scope.is_shared):
-        through = {f"{scope.partner_path}__in": tenancy.partner_ids}
-        # Through many-to-many a join would repeat rows, so the owners are found in a subquery.
-        shared = Q(pk__in=model._base_manager.filter(**through).values("pk")) if scope.is_shared else Q(**through)
-        owned |= shared
+def _find_owner(model: type[Model]) -> Owner:
+    """Return the owner that the model declares; the operator alone sees the rows of any other model."""
+    policy = find_policy(model)
+    return policy.owner if policy else OPERATOR
+
+
+def _owned(model: type[Model], owner: Owner, tenancy: Tenancy, *, with_viewed: bool) -> Q:
+    owned = _NO_ROW
+    if owner.brand and tenancy.brand_ids:
+        owned |= Q(**{f"{owner.brand}__in": tenancy.brand_ids})
+    if owner.partner and tenancy.partner_ids and (with_viewed or not owner.partners_only_view):
+        through = {f"{owner.partner}__in": tenancy.partner_ids}
+        # A join through many-to-many would repeat rows, so a subquery finds the owners.
+        viewed = Q(pk__in=model._base_manager.filter(**through).values("pk"))
+        owned |= viewed if owner.partners_only_view else Q(**through)
     return owned
 
 
 def _read(row: Any, path: str) -> Any:
     for name in path.split("__"):
         if row is None:
-            # A scan of a coupon that is none of ours leads to no brand.
+            # A scan without one of our coupons leads to no brand.
             return None
         row = getattr(row, name)
     return row
 
 
+def list_grants() -> Mapping[str, Mapping[type[Model], Verbs]]:
+    """Return what each role may do with the rows of each model, as the models declare it."""
+    roles = {model: read_policy(model).roles for model in list_declared()}
+    return {
+        BRAND_MANAGER: {model: role.brand_manager for model, role in roles.items() if role.brand_manager},
+        BRAND_ANALYST: {model: role.brand_analyst for model, role in roles.items() if role.brand_analyst},
+        PARTNER_MANAGER: {model: role.partner_manager for model, role in roles.items() if role.partner_manager},
+    }
+
+
 def ensure_roles() -> None:
-    """Make the product's groups and give each exactly its permissions. Repeatable; run after every migrate."""
-    for name, grants in ROLES.items():
+    """Create the product's groups and set each one's permissions. Repeatable; runs after every migrate."""
+    for name, grants in list_grants().items():
         group, _ = Group.objects.get_or_create(name=name)
         group.permissions.set(_permissions(grants.items()))
 
 
-def _permissions(grants: Iterable[tuple[type[Model], tuple[str, ...]]]) -> QuerySet[Permission]:
-    condition = _NO_PERMISSION
+def _permissions(grants: Iterable[tuple[type[Model], Verbs]]) -> QuerySet[Permission]:
+    granted = _NO_ROW
     for model, verbs in grants:
         codenames = [f"{verb}_{model._meta.model_name}" for verb in verbs]
-        condition |= Q(content_type__app_label=model._meta.app_label, codename__in=codenames)
-    return Permission.objects.filter(condition)
+        granted |= Q(content_type__app_label=model._meta.app_label, codename__in=codenames)
+    return Permission.objects.filter(granted)

@@ -99,13 +99,13 @@ def _change_consents(device: Device, given: ConsentGiven, now: datetime) -> bool
 
 
 def _move_lane(device: Device, *, is_withdrawn: bool, now: datetime) -> None:
-    """Shut the fix lane to the device, or open it again, as soon as the change is committed.
+    """Close the fix lane to the device, or open it again, once the change is committed.
 
-    With the consent goes what the device said of where it was going: the turns it keeps.
+    Without the consent, its reservations are released: they state where it is going.
     """
     if is_withdrawn:
         device.tokens_not_before = now
-        give_back_turns(device_id=device.pk)
+        give_back_turns(device.pk, now=now)
         give_notice(device.pk, now, "consent_required")
     elif device.tokens_not_before is not None:
         give_notice(device.pk, device.tokens_not_before, "")

@@ -59,10 +59,10 @@ def _read_fields(shard: int, entry_ids: Sequence[str]) -> dict[str, dict[str, st
     }
 
 
-def forget_device(device_id: UUID) -> None:
-    """Take a device's fixes out of the letters of its shard, in the caller's transaction. Repeatable.
+def forget_device(device_id: UUID, *, now: datetime) -> None:
+    """Remove a device's fixes from the dead letters of its shard, in the caller's transaction. Repeatable.
 
-    An entry holds fixes of several devices. One that cannot be taken apart any more goes as a whole.
+    An entry contains fixes of several devices. One that can no longer be decoded is deleted whole.
     """
     mark = struct.pack("<QQ", *split_device_id(device_id))
     dead_letters = DeadLetter.objects.select_for_update().filter(shard=stream.shard_of(device_id))

@@ -29,10 +29,9 @@ from promotions.logic.assurance import (
 from promotions.logic.store_codes import StoreCodeFault
 from promotions.models import Campaign, StoreCodeUse, Unlock
 from promotions.models.devices import Purpose
+from promotions.models.proofs import SIGHTING_HOURS
 from promotions.services.presence.store_codes import StoreCodeOutcome, check_store_code
 
-# A device's points are remembered for a day: a ring that works longer comes back tomorrow.
-SIGHTING_HOURS = 24
 # What was seen of a phone this long ago still says where it is when its coupon is scanned.
 KNOWN_FOR_S = 600.0
 

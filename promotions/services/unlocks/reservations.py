@@ -98,7 +98,7 @@ def take_turn(*, device_id: UUID, campaign_id: int, now: datetime) -> bool:
     return _delete_own(campaign_id, device_id) or _take_free_or_ended(campaign_id, now)
 
 
-def give_back_turns(*, device_id: UUID) -> None:
+def give_back_turns(device_id: UUID, *, now: datetime) -> None:
     """Release all of a device's reservations, for its erasure, in the caller's transaction."""
     mine = Reservation.objects.filter(device_id=device_id)
     for campaign_id in list(mine.order_by("campaign_id").values_list("campaign_id", flat=True)):

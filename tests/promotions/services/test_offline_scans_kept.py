@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 
 from promotions.models import OfflineScan, WithdrawnCoupon
+from promotions.models.retention import OFFER_DAYS
 from promotions.services.devices.erasure import export_device, forget_device
-from promotions.services.retention import OFFER_DAYS, drop_expired
+from promotions.services.retention import drop_expired
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows

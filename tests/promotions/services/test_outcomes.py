@@ -12,9 +12,9 @@ from notifications.models import Message
 from promotions.logic.lift import ArmCounts, Verdict
 from promotions.models import Campaign, Opportunity, Refusal
 from promotions.services import retention
-from promotions.services.devices.erasure import HOLDINGS
 from promotions.services.report import outcomes
 from promotions.services.report.report import Funnel, campaign_funnel
+from row_policies.queries import export_rows
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.services.encounters import meet, refuse, report, visit
@@ -198,5 +198,6 @@ def test_keeping_takes_three_statements_and_the_device_is_told(
     with django_assert_num_queries(3):
         outcomes.keep_outcomes(visits_before=GONE, messages_before=GONE)
 
-    assert set(HOLDINGS[Opportunity][1]) >= {"visited_within_minutes", "message_state", "message_reason"}
-    assert set(HOLDINGS[Refusal][1]) >= {"was_inside", "arrived_within_minutes"}
+    exported = {model: export_rows(model, uuid.uuid4()).query.values_select for model in (Opportunity, Refusal)}
+    assert set(exported[Opportunity]) >= {"visited_within_minutes", "message_state", "message_reason"}
+    assert set(exported[Refusal]) >= {"was_inside", "arrived_within_minutes"}
