@@ -7,6 +7,13 @@ DELIVER = Counter(
     "Messages that left the outbox or will be retried, by outcome and reason.",
     ["outcome", "reason"],
 )
+# Counted from zero, so that the first such message raises the alarm.
+NO_TRANSPORT = "no_transport"
+DELIVER.labels("failed", NO_TRANSPORT)
+DEAD_ADDRESSES = Counter(
+    "doorstep_deliver_dead_addresses",
+    "Push addresses deactivated because the provider reported them dead.",
+)
 DELIVER_AGE_SECONDS = Histogram(
     "doorstep_deliver_age_seconds",
     "Seconds from the decision to send a message until the transport accepts it.",

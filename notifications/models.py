@@ -6,11 +6,14 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from notifications.logic.addresses import ADDRESS_KINDS
 from row_policies import Cascade, Delete, ExportedBy, Forever, Keep, Menu, RowPolicy, Section, WithParent
 
 
 class PushAddress(models.Model):
     """A push address of a device. An address belongs to one device at a time: it moves with a phone that changes owner.
+
+    `is_active` is false once a provider reported the address dead; a new registration makes it true again.
 
     pii: push address.
     """
@@ -22,15 +25,8 @@ class PushAddress(models.Model):
         export=ExportedBy("notifications.services.export_device"),
     )
 
-    class Kind(models.TextChoices):
-        CONSOLE = "console", "console"
-        FCM_TOKEN = "fcm_token", "FCM registration token"
-        FCM_FID = "fcm_fid", "FCM installation id"
-        APNS = "apns", "APNs"
-        WEBPUSH = "webpush", "Web Push"
-
     device_id = models.UUIDField()
-    kind = models.CharField(max_length=10, choices=Kind.choices)
+    kind = models.CharField(max_length=10, choices=ADDRESS_KINDS)
     address = models.TextField()
     app_id = models.CharField(max_length=120, blank=True)
     environment = models.CharField(max_length=20, blank=True)

@@ -12,7 +12,8 @@ from django.db import transaction
 from geofence.logic.fixes import FIX_DTYPE, FixArray, split_device_id
 from geofence.logic.matching import FenceColumns, FenceRole, FenceSnapshot
 from geofence.models import Geofence, Partner, Store
-from notifications.services import PushTarget, register_address
+from notifications.logic.addresses import Address
+from notifications.services import register_address
 from promotions import pipeline
 from promotions.models import Brand, Campaign, Device
 from promotions.models.devices import Purpose
@@ -75,7 +76,7 @@ def _make_world(now: datetime) -> tuple[Device, Geofence]:
     device = Device.objects.create(
         platform="android", locale="en", consents=[str(purpose) for purpose in Purpose], registered_at=now
     )
-    register_address(device_id=device.id, target=PushTarget(kind="console", address=name), now=now)
+    register_address(device_id=device.id, address=Address("console", name), now=now)
     return device, fence
 
 

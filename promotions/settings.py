@@ -9,7 +9,7 @@ from typing import Any
 import django_stubs_ext
 from django.urls import reverse_lazy
 
-from promotions.conf import envbool, envfloat, envint, envlist, envtext, is_given, require_sound_settings
+from promotions.conf import envbool, envfloat, envint, envlist, envmap, envtext, is_given, require_sound_settings
 from promotions.conf.addresses import parse_postgis_url, verify_broker
 from promotions.look import UNFOLD as UNFOLD
 from promotions.version import VERSION
@@ -162,7 +162,7 @@ ACCESS_TOKEN_LIFE_S = envint("ACCESS_TOKEN_LIFE_S")
 MESSAGES_PER_DEVICE_PER_DAY = envint("MESSAGES_PER_DEVICE_PER_DAY")
 MESSAGE_MAX_LATENESS_S = envint("MESSAGE_MAX_LATENESS_S")
 QUIET_HOURS = envtext("QUIET_HOURS")
-NOTIFICATION_TRANSPORT = envtext("NOTIFICATION_TRANSPORT")
+NOTIFICATION_TRANSPORT = envmap("NOTIFICATION_TRANSPORT")
 NOTIFICATION_FILE = envtext("NOTIFICATION_FILE")
 UNLOCK_FIX_MAX_AGE_S = envint("UNLOCK_FIX_MAX_AGE_S")
 STORE_CODE_DEVICES_NORM = envint("STORE_CODE_DEVICES_NORM")
@@ -276,7 +276,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
         "CampaignKindEnum": "promotions.models.Campaign.Kind",
-        "PushKindEnum": "notifications.models.PushAddress.Kind",
+        "PushKindEnum": "notifications.logic.addresses.ADDRESS_KINDS",
         "UnlockOutcomeEnum": "promotions.models.Unlock.Outcome",
         "VoidReasonEnum": "promotions.models.Void.Reason",
     },

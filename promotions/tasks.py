@@ -55,7 +55,7 @@ def sweep_shards() -> None:
 def deliver_messages() -> None:
     """Send what the outbox holds."""
     if _may_evaluate():
-        deliver_due(transport=transports.configured(), recheck=deliveries.recheck, read_clock=clock.now)
+        deliver_due(find_transport=transports.find_transport, recheck=deliveries.recheck, read_clock=clock.now)
 
 
 @shared_task(ignore_result=True, expires=10)

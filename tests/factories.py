@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from geofence.models import Geofence, Partner, Store
-from notifications.services import PushTarget, register_address
+from notifications.logic.addresses import Address
+from notifications.services import register_address
 from promotions.models import Brand, Campaign, Device, TimeWindow
 
 # A Tuesday, 12:30 in Paris.
@@ -108,7 +109,5 @@ def device(**given: Any) -> Device:
 def reachable_device(**given: Any) -> Device:
     """A device with a push address."""
     row = device(**given)
-    register_address(
-        device_id=row.id, target=PushTarget(kind="console", address=f"phone-{row.id}"), now=row.registered_at
-    )
+    register_address(device_id=row.id, address=Address("console", f"phone-{row.id}"), now=row.registered_at)
     return row

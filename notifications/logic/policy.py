@@ -1,5 +1,6 @@
 """Quiet hours, and when to try again. Quiet hours drop a message; they never hold it back."""
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, time
@@ -47,16 +48,16 @@ def is_quiet(quiet_hours: QuietHours | None, instant: datetime, zone: ZoneInfo) 
 
 
 def next_delay_s(attempts: int, jitter: float, retry_after_s: float | None = None) -> float | None:
-    """Seconds to wait after so many attempts that failed, or None when it is time to give up.
+    """Return the seconds to wait after so many failed attempts, or None to give up.
 
     Doubles from `RETRY_BASE_S` and adds up to half of that by `jitter` in [0, 1), which the caller draws. A provider's
-    own Retry-After is a lower bound. Sample: attempts 1, 2, 3 with jitter 0 wait 10, 20, 40 s.
+    Retry-After is a lower bound, itself limited to `RETRY_CEILING_S`. Sample: attempts 1, 2, 3 with jitter 0 wait 10,
+    20, 40 s.
     """
     if attempts >= MAX_ATTEMPTS:
         return None
-    delay_s = RETRY_BASE_S * 2.0 ** max(attempts - 1, 0)
-    if retry_after_s is not None:
-        delay_s = max(delay_s, retry_after_s)
-        # Asked for by the provider, so the ceiling does not shorten it; jitter still spreads the return.
-        return delay_s + min(delay_s, RETRY_BASE_S) * jitter / 2
-    return min(delay_s * (1 + jitter / 2), RETRY_CEILING_S)
+    delay_s = min(RETRY_BASE_S * 2.0 ** max(attempts - 1, 0) * (1 + jitter / 2), RETRY_CEILING_S)
+    if retry_after_s is None or math.isnan(retry_after_s):
+        return delay_s
+    # Jitter also spreads the retries of messages that got the same Retry-After.
+    return max(delay_s, min(retry_after_s, RETRY_CEILING_S) + RETRY_BASE_S * jitter / 2)

@@ -1,4 +1,4 @@
-"""Messages on standard output, for a first look."""
+"""Messages on standard output, for development."""
 
 import sys
 from datetime import datetime
@@ -8,12 +8,12 @@ from notifications.transports.base import OutgoingMessage, Receipt, Transport
 
 
 class ConsoleTransport(Transport):
-    """Writes one line a message."""
+    """Writes one line per message."""
 
     name: ClassVar[str] = "console"
 
     def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
-        """Print it."""
+        """Print the message."""
         sys.stdout.write(f"✉ {message.device_id} {message.title}: {message.body}\n")
         sys.stdout.flush()
         return Receipt(provider_id=str(message.message_id))

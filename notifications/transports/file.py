@@ -1,4 +1,4 @@
-"""Messages in a file, one JSON object a line: the demo's phones and the tests read their mail there."""
+"""Messages in a file, one JSON object per line. Phones of the demo and tests read them there."""
 
 import json
 import os
@@ -18,12 +18,12 @@ class FileTransport(Transport):
     name: ClassVar[str] = "file"
 
     def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
-        """Append one line in one write, so that lines of several workers never mix. Errors: TransportError."""
+        """Append one line with one write, so that lines of several workers do not mix. Errors: TransportError."""
         line = json.dumps(
             {
                 "message_id": str(message.message_id),
                 "device_id": str(message.device_id),
-                "address": message.address,
+                "address": message.address.value,
                 "title": message.title,
                 "body": message.body,
                 "data": message.data,
@@ -41,5 +41,5 @@ class FileTransport(Transport):
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise TransportError("file_not_writable", permanent=False) from error
+            raise TransportError("file_not_writable") from error
         return Receipt(provider_id=str(message.message_id))

@@ -1,6 +1,7 @@
 """Forms a setting's value may have. Pure: a form parses a text or says what is wrong with it, and reads no file."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
@@ -118,6 +119,38 @@ class Choice:
         if text.strip() not in self.values:
             raise ValueError
         return text.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """A transport per kind of address, and one for the other kinds. `transports` maps each to its kinds."""
+
+    transports: Mapping[str, frozenset[str]]
+
+    @property
+    def allowed(self) -> str:
+        """The transports and the kinds."""
+        kinds = sorted(frozenset[str]().union(*self.transports.values()))
+        return (
+            f"a transport ({', '.join(self.transports)}), and for single kinds of addresses ({', '.join(kinds)}) "
+            "`kind=transport`, separated by commas"
+        )
+
+    def parse(self, text: str) -> dict[str, str]:
+        """The transports by kind; that of the other kinds by `*`."""
+        routes: dict[str, str] = {}
+        for entry in _split(text):
+            kind, separator, transport = (part.strip() for part in entry.rpartition("="))
+            if transport not in self.transports:
+                raise ValueError(f"{transport!r} is no transport")
+            if separator and kind not in self.transports[transport]:
+                raise ValueError(f"{transport} cannot send to {kind!r}")
+            if (kind or "*") in routes:
+                raise ValueError(f"{kind or 'the transport of the other kinds'} is given twice")
+            routes[kind or "*"] = transport
+        if not routes:
+            raise ValueError
+        return routes
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ def find_obstacles(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield the setting and a sentence for each place that cannot be used. Creates no file."""
     if folder := str(values.get("PROMETHEUS_MULTIPROC_DIR") or ""):
         yield from _explain("PROMETHEUS_MULTIPROC_DIR", folder, _find_folder_obstacle(Path(folder)))
-    if values.get("NOTIFICATION_TRANSPORT") == "file":
+    routes = values.get("NOTIFICATION_TRANSPORT")
+    if isinstance(routes, dict) and "file" in routes.values():
         file = Path(str(values.get("NOTIFICATION_FILE") or ""))
         yield from _explain("NOTIFICATION_FILE", str(file), find_file_obstacle(file))
     for name in ("GEOS_LIBRARY_PATH", "GDAL_LIBRARY_PATH"):

@@ -79,6 +79,11 @@ def envlist(name: str) -> list[str]:
     return _read(name, list)
 
 
+def envmap(name: str) -> dict[str, str]:
+    """Some texts by name."""
+    return _read(name, dict)
+
+
 def is_given(name: str, environment: Mapping[str, str] | None = None) -> bool:
     """Whether the operator set the variable, or the file of a secret."""
     given = os.environ if environment is None else environment

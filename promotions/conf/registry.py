@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from notifications.transports import REGISTRY
 from promotions.conf.addresses import POSTGRESQL_PARAMETERS, REDIS_TLS_PARAMETERS
 from promotions.conf.forms import (
     Choice,
@@ -16,6 +17,7 @@ from promotions.conf.forms import (
     Origins,
     PostgisUrl,
     RedisUrl,
+    Routes,
     Seconds,
     Secret,
     Secrets,
@@ -186,7 +188,13 @@ _declare(
     "Send no message for a fix that arrives later than this after it was taken.",
 )
 _declare("QUIET_HOURS", Hours(), "21:30-08:00", "local time", "Send no message in these hours (store's time zone).")
-_declare("NOTIFICATION_TRANSPORT", Choice("console", "file"), "console", "", "Transport of messages.")
+_declare(
+    "NOTIFICATION_TRANSPORT",
+    Routes({name: transport.kinds for name, transport in REGISTRY.items()}),
+    "console",
+    "",
+    "Transport of messages, by kind of push address: `console,apns=file` sends to APNs addresses with `file` and to all others with `console`. Without a transport for the other kinds, their messages fail with `no_transport`.",
+)
 _declare("NOTIFICATION_FILE", File(), "var/messages.jsonl", "", "File of the file transport, one JSON object per line.")
 _declare("UNLOCK_FIX_MAX_AGE_S", Seconds(1, HOUR), "120", "s", "Maximum age of the fix of an unlock.")
 _declare(

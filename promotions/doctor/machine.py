@@ -10,6 +10,8 @@ from pathlib import Path
 import django
 from django.conf import settings
 
+from notifications.logic.addresses import ADDRESS_KINDS
+from notifications.transports import find_transport
 from promotions import conf
 from promotions.doctor.context import Context
 from promotions.logic.diagnosis import Row, evaluate_releases, evaluate_space, fault, ok, warning
@@ -24,7 +26,7 @@ def check_disk(context: Context) -> Iterator[Row]:
     places = {"Work folder": Path(settings.BASE_DIR) / "var"} if is_clone else {}
     if "PROMETHEUS_MULTIPROC_DIR" not in context.faulty and (folder := conf.envtext("PROMETHEUS_MULTIPROC_DIR")):
         places["PROMETHEUS_MULTIPROC_DIR"] = Path(folder)
-    if settings.NOTIFICATION_TRANSPORT == "file" and "NOTIFICATION_FILE" not in context.faulty:
+    if "file" in settings.NOTIFICATION_TRANSPORT.values() and "NOTIFICATION_FILE" not in context.faulty:
         places["NOTIFICATION_FILE"] = Path(settings.NOTIFICATION_FILE).parent
     for what, path in places.items():
         if not path.is_dir():
@@ -59,9 +61,21 @@ def _read_release() -> str:
 
 
 def check_transport(context: Context) -> Iterator[Row]:
-    """Where messages go; settings have refused a place that cannot be written."""
-    yield from context.explain_skip("NOTIFICATION_TRANSPORT", "NOTIFICATION_FILE")
-    if settings.NOTIFICATION_TRANSPORT == "file":
-        yield ok(f"Messages go to the file {settings.NOTIFICATION_FILE}.")
-    else:
-        yield ok(f"Messages go by the transport `{settings.NOTIFICATION_TRANSPORT}`.")
+    """The transport of each kind of address. The settings reject a file that cannot be written."""
+    skipped = list(context.explain_skip("NOTIFICATION_TRANSPORT", "NOTIFICATION_FILE"))
+    if skipped:
+        yield from skipped
+        return
+    kinds_by_name: dict[str, list[str]] = {}
+    for kind, _label in ADDRESS_KINDS:
+        transport = find_transport(kind)
+        kinds_by_name.setdefault(transport.name if transport else "", []).append(kind)
+    without = kinds_by_name.pop("", [])
+    for name, kinds in kinds_by_name.items():
+        file = f" into {settings.NOTIFICATION_FILE}" if name == "file" else ""
+        yield ok(f"Transport `{name}`{file}: messages to {', '.join(kinds)} addresses.")
+    if without:
+        yield warning(
+            f"No transport: messages to {', '.join(without)} addresses fail.",
+            "Add a transport for these kinds to NOTIFICATION_TRANSPORT, if apps register them.",
+        )

@@ -1,4 +1,4 @@
-"""The outbox: once, in time, with a reason when not, whoever dies."""
+"""The outbox: each message is sent once and in time or settles with a reason, even if a sender dies."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,11 +10,10 @@ import pytest
 from django.db import IntegrityError, connection
 
 from notifications.errors import TransportError
+from notifications.logic.addresses import Address
 from notifications.models import Attempt, Message, PushAddress
 from notifications.services import (
-    LEASE_S,
     NewMessage,
-    PushTarget,
     deliver_due,
     drop_expired,
     enqueue_messages,
@@ -22,6 +21,7 @@ from notifications.services import (
     forget_device,
     register_address,
 )
+from notifications.services.delivery import LEASE_S
 from notifications.transports import OutgoingMessage, Receipt, Transport
 from tests.factories import NOW
 
@@ -29,33 +29,33 @@ pytestmark = pytest.mark.django_db
 
 
 class Post(Transport):
-    """Keeps what it was handed; refuses with `error` while one is set."""
+    """Keeps what it sends; fails with `error` if one is set."""
 
     name: ClassVar[str] = "post"
 
     def __init__(self, error: TransportError | None = None) -> None:
-        self.messages: list[OutgoingMessage] = []
+        self.sent: list[OutgoingMessage] = []
         self.error = error
 
     def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
         if self.error:
             raise self.error
-        self.messages.append(message)
+        self.sent.append(message)
         return Receipt(provider_id="receipt-1")
 
 
-def nothing_withdrawn(messages: Sequence[Message], now: datetime) -> Mapping[UUID, str]:
+def withdraw_nothing(messages: Sequence[Message], now: datetime) -> Mapping[UUID, str]:
     return {}
 
 
 def deliver(transport: Transport, *, at: datetime = NOW) -> Mapping[str, int]:
-    return deliver_due(transport=transport, recheck=nothing_withdrawn, read_clock=lambda: at).outcomes
+    return deliver_due(find_transport=lambda kind: transport, recheck=withdraw_nothing, read_clock=lambda: at).outcomes
 
 
 def enqueue(device_id: UUID | None = None, *, dedupe_key: str = "one", life_s: int = 600) -> UUID:
     """A message to a reachable device, due at NOW."""
     device_id = device_id or uuid4()
-    register_address(device_id=device_id, target=PushTarget("console", f"phone-{device_id}"), now=NOW)
+    register_address(device_id=device_id, address=Address("console", f"phone-{device_id}"), now=NOW)
     message = NewMessage(
         dedupe_key=dedupe_key,
         device_id=device_id,
@@ -76,45 +76,45 @@ def test_a_message_is_sent_once_and_the_attempt_is_kept() -> None:
 
     message = Message.objects.get()
     assert (first, second) == ({"accepted": 1}, {})
-    assert [(message.device_id, message.message_id, message.request_id) for message in post.messages] == [
+    assert [(sent.device_id, sent.message_id, sent.request_id) for sent in post.sent] == [
         (device_id, message.id, "abc")
     ]
     assert (message.state, message.settled_at) == (Message.State.ACCEPTED, NOW)
     assert Attempt.objects.get().provider_id == "receipt-1"
 
 
-def test_the_same_decision_twice_is_one_message() -> None:
+def test_the_same_decision_twice_creates_one_message() -> None:
     device_id = enqueue()
     enqueue(device_id)
 
     assert deliver(Post()) == {"accepted": 1}
 
 
-def test_a_message_past_its_time_is_not_sent() -> None:
+def test_an_expired_message_is_not_sent() -> None:
     enqueue(life_s=60)
     post = Post()
 
     outcomes = deliver(post, at=NOW + timedelta(seconds=60))
 
-    assert (outcomes, post.messages) == ({"expired": 1}, [])
+    assert (outcomes, post.sent) == ({"expired": 1}, [])
     assert Message.objects.get().reason == "expired"
 
 
-def test_what_the_recheck_withdraws_is_suppressed_with_its_reason() -> None:
+def test_a_message_that_the_recheck_withdraws_is_suppressed_with_its_reason() -> None:
     enqueue()
     post = Post()
 
     deliver_due(
-        transport=post,
+        find_transport=lambda kind: post,
         recheck=lambda messages, now: {message.id: "consent_withdrawn" for message in messages},
         read_clock=lambda: NOW,
     )
 
     message = Message.objects.get()
-    assert (message.state, message.reason, post.messages) == (Message.State.SUPPRESSED, "consent_withdrawn", [])
+    assert (message.state, message.reason, post.sent) == (Message.State.SUPPRESSED, "consent_withdrawn", [])
 
 
-def test_a_device_without_an_address_is_told_apart() -> None:
+def test_a_message_to_a_device_without_an_address_is_unreachable() -> None:
     enqueue()
     PushAddress.objects.all().delete()
 
@@ -123,7 +123,7 @@ def test_a_device_without_an_address_is_told_apart() -> None:
     assert Message.objects.get().reason == "unreachable"
 
 
-def test_a_passing_fault_is_tried_again_later_and_expires_in_the_end() -> None:
+def test_a_temporary_error_is_retried_until_the_message_expires() -> None:
     enqueue(life_s=600)
     post = Post(TransportError("away", permanent=False))
 
@@ -136,14 +136,14 @@ def test_a_passing_fault_is_tried_again_later_and_expires_in_the_end() -> None:
     assert (message.state, message.reason) == (Message.State.EXPIRED, "away")
 
 
-def test_a_lasting_fault_fails_at_once() -> None:
+def test_a_permanent_error_fails_at_once() -> None:
     enqueue()
 
     assert deliver(Post(TransportError("bad_address", permanent=True))) == {"failed": 1}
     assert Message.objects.get().reason == "bad_address"
 
 
-def test_a_sender_that_died_loses_nothing() -> None:
+def test_a_message_of_a_sender_that_died_is_sent_after_its_lease() -> None:
     enqueue()
 
     class Dying(Post):
@@ -158,7 +158,7 @@ def test_a_sender_that_died_loses_nothing() -> None:
     assert deliver(post, at=NOW + timedelta(seconds=LEASE_S + 1)) == {"accepted": 1}
 
 
-def test_a_sender_whose_lease_ran_out_cannot_settle_the_next_ones_message() -> None:
+def test_a_sender_whose_lease_ended_cannot_settle_the_message_of_the_next_sender() -> None:
     enqueue()
     later = NOW + timedelta(seconds=LEASE_S + 1)
 
@@ -167,13 +167,12 @@ def test_a_sender_whose_lease_ran_out_cannot_settle_the_next_ones_message() -> N
             assert deliver(Post(TransportError("away", permanent=False)), at=later) == {"retry": 1}
             return super().send(message, now=now)
 
-    deliver(Slow())
-
+    assert deliver(Slow()) == {"lease_lost": 1}
     assert Message.objects.get().state == Message.State.PENDING
 
 
 @pytest.mark.parametrize("error", [None, TransportError("UNAVAILABLE", permanent=False)])
-def test_a_device_that_is_erased_while_its_message_goes_out_holds_up_no_other(error: TransportError | None) -> None:
+def test_a_device_that_is_erased_during_sending_stops_no_other_message(error: TransportError | None) -> None:
     class Erasing(Post):
         def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
             if message.device_id == ada:
@@ -190,7 +189,7 @@ def test_a_device_that_is_erased_while_its_message_goes_out_holds_up_no_other(er
     outcomes = deliver(post)
 
     assert outcomes == {"erased": 1, "accepted": 1}
-    assert [message.device_id for message in post.messages if message.device_id != ada] == [bo]
+    assert [message.device_id for message in post.sent if message.device_id != ada] == [bo]
     connection.check_constraints()
     assert Attempt.objects.get().message.device_id == bo
 
@@ -211,15 +210,15 @@ def test_many_senders_at_once_send_each_message_once() -> None:
     for sender in senders:
         sender.join()
 
-    assert len(post.messages) == len({message.message_id for message in post.messages}) == 60
+    assert len(post.sent) == len({message.message_id for message in post.sent}) == 60
 
 
 def test_an_address_moves_to_the_device_that_registers_it() -> None:
     former, present = uuid4(), uuid4()
-    target = PushTarget("fcm_token", "abc", app_id="shop")
-    register_address(device_id=former, target=target, now=NOW)
+    address = Address("fcm_token", "abc", app_id="shop")
+    register_address(device_id=former, address=address, now=NOW)
 
-    register_address(device_id=present, target=target, now=NOW)
+    register_address(device_id=present, address=address, now=NOW)
 
     assert PushAddress.objects.get().device_id == present
 
@@ -231,7 +230,7 @@ def test_devices_that_claim_one_address_at_once_take_turns() -> None:
 
     def claim(device_id: UUID) -> None:
         try:
-            register_address(device_id=device_id, target=PushTarget("apns", "shared"), now=NOW)
+            register_address(device_id=device_id, address=Address("apns", "shared"), now=NOW)
         except IntegrityError as error:
             faults.append(error)
         finally:
@@ -249,9 +248,9 @@ def test_devices_that_claim_one_address_at_once_take_turns() -> None:
 
 def test_a_new_address_replaces_the_devices_old_one() -> None:
     device_id = uuid4()
-    register_address(device_id=device_id, target=PushTarget("apns", "old"), now=NOW)
+    register_address(device_id=device_id, address=Address("apns", "old"), now=NOW)
 
-    register_address(device_id=device_id, target=PushTarget("apns", "new"), now=NOW)
+    register_address(device_id=device_id, address=Address("apns", "new"), now=NOW)
 
     assert PushAddress.objects.get().address == "new"
 

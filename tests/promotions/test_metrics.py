@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from notifications.models import Message
 from notifications.services import deliver_due
-from notifications.transports import FileTransport
+from notifications.transports.file import FileTransport
 from promotions import drain, metrics, pipeline, stream
 from promotions.checks import Unavailable
 from promotions.http import gauges as moment
@@ -219,7 +219,7 @@ def test_messages_are_counted_by_what_became_of_them(tmp_path: Path, settings: A
         grown("doorstep_deliver_total", outcome=outcome, reason=reason)
     grown("doorstep_deliver_age_seconds_sum")
 
-    deliver_due(transport=FileTransport(), recheck=lambda messages, now: {}, read_clock=lambda: NOW)
+    deliver_due(find_transport=lambda kind: FileTransport(), recheck=lambda messages, now: {}, read_clock=lambda: NOW)
 
     for outcome, reason in outcomes:
         assert grown("doorstep_deliver_total", outcome=outcome, reason=reason) == 1

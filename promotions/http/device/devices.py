@@ -11,8 +11,7 @@ from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from notifications.models import PushAddress
-from notifications.services import PushTarget
+from notifications.logic.addresses import ADDRESS_KINDS, Address
 from promotions import limits
 from promotions.http.address import read_address
 from promotions.http.auth import DeviceAuthentication, requesting_device
@@ -70,7 +69,7 @@ class LocaleField(PatternField):
 class PushAddressRequest(StrictSerializer):
     """A push address of the device. One address per kind; the last one sent is used."""
 
-    kind = OneOfField(choices=PushAddress.Kind.choices)
+    kind = OneOfField(choices=ADDRESS_KINDS)
     address = PatternField(_PRINTABLE, max_length=_MAX_ADDRESS_CHARS)
     app_id = TextField(max_length=120, required=False, default="", allow_blank=True)
     environment = TextField(max_length=20, required=False, default="", allow_blank=True)
@@ -249,12 +248,12 @@ def _read_consents(given: dict[str, Any]) -> ConsentGiven:
     return ConsentGiven(frozenset(given["consents"]), given["consent_text_version"])
 
 
-def _read_push(given: dict[str, Any] | None, app_id: str) -> PushTarget | None:
+def _read_push(given: dict[str, Any] | None, app_id: str) -> Address | None:
     if given is None:
         return None
-    return PushTarget(
+    return Address(
         kind=given["kind"],
-        address=given["address"],
+        value=given["address"],
         app_id=given["app_id"] or app_id,
         environment=given["environment"],
     )

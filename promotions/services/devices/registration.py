@@ -7,7 +7,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from notifications.services import PushTarget, register_address
+from notifications.logic.addresses import Address
+from notifications.services import register_address
 from promotions.models import Consent, Coupon, Device
 from promotions.models.devices import Purpose
 from promotions.services.devices.revocation_notices import give_notice
@@ -32,7 +33,7 @@ class NewDevice:
     app_id: str
     locale: str
     consents: ConsentGiven
-    push: PushTarget | None = None
+    push: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class DeviceChange:
     app_id: str | None = None
     locale: str | None = None
     consents: ConsentGiven | None = None
-    push: PushTarget | None = None
+    push: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def register_device(new: NewDevice, *, now: datetime) -> tuple[Device, Credentia
     )
     _write_ledger(device, new.consents.purposes, new.consents, now)
     if new.push is not None:
-        register_address(device_id=device.pk, target=new.push, now=now)
+        register_address(device_id=device.pk, address=new.push, now=now)
     return device, issue_credentials(device, now=now)
 
 
@@ -83,7 +84,7 @@ def change_device(device_id: UUID, change: DeviceChange, *, now: datetime) -> tu
     is_changed = change.consents is not None and _change_consents(device, change.consents, now)
     device.save(update_fields=["app_id", "locale", "consents", "tokens_not_before"])
     if change.push is not None:
-        register_address(device_id=device.pk, target=change.push, now=now)
+        register_address(device_id=device.pk, address=change.push, now=now)
     return device, issue_credentials(device, now=now) if is_changed else None
 
 

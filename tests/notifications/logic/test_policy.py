@@ -1,5 +1,6 @@
 """Quiet hours on the wall, and when the next try is."""
 
+import math
 from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
@@ -93,4 +94,13 @@ def test_a_providers_own_delay_is_a_lower_bound() -> None:
     assert next_delay_s(1, 0.0, retry_after_s=60.0) == 60.0
     assert next_delay_s(1, 0.5, retry_after_s=60.0) == 62.5
     assert next_delay_s(5, 0.0, retry_after_s=1.0) == 160.0
-    assert next_delay_s(1, 0.0, retry_after_s=7_200.0) == 7_200.0
+
+
+@pytest.mark.parametrize("retry_after_s", [7_200.0, 1e12, math.inf])
+def test_a_providers_own_delay_is_limited(retry_after_s: float) -> None:
+    assert next_delay_s(1, 0.0, retry_after_s=retry_after_s) == RETRY_CEILING_S
+
+
+@pytest.mark.parametrize("retry_after_s", [0.0, -5.0, -math.inf, math.nan])
+def test_a_providers_senseless_delay_changes_nothing(retry_after_s: float) -> None:
+    assert next_delay_s(2, 0.5, retry_after_s=retry_after_s) == next_delay_s(2, 0.5)

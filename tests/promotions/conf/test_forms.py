@@ -16,6 +16,7 @@ from promotions.conf.forms import (
     Origins,
     PostgisUrl,
     RedisUrl,
+    Routes,
     Seconds,
     Secret,
     Secrets,
@@ -25,6 +26,7 @@ from promotions.conf.forms import (
 )
 from promotions.conf.registry import SETTINGS
 
+ROUTES = Routes({"post": frozenset({"apns", "webpush"}), "pigeon": frozenset({"webpush"})})
 TILES = "https://{s}.tiles.example/{z}/{x}/{y}{r}.png"
 
 
@@ -38,6 +40,9 @@ TILES = "https://{s}.tiles.example/{z}/{x}/{y}{r}.png"
         (Whole(-1, 1), "-1", -1),
         (Seconds(0, 60), "0", 0),
         (Choice("red", "green"), "red", "red"),
+        (ROUTES, "post", {"*": "post"}),
+        (ROUTES, " pigeon, apns = post ,", {"*": "pigeon", "apns": "post"}),
+        (ROUTES, "webpush=pigeon", {"webpush": "pigeon"}),
         (Word(), "doorstep:a-b_c.1", "doorstep:a-b_c.1"),
         (Secret(), "short", "short"),
         (Secrets(), " a, b ,", ["a", "b"]),
@@ -77,6 +82,14 @@ def test_a_value_in_the_form_is_taken(form: Form, text: str, value: object) -> N
         (Whole(1, 3), "9" * 400, ""),
         (Seconds(60, 120), "59", ""),
         (Choice("red", "green"), "Red", ""),
+        (ROUTES, "", ""),
+        (ROUTES, "owl", "'owl' is no transport"),
+        (ROUTES, "Post", "'Post' is no transport"),
+        (ROUTES, "apns=", "'' is no transport"),
+        (ROUTES, "apns=pigeon", "pigeon cannot send to 'apns'"),
+        (ROUTES, "=post", "post cannot send to ''"),
+        (ROUTES, "apns=post,apns=post", "apns is given twice"),
+        (ROUTES, "post,pigeon", "the transport of the other kinds is given twice"),
         (Word(), "two words", ""),
         (Word(), "{tag}", ""),
         (Word(), "", ""),

@@ -8,7 +8,6 @@ import pytest
 from notifications.transports import REGISTRY
 from promotions import conf
 from promotions.conf import reading
-from promotions.conf.forms import Choice
 from promotions.errors import ConfigurationError
 
 SECRETS = ("SECRET_KEY", "DEVICE_TOKEN_SECRET", "CODE_SECRET")
@@ -146,9 +145,9 @@ def test_the_folder_of_the_figures_is_created(tmp_path: Path) -> None:
 
 def test_the_file_of_messages_counts_only_with_its_transport(tmp_path: Path) -> None:
     assert faults_of(NOTIFICATION_FILE=str(tmp_path)) == {}
-    assert (
-        "is no file" in faults_of(NOTIFICATION_FILE=str(tmp_path), NOTIFICATION_TRANSPORT="file")["NOTIFICATION_FILE"]
-    )
+    for routes in ("file", "console,apns=file"):
+        faults = faults_of(NOTIFICATION_FILE=str(tmp_path), NOTIFICATION_TRANSPORT=routes)
+        assert "is no file" in faults["NOTIFICATION_FILE"]
 
 
 @pytest.mark.parametrize(
@@ -172,11 +171,12 @@ def test_variables_of_others_are_not_taken_for_settings() -> None:
     assert conf.find_misspelt(dict.fromkeys(others, "x")) == []
 
 
-def test_every_transport_can_be_chosen() -> None:
+def test_every_transport_can_be_chosen_for_each_of_its_kinds() -> None:
     form = conf.SETTINGS["NOTIFICATION_TRANSPORT"].form
 
-    assert isinstance(form, Choice)
-    assert set(form.values) == set(REGISTRY)
+    for name, transport in REGISTRY.items():
+        assert form.parse(name) == {"*": name}
+        assert all(form.parse(f"{kind}={name}") == {kind: name} for kind in transport.kinds)
 
 
 @pytest.fixture

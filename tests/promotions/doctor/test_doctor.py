@@ -37,6 +37,19 @@ def test_a_sound_deployment_has_no_faults() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_transport_of_each_kind_of_address_is_listed(settings: Any) -> None:
+    settings.NOTIFICATION_TRANSPORT = {"apns": "file", "console": "console"}
+
+    rows = rows_of("Messages")
+
+    assert [(row.state, row.finding) for row in rows] == [
+        (State.OK, "Transport `console`: messages to console addresses."),
+        (State.OK, f"Transport `file` into {settings.NOTIFICATION_FILE}: messages to apns addresses."),
+        (State.WARNING, "No transport: messages to fcm_token, fcm_fid, webpush addresses fail."),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_list_is_printed_with_a_mark_and_a_remedy(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

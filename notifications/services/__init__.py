@@ -1,0 +1,20 @@
+"""The public entry points of messaging: addresses, outbox, delivery, erasure and retention."""
+
+from notifications.services.addresses import reachable_devices, register_address
+from notifications.services.delivery import Delivery, deliver_due
+from notifications.services.erasure import drop_expired, export_device, forget_device
+from notifications.services.outbox import NewMessage, OutboxBacklog, enqueue_messages, outbox_backlog
+
+__all__ = [
+    "Delivery",
+    "NewMessage",
+    "OutboxBacklog",
+    "deliver_due",
+    "drop_expired",
+    "enqueue_messages",
+    "export_device",
+    "forget_device",
+    "outbox_backlog",
+    "reachable_devices",
+    "register_address",
+]
