@@ -100,7 +100,7 @@ def _make_coupons(shop: Shop, campaign: "Campaign", count: int, now: datetime) -
             campaign=campaign,
             device_id=shop.world.devices.read_id(place),
             store=store,
-            outcome=Unlock.Outcome.COUPON,
+            outcome="coupon",
             level=1,
             granted_at=now,
         )

@@ -1,10 +1,13 @@
-"""App configuration: ties Celery to Django and registers the start-up checks."""
+"""App configuration: ties Celery to Django, registers the start-up checks and the mechanics."""
 
+from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
+
+from promotions.mechanics import PACKAGES
 
 
 class PromotionsConfig(AppConfig):
@@ -14,9 +17,11 @@ class PromotionsConfig(AppConfig):
     verbose_name = _("Promotions")
 
     def ready(self) -> None:
-        """Load the Celery app, so that shared tasks find their broker, and the checks."""
+        """Load the Celery app, so that shared tasks find their broker, the checks, and the mechanics."""
         from promotions import celery, checks  # noqa: F401
+        from promotions.services import mechanics
 
+        mechanics.register(import_module(f"{package}.mechanic").MECHANIC for package in PACKAGES)
         post_migrate.connect(_ensure_roles, sender=self)
 
 

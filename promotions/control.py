@@ -59,7 +59,7 @@ def _make_world(now: datetime) -> tuple[Device, Geofence]:
     campaign = Campaign.objects.create(
         brand=Brand.objects.create(name=name),
         name=_NAME,
-        kind=Campaign.Kind.COUPON,
+        kind="coupon",
         state=Campaign.State.LIVE,
         starts_on=_day(now, -2),
         ends_on=_day(now, 2),

@@ -275,9 +275,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
-        "CampaignKindEnum": "promotions.models.Campaign.Kind",
+        "CampaignKindEnum": "promotions.models.kinds.list_kinds",
         "PushKindEnum": "notifications.logic.addresses.ADDRESS_KINDS",
-        "UnlockOutcomeEnum": "promotions.models.Unlock.Outcome",
+        "UnlockOutcomeEnum": "promotions.models.kinds.list_outcomes",
         "VoidReasonEnum": "promotions.models.Void.Reason",
     },
     "POSTPROCESSING_HOOKS": [

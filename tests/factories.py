@@ -66,7 +66,7 @@ def campaign(*stores: Store, **given: Any) -> Campaign:
     """A live coupon campaign around `NOW` without holdout, open all day, in the given stores."""
     values: dict[str, Any] = {
         "name": "Free coffee",
-        "kind": Campaign.Kind.COUPON,
+        "kind": "coupon",
         "state": Campaign.State.LIVE,
         "starts_on": date(2026, 9, 1),
         "ends_on": date(2026, 9, 30),

@@ -9,10 +9,12 @@ from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectM
 from django.core.exceptions import SuspiciousOperation
 from django.db.models import ForeignKey, ManyToManyField, Model, Q, QuerySet
 from django.forms import ModelChoiceField
+from django.forms.models import _get_foreign_key
 from django.http import HttpRequest, HttpResponse
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 
+from promotions.models import Campaign
 from promotions.services.accounts.tenancy import Tenancy, filter_editable, filter_visible, find_tenancy, is_editable
 
 
@@ -145,6 +147,32 @@ class FactAdmin(ReadOnly, TenantAdmin):
             texts: list[Any] = [(f"{name}__icontains", word) for name in self.search_fields]
             queryset = queryset.filter(Q.create(texts, connector=Q.OR))
         return queryset, False
+
+
+def is_draft(campaign: Campaign | None) -> bool:
+    """Return whether a campaign was never opened. One that is not saved yet will be a draft."""
+    return campaign is None or campaign.state == Campaign.State.DRAFT
+
+
+class MechanicInline(TabularInline):
+    """A campaign's rows of one mechanic. They are fixed when the campaign opens."""
+
+    extra = 0
+
+    @classmethod
+    def relation_name(cls) -> str:
+        """Return the campaign's name for these rows."""
+        key = _get_foreign_key(Campaign, cls.model)
+        return str(key.remote_field.get_accessor_name())
+
+    def has_add_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        return is_draft(obj) and bool(super().has_add_permission(request, obj))
+
+    def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        return is_draft(obj) and bool(super().has_change_permission(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        return is_draft(obj) and bool(super().has_delete_permission(request, obj))
 
 
 class ScopedRelatedFilter(admin.RelatedFieldListFilter):

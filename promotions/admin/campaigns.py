@@ -1,5 +1,6 @@
 """The admin pages of a campaign and of its time windows, prizes, budgets and winning moments."""
 
+import json
 import secrets
 from datetime import date, timedelta
 from typing import Any, ClassVar
@@ -17,16 +18,17 @@ from unfold.decorators import display
 from geofence.models import Visit
 from notifications.logic.rendering import PLACEHOLDER_LIMIT_BYTES
 from promotions import clock
-from promotions.admin.base import FactAdmin, ScopedRelatedFilter, TenantAdmin, tenancy_of
+from promotions.admin.base import FactAdmin, ScopedRelatedFilter, TenantAdmin, is_draft, tenancy_of
 from promotions.admin.campaign_actions import CampaignActions
 from promotions.admin.campaign_form import CampaignForm, TimeWindowForm
 from promotions.admin.offline_loss import describe_offline_loss
 from promotions.logic.power import describe_proof
-from promotions.models import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
+from promotions.models import Budget, Campaign, TimeWindow
 from promotions.services.campaigns.budgets import fit_caps
+from promotions.services.mechanics import list_mechanics, mechanic_of
 from promotions.services.report.arrivals import ArrivalCount, count_arrivals
 
-State, Kind = Campaign.State, Campaign.Kind
+State = Campaign.State
 
 STATE_COLOURS = {State.DRAFT: "info", State.LIVE: "success", State.PAUSED: "warning", State.ENDED: "default"}
 # A change after the opening would mix the arms or contradict the budgets created then.
@@ -42,24 +44,6 @@ class TimeWindowInline(TabularInline):
     extra = 0
     verbose_name = "time window"
     verbose_name_plural = "Hours, in each store's time zone (none: open all day)"
-
-
-class PrizeLotInline(TabularInline):
-    """Prizes of an instant win. They are fixed at the opening, when their winning moments are chosen."""
-
-    model = PrizeLot
-    extra = 0
-    verbose_name = "prize"
-    verbose_name_plural = "Prizes of the instant win"
-
-    def has_add_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
-        return _is_draft(obj) and bool(super().has_add_permission(request, obj))
-
-    def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
-        return _is_draft(obj) and bool(super().has_change_permission(request, obj))
-
-    def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
-        return _is_draft(obj) and bool(super().has_delete_permission(request, obj))
 
 
 @admin.register(Campaign)
@@ -148,13 +132,15 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
         """Add the fields that the opening freezes."""
-        frozen: tuple[str, ...] = () if _is_draft(obj) else FROZEN_WHEN_OPENED
-        return [*super().get_readonly_fields(request, obj), *frozen]
+        fields = super().get_readonly_fields(request, obj)
+        if obj is None or is_draft(obj):
+            return [*fields]
+        return [*fields, *FROZEN_WHEN_OPENED, *mechanic_of(obj).frozen_when_opened]
 
     def get_inlines(self, request: HttpRequest, obj: Campaign | None) -> list[type[TabularInline]]:
         """Show prizes where the kind can have them; the page's script hides them while another kind is chosen."""
-        has_prizes = obj is None or _is_draft(obj) or obj.kind == Kind.INSTANT_WIN
-        return [TimeWindowInline, PrizeLotInline] if has_prizes else [TimeWindowInline]
+        mechanics = list_mechanics() if obj is None or is_draft(obj) else [mechanic_of(obj)]
+        return [TimeWindowInline, *(inline for mechanic in mechanics for inline in mechanic.inlines)]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Forbid changes after the end: reports describe the campaign as it ran."""
@@ -162,7 +148,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow it for drafts only; an opened campaign is ended, not deleted."""
-        return _is_draft(obj) and super().has_delete_permission(request, obj)
+        return is_draft(obj) and super().has_delete_permission(request, obj)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Suggest four weeks from tomorrow, and the user's brand if there is only one."""
@@ -180,7 +166,8 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
     ) -> type[ModelForm[Campaign]]:
         form = super().get_form(request, obj, change, **given)
         if "kind" in form.base_fields:
-            form.base_fields["kind"].help_text = "You can prepare draws and votes here, but not open them yet."
+            # The script shows only the inlines of the chosen kind.
+            form.base_fields["kind"].widget.attrs["data-kind-of-group"] = json.dumps(_map_inline_groups())
         return form
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: ModelForm[Campaign], change: bool) -> None:
@@ -283,30 +270,6 @@ class TimeWindowAdmin(TenantAdmin):
     autocomplete_fields = ["campaign"]
 
 
-@admin.register(PrizeLot)
-class PrizeLotAdmin(TenantAdmin):
-    """All prize lots; fixed once their campaign has opened."""
-
-    list_display = ["campaign", "name", "quantity"]
-    list_filter = [("campaign", ScopedRelatedFilter)]
-    list_select_related = ["campaign"]
-    search_fields = ["name", "campaign__name"]
-    autocomplete_fields = ["campaign"]
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return (obj is None or _is_draft(obj.campaign)) and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return (obj is None or _is_draft(obj.campaign)) and super().has_delete_permission(request, obj)
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **given: Any) -> Any:
-        """Offer only drafts: prizes are fixed at the opening."""
-        field = super().formfield_for_foreignkey(db_field, request, **given)
-        if field is not None and db_field.name == "campaign":
-            field.queryset = field.queryset.filter(state=State.DRAFT)  # type: ignore[union-attr]
-        return field
-
-
 @admin.register(Budget)
 class BudgetAdmin(FactAdmin):
     """The used part of each campaign's caps."""
@@ -318,23 +281,11 @@ class BudgetAdmin(FactAdmin):
     fields = ["campaign", "scope", "store", "slot", "used", "cap"]
 
 
-@admin.register(WinningMoment)
-class WinningMomentAdmin(FactAdmin):
-    """Winning moments of the past. Later ones are hidden, also from the operator."""
-
-    list_display = ["opens_at", "campaign", "lot", "number", "taken_at"]
-    list_filter = ["campaign", ("taken_at", admin.EmptyFieldListFilter)]
-    list_select_related = ["campaign", "lot"]
-    search_fields = ["campaign__name", "lot__name"]
-    fields = ["campaign", "lot", "number", "opens_at", "taken_at"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[WinningMoment]:
-        return super().get_queryset(request).filter(opens_at__lte=clock.now())
-
-
-def _is_draft(campaign: Campaign | None) -> bool:
-    # A campaign that is being added becomes a draft.
-    return campaign is None or campaign.state == State.DRAFT
+def _map_inline_groups() -> dict[str, str]:
+    """Return the kind that each mechanic's inline belongs to, by the id of its group on the page."""
+    return {
+        f"{inline.relation_name()}-group": mechanic.kind for mechanic in list_mechanics() for inline in mechanic.inlines
+    }
 
 
 def _is_over(campaign: Campaign | None) -> bool:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
@@ -15,6 +16,7 @@ from rest_framework.request import Request
 from promotions.errors import Fault, InvalidInput
 from promotions.http.bodies import escape_key
 from promotions.http.problems import FAULTS, fault_code
+from promotions.models.kinds import list_kinds, list_outcomes
 
 _DATE_AND_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
 _INSTANT = re.compile(_DATE_AND_TIME + r"([Zz]|[+-][0-9]{2}:[0-9]{2})")
@@ -156,6 +158,38 @@ class CountField(serializers.IntegerField):
         if not _COUNT.fullmatch(data):
             self.fail("invalid")
         return int(data)
+
+
+class ConstantField(serializers.CharField):
+    """A text that is always the same, for an answer's discriminator."""
+
+    def __init__(self, constant: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.constant = constant
+
+
+class ConstantFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """`const` in OpenAPI."""
+
+    target_class = "promotions.http.serializers.ConstantField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        """Return the schema of the constant."""
+        return {"type": "string", "const": self.target.constant}
+
+
+class KindField(serializers.ChoiceField):
+    """The kind of a campaign: one of those that are registered when the serializer is made."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=list_kinds(), **kwargs)
+
+
+class OutcomeField(serializers.ChoiceField):
+    """The outcome of an unlock of any kind."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=list_outcomes(), **kwargs)
 
 
 @extend_schema_field({"type": "string", "format": "decimal", "pattern": _AMOUNT})

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from geofence.models import LastFix, Visit
 from promotions.logic.lift import ArmCounts, wilson_interval
 from promotions.management.demo_world import PlantedWorld
-from promotions.models import Campaign, Unlock
+from promotions.models import Unlock
 from promotions.services.report.report import VERDICT_WINDOW, Funnel, campaign_funnel
 from promotions.simulation.city import City
 from promotions.simulation.client import Wire
@@ -69,11 +69,6 @@ def sum_up(played: Played, *, real_s: float) -> DayReport:
     visits = list(Visit.objects.filter(device_id__in=device_ids, confirmed_at__isnull=False).select_related("store"))
     truth = _compare(played, visits)
     campaigns = [_read_campaign(campaign_funnel(each.pk, now=played.now)) for each in played.stage.planted.campaigns]
-    contest = next(
-        read
-        for read, row in zip(campaigns, played.stage.planted.campaigns, strict=True)
-        if row.kind == Campaign.Kind.INSTANT_WIN
-    )
     journal = played.journal
     faults = [
         *played.faults,
@@ -90,7 +85,7 @@ def sum_up(played: Played, *, real_s: float) -> DayReport:
         fixes_rejected=journal.fixes_rejected,
         visits=len(visits),
         campaigns=campaigns,
-        contest=contest,
+        contest=campaigns[played.stage.planted.campaigns.index(played.stage.planted.contest)],
         truth=truth,
         unlocks_answered=journal.unlocks,
         cheats_answered=journal.cheat_unlocks,

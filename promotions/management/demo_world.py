@@ -104,6 +104,11 @@ class PlantedWorld:
     stores: tuple[Store, ...]
     campaigns: tuple[Campaign, ...]
 
+    @property
+    def contest(self) -> Campaign:
+        """The campaign that people also try from elsewhere."""
+        return self.campaigns[0]
+
 
 _STORES = (
     DemoStore(
@@ -133,7 +138,7 @@ _STORES = (
 _CAMPAIGNS = (
     DemoCampaign(
         name="Lunch contest",
-        kind=Campaign.Kind.INSTANT_WIN,
+        kind="instant_win",
         trigger=Campaign.Trigger.APPROACH,
         offer_title="Lunch contest: play at the counter",
         benefit="Your prize",
@@ -147,7 +152,7 @@ _CAMPAIGNS = (
     ),
     DemoCampaign(
         name="Free coffee",
-        kind=Campaign.Kind.COUPON,
+        kind="coupon",
         trigger=Campaign.Trigger.ENTER,
         offer_title="Free coffee with any sandwich",
         benefit="1 free coffee",
@@ -166,7 +171,7 @@ _CAMPAIGNS = (
 # other campaigns and holds no phone out, so it measures nothing.
 _WELCOME_CAMPAIGN = DemoCampaign(
     name="Welcome",
-    kind=Campaign.Kind.COUPON,
+    kind="coupon",
     trigger=Campaign.Trigger.ENTER,
     offer_title="A cookie to welcome you",
     benefit="1 cookie",
@@ -180,7 +185,7 @@ _WELCOME_CAMPAIGN = DemoCampaign(
 # Beside the demo's day: for trying by hand what only the code on the counter opens.
 _COUNTER_CAMPAIGN = DemoCampaign(
     name="Dessert at the counter",
-    kind=Campaign.Kind.COUPON,
+    kind="coupon",
     trigger=Campaign.Trigger.ENTER,
     offer_title="A dessert for those at the counter",
     benefit="1 dessert",

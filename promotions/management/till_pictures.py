@@ -70,8 +70,8 @@ def lay_out_props(*, store: Store, elsewhere: Store, now: datetime) -> TillProps
         "french": {},
         "small": {},
     }
-    Campaign.objects.filter(kind=Campaign.Kind.COUPON).update(allows_offline=True)
-    free = list(Coupon.objects.filter(redemptions=None, campaign__kind=Campaign.Kind.COUPON).order_by("pk"))
+    Campaign.objects.filter(kind="coupon").update(allows_offline=True)
+    free = list(Coupon.objects.filter(redemptions=None, campaign__kind="coupon").order_by("pk"))
     if len(free) < len(terms):
         raise CommandError("Too few phones have a coupon for the till's pictures.")
     for coupon, changed in zip(free, terms.values(), strict=False):

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from promotions.models.kinds import list_kinds
 from promotions.models.tenants import Brand
 from row_policies import (
     MANAGE,
@@ -37,15 +38,6 @@ class Campaign(models.Model):
         erasure=NotPersonal(),
     )
 
-    class Kind(models.TextChoices):
-        COUPON = "coupon", "coupon"
-        INSTANT_WIN = "instant_win", "instant win"
-        DRAW = "draw", "draw"
-        VOTE = "vote", "vote"
-
-    # Campaigns of the other kinds can be saved, but not opened yet.
-    SUPPORTED_KINDS = frozenset({Kind.COUPON, Kind.INSTANT_WIN})
-
     class State(models.TextChoices):
         DRAFT = "draft", "draft"
         LIVE = "live", "live"
@@ -60,7 +52,7 @@ class Campaign(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT, related_name="campaigns")
     name = models.CharField(max_length=120)
-    kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.COUPON)
+    kind = models.CharField(max_length=24, choices=list_kinds, default="coupon")
     state = models.CharField(max_length=8, choices=State.choices, default=State.DRAFT)
     stores = models.ManyToManyField("geofence.Store", related_name="campaigns")
     starts_on = models.DateField(help_text="First day, in each store's own time zone.")
@@ -156,7 +148,7 @@ class Campaign(models.Model):
         null=True, blank=True, help_text="Uses taken at the tills of one store; empty: no limit."
     )
 
-    # Instant win: the seed is secret until the end; its commitment is published when the campaign opens.
+    # A mechanic that draws: the seed is secret until the end; its commitment is published when the campaign opens.
     seed = models.BinaryField(max_length=32, null=True, editable=False)
     seed_commitment = models.CharField(max_length=64, blank=True, editable=False)
 

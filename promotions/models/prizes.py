@@ -1,4 +1,4 @@
-"""Prizes of an instant win and the moments at which they are won."""
+"""Prizes, and the moments from which they can be won."""
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -23,7 +23,7 @@ from row_policies import (
 
 
 class PrizeLot(models.Model):
-    """A number of units of one prize in an instant win.
+    """A number of units of one prize.
 
     pii: none.
     """

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from promotions.models.campaigns import Campaign
 from promotions.models.devices import Device
+from promotions.models.kinds import list_outcomes
 from promotions.models.retention import OFFER_DAYS
 from row_policies import Cascade, Export, Keep, Menu, RowPolicy, Section
 
@@ -26,16 +27,11 @@ class Unlock(models.Model):
         ),
     )
 
-    class Outcome(models.TextChoices):
-        COUPON = "coupon", "coupon"
-        WON = "won", "won"
-        LOST = "lost", "not won"
-
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="unlocks")
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="unlocks")
     store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="+")
-    outcome = models.CharField(max_length=6, choices=Outcome.choices)
+    outcome = models.CharField(max_length=24, choices=list_outcomes)
     level = models.PositiveSmallIntegerField()
     granted_at = models.DateTimeField()
 

@@ -35,7 +35,6 @@ from promotions.simulation.world import CouponInHand, World, fresh_id
 # Fixes wait this long at most before a phone with a network sends them.
 UPLOAD_WITHIN_S = 150.0
 GLITCH = 0.002
-UNLOCKABLE = ("instant_win", "coupon")
 NULL_ISLAND = (0.0, 0.0)
 # How far people go for an offer they see.
 REACH_M = 900.0
@@ -269,8 +268,9 @@ class Phone:
     async def _play(self) -> None:
         """Try the contest from where one sits, and perhaps get up when told to come."""
         now_s = self.world.clock.second_of_day()
-        contests = [offer for offer in await self._fetch_offers(now_s) if offer["kind"] == "instant_win"]
-        for offer in contests:
+        for offer in await self._fetch_offers(now_s):
+            if offer["campaign_id"] != self.world.contest_id:
+                continue
             reply = await self._unlock(offer)
             if reply is None or reply.code != "not_at_store" or self._has_plans:
                 continue
@@ -298,7 +298,7 @@ class Phone:
         if not reply.is_success:
             return []
         shown = reply.body["offers"]
-        return [offer for offer in shown if offer["state"] == "locked" and offer["kind"] in UNLOCKABLE]
+        return [offer for offer in shown if offer["state"] == "locked"]
 
     async def _unlock(self, offer: dict[str, Any]) -> Reply | None:
         """Ask for an offer with a fix of this moment; None without network."""

@@ -58,7 +58,7 @@ def _read_base64(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The stage. `target_shops` take part in the campaigns."""
+    """The stage. `target_shops` take part in the campaigns; the contest is the one that people try from elsewhere."""
 
     city: City
     clock: DayClock
@@ -67,6 +67,7 @@ class World:
     journal: Journal
     target_shops: tuple[int, ...]
     seed: int
+    contest_id: str
 
 
 def fresh_id() -> str:

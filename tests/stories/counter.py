@@ -60,7 +60,7 @@ class Counter:
             campaign=self.campaign,
             device=factories.device(),
             store=self.store,
-            outcome=Unlock.Outcome.COUPON,
+            outcome="coupon",
             level=1,
             granted_at=now(),
         )

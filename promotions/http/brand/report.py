@@ -17,6 +17,7 @@ from promotions.errors import DomainError
 from promotions.http.auth import read_bearer
 from promotions.http.brand.presence_tokens import BrandAuthenticationScheme
 from promotions.http.schema import operation
+from promotions.http.serializers import KindField
 from promotions.http.views import ApiView
 from promotions.logic.lift import MIN_CELL, ArmCounts, Interval, Verdict, VerdictReason, suppress_small
 from promotions.models import Campaign
@@ -69,7 +70,7 @@ class ReportCampaign(serializers.Serializer[Any]):
 
     id = serializers.UUIDField()
     name = serializers.CharField()
-    kind = serializers.ChoiceField(choices=Campaign.Kind.choices)
+    kind = KindField()
     state = serializers.ChoiceField(choices=Campaign.State.choices)
     starts_on = serializers.DateField()
     ends_on = serializers.DateField()

@@ -10,10 +10,16 @@ from rest_framework.response import Response
 
 from promotions.http.auth import DeviceAuthentication, requesting_device
 from promotions.http.schema import operation
-from promotions.http.serializers import CountField, NumberTextField, StrictSerializer, refuse_null_island
+from promotions.http.serializers import (
+    CountField,
+    KindField,
+    NumberTextField,
+    OutcomeField,
+    StrictSerializer,
+    refuse_null_island,
+)
 from promotions.http.views import ApiView
 from promotions.logic.distance import DistanceBucket
-from promotions.models import Campaign, Unlock
 from promotions.services.campaigns.offers import Offer, Position, StoreHint, list_offers
 
 DEFAULT_LIMIT = 50
@@ -72,14 +78,14 @@ class OfferAnswer(serializers.Serializer[Any]):
     """One campaign as this device sees it."""
 
     campaign_id = serializers.UUIDField()
-    kind = serializers.ChoiceField(choices=Campaign.Kind.choices)
+    kind = KindField()
     brand = serializers.CharField()
     title = serializers.CharField()
     benefit = serializers.CharField()
     terms = serializers.CharField(allow_blank=True)
     state = serializers.ChoiceField(choices=["locked", "unlocked", "redeemed"])
     unlock_id = serializers.UUIDField(allow_null=True)
-    outcome = serializers.ChoiceField(choices=Unlock.Outcome.choices, allow_null=True)
+    outcome = OutcomeField(allow_null=True)
     is_sold_out = serializers.BooleanField()
     reserved_until = serializers.DateTimeField(allow_null=True, help_text="End of this device's reservation.")
     unlock_level = serializers.IntegerField(help_text="Required presence level, 0 to 4.")

@@ -14,10 +14,10 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from geofence.models import Store
 from promotions import clock, limits, metrics, shedding, stream
 from promotions.errors import DomainError
 from promotions.http.auth import DeviceAuthentication, requesting_device
+from promotions.http.device.answers import ANY_UNLOCK, UnlocksField, coupon_of, serialize_unlock
 from promotions.http.device.offers import serialize_store, serialize_stores
 from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.lane.schema import EXAMPLE_FIX
@@ -26,13 +26,10 @@ from promotions.http.pagination import Keyset, PageQuery
 from promotions.http.schema import body_example, operation
 from promotions.http.serializers import FlagField, InstantField, NumberField, StrictSerializer, TextField, read_body
 from promotions.http.views import ApiView
-from promotions.logic import codes
-from promotions.logic.hours import DAYS
-from promotions.models import Campaign, Coupon, Unlock
+from promotions.models import Unlock
 from promotions.services.campaigns.offers import Position, StoreHint, find_stores_nearby
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.unlocks.coupon_tokens import render_token
-from promotions.services.unlocks.coupons import read_code
 from promotions.services.unlocks.evaluation import UnlockRefused
 from promotions.services.unlocks.unlocks import unlock_offer, wallet
 
@@ -92,78 +89,10 @@ class UnlockRequest(StrictSerializer):
     proof = TextField(max_length=_MAX_PROOF_CHARS, required=False, allow_null=True, trim_whitespace=False)
 
 
-class StoreAnswer(serializers.Serializer[Any]):
-    """A store."""
-
-    id = serializers.UUIDField()
-    name = serializers.CharField()
-
-
-class RotationAnswer(serializers.Serializer[Any]):
-    """Values to derive `D1.<signed>.<step>.<mac>`. The step is seconds since 1970 divided by `step_s`, in decimal.
-
-    The mac is the first 10 bytes of HMAC-SHA-256 of the step's text with `key`, in base64url without padding.
-    """
-
-    key = serializers.CharField(help_text="16 bytes, base64url without padding. Keep it on the phone.")
-    step_s = serializers.IntegerField()
-    signed = serializers.CharField()
-
-
-class HoursAnswer(serializers.Serializer[Any]):
-    """Hours of some weekdays. An end at or before the start is on the next day; 00:00:00 is the end of the day."""
-
-    weekdays = serializers.ListField(child=serializers.ChoiceField(choices=DAYS))
-    starts_at = serializers.CharField(help_text="HH:MM:SS.")
-    ends_at = serializers.CharField(help_text="HH:MM:SS, not included.")
-
-
-class CouponAnswer(serializers.Serializer[Any]):
-    """The right to a benefit. Show staff `code` and the QR code of `qr_token`. Draw a new QR code in each step."""
-
-    code = serializers.CharField(help_text="Ten characters and a check character.")
-    code_display = serializers.CharField(help_text="The code in groups, for print and for reading aloud.")
-    qr_token = serializers.CharField(help_text="The text of the QR code in this step.")
-    qr_valid_until = serializers.DateTimeField(
-        help_text="The instant from which a till refuses `qr_token` as a screenshot."
-    )
-    rotation = RotationAnswer(help_text="Values with which the app draws the QR code of each step offline.")
-    qr_path = serializers.CharField(help_text="Path of the QR code of this step as SVG.")
-    benefit = serializers.CharField()
-    terms = serializers.CharField(allow_blank=True)
-    valid_from = serializers.DateTimeField()
-    valid_until = serializers.DateTimeField(help_text="The instant from which tills no longer accept it.")
-    redeem_hours = HoursAnswer(
-        many=True, help_text="Hours in which tills accept it, in the store's local time; empty: at any hour."
-    )
-    recalled_at = serializers.DateTimeField(
-        allow_null=True, help_text="The instant from which tills refuse it; null: not recalled."
-    )
-    units = serializers.IntegerField(help_text="How many times the coupon can be redeemed.")
-    units_left = serializers.IntegerField()
-    redeemed_at = serializers.DateTimeField(
-        allow_null=True, help_text="Time when the last unit was redeemed; null while a unit is left."
-    )
-
-
-class UnlockAnswer(serializers.Serializer[Any]):
-    """The device's unlock of a campaign. A play that did not win has no coupon."""
-
-    unlock_id = serializers.UUIDField()
-    campaign_id = serializers.UUIDField()
-    brand = serializers.CharField()
-    title = serializers.CharField()
-    outcome = serializers.ChoiceField(choices=Unlock.Outcome.choices)
-    level = serializers.IntegerField(help_text="Presence level, 0 to 4.")
-    granted_at = serializers.DateTimeField()
-    store = StoreAnswer(help_text="The store where it was unlocked.")
-    coupon = CouponAnswer(allow_null=True)
-
-
 class UnlocksPage(serializers.Serializer[Any]):
     """A page of the device's unlocks, newest first."""
 
-    unlocks = UnlockAnswer(many=True)
+    unlocks = UnlocksField()
     next = serializers.CharField(allow_null=True, help_text="The `cursor` of the next page; null on the last page.")
 
 
@@ -200,7 +129,7 @@ class UnlockView(DoorView):
         summary="Unlock the offer at the store",
         body=UnlockRequest,
         example=AT_THE_DOOR,
-        answers={201: UnlockAnswer, 200: UnlockAnswer},
+        answers={201: ANY_UNLOCK, 200: ANY_UNLOCK},
         problems=REFUSALS,
     )
     @idempotent_with_secrets("coupon", reveal=_restore_coupon)
@@ -257,7 +186,7 @@ class OneUnlockView(ApiView):
 
     authentication_classes = [DeviceAuthentication]
 
-    @operation(summary="Get an unlock", answers={200: UnlockAnswer})
+    @operation(summary="Get an unlock", answers={200: ANY_UNLOCK})
     def get(self, request: Request, unlock_id: UUID) -> Response:
         """Return one unlock of this device."""
         return Response(serialize_unlock(_find(request, unlock_id), self.now))
@@ -283,8 +212,8 @@ class QrView(ApiView):
 
     @operation(summary="Get the coupon's QR code", answers={(200, "image/svg+xml"): OpenApiTypes.STR})
     def get(self, request: Request, unlock_id: UUID) -> HttpResponse:
-        """Return the QR code of an unlock's coupon. A play that did not win has none."""
-        coupon = _coupon_of(_find(request, unlock_id))
+        """Return the QR code of an unlock's coupon. An unlock without a coupon has none."""
+        coupon = coupon_of(_find(request, unlock_id))
         if coupon is None:
             raise DomainError("not_found")
         image = io.BytesIO()
@@ -313,52 +242,3 @@ def read_fix(given: dict[str, Any] | None) -> GivenFix | None:
         fix_time=given["fix_time"],
         is_mock=given.get("mock", False),
     )
-
-
-def _coupon_of(unlock: Unlock) -> Coupon | None:
-    return getattr(unlock, "coupon", None)
-
-
-def serialize_unlock(unlock: Unlock, now: datetime) -> dict[str, Any]:
-    """An unlock as every answer tells it."""
-    coupon, store = _coupon_of(unlock), unlock.store
-    return {
-        "unlock_id": unlock.pk,
-        "campaign_id": unlock.campaign.uuid,
-        "brand": unlock.campaign.brand.name,
-        "title": unlock.campaign.offer_title,
-        "outcome": unlock.outcome,
-        "level": unlock.level,
-        "granted_at": unlock.granted_at,
-        "store": _serialize_store(store),
-        "coupon": _serialize_coupon(coupon, unlock.campaign, now) if coupon else None,
-    }
-
-
-def _serialize_store(store: Store) -> dict[str, Any]:
-    return {"id": store.uuid, "name": store.name}
-
-
-def _serialize_coupon(coupon: Coupon, campaign: Campaign, now: datetime) -> dict[str, Any]:
-    # Known already: the wallet would ask for it once per coupon.
-    coupon.campaign = campaign
-    code, rendered = read_code(coupon), render_token(coupon=coupon, now=now)
-    taken_at = [redemption.redeemed_at for redemption in coupon.redemptions.all() if redemption.is_live]
-    units_left = max(0, coupon.units - len(taken_at))
-    return {
-        "code": code,
-        "code_display": codes.display(code),
-        "qr_token": rendered.text,
-        "qr_valid_until": rendered.fresh_until,
-        "rotation": {"key": rendered.rotation_key, "step_s": rendered.step_s, "signed": rendered.signed},
-        "qr_path": f"/v1/unlocks/{coupon.unlock_id}/qr.svg",
-        "benefit": coupon.benefit,
-        "terms": coupon.terms,
-        "valid_from": coupon.valid_from,
-        "valid_until": coupon.valid_until,
-        "redeem_hours": coupon.redeem_hours,
-        "recalled_at": coupon.recalled_at,
-        "units": coupon.units,
-        "units_left": units_left,
-        "redeemed_at": None if units_left else max(taken_at),
-    }

@@ -226,7 +226,8 @@ class Command(BaseCommand):
         """Replay the day of every phone; then wait until the streams and the outbox are empty."""
         journal = Journal()
         wire = Wire(stack.base_url)
-        world = World(stage.city, stage.clock, stage.day, wire, journal, stage.target_shops, options.seed)
+        contest_id = str(stage.planted.contest.uuid)
+        world = World(stage.city, stage.clock, stage.day, wire, journal, stage.target_shops, options.seed, contest_id)
         with self._at_work("planning everybody's day"):
             plans = make_population(
                 stage.city, seed=options.seed, phones=options.phones, day=stage.day, target_shops=stage.target_shops

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from promotions.errors import DomainError
-from promotions.services.draws import NotProvable, write_proof
+from promotions.mechanics.instant_win.proof import NotProvable, write_proof
 
 
 class Command(BaseCommand):

@@ -69,8 +69,6 @@ class Scene:
     folder: Path
     tills: Mapping[int, str]
     fence_id: int
-    campaign_ids: Mapping[str, int]
-    campaign_uuids: Mapping[str, str]
 
 
 class Command(BaseCommand):
@@ -167,8 +165,6 @@ def _set_scene(folder: Path) -> Scene:
         folder=folder,
         tills={index: enrol(store, "Counter") for index, store in enumerate(planted.stores)},
         fence_id=polygon.pk,
-        campaign_ids={campaign.kind: campaign.pk for campaign in planted.campaigns},
-        campaign_uuids={campaign.kind: str(campaign.uuid) for campaign in planted.campaigns},
     )
 
 
@@ -208,21 +204,22 @@ async def _visit(scene: Scene, wire: Wire, tills: Mapping[int, str], number: int
     async def post(path: str, body: Mapping[str, object]) -> Any:
         return (await wire.call("POST", path, token=token, body=body)).body
 
-    def unlock(kind: str) -> str:
-        return f"/v1/offers/{scene.campaign_uuids[kind]}/unlock"
+    def unlock(campaign: Campaign) -> str:
+        return f"/v1/offers/{campaign.uuid}/unlock"
 
+    contest, coffee = scene.planted.campaigns
     address = {"kind": "console", "address": f"phone-{number}"}
     app = {"platform": "android", "consents": CONSENTS, "push_address": address}
     token = (await post("/v1/devices", app))["access_token"]
     if number % 3 == 0:
-        await post(unlock(Campaign.Kind.COUPON), {"fix": fix(AWAY_DEG)})
+        await post(unlock(coffee), {"fix": fix(AWAY_DEG)})
     await post("/v1/fixes", {"fixes": [fix(NEAR_DEG, ago_s=NEAR_S), fix()]})
     if number % 8 < 4:
         return
-    coupon = (await post(unlock(Campaign.Kind.COUPON), {"fix": fix()}))["coupon"]
+    coupon = (await post(unlock(coffee), {"fix": fix()}))["coupon"]
     if number % 8 < 6:
         return
-    await post(unlock(Campaign.Kind.INSTANT_WIN), {"fix": fix()})
+    await post(unlock(contest), {"fix": fix()})
     scan = {"code": coupon["code"], "nonce": str(uuid4()), "scanned_at": fix()["fix_time"]}
     await wire.call("POST", "/v1/staff/redemptions", token=tills[index], body=scan)
 
@@ -321,7 +318,7 @@ def _take_brand(studio: Studio) -> None:
     with studio.page(1280, 860) as page:
         studio.log_in(page, "brand")
         studio.take(page, "admin-overview")
-        campaign_id = studio.scene.campaign_ids[Campaign.Kind.INSTANT_WIN]
+        campaign_id = studio.scene.planted.contest.pk
         page.goto(f"{studio.base_url}/admin/promotions/campaign/{campaign_id}/change/")
         expect(page.locator("#id_name")).to_be_visible()
         studio.take(page, "admin-campaign")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from promotions.services.draws import NotProvable, check_proof
+from promotions.mechanics.instant_win.proof import NotProvable, check_proof
 
 
 class Command(BaseCommand):

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
@@ -11,22 +11,20 @@ from geofence.models import Geofence, Store
 from notifications.logic.rendering import Template, find_template_faults
 from promotions.errors import DomainError, Fault, InvalidInput
 from promotions.logic.hours import InvalidHours, parse_hours
-from promotions.logic.moments import SEED_BYTES, Lot, commitment, draw_moments
-from promotions.logic.schedule import Opening, open_slots
-from promotions.models import Campaign, WinningMoment
+from promotions.models import Campaign
 from promotions.services.campaigns.budgets import find_cap_faults, fit_caps, lock_exclusively
-from promotions.services.campaigns.schedules import read_schedule
+from promotions.services.campaigns.schedules import read_zone
+from promotions.services.mechanics import mechanic_of
 
 MAX_HOLDOUT_PERCENT = 50
 _OPENABLE = (Campaign.State.DRAFT, Campaign.State.PAUSED)
 
 
 @transaction.atomic
-def open_campaign(*, campaign_id: int, now: datetime, seed: bytes | None = None) -> Campaign:
+def open_campaign(*, campaign_id: int, now: datetime) -> Campaign:
     """Let a draft or paused campaign run. One transaction; a second one at the same time finds another state.
 
-    The first opening draws an instant win's moments from `seed` (by default a random one), keeps it sealed and
-    publishes its commitment. Errors: `invalid_input` with everything that is not ready.
+    The first opening seals what the campaign's mechanic fixes. Errors: `invalid_input` with every reason.
     """
     campaign = lock_exclusively(campaign_id)
     stores = list(campaign.stores.filter(is_active=True).order_by("pk"))
@@ -34,8 +32,8 @@ def open_campaign(*, campaign_id: int, now: datetime, seed: bytes | None = None)
     if faults:
         raise InvalidInput(faults)
     fit_caps(campaign_id=campaign.pk)
-    if campaign.kind == Campaign.Kind.INSTANT_WIN and campaign.opened_at is None:
-        _seal_moments(campaign, stores, now, seed or secrets.token_bytes(SEED_BYTES))
+    if campaign.opened_at is None:
+        mechanic_of(campaign).seal(campaign, stores, now)
     campaign.salt = campaign.salt or secrets.token_hex(16)
     campaign.opened_at = campaign.opened_at or now
     campaign.state = Campaign.State.LIVE
@@ -70,18 +68,15 @@ def find_opening_faults(campaign: Campaign, stores: Sequence[Store], now: dateti
     """Everything that keeps the campaign from being opened."""
     if campaign.state not in _OPENABLE:
         yield _state_fault(campaign, _OPENABLE)
-    if campaign.kind not in Campaign.SUPPORTED_KINDS:
-        yield Fault("/kind", "kind_not_supported", f"Campaigns of the kind “{campaign.kind}” cannot be opened yet.")
     if campaign.holdout_percent > MAX_HOLDOUT_PERCENT:
         yield Fault("/holdout_percent", "out_of_range", f"At most {MAX_HOLDOUT_PERCENT} % may be held out.")
     yield from _message_faults(campaign)
     yield from find_cap_faults(campaign)
     yield from _store_faults(stores)
-    zones = [zone for store in stores if (zone := _read_zone(store)) is not None]
+    zones = [zone for store in stores if (zone := read_zone(store)) is not None]
     if zones and all(_is_over(campaign, zone, now) for zone in zones):
         yield Fault("/ends_on", "over", "The last day is over in every store.")
-    if campaign.kind == Campaign.Kind.INSTANT_WIN:
-        yield from _prize_faults(campaign, stores, now)
+    yield from mechanic_of(campaign).find_opening_faults(campaign, stores, now)
 
 
 def _is_over(campaign: Campaign, zone: ZoneInfo, now: datetime) -> bool:
@@ -103,55 +98,9 @@ def _store_faults(stores: Sequence[Store]) -> Iterator[Fault]:
     for store in stores:
         if store.pk not in fenced:
             yield Fault("/stores", "no_geofence", f"{store.name} has no geofence, so no phone can be seen there.")
-        if _read_zone(store) is None:
+        if read_zone(store) is None:
             yield Fault("/stores", "unknown_timezone", f"{store.name} has the unknown time zone {store.timezone!r}.")
         try:
             parse_hours(store.opening_hours)
         except InvalidHours as error:
             yield Fault("/stores", "invalid_hours", f"{store.name} has opening hours that cannot be read: {error}.")
-
-
-def _read_zone(store: Store) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(store.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
-
-
-def _prize_faults(campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterator[Fault]:
-    if not campaign.prize_lots.exists():
-        yield Fault("/prize_lots", "required", "An instant win needs at least one prize.")
-    elif campaign.opened_at is None and stores and not list_openings(campaign, stores, now):
-        yield Fault("/windows", "never_open", "No store is open in the campaign's hours, so nothing could be won.")
-
-
-def list_openings(campaign: Campaign, stores: Sequence[Store], since: datetime) -> list[Opening]:
-    """When at least one store is open in the campaign's hours, from an instant on. Unreadable hours count as shut."""
-    schedule = read_schedule(campaign)
-    patterns = set()
-    for store in stores:
-        zone = _read_zone(store)
-        try:
-            patterns.add((parse_hours(store.opening_hours), zone))
-        except InvalidHours:
-            continue
-    slots = [slot for hours, zone in patterns if zone is not None for slot in open_slots(schedule, hours, zone)]
-    return sorted(Opening(max(slot.starts_at, since), slot.ends_at) for slot in slots if slot.ends_at > since)
-
-
-def _seal_moments(campaign: Campaign, stores: Sequence[Store], now: datetime, seed: bytes) -> None:
-    lots = {str(lot.pk): lot for lot in campaign.prize_lots.all()}
-    drawn = draw_moments(
-        seed,
-        [Lot(key, lot.quantity) for key, lot in sorted(lots.items())],
-        list_openings(campaign, stores, now),
-    )
-    WinningMoment.objects.bulk_create(
-        [
-            WinningMoment(lot=lots[moment.lot], campaign=campaign, number=moment.number, opens_at=moment.opens_at)
-            for moment in drawn
-        ],
-        batch_size=1000,
-    )
-    campaign.seed = seed
-    campaign.seed_commitment = commitment(seed)

@@ -20,6 +20,7 @@ from promotions.logic import coupon_tokens
 from promotions.logic.coupon_tokens import OfferTerms
 from promotions.logic.offline import Allowance, is_for_offline
 from promotions.models import Campaign, Coupon, Redemption, StaffDevice, WithdrawnCoupon
+from promotions.services.mechanics import list_benefits
 from promotions.services.till.offline_scans import offline_limits, read_given
 from promotions.services.till.staff_members import lock_till
 from promotions.services.unlocks.coupon_tokens import campaign_terms
@@ -130,16 +131,10 @@ def _issued_offers(store_id: int, now: datetime) -> Iterator[OfflineOffer]:
 
 def _coming_offers(store_id: int) -> Iterator[OfflineOffer]:
     live = Campaign.objects.filter(state=Campaign.State.LIVE, allows_offline=True, stores=store_id)
-    for campaign in live.prefetch_related("prize_lots", "stores"):
+    for campaign, benefit in list_benefits(list(live.prefetch_related("stores"))):
         store_ids = [store.pk for store in campaign.stores.all() if store.is_active]
-        is_play = campaign.kind == Campaign.Kind.INSTANT_WIN
-        # A prize is one prize; a coupon may be good for several uses.
-        benefits = (
-            [(lot.name, 1) for lot in campaign.prize_lots.all()] if is_play else [(campaign.benefit, campaign.units)]
-        )
-        for benefit, units in benefits:
-            terms = campaign_terms(campaign, benefit=benefit, units=units, store_ids=store_ids)
-            yield OfflineOffer(campaign.pk, terms, campaign.offer_title)
+        terms = campaign_terms(campaign, benefit=benefit.name, units=benefit.units, store_ids=store_ids)
+        yield OfflineOffer(campaign.pk, terms, campaign.offer_title)
 
 
 def _list_withdrawn(store_id: int, now: datetime) -> tuple[list[UUID], set[int]]:

@@ -94,8 +94,3 @@ def read_code(coupon: Coupon) -> str:
 
 def _secret() -> bytes:
     return settings.CODE_SECRET.encode()
-
-
-def is_play(campaign: Campaign) -> bool:
-    """Return whether an unlock of the campaign draws a prize."""
-    return campaign.kind == Campaign.Kind.INSTANT_WIN

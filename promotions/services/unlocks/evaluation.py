@@ -27,6 +27,7 @@ from promotions.models import Campaign, Device
 from promotions.models.devices import Purpose
 from promotions.services.campaigns.offers import StoreHint
 from promotions.services.campaigns.schedules import read_schedule
+from promotions.services.mechanics import is_supported
 from promotions.services.presence.assurance import (
     GivenFix,
     PresenceClaim,
@@ -116,7 +117,7 @@ def evaluate_request(device: Device, campaign: Campaign, attempt: UnlockAttempt,
     """
     store_ids = list(campaign.stores.filter(is_active=True).order_by("pk").values_list("pk", flat=True))
     place = _find_place(store_ids, attempt.fix)
-    if campaign.kind not in Campaign.SUPPORTED_KINDS:
+    if not is_supported(campaign.kind):
         raise refuse("kind_not_supported", place)
     _require_open(campaign, place, now)
     if place is None:

@@ -19,6 +19,7 @@ from promotions.models import Budget, Campaign, Device, Refusal, Reservation, Un
 from promotions.models.devices import Purpose
 from promotions.services.campaigns.budgets import has_unit, return_unit, take_unit
 from promotions.services.campaigns.schedules import read_schedule
+from promotions.services.mechanics import is_supported
 from promotions.services.waits import limit_waits, lock_device
 
 _UNLOCK = Budget.Scope.UNLOCK
@@ -141,7 +142,7 @@ def _find_door(campaign: Campaign, device_id: UUID, store_uuid: UUID | None) -> 
 
 def _require_open(campaign: Campaign, door: _Door, now: datetime, life: timedelta) -> None:
     """A turn is kept only where it can be used: the campaign is open at some moment of the reservation's life."""
-    if campaign.kind not in Campaign.SUPPORTED_KINDS:
+    if not is_supported(campaign.kind):
         raise DomainError("kind_not_supported")
     if campaign.state == Campaign.State.ENDED:
         raise DomainError("after_end")

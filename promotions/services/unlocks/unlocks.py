@@ -10,9 +10,10 @@ from geofence.models import Visit
 from geofence.services.presence import confirm_visit
 from promotions.errors import DomainError
 from promotions.logic.assurance import Level
-from promotions.models import Campaign, Coupon, Device, Refusal, Unlock, WinningMoment
+from promotions.models import Campaign, Coupon, Device, Refusal, Unlock
+from promotions.services.mechanics import Benefit, list_mechanics, mechanic_of
 from promotions.services.presence.assurance import GivenFix
-from promotions.services.unlocks.coupons import NewCoupon, is_play, issue_coupon
+from promotions.services.unlocks.coupons import NewCoupon, issue_coupon
 from promotions.services.unlocks.evaluation import (
     UnlockAttempt,
     UnlockContext,
@@ -57,11 +58,12 @@ def find_unlock(*, device_id: UUID, campaign_id: int) -> Unlock | None:
 
 
 def wallet(device_id: UUID) -> Any:
-    """Return a device's unlocks with the rows that their answers need, in two queries."""
+    """Return a device's unlocks with the rows that their answers need, in a constant number of queries."""
+    relations = [relation for mechanic in list_mechanics() for relation in mechanic.unlock_relations]
     return (
         Unlock.objects.filter(device_id=device_id)
         .select_related("campaign__brand", "store", "coupon")
-        .prefetch_related("coupon__redemptions")
+        .prefetch_related("coupon__redemptions", *relations)
     )
 
 
@@ -99,16 +101,14 @@ def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
                 campaign=campaign,
                 device_id=context.device_id,
                 store_id=context.place.store_id,
-                outcome=Unlock.Outcome.LOST if is_play(campaign) else Unlock.Outcome.COUPON,
+                outcome=mechanic_of(campaign).outcomes[0].value,
                 level=context.level,
                 granted_at=now,
             )
             context = take_proof(context, now)
             if context.level != unlock.level:
                 Unlock.objects.filter(pk=unlock.pk).update(level=context.level)
-            benefit = _draw_prize(unlock, now) if is_play(campaign) else campaign.benefit
-            if benefit is not None:
-                issue_coupon(_new_coupon(context, unlock, benefit), now=now)
+            _apply_mechanic(unlock, context, now)
             if context.level >= Level.SUSTAINED:
                 confirm_visit(
                     device_id=context.device_id,
@@ -126,38 +126,29 @@ def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
             # Forgotten while it asked.
             raise DomainError("token_revoked") from None
         raise
-    granted = find_unlock(device_id=context.device_id, campaign_id=campaign.pk)
-    if granted is None:
+    new = find_unlock(device_id=context.device_id, campaign_id=campaign.pk)
+    if new is None:
         raise DomainError("token_revoked")
-    return granted, True
+    return new, True
 
 
-def _new_coupon(context: UnlockContext, unlock: Unlock, benefit: str) -> NewCoupon:
-    campaign = context.campaign
+def _apply_mechanic(unlock: Unlock, context: UnlockContext, now: datetime) -> None:
+    """Ask the mechanic for the outcome, and issue the coupon if there is one."""
+    granted = mechanic_of(context.campaign).grant(unlock, now)
+    if granted.outcome.value != unlock.outcome:
+        Unlock.objects.filter(pk=unlock.pk).update(outcome=granted.outcome.value)
+    if granted.benefit is not None:
+        issue_coupon(_new_coupon(unlock, context, granted.benefit), now=now)
+
+
+def _new_coupon(unlock: Unlock, context: UnlockContext, benefit: Benefit) -> NewCoupon:
     return NewCoupon(
         device_id=context.device_id,
-        campaign=campaign,
+        campaign=context.campaign,
         store_ids=context.store_ids,
         zone=context.place.zone,
-        benefit=benefit,
-        # A prize is one prize, however many units a coupon of the campaign has.
-        units=1 if is_play(campaign) else campaign.units,
+        benefit=benefit.name,
+        units=benefit.units,
         source=Coupon.Source.UNLOCK,
         unlock=unlock,
     )
-
-
-def _draw_prize(unlock: Unlock, now: datetime) -> str | None:
-    """Take the earliest open moment and return its prize; None when all are taken. One play takes one moment."""
-    moment = (
-        WinningMoment.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("lot")
-        .filter(campaign_id=unlock.campaign_id, taken_at__isnull=True, opens_at__lte=now)
-        .order_by("opens_at", "pk")
-        .first()
-    )
-    if moment is None:
-        return None
-    WinningMoment.objects.filter(pk=moment.pk, taken_at__isnull=True).update(unlock=unlock, taken_at=now)
-    Unlock.objects.filter(pk=unlock.pk).update(outcome=Unlock.Outcome.WON)
-    return moment.lot.name

@@ -214,15 +214,15 @@ def test_a_campaign_without_a_message_is_fine(client: Client, brand: Brand, stor
     assert Campaign.objects.get().message_title == ""
 
 
-def test_draws_and_votes_are_said_not_to_open_yet(client: Client, draft: Campaign) -> None:
+def test_a_campaign_of_an_unknown_kind_is_not_opened(client: Client, draft: Campaign) -> None:
     Campaign.objects.filter(pk=draft.pk).update(kind="vote")
 
     answer = press(client, draft, "open_now")
 
     draft.refresh_from_db()
-    assert "not open them yet" in client.get(reverse(ADD)).content.decode()
+    assert 'value="vote"' not in client.get(reverse(ADD)).content.decode()
     assert draft.state == "draft"
-    assert any("cannot be opened yet" in text for text in reported(answer))
+    assert any("cannot be opened" in text for text in reported(answer))
 
 
 def test_the_button_opens_a_campaign_that_is_ready(client: Client, draft: Campaign) -> None:

@@ -35,7 +35,7 @@ def shop() -> Store:
 
 @pytest.fixture
 def contest(shop: Store) -> Campaign:
-    return factories.campaign(shop, kind=Campaign.Kind.INSTANT_WIN)
+    return factories.campaign(shop, kind="instant_win")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def played(shop: Store, contest: Campaign) -> Played:
     plans = make_population(city, seed=3, phones=40, day=Day(), target_shops=(0,))
     plan = next(each for each in plans if each.persona is Persona.GUEST)
     wire, journal = Wire("http://nowhere"), Journal()
-    phone = Phone(World(city, CLOCK, Day(), wire, journal, (0,), 3), plan, Tills({}, None))
+    phone = Phone(World(city, CLOCK, Day(), wire, journal, (0,), 3, "c1"), plan, Tills({}, None))
     device = factories.device()
     phone.credentials = Credentials(str(device.pk), "t", "k")
     phone.last_accepted_at_s = NOW.timestamp()

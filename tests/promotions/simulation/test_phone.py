@@ -74,7 +74,7 @@ def make_plan(persona: Persona, **changes: Any) -> PhonePlan:
 
 def make_phone(service: Service, plan: PhonePlan, *, seed: int = 1, rate: float = RATE) -> Phone:
     clock = DayClock(Warp(time.time(), DAY.start_s + 1_790_000_000.0, rate), 1_790_000_000.0)
-    world = World(TOWN, clock, DAY, service, Journal(), TARGETS, seed)
+    world = World(TOWN, clock, DAY, service, Journal(), TARGETS, seed, "c1")
     return Phone(world, plan, Tills({}, None))
 
 

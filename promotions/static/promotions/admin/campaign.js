@@ -100,12 +100,15 @@
         });
     }
 
-    /* Only instant wins have prizes. */
+    /* Rows that belong to a kind of campaign, such as prizes, are shown with that kind only. */
     function startKind() {
         const kind = field("kind");
-        const prizes = document.getElementById("prize_lots-group");
-        if (!kind || !prizes) return;
-        const refresh = () => { prizes.hidden = kind.value !== "instant_win"; };
+        if (!kind || !kind.dataset.kindOfGroup) return;
+        const kinds = Object.entries(JSON.parse(kind.dataset.kindOfGroup));
+        const refresh = () => kinds.forEach(([id, of]) => {
+            const group = document.getElementById(id);
+            if (group) group.hidden = kind.value !== of;
+        });
         kind.addEventListener("change", refresh);
         refresh();
     }

@@ -34,7 +34,7 @@ def fill(client: DeviceClient, count: int, *, since: datetime = NOW) -> list[str
     store = factories.store()
     unlocks = [
         Unlock.objects.create(
-            campaign=factories.campaign(store),
+            campaign=factories.campaign(store, kind="instant_win"),
             device=client.device,
             store=store,
             outcome="lost",

@@ -35,7 +35,7 @@ def coupon(campaign: Campaign, **given: Any) -> Printed:
         campaign=campaign,
         device=given.pop("device", None) or factories.device(),
         store=stores[0],
-        outcome=Unlock.Outcome.COUPON,
+        outcome="coupon",
         level=1,
         granted_at=NOW - timedelta(hours=1),
     )

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promotions.logic import moments as module
 from promotions.logic.hours import parse_hours
-from promotions.logic.moments import (
+from promotions.logic.schedule import EVERY_DAY, Opening, Schedule, TimeWindow, open_slots, store_is_open
+from promotions.mechanics.instant_win import moments as module
+from promotions.mechanics.instant_win.moments import (
     Lot,
     Moment,
     MomentFault,
@@ -21,7 +22,6 @@ from promotions.logic.moments import (
     draw_moments,
     verify_moments,
 )
-from promotions.logic.schedule import EVERY_DAY, Opening, Schedule, TimeWindow, open_slots, store_is_open
 
 SEED = bytes(range(32))
 START = datetime(2026, 9, 1, 8, 0, tzinfo=UTC)

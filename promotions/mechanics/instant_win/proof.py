@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from promotions.errors import DomainError
-from promotions.logic.moments import Lot, Moment, Verification, verify_moments
 from promotions.logic.schedule import Opening
+from promotions.mechanics.instant_win.moments import Lot, Moment, Verification, verify_moments
 from promotions.models import Campaign
-from promotions.services.campaigns.states import list_openings
+from promotions.services.campaigns.schedules import list_openings
 
 
 class NotProvable(Exception):
@@ -21,7 +21,7 @@ def write_proof(campaign_uuid: UUID) -> dict[str, Any]:
 
     The seed is told only when the campaign is over for good: until then it tells who wins when.
     """
-    campaign = Campaign.objects.filter(uuid=campaign_uuid, kind=Campaign.Kind.INSTANT_WIN).first()
+    campaign = Campaign.objects.filter(uuid=campaign_uuid, kind="instant_win").first()
     if campaign is None:
         raise DomainError("not_found", "There is no such instant win.")
     if campaign.state != Campaign.State.ENDED or campaign.seed is None or campaign.opened_at is None:

@@ -1,0 +1,1 @@
+"""Coupon: every unlock gets a coupon for the campaign's benefit."""

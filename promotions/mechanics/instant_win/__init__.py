@@ -1,0 +1,1 @@
+"""Instant win: an unlock plays once, and wins a prize if a winning moment is open."""

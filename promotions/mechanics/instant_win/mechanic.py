@@ -1,0 +1,53 @@
+"""The instant win as a mechanic."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from django.db.models import prefetch_related_objects
+
+from geofence.models import Store
+from promotions.errors import Fault
+from promotions.mechanics.instant_win import prizes
+from promotions.mechanics.instant_win.admin import PrizeLotInline
+from promotions.mechanics.instant_win.answers import InstantWinUnlock
+from promotions.models import Campaign, Unlock
+from promotions.services.mechanics import Benefit, Grant, Mechanic, Outcome
+
+LOST = Outcome("lost", "not won", has_coupon=False)
+WON = Outcome("won", "won", has_coupon=True)
+
+
+class InstantWin(Mechanic):
+    """Winning moments are drawn when the campaign opens. The first play after one of them wins its prize."""
+
+    kind = "instant_win"
+    label = "instant win"
+    outcomes = (LOST, WON)
+    unlock_answer = InstantWinUnlock
+    frozen_when_opened = frozenset({"prize_lots"})
+    inlines = (PrizeLotInline,)
+
+    def find_opening_faults(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterable[Fault]:
+        """Yield a fault if there is nothing to win, or no time to win it."""
+        return prizes.find_prize_faults(campaign, stores, now)
+
+    def seal(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> None:
+        """Draw the winning moments."""
+        prizes.seal_moments(campaign, stores, now)
+
+    def grant(self, unlock: Unlock, now: datetime) -> Grant:
+        """Take the earliest open moment. Its prize is redeemed once, however many units the campaign's coupons have."""
+        prize = prizes.draw_prize(unlock, now)
+        return Grant(LOST) if prize is None else Grant(WON, Benefit(prize))
+
+    def list_benefits(self, campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, Benefit]]:
+        """Yield the prizes."""
+        prefetch_related_objects(campaigns, "prize_lots")
+        yield from ((campaign, Benefit(lot.name)) for campaign in campaigns for lot in campaign.prize_lots.all())
+
+    def count_figures(self, campaign: Campaign) -> Mapping[str, int]:
+        """Return the number of prizes, and of those that are won."""
+        return prizes.count_prizes(campaign)
+
+
+MECHANIC = InstantWin()

@@ -1,0 +1,63 @@
+"""Prizes: their faults, the draw of their winning moments at the opening, and the play that takes one."""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from django.db.models import Sum
+
+from geofence.models import Store
+from promotions.errors import Fault
+from promotions.mechanics.instant_win.moments import SEED_BYTES, Lot, commitment, draw_moments
+from promotions.models import Campaign, PrizeLot, Unlock, WinningMoment
+from promotions.services.campaigns.schedules import list_openings
+
+
+def find_prize_faults(campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterator[Fault]:
+    """Yield a fault if there is no prize, or no time in which one could be won."""
+    if not PrizeLot.objects.filter(campaign=campaign).exists():
+        yield Fault("/prize_lots", "required", "An instant win needs at least one prize.")
+    elif campaign.opened_at is None and stores and not list_openings(campaign, stores, now):
+        yield Fault("/windows", "never_open", "No store is open in the campaign's hours, so nothing could be won.")
+
+
+def seal_moments(campaign: Campaign, stores: Sequence[Store], now: datetime) -> None:
+    """Draw the winning moments from a random seed. The seed stays secret until the end; its commitment is published."""
+    seed = secrets.token_bytes(SEED_BYTES)
+    lots = {str(lot.pk): lot for lot in PrizeLot.objects.filter(campaign=campaign)}
+    drawn = draw_moments(
+        seed,
+        [Lot(key, lot.quantity) for key, lot in sorted(lots.items())],
+        list_openings(campaign, stores, now),
+    )
+    WinningMoment.objects.bulk_create(
+        [
+            WinningMoment(lot=lots[moment.lot], campaign=campaign, number=moment.number, opens_at=moment.opens_at)
+            for moment in drawn
+        ],
+        batch_size=1000,
+    )
+    campaign.seed = seed
+    campaign.seed_commitment = commitment(seed)
+
+
+def draw_prize(unlock: Unlock, now: datetime) -> str | None:
+    """Take the earliest open moment and return its prize; None when all are taken. One play takes one moment."""
+    moment = (
+        WinningMoment.objects.select_for_update(skip_locked=True, of=("self",))
+        .select_related("lot")
+        .filter(campaign_id=unlock.campaign_id, taken_at__isnull=True, opens_at__lte=now)
+        .order_by("opens_at", "pk")
+        .first()
+    )
+    if moment is None:
+        return None
+    WinningMoment.objects.filter(pk=moment.pk, taken_at__isnull=True).update(unlock=unlock, taken_at=now)
+    return moment.lot.name
+
+
+def count_prizes(campaign: Campaign) -> Mapping[str, int]:
+    """Return the number of prizes, and of those that are won."""
+    prizes = PrizeLot.objects.filter(campaign=campaign).aggregate(prizes=Sum("quantity", default=0))["prizes"]
+    won = WinningMoment.objects.filter(campaign=campaign, taken_at__isnull=False).count()
+    return {"prizes": prizes, "prizes_won": won}

@@ -1,0 +1,153 @@
+"""What a mechanic is: how one kind of campaign differs from the others. The base class, and the lookup by kind.
+
+The packages in `promotions/mechanics` implement it. Nothing here imports them: `register` receives them at start.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from geofence.models import Store
+from promotions.errors import Fault
+from promotions.models import Campaign, Unlock
+from promotions.models.kinds import KINDS, OUTCOMES
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an unlock can come to. `value` is stored and part of the API."""
+
+    value: str
+    label: str
+    has_coupon: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Benefit:
+    """What a coupon is good for, and how often it can be redeemed."""
+
+    name: str
+    units: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one unlock comes to: one of the mechanic's outcomes, with a coupon for the benefit or without one."""
+
+    outcome: Outcome
+    benefit: Benefit | None = None
+
+
+class Mechanic:
+    """One kind of campaign. A subclass sets the first five attributes and `grant`; everything else has a default."""
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+    # The first one is stored before `grant` runs.
+    outcomes: ClassVar[tuple[Outcome, ...]] = ()
+    # The serializer of the app's answer, a subclass of `promotions.http.device.answers.UnlockAnswer`.
+    unlock_answer: ClassVar[type[Any]]
+
+    # Opening and editing a campaign
+
+    # Fields and related names that cannot change after the first opening, besides those of every campaign.
+    frozen_when_opened: ClassVar[frozenset[str]] = frozenset()
+    # Admin inlines of the campaign page, for rows that belong to this mechanic. Their media bring scripts.
+    inlines: ClassVar[tuple[type[Any], ...]] = ()
+
+    def find_editing_faults(self, campaign: Campaign, changed: Collection[str]) -> Iterable[Fault]:
+        """Yield what is wrong with a campaign that has its new values and is not saved yet.
+
+        `changed`: the names of its fields with new values. Those in `frozen_when_opened` are refused without this.
+        """
+        return ()
+
+    def find_opening_faults(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterable[Fault]:
+        """Yield what keeps the campaign from being opened in these stores, besides the rules of every campaign."""
+        return ()
+
+    def seal(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> None:
+        """Fix what must not depend on later events, once, in the transaction of the first opening.
+
+        May set fields of the campaign; the caller saves `seed` and `seed_commitment`.
+        """
+
+    # At the store
+
+    def grant(self, unlock: Unlock, now: datetime) -> Grant:
+        """Decide what a new unlock comes to, in its transaction. Runs once per device and campaign.
+
+        The unlock's row exists, the device's row is locked, and the presence was checked. The cap's row comes after.
+        """
+        raise NotImplementedError
+
+    def list_benefits(self, campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, Benefit]]:
+        """Yield every benefit that coupons of these live campaigns may still get, for tills that go offline.
+
+        The number of queries must not depend on the number of campaigns.
+        """
+        yield from ()
+
+    # Answers and figures
+
+    # Relations that `describe_unlock` reads; they are fetched for a whole page of unlocks.
+    unlock_relations: ClassVar[tuple[str, ...]] = ()
+
+    def describe_unlock(self, unlock: Unlock) -> Mapping[str, Any]:
+        """Return the fields of the app's answer that `unlock_answer` adds."""
+        return {}
+
+    def count_figures(self, campaign: Campaign) -> Mapping[str, int]:
+        """Return the mechanic's own counts for the report. The report hides small ones."""
+        return {}
+
+
+class _Unregistered(Mechanic):
+    """Answers for rows of a kind that this release does not know, such as those of a later release."""
+
+    kind = ""
+    label = ""
+
+    def find_opening_faults(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterable[Fault]:
+        """Yield the one fault: the kind."""
+        yield Fault("/kind", "kind_not_supported", f"Campaigns of the kind “{campaign.kind}” cannot be opened.")
+
+
+_REGISTERED: dict[str, Mechanic] = {}
+_UNREGISTERED = _Unregistered()
+
+
+def register(mechanics: Iterable[Mechanic]) -> None:
+    """Make these mechanics known. Runs once, at start. Errors: ValueError for two of one kind."""
+    for mechanic in mechanics:
+        if mechanic.kind in _REGISTERED:
+            raise ValueError(f"two mechanics have the kind {mechanic.kind!r}")
+        _REGISTERED[mechanic.kind] = mechanic
+        KINDS[mechanic.kind] = mechanic.label
+        OUTCOMES.update((outcome.value, outcome.label) for outcome in mechanic.outcomes)
+
+
+def list_mechanics() -> Sequence[Mechanic]:
+    """Return all registered mechanics, in the order of the registry."""
+    return tuple(_REGISTERED.values())
+
+
+def is_supported(kind: str) -> bool:
+    """Return whether campaigns of a kind can be opened."""
+    return kind in _REGISTERED
+
+
+def mechanic_of(campaign: Campaign) -> Mechanic:
+    """Return a campaign's mechanic. Of an unknown kind it is one that cannot be opened and adds nothing."""
+    return _REGISTERED.get(campaign.kind, _UNREGISTERED)
+
+
+def list_benefits(campaigns: Iterable[Campaign]) -> Iterator[tuple[Campaign, Benefit]]:
+    """Yield every benefit that coupons of these campaigns may get, mechanic by mechanic."""
+    by_kind = defaultdict[str, list[Campaign]](list)
+    for campaign in campaigns:
+        by_kind[campaign.kind].append(campaign)
+    for mechanic in list_mechanics():
+        yield from mechanic.list_benefits(by_kind[mechanic.kind])
