@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from promotions.models import OfflineScan, Redemption, StaffDevice
 from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
+from tests.forging import replace_char
 from tests.stories.browsing import open_page
 from tests.stories.counter import Counter, Shown, expect_answer, next_customer, now, set_up_counter, type_code
 from tests.stories.web import Web
@@ -115,7 +116,7 @@ def test_what_cannot_be_checked_without_network_is_not_given(phone: Page, counte
         (online_only.qr, "unsure", re.compile("This cannot be checked without a connection")),
         (old.old_qr(seconds_ago=90), "reopen", re.compile("reopen the coupon")),
         (forged, "unsure", re.compile("This cannot be checked")),
-        (known.qr[:20] + ("A" if known.qr[20] != "A" else "B") + known.qr[21:], "no", re.compile("Not one of ours")),
+        (replace_char(known.qr, 20), "no", re.compile("Not one of ours")),
     ]:
         type_code(phone, text)
         expect(phone.locator("#answer")).to_have_attribute("data-kind", kind)
