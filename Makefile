@@ -35,7 +35,7 @@ demo: setup ## Replay a simulated day of phones through the real product and pri
 test: setup-browser ## Run the whole test suite (ARGS= passes options to pytest; AT=2028-02-29T23:50 sets the date)
 	@$(CLOCK) $(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) $(ARGS)
 
-test-fast: setup-compiler ## Run all tests except those that kill processes, play stories or drive a browser
+test-fast: setup-compiler ## Run all tests but those that kill or start servers and programs or drive a browser
 	@$(CLOCK) $(SERVICES) --name test --disposable -- $(PYTHON_OF_VENV) $(PYTEST) -m "not (faults or stories or browser)" $(ARGS)
 
 # New Year's Eve, a leap day, and both nights of a clock change: the hour left out, and the hour that comes twice.

@@ -13,14 +13,14 @@ import pytest
 import redis
 from django.conf import settings
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
 
 from geofence.services.snapshots import forget_snapshot
 from promotions import clock
 from promotions.models import Device
 from promotions.tokens import issue_access_token
-from tests import factories, passwords, templates
+from tests import cleaning, factories, passwords, templates
 from tests.contract.openapi import find_breaches
 from tests.factories import NOW
 from tests.grouping import GroupScheduling, is_long
@@ -35,8 +35,28 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("suite")
 
-# What `make test-fast` leaves out, by folder; `browser` by fixture.
-_FOLDER_MARKS = {"tests/faults/": "faults", "tests/stories/": "stories"}
+# What `make test-fast` leaves out: folders, and files that start servers and programs. `browser` is marked by fixture.
+_MARKS = {
+    "tests/faults/": "faults",
+    "tests/stories/": "stories",
+    "tests/contract/test_schemathesis.py": "stories",
+    "tests/promotions/drill/": "faults",
+    "tests/promotions/http/lane/test_fixes_redis_away.py": "faults",
+    "tests/promotions/local/test_commands.py": "stories",
+    "tests/promotions/local/test_pips.py": "stories",
+    "tests/promotions/local/test_services.py": "faults",
+    "tests/promotions/local/test_setup.py": "stories",
+    "tests/promotions/local/test_shift.py": "stories",
+    "tests/promotions/simulation/test_demo_world.py": "stories",
+    "tests/promotions/simulation/test_phone.py": "stories",
+    "tests/promotions/simulation/test_population.py": "stories",
+    "tests/promotions/test_benchmarks.py": "stories",
+    "tests/promotions/test_command_line.py": "stories",
+    "tests/promotions/test_encryption.py": "faults",
+    "tests/promotions/test_handover.py": "faults",
+    "tests/promotions/test_telemetry.py": "stories",
+    "tests/promotions/test_web.py": "faults",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,9 +87,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupSchedul
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark each test by its folder and its fixtures, so that `make test-fast` can leave out the slow kinds."""
-    for folder, mark in _FOLDER_MARKS.items():
-        if item.nodeid.startswith(folder):
+    """Mark each test by its path and its fixtures, so that `make test-fast` can leave out the slow kinds."""
+    for path, mark in _MARKS.items():
+        if item.nodeid.startswith(path):
             item.add_marker(mark)
     if "browser" in getattr(item, "fixturenames", ()):
         item.add_marker("browser")
@@ -92,6 +112,16 @@ def template(django_db_blocker: DjangoDbBlocker) -> str:
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, template: str) -> None:
     """Copy the test database instead of migrating it in each of pytest's processes."""
     settings.DATABASES["default"]["TEST"]["TEMPLATE"] = template
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Empty tables after a test that commits in a quicker way than Django's own."""
+    with django_db_blocker.unblock():
+        teardown = cleaning.make_teardown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", teardown)
+        yield
 
 
 class DeviceClient(Client):

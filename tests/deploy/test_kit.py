@@ -358,6 +358,7 @@ def test_manage_does_not_start_without_a_secret(tmp_path: Path) -> None:
     assert "secrets/code_secret" in done.stderr
 
 
+@pytest.mark.stories
 def test_manage_as_another_user_is_manage_py(tmp_path: Path) -> None:
     (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n", encoding="utf-8")
     (tmp_path / "id").chmod(0o755)

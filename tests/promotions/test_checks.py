@@ -192,6 +192,7 @@ PROCESSES = {
 }
 
 
+@pytest.mark.stories
 def test_neither_web_nor_worker_nor_beat_starts_on_a_redis_without_aof(
     start_redis: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -284,6 +284,7 @@ def test_a_scrape_tells_what_waits_where(redis_prefix: str, client: Client) -> N
     assert {"doorstep_redis_is_safe", "doorstep_redis_aof_is_written", "doorstep_redis_aof_bytes"} < set(reported)
 
 
+@pytest.mark.faults
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
 def test_a_scrape_without_redis_answers_in_time_with_the_rest(

@@ -227,6 +227,7 @@ def frozen_redis(tmp_path: Path, settings: Any) -> Iterator[None]:
         yield
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("frozen_redis")
 @pytest.mark.django_db(transaction=True)
 def test_a_redis_that_hangs_is_away() -> None:

@@ -100,7 +100,7 @@ def without_the_index() -> Iterator[None]:
 def test_two_gates_that_send_everything_twice_give_each_benefit_once() -> None:
     store = factories.store()
     campaign, gates = factories.campaign(store), [tills.till(store, label=name).row for name in ("east", "west")]
-    coupons = [tills.coupon(campaign) for _ in range(200)]
+    coupons = [tills.coupon(campaign) for _ in range(50)]
     nonces = {gate.pk: [uuid.uuid4() for _ in coupons] for gate in gates}
 
     def send_all(gate: StaffDevice) -> list[str]:
@@ -110,11 +110,11 @@ def test_two_gates_that_send_everything_twice_give_each_benefit_once() -> None:
     answers = together([lambda gate=gate: send_all(gate) for gate in gates * 2])  # type: ignore[misc]
 
     assert Counter(answer for each in answers for answer in each) == {  # type: ignore[attr-defined]
-        "new": 200,
-        "replay": 200,
-        "already_redeemed": 400,
+        "new": 50,
+        "replay": 50,
+        "already_redeemed": 100,
     }
-    assert Redemption.objects.filter(is_live=True).count() == Redemption.objects.count() == 200
+    assert Redemption.objects.filter(is_live=True).count() == Redemption.objects.count() == 50
 
 
 def test_the_index_decides_when_both_tills_saw_no_redemption(monkeypatch: pytest.MonkeyPatch) -> None:
