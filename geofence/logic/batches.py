@@ -21,7 +21,8 @@ class DropReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderedFixes:
-    """All fixes by device and then by time. `place`: where each stood; `is_repeat`: of the same instant as the last."""
+    """All fixes by device and then by time. `place`: index in the input; `is_repeat`: of the same instant as the one
+    before."""
 
     fixes: FixArray
     place: IntArray
@@ -47,7 +48,7 @@ class FixBatch:
     is_kept: BoolArray
 
     def keep_hits(self, fix_index: IntArray, fence_index: IntArray) -> tuple[IntArray, IntArray]:
-        """Of fences that hold some of the ordered fixes: those that hold a kept one, by its row here."""
+        """Of fences that hold some of the ordered fixes, keep those that hold a kept one, by its row here."""
         if len(self.fixes) == len(self.is_kept):
             return fix_index, fence_index
         kept = self.is_kept[fix_index]
@@ -80,8 +81,8 @@ def _sort_pairs(device_of: IntArray, fix_time_ms: IntArray) -> IntArray:
 
 
 def _settle_repeats(fixes: FixArray, place: IntArray, is_repeat: BoolArray) -> IntArray:
-    """Of fixes of the same instant the most accurate comes first, and is used; the other keys only make the choice the
-    same always."""
+    """Of fixes of the same instant the most accurate comes first, and is used; the other keys only make the choice
+    stable."""
     tied = np.flatnonzero(is_repeat | np.append(is_repeat[1:], False))
     some = fixes[place[tied]]
     order = np.lexsort(
@@ -101,7 +102,7 @@ def _settle_repeats(fixes: FixArray, place: IntArray, is_repeat: BoolArray) -> I
 
 
 def keep_fixes(ordered: OrderedFixes, used_ms: IntArray) -> tuple[FixBatch, IntArray, dict[DropReason, int]]:
-    """The fixes that are newer than the last one used of their device, where they stood, and how many are not.
+    """The fixes newer than the last used one of their device, their places in the input, and the number of the others.
 
     `used_ms` is the time of the last used fix of each of `ordered.devices`.
     """

@@ -1,4 +1,4 @@
-"""How much of a fix lies inside a fence: share of the accuracy circle, and signed distance to the edge. Pure."""
+"""Containment of a fix in a fence: share of the accuracy circle, and signed distance to the edge. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from geofence.logic.geodesy import FloatArray, Point, measure_distance_m, measur
 # Sixteen segments per quarter: the share is at most 0.004 off the true circle's, and far from any threshold's noise.
 _QUARTER_SEGMENTS = 16
 _ACCURACY_MIN_M = 1.0
-# Half way round the Earth: whatever is vaguer says no less.
+# Half way round the Earth: a larger radius contains no less information.
 _ACCURACY_MAX_M = 20_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
 class Containment:
-    """What one fix says about one fence. `outside_m` is the distance to the edge, negative inside.
+    """Measures of one fix at one fence. `outside_m` is the distance to the edge, negative inside.
 
-    `inside_share` is the share of the accuracy circle that lies inside. For a circle fence a share of one half or
-    more implies that the centre is inside too: from a centre on or beyond the edge, the tangent at the nearest
-    point of the edge leaves at least half of the accuracy circle on the far side. A polygon gives no such promise
-    (a fix in the middle of a U-shaped fence), so a hit always asks for both.
+    `inside_share` is the share of the accuracy circle that lies inside. For a circle fence a share of one half or more
+    implies that the centre is inside too: from a centre on or beyond the edge, the tangent at the nearest point of the
+    edge leaves at least half of the accuracy circle on the far side. A polygon gives no such guarantee (a fix in the
+    middle of a U-shaped fence), so a hit always requires both.
     """
 
     inside_share: float
@@ -48,9 +48,9 @@ class Containments:
 
 
 def read_accuracy_m(reported_m: float | None) -> float:
-    """The radius to reckon with: missing, zero, negative or not finite is unknown (100 m), never perfect.
+    """The radius for the computation: missing, zero, negative or not finite is unknown (100 m), never perfect.
 
-    What is known is taken as 1 m at least: no phone knows better, and a radius of nothing has no share.
+    A known radius counts as 1 m at least: no phone is more accurate, and a radius of zero has no share.
     """
     if reported_m is None or not math.isfinite(reported_m) or reported_m <= 0:
         return UNKNOWN_ACCURACY_M

@@ -1,4 +1,4 @@
-"""What a fix is: the packed record that travels from the phone's request to the worker, and nothing else."""
+"""The fix: the packed record that travels from the phone's request to the worker."""
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
@@ -34,7 +34,7 @@ UNKNOWN_ACCURACY_M = 100.0
 
 
 class FixFlag(IntFlag):
-    """What the phone said about a fix beyond its numbers."""
+    """Flags that the phone sends with a fix."""
 
     MOCK = 1
     REDUCED_ACCURACY = 2

@@ -1,4 +1,4 @@
-"""What a fence may look like. Tells every fault at once and never repairs: PostGIS would repair in silence."""
+"""Rules for the shape of a fence. Report every fault at once and never repair: PostGIS would repair silently."""
 
 import json
 import math
@@ -28,7 +28,7 @@ RINGS_MAX = 50
 GEOJSON_TEXT_MAX = 200_000
 # A fence further from its store than this, whose mirror image is near, had its coordinates swapped.
 SWAP_NEAR_M = 50_000.0
-# GEOS tells what is wrong and at which longitude and latitude: "Self-intersection[2.4072935 48.8450855]".
+# GEOS reports the fault with longitude and latitude: "Self-intersection[2.4072935 48.8450855]".
 _GEOS_REASON = re.compile(r"(?P<reason>[^\[]+)\[(?P<longitude>\S+) (?P<latitude>\S+)\]")
 _REASONS = {
     "Self-intersection": "The border crosses itself",
@@ -41,7 +41,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class PolygonReading:
-    """What became of a polygon given as GeoJSON: the polygon when there is no fault, else None."""
+    """Result of reading a polygon given as GeoJSON: the polygon when there is no fault, else None."""
 
     polygon: shapely.Polygon | None
     faults: tuple[Fault, ...]
@@ -50,9 +50,9 @@ class PolygonReading:
 def list_circle_faults(
     latitude_deg: object, longitude_deg: object, radius_m: object, *, store_at: Point | None = None
 ) -> tuple[Fault, ...]:
-    """All that is wrong with a circle fence; warnings are among them, marked as such.
+    """List all faults of a circle fence, warnings included and marked.
 
-    With `store_at`, a centre that lies far from the store and whose mirror image lies near is told as swapped.
+    With `store_at`, a centre that lies far from the store and whose mirror image lies near is reported as swapped.
     """
     faults = list(_list_position_faults(longitude_deg, latitude_deg, ("/longitude_deg", "/latitude_deg")))
     if not faults and store_at is not None:
@@ -94,7 +94,7 @@ def read_polygon(given: object, *, store_at: Point | None = None) -> PolygonRead
 
 
 def list_polygon_faults(polygon: shapely.Polygon, *, store_at: Point | None = None) -> tuple[Fault, ...]:
-    """All that is wrong with a polygon that is already one (from a map widget, or a file)."""
+    """List all faults of an existing polygon (from a map widget, or a file)."""
     structural = tuple(_list_structure_faults(polygon))
     if structural:
         return structural
@@ -114,7 +114,7 @@ def list_polygon_faults(polygon: shapely.Polygon, *, store_at: Point | None = No
 
 
 def _describe_invalid(polygon: shapely.Polygon) -> str:
-    """What GEOS finds wrong, in our words and with the latitude first, as everywhere a person reads."""
+    """The fault that GEOS finds, in our words and with the latitude first, as everywhere a person reads."""
     found = _GEOS_REASON.fullmatch(shapely.is_valid_reason(polygon))
     if found is None:
         return "This is no valid polygon."
@@ -143,7 +143,7 @@ def _list_number_faults(value: object, pointer: str) -> Iterator[Fault]:
 
 
 def _list_position_faults(x: object, y: object, pointers: tuple[str, str]) -> Iterator[Fault]:
-    """What is wrong with one position; `x` is the longitude, `y` the latitude, as in GeoJSON."""
+    """Find a fault of one position; `x` is the longitude, `y` the latitude, as in GeoJSON."""
     numeric = [*_list_number_faults(y, pointers[1]), *_list_number_faults(x, pointers[0])]
     if numeric:
         yield from numeric
@@ -184,7 +184,7 @@ def _list_radius_faults(radius_m: object) -> Iterator[Fault]:
 
 
 def _list_shape_faults(given: object) -> Iterator[Fault]:
-    """Whether this is an object of type Polygon with a sane number of rings and vertices."""
+    """Return whether this is an object of type Polygon with a reasonable number of rings and vertices."""
     if not isinstance(given, Mapping) or given.get("type") != "Polygon":
         yield Fault("/type", FaultCode.NOT_A_POLYGON, 'A GeoJSON object of type "Polygon" is needed.')
         return
@@ -232,7 +232,7 @@ def _read_ring(ring: Sequence[object], pointer: str) -> tuple[list[tuple[float, 
 def _list_ring_faults(
     ring: Sequence[object], positions: Sequence[tuple[float, float]], pointer: str
 ) -> Iterator[Fault]:
-    """What is wrong with a ring as a whole; `positions` are those of its positions that are sound."""
+    """Find faults of a ring as a whole; `positions` are its valid positions."""
     if len(ring) < 4:
         yield Fault(pointer, FaultCode.RING_TOO_SHORT, "A ring has at least four positions.")
     if len(ring) > 0 and ring[0] != ring[-1]:
@@ -242,7 +242,7 @@ def _list_ring_faults(
 
 
 def _list_structure_faults(polygon: shapely.Polygon) -> Iterator[Fault]:
-    """What would make the arithmetic of area and validity meaningless."""
+    """Find values that make the arithmetic of area and validity meaningless."""
     if not isinstance(polygon, shapely.Polygon):
         yield Fault("/type", FaultCode.NOT_A_POLYGON, "A polygon is needed.")
         return

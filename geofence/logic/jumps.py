@@ -1,10 +1,11 @@
-"""Ways nobody can have made: two fixes of one device too far apart for the time between them. Pure.
+"""Impossible jumps: two fixes of one device too far apart for the time between them. Pure.
 
-Nobody publishes such numbers; these are our own, from what travels: a train runs at up to 89 m/s, an airliner at up to
-280 m/s and never on a short way. Who is in a shop has got off: from 89 m/s a train brakes for two minutes, and then
-there is a platform to walk, so a way of some kilometres that ends in a store is judged by the road. A hold lasts as
-long as the way would take door to door through a town, at most two hours. With 250 km/h, and by the train alone, the
-corpus of `benchmarks/spoofs.py` had 45 of 100 teleports at level 2 within ten minutes.
+No one publishes such numbers; these are our own, from means of transport: a train runs at up to 89 m/s, an airliner at
+up to 280 m/s and never over a short distance. A person in a shop has got off: from 89 m/s a train brakes for two
+minutes, and then there is a platform to walk, so a distance of some kilometres that ends in a store is evaluated at the
+speed of a road. A penalty lasts as long as the trip would take door to door through a town, at most two hours. With 250
+km/h, and by the train alone, the corpus of `benchmarks/spoofs.py` had 45 of 100 teleports at level 2 within ten
+minutes.
 """
 
 import math
@@ -35,14 +36,14 @@ CELL_HALF_DIAGONAL_M = math.radians(0.005) * EARTH_RADIUS_M * math.sqrt(2)
 
 
 def is_reliable(accuracy_m: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Whether a fix says well enough where the phone is to be held against another; NaN is not known and does not."""
+    """Return whether a fix is accurate enough to compare it with another; NaN is unknown and is not."""
     return np.asarray(accuracy_m) <= RELIABLE_ACCURACY_M
 
 
 def jump_penalty_s(
     distance_m: float, accuracies_m: tuple[float, float], elapsed_s: float, *, ends_in_store: bool = False
 ) -> float:
-    """Seconds for which two fixes of one device cannot both be believed; 0 when a person can have made the way.
+    """Seconds for which two fixes of one device cannot both be true; 0 when a person can have travelled the distance.
 
     Units:   metres, seconds
     Errors:  none; NaN in → the longest hold
@@ -58,7 +59,8 @@ def jump_penalty_s(
 
 
 def is_flight(distance_m: float, accuracies_m: tuple[float, float], elapsed_s: float) -> bool:
-    """Whether a way is faster than any train, and such as an aircraft makes: believed, but not enough to build on."""
+    """Return whether a trip is faster than any train, and possible by aircraft: accepted, but too weak for higher
+    levels."""
     speed_mps = _speed_mps(distance_m, accuracies_m, elapsed_s)
     return TRAIN_MPS < speed_mps <= AIRCRAFT_MPS and distance_m >= AIRCRAFT_MIN_DISTANCE_M
 

@@ -1,4 +1,4 @@
-"""Which fences hold which fixes: an immutable snapshot of all fences, and the grid that finds them. Pure.
+"""Matching of fixes and fences: an immutable snapshot of all fences, and the grid that finds them. Pure.
 
 The grid lives on the unit sphere in space, not on the map, so poles and antimeridian are places like any other.
 """
@@ -45,7 +45,7 @@ _MULTIPLIERS = np.array([[0x9E3779B97F4A7C15], [0xC2B2AE3D27D4EB4F], [0x165667B1
 
 
 class FenceRole(IntEnum):
-    """What a fence is for; the number is what the columns hold."""
+    """Purpose of a fence; the number is the value in the columns."""
 
     STORE = 0
     APPROACH = 1
@@ -53,7 +53,7 @@ class FenceRole(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class FenceColumns:
-    """All active fences as columns, one row per fence; `polygons` gives the shape of the rows that are polygons.
+    """All active fences as columns, one row per fence; `polygons` has the shape of the rows that are polygons.
 
     A polygon's row carries any centre and radius: both are replaced by those of its equivalent circle.
     """
@@ -92,8 +92,8 @@ class FenceColumns:
 class _Grid:
     """One grid in compressed rows: bucket b lists the fences `entries[starts[b]:starts[b + 1]]`.
 
-    Buckets are hashed cells. A point looks into one bucket only, and a fence stands in a bucket at most once, so
-    no pair comes out twice; a stranger that shares the bucket falls to the exact test.
+    Buckets are hashed cells. A point looks into one bucket only, and a fence is in a bucket at most once, so no pair is
+    found twice; the exact test drops a fence that shares the bucket by chance.
     """
 
     cells_per_radius: float
@@ -252,7 +252,7 @@ class FenceSnapshot:
     def _keep_in_polygons(
         self, fixes: IntArray, fences: IntArray, latitude: FloatArray, longitude: FloatArray
     ) -> npt.NDArray[np.bool_]:
-        """Which pairs stand the exact test of a polygon; circles have had theirs."""
+        """Return which pairs pass the exact test of a polygon; circles have passed theirs."""
         kept = np.ones(len(fixes), dtype=bool)
         shape_rows = self.shape_index[fences]
         rows = np.flatnonzero(shape_rows >= 0)
@@ -274,7 +274,7 @@ class FenceSnapshot:
 def match_by_brute_force(
     columns: FenceColumns, latitude_deg: Sequence[float], longitude_deg: Sequence[float]
 ) -> list[tuple[int, int]]:
-    """The reference of `FenceSnapshot.match`: every fix against every fence, one by one."""
+    """The reference of `FenceSnapshot.match`: every fix against every fence, pair by pair."""
     shapes = {row: LocalPolygon.from_degrees(polygon) for row, polygon in columns.polygons.items()}
     pairs = []
     for fix, (latitude, longitude) in enumerate(zip(latitude_deg, longitude_deg, strict=True)):

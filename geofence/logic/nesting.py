@@ -1,4 +1,4 @@
-"""How deeply JSON is nested, told before anything is built from it."""
+"""The nesting depth of JSON, measured before anything is built from it."""
 
 import re
 from itertools import accumulate
@@ -12,10 +12,10 @@ _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def is_nested_deeply(text: str) -> bool:
-    """Whether a JSON text goes deeper than any format we take; of text that is no JSON, the answer says nothing.
+    """Return whether a JSON text is nested deeper than any format we take; for other text the answer is undefined.
 
-    A parser tells this too, but only at the bottom of Python's stack. What the garbage collector happens to finalise
-    there cannot run and is never finalised.
+    A parser reports this too, but only at the bottom of Python's stack. Objects that the garbage collector finalises
+    there cannot run their finaliser and are never finalised.
     """
     if text.count("[") + text.count("{") <= NESTING_MAX:
         return False

@@ -1,4 +1,4 @@
-"""A point's digest: equal points have equal ones, and without the key nobody can tell which point it was. Pure."""
+"""A point's digest: equal points have equal digests, and without the key the point cannot be derived. Pure."""
 
 import struct
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where the machine stands. A visit is open in every phase but `outside`."""
+    """Phase of the machine. A visit is open in every phase but `outside`."""
 
     OUTSIDE = "outside"
     INSIDE = "inside"
@@ -16,7 +16,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PresenceState:
-    """All that one device's presence at one fence has to remember; `*_at` are epoch seconds of fixes.
+    """State of one device's presence at one fence; `*_at` are epoch seconds of fixes.
 
     Example of a confirmed visit: `PresenceState(state=Phase.DWELLING, last_fix_at=1790000400.0,
     entered_at=1790000000.0, inside_since_at=1790000000.0, last_inside_at=1790000400.0,
@@ -48,7 +48,7 @@ class PresenceState:
 
     @property
     def is_forgettable(self) -> bool:
-        """Whether a phone never seen here would be in the same state, so that no row need be kept."""
+        """Return whether a phone never seen here would be in the same state, so that the row can be deleted."""
         return self.state is Phase.OUTSIDE and not self.barred and self.inside_since_at is None
 
     @property
@@ -58,7 +58,7 @@ class PresenceState:
 
 
 class TransitionKind(StrEnum):
-    """What the machine tells the outside."""
+    """Transitions that the machine emits."""
 
     ENTER = "enter"
     DWELL = "dwell"
@@ -75,11 +75,11 @@ class ExitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PresenceTransition:
-    """One step the machine tells.
+    """One transition.
 
-    `at` is when it happened: for `enter` the first inside fix, for `dwell` the fix that made it, for `exit` when the
-    phone left (`departed`) or was last seen inside (`gap`, `fence_removed`). `entered_at` names the visit. `enter` and
-    `dwell` tell the run of inside fixes they rest on: since when, how many, and how well the best one was located.
+    `at` is the time of the event: for `enter` the first inside fix, for `dwell` the fix that made it, for `exit` when
+    the phone left (`departed`) or was last seen inside (`gap`, `fence_removed`). `entered_at` names the visit. `enter`
+    and `dwell` contain the run of inside fixes behind them: since when, how many, and the accuracy of the best one.
     """
 
     kind: TransitionKind
@@ -122,7 +122,7 @@ class PresenceRules:
     # Beyond the edge, accuracy taken off, where the visit is over.
     depart_margin_m: float = 100.0
     depart_apart_s: float = 30.0
-    # Without fixes for longer than this, nobody knows: the visit ends where it was last certain.
+    # After a longer time without fixes the state is unknown: the visit ends where it was last certain.
     gap_s: float = 1_800.0
     # After a gap the same stay must not count twice: a departure, or this long since the last inside fix.
     barred_s: float = 14_400.0
@@ -131,14 +131,14 @@ class PresenceRules:
 
     @property
     def exit_margin_m(self) -> float:
-        """How far beyond the edge a phone has left."""
+        """Distance beyond the edge at which a phone has left."""
         return max(self.exit_margin_share * self.radius_m, self.exit_margin_min_m)
 
 
 def advance(
     state: PresenceState, observation: Observation, rules: PresenceRules
 ) -> tuple[PresenceState, tuple[PresenceTransition, ...]]:
-    """The next state, and what to tell about it.
+    """Return the next state and the transitions.
 
     1. A fix at or before the last one moves nothing.
     2. After more than `gap_s` without fixes every run is broken, and an open visit closes at its last inside fix
@@ -148,7 +148,7 @@ def advance(
     4. An inside fix starts or extends the run of inside fixes; a bar falls `barred_s` after the last inside fix.
        Any other fix that is not vague breaks the run while outside or lingering.
     5. Far on two fixes `depart_apart_s` apart: the visit closes when the phone left (`exit`, departed); a bar falls.
-    6. Left on two fixes `exit_apart_s` apart: `lingering`. Nothing is told and the visit stays open.
+    6. Left on two fixes `exit_apart_s` apart: `lingering`. There is no transition and the visit stays open.
     7. An inside fix with `enter_share`, or the second of a run `enter_apart_s` after its first: from `outside` a
        visit opens at the first fix of the run (`enter`) unless barred; from `lingering` the visit goes on.
     8. An inside fix `dwell_s` after the first of the run, once per visit: `dwelling` (`dwell`).
@@ -172,7 +172,7 @@ def advance_through(
 
 
 def close_for_removed_fence(state: PresenceState) -> tuple[PresenceTransition, ...]:
-    """What to tell when the fence is gone: an open visit ends where it was last certain."""
+    """Close for a deleted fence: an open visit ends where it was last certain."""
     if not state.has_open_visit or state.entered_at is None or state.last_inside_at is None:
         return ()
     exit_ = PresenceTransition(

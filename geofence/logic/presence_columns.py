@@ -34,8 +34,8 @@ _OUTSIDE, _INSIDE, _DWELLING, _LINGERING = range(len(PHASES))
 _EXIT, _ENTER, _DWELL = range(len(KINDS))
 _DEPARTED, _GAP = 1, 2
 
-# A step over columns costs some sixty array operations, 0.1 ms whatever their length: below this many pairs the
-# scalar form is faster. One phone that sends thousands of fixes at once is worked there.
+# A step over columns costs some sixty array operations, 0.1 ms for any length: below this many pairs the scalar form is
+# faster. It also processes one phone that sends thousands of fixes at once.
 _FEWEST_PAIRS = 24
 
 _NUMBER = {phase: number for number, phase in enumerate(PHASES)}
@@ -44,7 +44,7 @@ _RULES = PresenceRules()
 
 @dataclass(frozen=True, slots=True)
 class PresenceColumns:
-    """`PresenceState` column by column, one row per pair; NaN is None, `phase` is a place in `PHASES`.
+    """`PresenceState` column by column, one row per pair; NaN is None, `phase` is an index of `PHASES`.
 
     pii: location (which shop, when), as long as the presence rows they are stored in.
     """
@@ -93,7 +93,6 @@ class PresenceColumns:
         return state
 
     def read_states(self) -> list[PresenceState]:
-        """All rows as values."""
         columns: list[list[Any]] = [[PHASES[number] for number in self.phase.tolist()]]
         columns += [getattr(self, name).tolist() for name in _COLUMN_TYPES if name != "phase"]
         plain: list[list[Any]] = [[None if value != value else value for value in column] for column in columns]
@@ -128,14 +127,13 @@ class ObservationColumns:
         )
 
     def read_rows(self) -> list[Observation]:
-        """All rows as values."""
         columns = (self.fix_at, self.inside_share, self.outside_m, self.accuracy_m)
         return [Observation(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class FenceRules:
-    """What of `PresenceRules` is a fence's own, per pair; the rest are its defaults."""
+    """The parts of `PresenceRules` that depend on the fence, per pair; the rest are its defaults."""
 
     exit_margin_m: FloatArray
     radius_m: FloatArray
@@ -168,9 +166,9 @@ class PairTransition:
 def advance_columns(
     states: PresenceColumns, seen: ObservationColumns, counts: IntArray, rules: FenceRules
 ) -> tuple[PresenceColumns, list[PairTransition]]:
-    """The next state of every pair, and what to tell, by pair and row.
+    """Return the next state of every pair, and its transitions, by pair and row.
 
-    Shapes:  states, counts, rules (n,); seen (sum of counts,), pair after pair → states (n,), told
+    Shapes:  states, counts, rules (n,); seen (sum of counts,), pair after pair → states (n,), transitions
     Units:   epoch seconds, metres
     Errors:  none; a NaN share or distance is neither inside nor outside
     Source:  `logic.presence.advance_through`, pair by pair
@@ -216,7 +214,7 @@ class _Table:
 
 
 class _Head:
-    """One step: views of the states that move, the fix each of them sees, and what they tell."""
+    """One step: views of the states that move, the fix of each, and the transitions."""
 
     def __init__(self, states: PresenceColumns, fix: ObservationColumns) -> None:
         self.s = states

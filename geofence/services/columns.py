@@ -168,7 +168,7 @@ def _pack(values: npt.NDArray[Any], oid: int, null: npt.NDArray[np.bool_] | None
 
 
 class _PackedDumper(Dumper):
-    """Bytes that are ready. The statement's cast tells the type."""
+    """Encoded bytes. The statement's cast gives the type."""
 
     format = Format.BINARY
 

@@ -1,4 +1,4 @@
-"""The rows of presence: read and written column-wise, one statement each whatever the size of the batch."""
+"""The rows of presence: read and written column-wise, one statement each for any size of the batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class PresenceRows:
 
 @dataclass(frozen=True, slots=True)
 class PresenceKeys:
-    """Which presences; the key of `Presence`."""
+    """Keys of presences, as in `Presence`."""
 
     devices: DeviceColumns
     geofence_id: IntArray
@@ -53,7 +53,7 @@ class PresenceKeys:
 
 @dataclass(frozen=True, slots=True)
 class VisitRow:
-    """What a batch knows of a visit; what it does not know (None) is left as it is."""
+    """Values of a visit that a batch knows; an unknown value (None) stays as it is."""
 
     visit_id: UUID
     device_id: UUID
@@ -99,7 +99,7 @@ class KnownPresences:
 
 @dataclass(frozen=True, slots=True)
 class RemovedFence:
-    """What is still known of a fence that left the snapshot."""
+    """Values of a fence that left the snapshot."""
 
     store_id: int
     role: str
@@ -128,7 +128,7 @@ def query_last_fixes(devices: DeviceColumns) -> Callable[[], tuple[IntArray, Tra
 
 
 def query_presences(devices: DeviceColumns) -> Callable[[], KnownPresences]:
-    """All stored presences of the devices. Asked at once; what comes back waits for the answer."""
+    """All stored presences of the devices. The query is sent at once; the returned function waits for the answer."""
     answer = query_columns(_PRESENCES_SQL, [pack_devices(devices)])
 
     def read() -> KnownPresences:
@@ -159,8 +159,8 @@ def forget_presences(keys: PresenceKeys) -> None:
 
 
 def open_presences(rows: PresenceRows) -> None:
-    """Keep states at fences where these devices had none. A fence deleted meanwhile is passed over, one that is there
-    held still until the transaction ends: the foreign key is only checked then."""
+    """Insert states at fences where these devices had none. Skip a fence that was deleted in the meantime, and lock the
+    others until the transaction ends: the foreign key is only checked then."""
     if len(rows):
         execute_columns(_OPEN_SQL, _pack_states(rows))
 
@@ -168,7 +168,8 @@ def open_presences(rows: PresenceRows) -> None:
 def move_presences(rows: PresenceRows) -> None:
     """Keep the states of presences that were there, and how long their open visits lasted so far.
 
-    What was erased meanwhile stays erased. The row itself holds the fence: who deletes it must delete this row first.
+    Rows that were erased in the meantime stay erased. The row itself protects the fence: a deletion of the fence must
+    delete this row first.
     """
     if len(rows):
         execute_columns(_MOVE_SQL, [*_pack_states(rows), pack_values(rows.extends_visit)])
@@ -256,8 +257,9 @@ JOIN geofence_presence p ON p.device_id = k.device_id
 
 _REMOVED_SQL = "SELECT id, store_id, role, version FROM geofence_geofence WHERE id = ANY(%s)"
 
-# `+ 0` keeps the planner from the index on the fence alone. Where most fences hold hardly anybody it costs the same as
-# the one on device and fence, until a busy store comes: then every phone in it would be looked at for each of them.
+# `+ 0` keeps the planner from the index on the fence alone. Where most fences hold hardly any device it costs the same
+# as the one on device and fence, until a busy store comes: then it would read every phone in that store for each of
+# them.
 _SAME_FENCE = "geofence_id + 0 = k.geofence_id"
 
 _FORGET_SQL = f"""
@@ -309,7 +311,7 @@ UPDATE geofence_visit v SET last_inside_at = greatest(v.last_inside_at, k.last_i
 FROM k WHERE k.extends_visit AND v.device_id = k.device_id AND v.{_SAME_FENCE} AND v.exited_at IS NULL
 """
 
-# An unlock or a scan may have confirmed the visit meanwhile: what stands there stays.
+# An unlock or a scan may have confirmed the visit in the meantime: existing values stay.
 _VISIT_SQL = """
 INSERT INTO geofence_visit AS v (id, device_id, geofence_id, store_id, geofence_version, entered_at,
     last_inside_at, confirmed_at, confirmed_by, exited_at, exit_reason)
@@ -342,7 +344,7 @@ _LAST_FIX_COLUMNS = (
     "jump_hold_until timestamptz",
 )
 
-# A hold is never cut short. `greatest` and `coalesce` leave what is not known as it stands.
+# A penalty is never shortened. `greatest` and `coalesce` leave unknown values as they are.
 _LAST_FIX_SQL = f"""
 INSERT INTO geofence_lastfix AS l ({", ".join(column.split()[0] for column in _LAST_FIX_COLUMNS)})
 SELECT * FROM {spread(*_LAST_FIX_COLUMNS)}

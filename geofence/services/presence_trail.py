@@ -1,6 +1,8 @@
-"""What a device's earlier fixes say of the one in hand: whether it can have come from there, and whether it repeats.
+"""A device's earlier fixes as evidence about the current one: whether it can have come from there, and whether it
+repeats.
 
-Coordinates are reckoned with and forgotten; what stays is the cell, a keyed digest of the point, and a hold.
+Coordinates are used for the computation and not stored; the cell, a keyed digest of the point, and a penalty are
+stored.
 """
 
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ from geofence.models import LastFix
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """What a device's last fix left: seconds of a jump's hold still to go, and how often the last point came again."""
+    """Trail of a device: remaining seconds of a jump's penalty, and repeats of the last point."""
 
     jump_penalty_s: float = 0.0
     repeats: int = 0
@@ -37,7 +39,7 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class FollowedFix:
-    """A fix held against its device's earlier ones; `repeats` of its own point, before it."""
+    """A fix compared with its device's earlier ones; `repeats` of its own point, before it."""
 
     point_digest: int
     jump_penalty_s: float = 0.0
@@ -62,8 +64,8 @@ def follow_fix(
 ) -> FollowedFix:
     """Hold a fix against what is stored of its device. One query; writes nothing.
 
-    `is_in_store`: whether it lies in a store's fence, for a way that ends there is judged more strictly. A jump bars
-    the fix for as long as the way takes door to door, and by aircraft where that is longer.
+    `is_in_store`: whether it lies in a store's fence, since a trip that ends there has stricter rules. A jump penalises
+    the fix for as long as the trip takes door to door, and by aircraft where that is longer.
     """
     digest = digest_point(point_key(), point.latitude_deg, point.longitude_deg)
     last = LastFix.objects.filter(device_id=device_id).first()

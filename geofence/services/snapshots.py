@@ -1,7 +1,7 @@
 """The current set of fences and stores, cached per process and rebuilt when the database says it changed.
 
-Who asks never waits for a rebuild, as long as somebody asks every second or so: it goes on beside, in a thread with a
-connection of its own, and the old edition serves until the new one is ready.
+A caller never waits for a rebuild, as long as there is a call every second or so: the rebuild runs beside, in a thread
+with a connection of its own, and the old edition is used until the new one is ready.
 """
 
 import logging
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # An edit acts within two seconds: one for this check, one for the rebuild of 100k fences.
 _CHECK_EVERY_S = 1.0
-# Whoever looked longer ago than this cannot know how old an edit is by now, and waits for the new edition.
+# After a longer pause a caller cannot know the age of an edit, and waits for the new edition.
 _TRUSTED_S = 1.5
 # So long may the old edition serve once it is known to be old.
 _PATIENCE_S = 0.9
@@ -44,7 +44,7 @@ class StoreDirectory:
     longitude_deg: FloatArray
 
     def read_uuid(self, row: int) -> UUID:
-        """What a store is called outside."""
+        """Public id and name of a store."""
         return UUID(bytes=self.uuid[row].tobytes())
 
     @cached_property
@@ -55,7 +55,7 @@ class StoreDirectory:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """Which state of the fence set: the row's `xmin` stands beside its version, since a version number raised in a
+    """State of the fence set: the row's `xmin` is stored beside its version, since a version number raised in a
     transaction that rolled back comes again with other fences, and a transaction number never does."""
 
     database: str
@@ -65,7 +65,7 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Edition:
-    """What was built, and from which state of the fence set."""
+    """A built edition, and the state of the fence set it comes from."""
 
     key: _Key
     snapshot: FenceSnapshot
@@ -82,9 +82,9 @@ class _Shelf:
         self._rebuild: _Rebuild | None = None
 
     def take(self) -> _Edition:
-        """The edition to use. Steps: fresh → as it is · a rebuild that is ready → that one · one under way → wait for
-        it only when the old edition has served too long · look whether the fence set changed · rebuild, beside
-        the caller when the old edition is known to be young enough."""
+        """Return the edition to use. Steps: fresh → as it is · a rebuild that is ready → that one · one under way →
+        wait for it only when the old edition has been in use too long · check whether the fence set changed · rebuild,
+        beside the caller when the old edition is known to be young enough."""
         with self._lock:
             edition = self._edition
             if edition is not None and time.monotonic() - self._checked_at < _CHECK_EVERY_S and self._rebuild is None:
@@ -96,7 +96,7 @@ class _Shelf:
             return self._check(edition)
 
     def clear(self) -> None:
-        """Forget the edition, and whatever is being built."""
+        """Forget the edition, and any rebuild."""
         with self._lock:
             self._edition = self._rebuild = None
 
@@ -116,7 +116,7 @@ class _Shelf:
 
     def _look_after(self, rebuild: "_Rebuild", edition: _Edition) -> _Edition:
         if rebuild.is_done(patience_s=_PATIENCE_S):
-            # A rebuild that failed leaves the old edition; the next check tries again.
+            # A rebuild that failed leaves the old edition; the next check retries.
             self._rebuild, self._edition = None, rebuild.edition or edition
             return self._edition
         return edition
@@ -133,7 +133,7 @@ class _Rebuild:
         self._thread.start()
 
     def is_done(self, *, patience_s: float) -> bool:
-        """Whether it ended; waits for it once it has taken longer than `patience_s`."""
+        """Return whether it ended; wait for it once it has taken longer than `patience_s`."""
         if time.monotonic() - self._begun_at > patience_s:
             self._thread.join()
         return not self._thread.is_alive()
@@ -177,7 +177,7 @@ def forget_snapshot() -> None:
 
 
 def _read_key() -> tuple[_Key, bool]:
-    """The state of the fence set, and whether it may be our own transaction that brought it about."""
+    """The state of the fence set, and whether our own transaction may have created it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT version, xmin::text::bigint, pg_current_xact_id_if_assigned()::text::bigint "
