@@ -1,7 +1,8 @@
-"""What `make bench` runs: each module has `run(quick: bool) -> list[Figure]`; the registry is `benchmarks/__main__.py`.
+"""The benchmarks of `make bench`: each module has `run(quick: bool) -> list[Figure]`; the registry is
+`benchmarks/__main__.py`.
 
 To add one: a file here with that function, its name in `MODULES`, its targets beside its figures. A figure without a
-baseline measured in the same run says nothing of the code, only of the machine.
+baseline of the same run describes the machine, not the code.
 """
 
 from benchmarks.figures import Figure

@@ -35,7 +35,7 @@ HONEST_LEVEL_1, HONEST_LEVEL_2, CHEAT_LEVEL_2 = "≥ 98", "≥ 95", "≤ 2"
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """Where the traces happen, when their second 0 is, and the devices they are told by."""
+    """Place and start of the traces, and their devices."""
 
     store_id: int
     latitude_deg: float
@@ -57,7 +57,7 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question came to: the level, and the pieces missing for levels 1 and 2."""
+    """The answer to a question: the level, and the pieces missing for levels 1 and 2."""
 
     at_s: float
     level: int
@@ -77,12 +77,12 @@ class Tally:
     missing: Mapping[str, int]
 
     def reaching(self, level: int) -> int:
-        """How many ever reached a level."""
+        """Number of traces that ever reached a level."""
         return sum(count for best, count in self.best.items() if best >= level)
 
 
 def run(quick: bool) -> list[Figure]:
-    """The shares that the targets speak of; writes the matrix unless it is a quick look."""
+    """Compute the shares that have targets; write the matrix unless this is a quick run."""
     from promotions import clock
 
     traces = list(list_traces(seed=SEED, share=QUICK_SHARE if quick else 1.0))
@@ -105,7 +105,7 @@ def _open_shop(phones: int, now: datetime) -> Shop:
 
 
 def play(traces: Sequence[Trace], shop: Shop) -> list[list[Answer]]:
-    """Let every phone tell its story and ask: uploads first, then the questions of that moment, in order of time."""
+    """Play every phone's trace: at each instant, first the uploads, then the questions."""
     from django.db import transaction
 
     from promotions import pipeline
@@ -126,7 +126,7 @@ def play(traces: Sequence[Trace], shop: Shop) -> list[list[Answer]]:
 
 
 def _list_moments(traces: Sequence[Trace]) -> Iterator[tuple[float, list[tuple[int, Question]]]]:
-    """When uploads are worked, and who asks then."""
+    """Yield the instants at which uploads are processed, with their questions."""
     by_time: dict[float, list[tuple[int, Question]]] = {}
     for place, trace in enumerate(traces):
         for question in trace.questions:
@@ -137,7 +137,7 @@ def _list_moments(traces: Sequence[Trace]) -> Iterator[tuple[float, list[tuple[i
 
 
 def _pack(traces: Sequence[Trace], shop: Shop) -> "FixArray":
-    """All uploads as the lane would have written them."""
+    """All uploads in the form that the lane would write."""
     from geofence.logic.fixes import FIX_DTYPE, FixFlag, split_device_id
 
     rows = []
@@ -208,7 +208,7 @@ def _level_at(given: Sequence[Answer], at_s: float) -> int:
 
 
 def list_figures(tallies: Sequence[Tally]) -> list[Figure]:
-    """What the targets speak of, in percent."""
+    """Figures with targets, in percent."""
     honest = [each for each in tallies if each.kind.is_honest and each.kind.is_counted]
     cheats = [each for each in tallies if not each.kind.is_honest and each.kind.is_counted]
     phones = sum(each.phones for each in honest)

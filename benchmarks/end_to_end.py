@@ -27,9 +27,9 @@ from promotions.local.stack import Stack
 
 CONNECTIONS = 64
 FENCES, CAMPAIGNS = 10_000, 50
-# Each device walks into a shop once at most: a campaign speaks to it once.
+# Each device walks into a shop once at most: a campaign messages it once.
 PASSERS, VISITORS = 20_000, 40_000
-# One fix in so many brings a phone into a shop, and a message with it.
+# One fix in so many brings a phone into a shop, and causes a message.
 VISIT_EVERY = 100
 FIRST_STEP_PER_S, STEP, LAST_STEP_PER_S = 1000.0, 1.25, 30_000.0
 STEP_S, PLATEAU_S, WINDOW_S = 8.0, 20.0, 12.0
@@ -44,7 +44,7 @@ CONSENTS = ("fraud_checks", "geo_match", "messages", "statistics")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long and how fine: the quick form looks only whether all of it works."""
+    """Duration and resolution: the quick form only checks that all of it works."""
 
     step_s: float = STEP_S
     plateau_s: float = PLATEAU_S
@@ -109,7 +109,7 @@ class Watch(threading.Thread):
             raise self._error
 
     def run(self) -> None:
-        """PostgreSQL tells of a message when its transaction has been committed, and not before."""
+        """PostgreSQL notifies of a message when its transaction has been committed, and not before."""
         from django.db import connection
         from redis.exceptions import RedisError
 
@@ -243,14 +243,14 @@ def _listening_address() -> str:
 
 
 def read_wait_s() -> float:
-    """How long the oldest entry of any shard waits."""
+    """Return the age of the oldest entry of any shard."""
     from promotions import drain, stream
 
     return stream.measure_backlog(stream.sync_client(), drain.read_cursors()).oldest_age_ms / 1000
 
 
 def settle() -> None:
-    """Wait until everything is worked, so that no step carries another's load."""
+    """Wait until everything is processed, so that no step carries another's load."""
     deadline = time.monotonic() + SETTLE_S
     while read_wait_s() and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)

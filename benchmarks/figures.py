@@ -1,4 +1,4 @@
-"""What a benchmark comes to, and how it is measured: medians, and ratios of things measured side by side."""
+"""Results of benchmarks and how they are measured: medians, and ratios of things measured side by side."""
 
 import operator
 import statistics
@@ -15,8 +15,8 @@ _COMPARISONS = {"≥": operator.ge, "≤": operator.le, "=": operator.eq}
 class Figure:
     """One line of the table.
 
-    `baseline` is in the same unit and measured in the same run; `ratio` is what `target` (such as "≥ 2.5") speaks of
-    where there is a baseline, and `value` is where there is none.
+    `baseline` is in the same unit and measured in the same run; `target` (such as "≥ 2.5") applies to `ratio` where
+    there is a baseline, and to `value` where there is none.
     """
 
     key: str
@@ -28,7 +28,7 @@ class Figure:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the target is met; None without one."""
+        """Return whether the target is met; None without one."""
         if not self.target:
             return None
         comparison, bound = self.target.split()

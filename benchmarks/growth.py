@@ -25,7 +25,7 @@ TURN_FIXES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a world is."""
+    """Size of a world."""
 
     devices: int = 100_000
     fences: int = 10_000

@@ -1,4 +1,4 @@
-"""The floor of a web process: a raw ASGI application that says hello, whatever it is asked."""
+"""The floor of a web process: a raw ASGI application that answers every request with one text."""
 
 from typing import Any
 

@@ -30,7 +30,7 @@ CONSENTS = ("fraud_checks", "geo_match", "messages", "statistics")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one server did in one turn."""
+    """Results of one server in one turn."""
 
     seen: Seen
     cpu_s: float
@@ -88,7 +88,7 @@ def _open_stand(*, strangers: int) -> Iterator[Stand]:
     core = SERVER_CORE if len(os.sched_getaffinity(0)) > 1 else None
     metrics = web.FOLDER / "metrics"
     metrics.mkdir(parents=True, exist_ok=True)
-    # As in production, where several processes count together; and nobody's limit is reached, but all are counted.
+    # As in production, where several processes count together; no limit is reached, but all are counted.
     env = {
         **os.environ,
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
@@ -156,7 +156,7 @@ def _take_turn(server: Server, requests: Path, seconds: float, connections: int)
 
 
 def _empty_stream() -> None:
-    """Nobody works the fixes here; what waits must not make the lane refuse more."""
+    """No worker processes the fixes here; the backlog must not make the lane refuse more."""
     from django.conf import settings
 
     from promotions import stream

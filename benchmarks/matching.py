@@ -29,7 +29,7 @@ NEAR_M = 300.0
 WORLDS = ((1_000, False), (10_000, False), (100_000, False), (1_000_000, False), (100_000, True))
 POLYGONS = 1_000
 METRE_DEG = 360 / 40_030_173
-# Of fixes on an edge, spherical and planar reckoning may disagree.
+# Share of fixes on an edge for which the spherical and the planar computation may disagree.
 MOST_STRAYS = 0.002
 
 
@@ -55,7 +55,7 @@ def run(quick: bool) -> list[Figure]:
 
 
 def _measure_slowing(few: int, many: int, repeats: int) -> Figure:
-    """What a thousand times the fences cost, side by side."""
+    """Measure the cost of a thousand times as many fences, side by side."""
     grids = [_make_ground(count, clustered=False) for count in (few, many)]
     few_s, many_s = measure_side_by_side(
         [partial(_match_batches, _build(ground), ground) for ground in grids], repeats=repeats
@@ -239,7 +239,7 @@ def _measure_polygons(repeats: int) -> list[Figure]:
     ground = _make_ground(POLYGONS, clustered=False)
     circles = _build(ground)
     figures = []
-    # Outlines as somebody would draw them; and, without a target, corners as wild as a valid polygon can have them.
+    # Outlines as a person would draw them; and, without a target, corners as extreme as a valid polygon can have them.
     for vertices, roughness_m, target in ((8, 30.0, "≤ 3"), (1_000, 1.0, "≤ 3"), (1_000, 40.0, "")):
         columns = FenceColumns.from_circles(ground.latitude_deg, ground.longitude_deg, RADIUS_M)
         for place in range(POLYGONS):
@@ -282,7 +282,7 @@ def _match_batches(snapshot: "FenceSnapshot", ground: Ground) -> None:
 
 
 def _measure_building(count: int, repeats: int) -> list[Figure]:
-    """From rows to a snapshot in use, and how long a caller waits while that goes on."""
+    """Measure from rows to a snapshot in use, and how long a caller waits in that time."""
     from datetime import UTC, datetime
 
     from benchmarks import world

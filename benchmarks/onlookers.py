@@ -1,4 +1,4 @@
-"""Who looks on during a load: a gauge of ages and memory, and phones that write down what was acknowledged to them.
+"""Observers of a load: a gauge of ages and memory, and phones that record the fixes that were acknowledged to them.
 
 Each runs in a thread of the caller's until the event it is given is set.
 """
@@ -41,13 +41,13 @@ class Look:
 
 @dataclass(slots=True)
 class Gauge:
-    """How long the oldest entry waits, and what memory Redis and some processes hold, their children included."""
+    """Age of the oldest entry, and memory of Redis and of some processes with their children."""
 
     list_pids: Callable[[], Sequence[int]]
     looks: list[Look] = field(default_factory=list)
 
     def look_on(self, over: threading.Event) -> None:
-        """Look again and again. Errors: of PostgreSQL and Redis."""
+        """Poll until stopped. Errors: of PostgreSQL and Redis."""
         from django.db import connection
 
         try:
@@ -75,12 +75,12 @@ class Gauge:
         return since_s
 
     def within(self, from_s: float, until_s: float) -> list[Look]:
-        """What was seen between two moments."""
+        """Return the readings between two instants."""
         return [look for look in self.looks if from_s <= look.at_s <= until_s]
 
 
 def read_resident_bytes(pid: int) -> int:
-    """Of a process and its children; 0 for those that have just ended."""
+    """Memory of a process and its children; 0 for those that have just ended."""
     pids = [str(pid)]
     with suppress(FileNotFoundError, ProcessLookupError):
         pids += Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
@@ -142,7 +142,7 @@ class Witnesses:
             self.usual_since_s = time.monotonic()
 
     def count_missing(self) -> int:
-        """Of whom the database knows an older last fix than the last acknowledged one, or none."""
+        """Find devices whose last fix in the database is older than the last acknowledged one, or missing."""
         from geofence.models import LastFix
 
         known = dict(LastFix.objects.filter(device_id__in=self.acknowledged).values_list("device_id", "fix_time"))

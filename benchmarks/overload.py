@@ -53,7 +53,7 @@ TARGET_P99_MS, TARGET_RECOVERY_S, TARGET_GROWTH = 300, 60, 1.1
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long. The quick form looks only whether all of it works, and falls behind with lower thresholds."""
+    """Durations. The quick form only checks that all of it works, and falls behind with lower thresholds."""
 
     rate: end_to_end.Pace
     alone_s: float
@@ -64,7 +64,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Trickle:
-    """What goes on beside the storm, at a steady pace. So few connections that the server closes none for idleness."""
+    """Load beside the storm, at a steady pace. So few connections that the server closes none for idleness."""
 
     per_s: float
     connections: int
@@ -74,7 +74,7 @@ class Trickle:
         return round(self.per_s * seconds) + self.connections
 
 
-# A customer every three seconds at each till, some phones at the door, and a brand that looks at its report.
+# A customer every three seconds at each till, some phones at the door, and a brand that reads its report.
 SCANS, UNLOCKS, REPORTS = Trickle(20.0, 16), Trickle(2.0, 4), Trickle(1.0, 2)
 
 FULL = Pace(end_to_end.Pace(step_s=4.0, plateau_s=12.0), alone_s=120.0, storm_s=600.0, requests=REQUESTS, thresholds={})
@@ -89,7 +89,7 @@ QUICK = Pace(
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """Who is there: the crowd, the shop with its tills, the phones at its door and the witnesses."""
+    """Participants: the crowd, the shop with its tills, the phones at its door and the witnesses."""
 
     crowd: Crowd
     opened: Shop
@@ -114,7 +114,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """What was seen of one."""
+    """Results of one request."""
 
     offered_per_s: float
     fixes: Seen
@@ -224,7 +224,7 @@ def _serve(pace: Pace, *, has_second: bool) -> Iterator[Product]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What comes over the product."""
+    """Loads on the product."""
 
     offered_per_s: float
     seconds: float
@@ -274,7 +274,7 @@ def _raise_storm(product: Product, town: Town, plan: Plan) -> Storm:
 
 
 def _take_worker_away(product: Product, began_s: float, seconds: float, outage: tuple[float, float]) -> float:
-    """Kill the worker and start another in time; the moment of that. Nobody waits for it: the storm goes on."""
+    """Kill the worker and start another in time; return the instant. Nothing waits for it: the storm goes on."""
     gone_s, back_s = (began_s + part * seconds for part in outage)
     time.sleep(max(0.0, gone_s - time.monotonic()))
     product.stack.kill("worker")
@@ -314,7 +314,7 @@ def _prepare_others(product: Product, town: Town, seconds: float, files: ExitSta
 
 
 def _recover(gauge: Gauge, witnesses: Witnesses, ended_s: float) -> float:
-    """Seconds until nothing waits and fixes are taken as ever, and stay so for as long as it takes to tell."""
+    """Return the seconds until the backlog is empty and fixes are accepted normally, for a stable period."""
     while time.monotonic() < ended_s + PATIENCE_S:
         time.sleep(LOOK_EVERY_S)
         calm_since_s, usual_since_s = gauge.find_calm_since(CALM_S), witnesses.usual_since_s

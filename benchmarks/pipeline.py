@@ -33,7 +33,7 @@ NOW = datetime(2026, 9, 22, 10, 30, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Phones:
-    """Where every phone is, by shard, and the clock of each shard's traffic."""
+    """Position of every phone, by shard, and the clock of each shard's traffic."""
 
     world: World
     shard: Any
@@ -87,7 +87,7 @@ def run(quick: bool) -> list[Figure]:
     ours, theirs = multiprocessing.Pipe()
     worker = multiprocessing.get_context("spawn").Process(target=pipeline_worker.serve, args=(theirs,), daemon=True)
     worker.start()
-    # Ours alone hears of it when the worker dies.
+    # Only our end of the pipe stays open, so that we notice when the worker dies.
     theirs.close()
     try:
         _warm_up(phones, ours)
@@ -159,7 +159,7 @@ def _list_speeds(single: list[Turn], batched: list[Turn]) -> list[Figure]:
 
 
 def _list_costs(turns: list[Turn]) -> list[Figure]:
-    """Where the time of a turn goes, in µs a fix; the baselines are the limits."""
+    """Parts of a turn's time, in µs a fix; the baselines are the limits."""
 
     def median_us(values: list[float]) -> float:
         return statistics.median(value / turn.fixes * 1e6 for value, turn in zip(values, turns, strict=True))

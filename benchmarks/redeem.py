@@ -25,7 +25,7 @@ COUPONS, SECONDS = 4_000, 4.0
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """The product, its floor, and who is in the shop."""
+    """The product, its floor, and the people in the shop."""
 
     url: str
     floor_url: str

@@ -36,7 +36,7 @@ def open_shop(*, phones: int, now: datetime) -> Shop:
 
 
 def open_campaign(*, cap: int, is_flash: bool, now: datetime) -> "Campaign":
-    """Another campaign in the shop. A flash campaign's cap is split over slots, any other's stands in one row."""
+    """Another campaign in the shop. A flash campaign's cap is split over slots, any other's is one row."""
     from promotions.models import Brand, Campaign
     from promotions.services.campaigns import states as campaigns
 
@@ -57,7 +57,7 @@ def open_campaign(*, cap: int, is_flash: bool, now: datetime) -> "Campaign":
 
 
 def list_unlocks(shop: Shop, campaign: "Campaign") -> Requests:
-    """Every phone asks once, standing at the door."""
+    """Every phone sends one request from the door."""
     latitude_deg, longitude_deg = shop.world.latitude_deg[0], shop.world.longitude_deg[0]
     fix = (
         f'{{"latitude":{latitude_deg:.6f},"longitude":{longitude_deg:.6f},'

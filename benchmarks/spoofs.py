@@ -1,7 +1,9 @@
-"""Traces of phones at a shop, honest ones and cheats: what each sent, and when it asked. Pure and seeded.
+"""Traces of phones at a shop, honest ones and cheats: the fixes of each, and the times of its requests. Pure and
+seeded.
 
-Metres east and north of the shop's door; seconds from the moment the person, or the cheat, is there. What honest
-phones do is taken from how phones are known to behave, before any of it was judged; it is not changed to please.
+Metres east and north of the shop's door; seconds from the arrival of the person, or of the cheat. The behaviour of
+honest phones follows what is known of phones, and was fixed before any evaluation; it is not changed to improve
+results.
 """
 
 import math
@@ -14,7 +16,7 @@ from promotions.simulation.noise import Receiver
 Spot = tuple[float, float]
 Path = Callable[[float], Spot]
 
-# When everybody asks. An honest person is judged by the first two; a cheat tries for ten minutes.
+# Times of the requests. An honest person counts by the first two; a cheat tries for ten minutes.
 AT_ONCE_S, AFTER_90_S = 30.0, 90.0
 QUESTIONS_S = (AT_ONCE_S, AFTER_90_S, 150.0, 300.0, 450.0, 600.0)
 # A cheat who waits as long as any hold lasts, and then some.
@@ -56,9 +58,9 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A sort of story: how many of it there are, whether the person is truly there, and what it is.
+    """A kind of trace: how many, whether the person is truly there, and a description.
 
-    `is_counted`: whether it counts for the targets, which speak of honest phones that stay and of the cheap cheats.
+    `is_counted`: whether it counts for the targets, which cover honest phones that stay and cheap cheats.
     """
 
     name: str
@@ -135,7 +137,7 @@ def _indoor_accuracy_m(rng: Random) -> float:
     return min(120.0, max(6.0, rng.lognormvariate(math.log(22), 0.45)))
 
 
-# How phones tell of it.
+# Ways in which phones send them.
 
 
 def _measure(rng: Random, path: Path, times: Iterable[float], *, accuracy_m: float, memory_s: float) -> list[TracedFix]:
@@ -183,7 +185,7 @@ def _measure_indoors(rng: Random, path: Path, *, since_s: float = -600.0) -> lis
 
 
 def _simulate_canyon(rng: Random) -> Trace:
-    """Between high houses: reflections shift the fix by tens of metres, and the radius does not say so."""
+    """Between high houses: reflections shift the fix by tens of metres, and the radius does not show it."""
     path, claimed_m = _walk_in(rng), rng.uniform(8, 20)
     shift: Spot = (0.0, 0.0)
     until_s, fixes = -math.inf, []
@@ -213,7 +215,7 @@ def _simulate_cached(rng: Random) -> Trace:
 
 
 def _simulate_table(rng: Random) -> Trace:
-    """Laid on a café table: the same networks are seen, and the same place is told again and again."""
+    """On a café table: the same networks are seen, and the same place is sent repeatedly."""
     fixes = _measure_indoors(rng, _walk_in(rng))
     walked = [fix for fix in fixes if fix.at_s < 0]
     return _trace([*walked, *_repeat(rng, fixes[len(walked) :], 0.7, keeps_time=0.2)])
@@ -299,7 +301,7 @@ def _simulate_glitch(rng: Random) -> Trace:
 
 
 def _at_home(rng: Random, *, off_m: float, until_s: float = 0.0) -> list[TracedFix]:
-    """An honest evening at home, before the cheating begins."""
+    """An ordinary evening at home, before the cheating begins."""
     way = _direction(rng)
     home = (way[0] * off_m, way[1] * off_m)
     return _measure(
@@ -335,14 +337,14 @@ def _simulate_frozen(rng: Random) -> Trace:
 
 
 def _simulate_mock(rng: Random) -> Trace:
-    """A simulator with the system's mock flag up; half of them patched so that the question does not say so."""
+    """A simulator with the system's mock flag set; half of them patched so that the question does not show it."""
     fixes = [replace(fix, is_mock=True) for fix in _simulate(rng)]
     sent_with = [replace(fix, is_mock=False) for fix in fixes] if rng.random() < 0.5 else fixes
     return _trace(fixes, sent_with=sent_with)
 
 
 def _simulate_joystick(rng: Random) -> Trace:
-    """Moved by hand to the shop in a straight line at even speed, then stands with a flicker."""
+    """Moved by hand to the shop in a straight line at even speed, then stays with a flicker."""
     way, speed_mps, start_m = _direction(rng), rng.uniform(1.4, 15), rng.uniform(500, 3_000)
 
     def locate(at_s: float) -> Spot:
@@ -382,7 +384,7 @@ def _simulate_old_replay(rng: Random) -> Trace:
 
 
 def _simulate_flip_flop(rng: Random) -> Trace:
-    """Two points in turn, each to the digit: enough to deceive a look for repeats."""
+    """Two alternating points, each identical to the digit: enough to pass a check for repeats."""
     spots = [(rng.uniform(-20, 20), rng.uniform(-20, 20)) for _ in range(2)]
     times = _times(rng, -5, CHEATS_TRY_S, (4, 12))
     return _trace([_sent(rng, at_s, spots[number % 2], 8.0) for number, at_s in enumerate(times)])
@@ -408,7 +410,7 @@ def _simulate_drive_by(rng: Random) -> Trace:
         return way[0] * at_s * speed_mps + across[0], way[1] * at_s * speed_mps + across[1]
 
     fixes = _measure(rng, locate, _times(rng, -120, 120, (3, 10)), accuracy_m=rng.uniform(6, 15), memory_s=20)
-    # Somebody in the car asks all along.
+    # A passenger in the car sends requests on the whole way.
     return _trace(fixes, (-10.0, 0.0, 10.0, 20.0, AT_ONCE_S))
 
 

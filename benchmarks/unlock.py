@@ -59,7 +59,7 @@ def _list_figures(turns: Mapping[str, list[Seen]], missed: int) -> list[Figure]:
 
 
 def _measure(opened: Shop, url: str, *, connections: int, seconds: float, is_flash: bool = True) -> Seen:
-    """A campaign with room for everybody: every answer is a new unlock."""
+    """A campaign with room for every device: every answer is a new unlock."""
     from promotions import clock
 
     campaign = shop.open_campaign(cap=AMPLE_CAP, is_flash=is_flash, now=clock.now())

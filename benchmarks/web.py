@@ -34,7 +34,7 @@ class Server:
 
 @contextmanager
 def serve(app: str, *, env: Mapping[str, str], core: int | None = None, ready: str = "/") -> Iterator[Server]:
-    """One process of an ASGI application, such as `promotions.asgi:application`; any answer at `ready` will do."""
+    """One process of an ASGI application, such as `promotions.asgi:application`; any answer at `ready` is enough."""
     port = ports.free_port()
     name = app.partition(":")[0]
     child = processes.start(

@@ -1,7 +1,7 @@
 """A database and Redis keys of the run's own, and worlds of any size in seconds: stores, fences, phones, campaigns.
 
-Nothing of a deployment is touched, whatever DATABASE_URL and REDIS_URL point at: the database is created beside it
-and dropped at the end, and every Redis key carries a prefix of its own.
+The benchmarks do not touch a deployment, for any DATABASE_URL and REDIS_URL: they create a database beside it and drop
+it at the end, and every Redis key has a prefix of its own.
 """
 
 import os
@@ -34,7 +34,7 @@ _TABLES = "geofence_partner, promotions_brand, promotions_device, geofence_lastf
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What was seeded: places of the stores, each with one circle of 150 m, and the phones."""
+    """Seeded data: places of the stores, each with one circle of 150 m, and the phones."""
 
     latitude_deg: FloatArray
     longitude_deg: FloatArray

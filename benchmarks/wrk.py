@@ -34,7 +34,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What wrk saw. `refused` are answers other than 2xx and 3xx, `broken` connections that failed or timed out."""
+    """Results of wrk. `refused` are answers other than 2xx and 3xx, `broken` connections that failed or timed out."""
 
     requests: int
     seconds: float
@@ -94,6 +94,6 @@ def drive(load: Load) -> Seen:
 
 
 def pinned(core: int | None) -> Sequence[str]:
-    """What to put before a command that shall run on one core."""
+    """Return the prefix of a command that runs on one core."""
     taskset = shutil.which("taskset")
     return [taskset, "-c", str(core)] if core is not None and taskset else []
