@@ -1,4 +1,4 @@
-"""How sure the server is that the phone is at the store: levels from stored evidence, and what is missing for the next.
+"""Assurance that the phone is at the store: levels from stored evidence, and what is missing for the next level.
 
 Evidence only ever withholds a level; it never punishes. Nothing is skipped: what is not known is missing. Comparisons
 are written so that NaN fails them.
@@ -12,7 +12,9 @@ from enum import IntEnum, StrEnum
 
 
 class Level(IntEnum):
-    """Levels of assurance. A higher one holds all that a lower one asks, save that 4 asks for 1 and a proof only."""
+    """Levels of assurance. A higher level includes the requirements of the lower ones; level 4 needs only level 1 and a
+    proof.
+    """
 
     CLAIMED = 0
     PLAUSIBLE = 1
@@ -25,9 +27,9 @@ class Level(IntEnum):
 class Thresholds:
     """The numbers of the levels; a campaign for drive-ins may allow 15 m/s.
 
-    Accuracy on Android is a 68 % radius, so a fix of 50 m lies outside its own disc one time in three: hence a share of
-    the disc, and two fixes. Those without a word of their own are the table of levels in the design's study of trust,
-    which is ours: nobody publishes such numbers.
+    Accuracy on Android is a 68 % radius, so a fix of 50 m lies outside its own disc one time in three. The rules
+    therefore use a share of the disc and two fixes. Thresholds without a source of their own come from the table of
+    levels in the design; no one publishes such numbers.
     """
 
     max_fix_age_s: float = 120.0
@@ -42,9 +44,10 @@ class Thresholds:
     sustained_accuracy_m: float = 50.0
     # A walk; a campaign for drive-ins may allow 15 m/s.
     max_speed_mps: float = 3.0
-    # A receiver wavers in the last digits with every fix. A phone's cache may give one place out twice, and a phone on
-    # a table that sees the same networks may do so for a while; the sixth time in a row says nothing new. With the
-    # fourth, every third phone on a table was refused, and no more cheats: their stay is of one place only.
+    # A receiver changes the last digits with every fix. A phone's cache may return one place twice, and a phone on a
+    # table that sees the same networks may do so for a while; the sixth time in a row adds no evidence. With the fourth
+    # as the limit, one in three phones on a table was refused and no more cheats were found, because their stay has one
+    # place only.
     frozen_repeats: int = 5
     # Wi-Fi may place a few phones on the very point of one access point; more than these in a day are one hand.
     max_devices_on_point: int = 5
@@ -54,7 +57,7 @@ DEFAULT_THRESHOLDS = Thresholds()
 
 
 class StoreProof(StrEnum):
-    """What the device showed of the store beside its position."""
+    """Proof that the device showed of the store, beside its position."""
 
     NONE = "none"
     # The rotating code on the counter, of now and not used before.
@@ -68,7 +71,7 @@ class StoreProof(StrEnum):
 class FixEvidence:
     """The fix in hand, measured against one fence and held against the device's earlier fixes.
 
-    `accuracy_m`: as judged, so a phone that did not say has the 100 m of the unknown, not None or 0.
+    `accuracy_m`: as evaluated: a phone that sends none has the 100 m of an unknown accuracy, not None or 0.
     `distance_m`: to the fence's edge, 0 inside. `depth_m`: from the edge inwards, 0 when outside or not known.
     `share_inside`: of the accuracy disc. `fence_radius_m`: of the circle, or of the circle with the polygon's area.
     `jump_penalty_s`: seconds for which an impossible jump still counts. `has_flown`: the distance from the fix before
@@ -108,7 +111,7 @@ class StayEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known at the moment of the benefit; None is a fix or a stay that is not there."""
+    """All evidence at the time of the benefit; None is a missing fix or stay."""
 
     fix: FixEvidence | None
     stay: StayEvidence | None = None
@@ -116,7 +119,7 @@ class Evidence:
 
 
 class MissingCode(StrEnum):
-    """What stands between the evidence and a level; stable."""
+    """Reasons why the evidence does not reach a level; stable."""
 
     NO_LOCATION = "no_location"
     FIX_TOO_OLD = "fix_too_old"
@@ -161,9 +164,9 @@ class Assurance:
     missing: tuple[Missing, ...]
 
     def missing_for(self, minimum: int) -> tuple[Missing, ...]:
-        """What would have to be there for a minimum level; empty when it is reached.
+        """Return what is missing for a minimum level; empty when the level is reached.
 
-        Level 4 stands on level 1 and a proof, so what levels 2 and 3 ask for does not bar it.
+        Level 4 needs level 1 and a proof, so missing parts of levels 2 and 3 do not block it.
         """
         if self.level >= minimum:
             return ()
@@ -172,7 +175,7 @@ class Assurance:
 
 
 def _missing_for_plausible(fix: FixEvidence | None, limits: Thresholds) -> list[Missing]:
-    """Level 1: fresh, precise enough for the fence, honest, and in it or half in it."""
+    """Level 1: a fresh fix, precise enough for the fence, not mocked, and inside the fence or half inside it."""
     if fix is None:
         return [Missing(MissingCode.NO_LOCATION, Level.PLAUSIBLE)]
     age_s = (fix.received_at - fix.fix_time).total_seconds()
@@ -202,7 +205,7 @@ def _seconds(amount: float) -> dict[str, int]:
 
 
 def _metres(amount: float) -> dict[str, int]:
-    """None told when the measure is no number, or nothing."""
+    """Return no amount when the measure is not a number, or zero."""
     return {"metres": math.ceil(amount)} if 0 < amount < math.inf else {}
 
 
@@ -242,7 +245,7 @@ def _find_stay_faults(
 
 
 def _is_frozen(fix: FixEvidence, stay: StayEvidence | None, limits: Thresholds) -> bool:
-    """A stay of one place only, to the digit, is no stay; nor does the same place again and again prolong one."""
+    """A stay with one exact place only is no stay; a repeated exact place does not prolong one."""
     if fix.repeats >= limits.frozen_repeats:
         return True
     if stay is None or not stay.fixes or not fix.repeats:
@@ -253,8 +256,8 @@ def _is_frozen(fix: FixEvidence, stay: StayEvidence | None, limits: Thresholds) 
 
 
 def _bound_way_m(fix: FixEvidence, stay: StayEvidence) -> float:
-    """How far apart the stay's first fix and the one in hand may be: where it began is not kept, so at most a radius
-    from the middle of the fence, and the one in hand as far as it is from there."""
+    """The largest distance between the stay's first fix and the current one. Where the stay began is not stored, so its
+    first fix is at most a radius from the middle of the fence, and the current fix as far as it is from there."""
     if stay.moved_m is not None:
         return stay.moved_m
     return 2 * fix.fence_radius_m - min(fix.depth_m, fix.fence_radius_m)
@@ -271,8 +274,8 @@ _PROOF_FAULTS = {
 def assess(evidence: Evidence, limits: Thresholds = DEFAULT_THRESHOLDS) -> Assurance:
     """The level the evidence carries and every missing piece, nearest level first.
 
-    Level 3 asks for a device verdict, which is no part of the evidence yet, so it is always missing. It keeps its place
-    here so that a campaign which asks for it refuses with the true reason.
+    Level 3 needs a device verdict, which is not part of the evidence yet, so it is always missing. It stays in this
+    list so that a campaign that requires it refuses with the true reason.
     """
     plausible = _missing_for_plausible(evidence.fix, limits)
     sustained = _missing_for_sustained(evidence, limits)
@@ -289,7 +292,7 @@ def assess(evidence: Evidence, limits: Thresholds = DEFAULT_THRESHOLDS) -> Assur
     return Assurance(level, (*plausible, *sustained, *above))
 
 
-# An upper bound, and the step metres below it are told in: fine where people look for a door, coarse where they walk.
+# Upper bounds, and the step to which metres below them are rounded: fine near the door, coarse at walking distance.
 _METRE_STEPS = ((200, 10), (1_000, 50), (math.inf, 100))
 
 
@@ -368,7 +371,8 @@ LANGUAGES = frozenset(_SENTENCES)
 
 
 def describe_missing(piece: Missing, language: str) -> str:
-    """What to do about a piece, in a sentence for a person; in English unless the language is one of `LANGUAGES`.
+    """Describe how to fix a missing part, in one sentence for a person; in English unless the language is one of
+    `LANGUAGES`.
 
     Sample: `Missing(NOT_AT_STORE, 1, {"metres": 113})`, "en" → "Come 120 m closer"
     """

@@ -1,4 +1,4 @@
-"""Which of several clocks is wrong, from what they show at one moment. Pure."""
+"""Find the wrong one of several clocks from their readings at one instant. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How far each clock is ahead of the others' median, in seconds, and which of them are wrong."""
+    """Seconds by which each clock is ahead of the others' median, and the clocks that are wrong."""
 
     skews_s: Mapping[str, float]
     wrong: tuple[str, ...]
@@ -15,7 +15,7 @@ class Comparison:
 
     @property
     def is_compared(self) -> bool:
-        """Whether there was a second clock to compare with."""
+        """True when a second clock was there to compare with."""
         return len(self.skews_s) > 1
 
 

@@ -6,7 +6,7 @@ x^5 + x^2 + 1 and its root a, the characters c1..c10 and the check character k s
     a^1*c1 + a^2*c2 + ... + a^10*c10 + k = 0        (addition is XOR, so k is the sum of the rest)
 
 All eleven weights a^10..a^0 differ and none is zero, so every single wrong character and every swap of two different
-characters, neighbours or not, breaks the equation. Crockford's own check symbols `*~$=U` are poor to type and hear.
+characters, neighbours or not, breaks the equation. Crockford's own check symbols `*~$=U` are hard to type and to hear.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ PAYLOAD_LENGTH = 10
 CODE_LENGTH = PAYLOAD_LENGTH + 1
 GROUPS = (4, 4, 3)
 MIN_SECRET_BYTES = 16
-# Longer than any honest typing of eleven characters with separators; bounds the work on hostile input.
+# Longer than any real input of eleven characters with separators; bounds the work on hostile input.
 MAX_TYPED_LENGTH = 64
 
 _VALUE = {character: value for value, character in enumerate(ALPHABET)}
 _SAME_LOOK = str.maketrans({"O": "0", "I": "1", "L": "1"})
 _MINUS_SIGN = "\u2212"
 
-# Words nobody should find on a coupon by accident: insults, slurs and obscenities of the languages our stores speak.
-# Compared after both sides are folded to one shape, since the alphabet has no I, L, O or U but readers see them in
-# 1, 0 and V.
+# Words that no one should find on a coupon by accident: insults, slurs and obscenities of the languages our stores
+# speak. Compared after both sides are folded to one shape, since the alphabet has no I, L, O or U but readers see them
+# in 1, 0 and V.
 _RUDE_WORDS = (
     "ANAL|ANUS|ARSE|ASS|BASTARD|BITCH|BITE|BOOB|BRANLE|CACA|CAZZO|CHATTE|CLIT|COCK|COJON|CON|COUILLE|CRAP|CUL|CUM|"
     "CUNT|DEBIL|DICK|DILDO|DYKE|ENCULE|FAG|FCK|FICA|FICK|FOTZE|FUCK|FUK|GOUINE|HEIL|HITLER|HURE|IDIOT|KACK|KANAK|KIKE|"
@@ -57,7 +57,7 @@ _RUDE = re.compile(_RUDE_WORDS.translate(_SHAPES))
 
 
 class CodeFaultKind(StrEnum):
-    """What is wrong with a typed code."""
+    """Faults of a typed code."""
 
     LENGTH = "length"
     CHARACTER = "character"
@@ -111,15 +111,15 @@ def derive_code(secret: bytes, coupon_id: UUID, generation: int) -> str:
 
 
 def is_rude(code: str) -> bool:
-    """Whether a reader would find a word of the list in the code."""
+    """Return whether a reader finds a listed word in the code."""
     return _RUDE.search(code.translate(_SHAPES)) is not None
 
 
 def choose_generation(secret: bytes, coupon_id: UUID, first: int = 0) -> int:
     """The first generation from `first` on whose code is fit to print; store it beside the coupon.
 
-    The word list is applied here and not in `derive_code`: a longer list must never change a code already given out.
-    Call again with the next number when the digest's unique constraint says that another coupon has this code.
+    The word list applies here and not in `derive_code`: a longer list must never change a code that was already issued.
+    Call again with the next number when the digest's unique constraint shows that another coupon has this code.
     """
     generation = first
     while is_rude(derive_code(secret, coupon_id, generation)):
@@ -128,7 +128,7 @@ def choose_generation(secret: bytes, coupon_id: UUID, first: int = 0) -> int:
 
 
 def digest(pepper: bytes, text: str) -> bytes:
-    """What the look-up column holds: 32 bytes from which, without the pepper, no code can be searched.
+    """The value of the look-up column: 32 bytes from which no code can be searched without the pepper.
 
     Pass a code through `normalise` first.
     """
@@ -150,8 +150,8 @@ def normalise(text: str) -> str:
 def check(text: str) -> CodeFault | None:
     """Why a typed code cannot be one of ours, or None. Worth asking before any look-up and any attempt counter.
 
-    A wrong length is told first, since no position means anything then; then every character outside the alphabet;
-    then the check character, which says that something is mistyped but cannot say where.
+    A wrong length is reported first, since no position means anything then; next, every character outside the alphabet;
+    then the check character, which shows that a character is mistyped but not which one.
     """
     code = normalise(text)
     if len(text) > MAX_TYPED_LENGTH or len(code) != CODE_LENGTH:

@@ -1,4 +1,4 @@
-"""The text in a coupon's QR: a signed part that a till can check without network, and a step that soon makes it old.
+"""The text in a coupon's QR: a signed part that an offline till can check, and a step that soon makes it old.
 
 The text is `D1.<signed>.<step>.<mac>`, about 160 characters:
 
@@ -7,11 +7,11 @@ The text is `D1.<signed>.<step>.<mac>`, about 160 characters:
     step     seconds since 1970 divided by 15, in decimal.
     mac      HMAC-SHA-256 of the step's decimal text, by the coupon's own rotation key, cut to 80 bits; base64url.
 
-A till without network checks the signature, the two instants, the digest and the step; only the server can check the
-mac. The signing keys follow from one secret and the number of a period of 90 days (the life of a presence key, too), so
-none is stored, and a key that leaks says nothing of another period's. The period is that of `valid_from`: a coupon's
-signed part is the same whenever it is asked for. Base64 without padding has one spelling of each value, and no other
-is read: of two texts that differ, at most one is ours.
+An offline till checks the signature, the two instants, the digest and the step; only the server can check the mac. The
+signing keys derive from one secret and the number of a 90-day period (the life of a presence key, too), so none is
+stored, and a leaked key reveals nothing about another period's. The period is that of `valid_from`: a coupon's signed
+part is the same at every request. Base64 without padding has one spelling of each value, and the reader accepts no
+other: of two texts that differ, at most one is genuine.
 """
 
 import base64
@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 PREFIX = "D1"
 VERSION = 1
-# As rotating tickets elsewhere; OWASP ASVS 5.0 caps the life of a one-time code at 30 s, and ours is told from a
+# As rotating tickets elsewhere; OWASP ASVS 5.0 limits the life of a one-time code to 30 s. A text of ours counts as a
 # screenshot after two steps more.
 STEP_S = 15
 MAX_STEPS_OLD = 2
@@ -63,7 +63,7 @@ _CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class OfferTerms:
-    """What a coupon's holder was promised at issue, as far as a till acts on it."""
+    """The terms that a coupon promised its holder at issue, as far as a till acts on them."""
 
     campaign_id: UUID
     benefit: str
@@ -78,7 +78,7 @@ class OfferTerms:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What the signed part says. Instants are whole seconds, cut off."""
+    """Content of the signed part. Instants are whole seconds, cut off."""
 
     coupon_id: UUID
     valid_from: datetime
@@ -94,7 +94,7 @@ class ShownToken:
     step: int
 
     def is_fresh(self, instant: datetime) -> bool:
-        """Whether the text was drawn about now, and is no picture of an earlier one."""
+        """Return whether the text was rendered within the last steps, so it is no picture of an earlier one."""
         return -MAX_STEPS_EARLY <= step_of(instant) - self.step <= MAX_STEPS_OLD
 
 
@@ -109,7 +109,7 @@ def fresh_until(step: int) -> datetime:
 
 
 def digest_offer(terms: OfferTerms) -> bytes:
-    """Eight bytes that stand for a coupon's frozen terms: any other term gives others.
+    """Eight bytes that identify a coupon's frozen terms; any other term gives other bytes.
 
     A till knows the offers it may take by their digests, so a coupon on terms it has not heard of is not taken.
     """
@@ -134,7 +134,7 @@ def key_period(instant: datetime) -> int:
 
 
 def key_id(period: int) -> int:
-    """What a payload calls that key: one byte, which comes again after 63 years."""
+    """The key's number in a payload: one byte, which repeats after 63 years."""
     return period % KEY_IDS
 
 
@@ -166,13 +166,13 @@ def sign(secret: bytes, claims: Claims) -> str:
 
 
 def rotation_key(secret: bytes, coupon_id: UUID) -> bytes:
-    """What a coupon's steps are signed with, by the server and by the app that shows it."""
+    """The key that signs a coupon's steps, on the server and in the app that shows it."""
     _require_length(secret)
     return hmac.digest(secret, b"rotate|" + coupon_id.bytes, hashlib.sha256)[:ROTATION_KEY_BYTES]
 
 
 def spell_key(key: bytes) -> str:
-    """A rotation key as the app is told it."""
+    """A rotation key in the form sent to the app."""
     return _base64url(key)
 
 
@@ -182,7 +182,7 @@ def render(signed: str, key: bytes, step: int) -> str:
 
 
 def read(secret: bytes, text: str) -> ShownToken | None:
-    """What a genuine text says, however old it is; None for every other, whatever is wrong with it."""
+    """Return the content of a genuine text of any age, and None for every other text."""
     parts = _TEXT.fullmatch(text)
     if parts is None:
         return None

@@ -1,4 +1,4 @@
-"""What facts about a deployment mean: rows of the doctor's list. Pure: `promotions.doctor` asks for the facts."""
+"""Rows of the doctor's list, derived from facts about a deployment. Pure: `promotions.doctor` collects the facts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ DJANGO_ENDS = {(5, 2): date(2028, 4, 30)}
 
 
 class State(StrEnum):
-    """What a row says. Only a fault makes the doctor fail."""
+    """State of a row. Only a fault makes the doctor fail."""
 
     OK = "ok"
     WARNING = "warning"
@@ -49,7 +49,7 @@ def ok(finding: str) -> Row:
 
 
 def warning(finding: str, remedy: str) -> Row:
-    """A row that a person should look at."""
+    """A row that a person should check."""
     return Row(State.WARNING, finding, remedy)
 
 
@@ -139,7 +139,7 @@ def _evaluate_rights(facts: PostgresqlFacts) -> Iterator[Row]:
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
-    """What one node of Redis says of itself. `appendfsync` is None where we may not ask."""
+    """Answers of one Redis node about itself. `appendfsync` is None where we may not read it."""
 
     version: str
     is_replica: bool
@@ -172,7 +172,7 @@ def evaluate_redis(facts: RedisFacts, *, name: str) -> Iterator[Row]:
 
 @dataclass(frozen=True, slots=True)
 class ProxyFacts:
-    """What the settings say of the way in."""
+    """Settings of the route that requests take into the deployment."""
 
     is_debug: bool
     trusted_proxies: int
@@ -203,7 +203,7 @@ def evaluate_proxy(facts: ProxyFacts) -> Iterator[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a web process saw of a request: `address` is whom it takes for the client."""
+    """A request as a web process saw it: `address` is the address it takes for the client's."""
 
     host: str
     is_secure: bool

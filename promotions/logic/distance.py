@@ -1,4 +1,4 @@
-"""How far a refused phone was, in steps coarse enough that answers cannot be turned into a position."""
+"""The distance of a refused phone, in steps coarse enough that answers cannot be turned into a position."""
 
 import math
 from enum import StrEnum
@@ -32,8 +32,8 @@ _UPPER_BOUND_M = {
     DistanceBucket.WITHIN_5000_M: 5_000,
 }
 
-# 80 m a minute is what Japanese property notices must reckon with, and adults at ease walk 76 to 88 (Bohannon 1997).
-# A way by street is about 1.3 times the straight line (Ballou, Rahardja, Sakai 2002: 1.2 to 1.5 in most countries).
+# Japanese property notices must assume 80 m a minute, and adults at ease walk 76 to 88 (Bohannon 1997). A route by
+# street is about 1.3 times the straight line (Ballou, Rahardja, Sakai 2002: 1.2 to 1.5 in most countries).
 WALKING_M_PER_MIN = 80.0
 STREET_DETOUR = 1.3
 
@@ -47,7 +47,7 @@ def bucket_distance(distance_m: float) -> DistanceBucket:
 
 
 def walking_minutes(distance_m: float) -> int | None:
-    """Minutes on foot, rounded up; None where walking is no advice. To be told only beside the distance itself."""
+    """Minutes on foot, rounded up; None where walking is no advice. Show them only beside the distance itself."""
     if bucket_distance(distance_m).upper_bound_m is None:
         return None
     return math.ceil(max(0.0, distance_m) * STREET_DETOUR / WALKING_M_PER_MIN)
@@ -56,7 +56,7 @@ def walking_minutes(distance_m: float) -> int | None:
 def most_walking_minutes(bucket: DistanceBucket) -> int | None:
     """Minutes on foot from the far side of a step; None where walking is no advice.
 
-    For answers that keep the distance to themselves: minutes from the exact one would tell it.
+    For answers that do not contain the distance: minutes from the exact distance would reveal it.
     """
     upper_bound_m = bucket.upper_bound_m
     return None if upper_bound_m is None else walking_minutes(upper_bound_m)

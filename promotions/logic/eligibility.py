@@ -1,4 +1,4 @@
-"""Who may be spoken to: every campaign at every transition gets one decision, with its reason.
+"""Eligibility: every campaign gets one decision at every transition, with its reason.
 
 `GATES` below is the order. The arm is read after the last gate, and nothing before it depends on it, so that the two
 arms differ in the message alone. Decisions of a batch see each other: caps count what was just decided.
@@ -81,10 +81,10 @@ class StoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """What a device agreed to and what it had before this batch, both arms counted alike.
+    """Consents of a device, and what it had before this batch; both arms count the same.
 
     `opportunities_by_campaign`: how many in all; `days_by_campaign`: on which of the store's days, at least the last
-    two; `opportunities_by_day`: over all brands. What is missing is none.
+    two; `opportunities_by_day`: over all brands. A missing key is zero.
     """
 
     id: UUID
@@ -117,7 +117,7 @@ class TransitionFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a batch's decisions and messages need, by id. A device or store that is not in here is unknown."""
+    """All input of a batch's decisions and messages, by id. A device or store that is missing here is unknown."""
 
     campaigns: Sequence[CampaignFacts]
     stores: Mapping[int, StoreFacts]
@@ -134,7 +134,7 @@ class Rules:
 
 
 class GateOutcome(StrEnum):
-    """Whether the device passed every gate."""
+    """Result of the gates for one device and campaign."""
 
     OPPORTUNITY = "opportunity"
     REFUSED = "refused"
@@ -169,7 +169,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of one campaign at one transition.
+    """Result of one campaign at one transition.
 
     An opportunity has `arm`, `planned_at`, `expires_at` (no longer worth sending) and `open_until` (the offer closes);
     a refusal has none of them. `local_on` is the store's day of the fix, None only where the store is unknown.
@@ -197,7 +197,7 @@ class Decision:
 
 
 class _Memory:
-    """What a device had so far, moving on within the batch."""
+    """Opportunities of a device so far; updated within the batch."""
 
     __slots__ = ("by_campaign", "by_day", "days_by_campaign")
 
@@ -214,7 +214,7 @@ class _Memory:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One campaign at one transition, with all that the gates look at."""
+    """One campaign at one transition, with all input of the gates."""
 
     transition: TransitionFacts
     campaign: CampaignFacts
@@ -273,19 +273,21 @@ def _level(case: _Case) -> Reason | None:
 
 
 def _open_until(case: _Case) -> datetime:
-    """The window's end or closing time, whichever is first. Both are open, as gates before this have seen."""
+    """Return the earlier of the window's end and closing time. Both are open, as earlier gates have checked."""
     fix_time, zone = case.transition.fix_time, case.store.zone
     openings = (open_window(case.campaign.schedule, fix_time, zone), store_opening(case.store.hours, fix_time, zone))
     return min(opening.ends_at for opening in openings if opening)
 
 
 def _expiry(case: _Case, open_until: datetime) -> datetime:
-    """When a message is no longer worth sending: its life is over, or the offer closed."""
+    """Return the instant after which a message is no longer useful: its life is over, or the offer closed."""
     return min(case.transition.fix_time + timedelta(seconds=case.campaign.message_ttl_s), open_until)
 
 
 def _lateness(case: _Case) -> Reason | None:
-    """Arrival decides whether a message may still go; so does our own delay, once it has eaten the message's life."""
+    """The instant of arrival decides whether a message may still be sent; so does our own delay, once it has used up
+    the message's life.
+    """
     lateness_s = (case.transition.received_at - case.transition.fix_time).total_seconds()
     is_late = lateness_s > case.rules.max_lateness_s or case.now >= _expiry(case, _open_until(case))
     return Reason.TOO_LATE if is_late else None
@@ -314,8 +316,8 @@ def _caps(case: _Case) -> Reason | None:
     return None
 
 
-# The order of the product: whom we may speak to, whether it is the time and place, whether it is still worth it,
-# whether it is too much. Conflicts between campaigns come after these, and the arm after everything.
+# The order of the product: may we message this device, are time and place right, is it still useful, is it too much.
+# Conflicts between campaigns follow these gates, and the arm follows everything.
 GATES: tuple[Gate, ...] = (
     _consent,
     _reachable,
@@ -336,14 +338,17 @@ def _first_objection(case: _Case) -> Reason | None:
 
 
 def tie_break(campaign_id: int, device_id: UUID) -> bytes:
-    """A fair and repeatable last word between equal campaigns. Without the salt, so that no arm follows from it."""
+    """Break ties between equal campaigns fairly and repeatably. Without the salt, so that no arm follows from the
+    result.
+    """
     return hashlib.sha256(f"conflict|{campaign_id}|{device_id}".encode()).digest()
 
 
 def _rank(case: _Case) -> tuple[int, float, date, bytes, int]:
     """The smallest wins the moment: highest priority, nearest fence, earliest last day, then the hash.
 
-    The store's id decides between two stores of one campaign at the same distance, so that no order of input matters.
+    The store's id breaks the tie between two stores of one campaign at the same distance, so that the order of the
+    input has no effect.
     """
     campaign, transition = case.campaign, case.transition
     fair = tie_break(campaign.id, transition.device_id)
@@ -370,7 +375,7 @@ def _grant(case: _Case) -> Decision:
 
 
 def _lose(case: _Case, winner: _Case) -> Decision:
-    # The same campaign at two stores whose fences overlap has spoken already, from the nearer one.
+    # The same campaign already has a decision at an overlapping store, the nearer one.
     if case.campaign.id == winner.campaign.id:
         return _refuse(case, Reason.ALREADY_TODAY)
     return _refuse(case, Reason.LOST_CONFLICT, lost_to=winner.campaign.id)

@@ -1,4 +1,4 @@
-"""Which arm a device is in: a hash anyone can recompute, so an arm never has to be stored to stay the same.
+"""The arm of a device: a hash that anyone can recompute, so an arm needs no storage to stay the same.
 
     bucket = first 64 bits of SHA-256("<salt>|<layer>|<device id>") / 2^64;  control when bucket < holdout share
 

@@ -1,4 +1,5 @@
-"""What a campaign caused: the difference between its arms, with an interval, and only what the interval allows to say.
+"""The effect of a campaign: the difference between its arms, with an interval, and only the claims that the interval
+supports.
 
 Shapes:  two arms, each a number of devices and how many of them converted
 Units:   shares of devices; incremental in devices
@@ -13,7 +14,7 @@ from enum import StrEnum
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
-# Below this in either arm, an interval is formally right and says nothing a shop should act on.
+# Below this count in either arm, an interval is formally right but too wide for a shop to act on.
 MIN_CONVERSIONS = 20
 SRM_ALARM_P = 0.001
 # The chi-squared approximation is poor where an arm is expected to be smaller (Cochran's rule).
@@ -23,7 +24,7 @@ MIN_CELL = 10
 
 
 class Verdict(StrEnum):
-    """All that may be said of a campaign's effect."""
+    """The possible verdicts on a campaign's effect."""
 
     PROVEN_UP = "proven up"
     PROVEN_DOWN = "proven down"
@@ -69,7 +70,7 @@ class ArmCounts:
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """The effect of the message on all devices that had an opportunity, whether or not they saw it (intent to treat).
+    """The effect of the message on all devices that had an opportunity, seen or unseen (intent to treat).
 
     `incremental`: devices of the treated arm that would not have converted without the message, sign kept; never called
     lift without a control arm, so it and the difference are None then. `expected_without`: what they would have done.
@@ -126,7 +127,7 @@ def newcombe_interval(treated: ArmCounts, control: ArmCounts, confidence: float 
 
 
 def srm_p_value(treated_devices: int, control_devices: int, holdout_share: float) -> float | None:
-    """How likely arms this far from the planned share are by chance; None where too few devices say anything.
+    """Probability of arms this far from the planned share by chance; None where there are too few devices.
 
     A device in an arm that should be empty cannot be chance: 0.
     """
@@ -185,5 +186,5 @@ def estimate_lift(
 
 
 def suppress_small(count: int) -> int | None:
-    """A count as a brand may see it: None stands for "fewer than 10", none at all included."""
+    """Return a count as a brand may see it: None replaces every count below 10, zero included."""
     return count if count >= MIN_CELL else None

@@ -1,7 +1,7 @@
-"""What a till may take without network, and how its word is judged afterwards. Never believed beyond an allowance.
+"""Rules for what a till may accept offline, and how the server evaluates it afterwards. An allowance limits the risk.
 
-Two tills without network can both take one coupon: nothing short of a network prevents that. So what can be lost is
-bounded beforehand, by number and value per till, and shown to the brand before it allows it.
+Two offline tills can both accept one coupon: nothing prevents that without a connection. So the loss is bounded
+beforehand, by number and value per till, and shown to the brand before it allows it.
 """
 
 from collections import deque
@@ -18,11 +18,11 @@ SHIFT = timedelta(hours=12)
 
 
 class Breach(StrEnum):
-    """Why a scan without network is out of policy. The till gave the benefit; people decide what becomes of it."""
+    """Reasons why an offline scan is out of policy. The till gave the benefit; people decide who pays for it."""
 
     # Not one of ours, or altered.
     CODE_UNKNOWN = "code_unknown"
-    # Genuine, and erased since: nobody knows its terms any more.
+    # Genuine, but erased since: its terms are no longer known.
     COUPON_GONE = "coupon_gone"
     IN_FUTURE = "in_future"
     TOO_OLD = "too_old"
@@ -31,9 +31,9 @@ class Breach(StrEnum):
     NOT_YET_VALID = "not_yet_valid"
     COUPON_EXPIRED = "coupon_expired"
     RECALLED = "recalled"
-    # The campaign does not allow it, or asks for presence, which nobody can prove without network.
+    # The campaign does not allow it, or requires presence, which cannot be proven offline.
     NOT_OFFLINE = "not_offline"
-    # Worth more than is risked without network, or of unknown worth.
+    # Worth more than the offline limit, or of unknown value.
     ONLINE_ONLY = "online_only"
     SCREENSHOT = "screenshot"
     NEEDS_AMOUNT = "needs_amount"
@@ -42,25 +42,25 @@ class Breach(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How much a till may give away without network within a shift."""
+    """The amount that a till may give away offline within a shift."""
 
     coupons: int
     value: Decimal
 
     def less(self, given: "Allowance") -> "Allowance":
-        """What is left of it, never less than nothing."""
+        """Return the rest of the allowance, at least zero."""
         return Allowance(max(0, self.coupons - given.coupons), max(Decimal(0), self.value - given.value))
 
     def has_room(self, given: "Allowance", value: Decimal) -> bool:
-        """Whether one more of that value fits beside what was given."""
+        """Return whether one more coupon of that value fits into the allowance."""
         return given.coupons < self.coupons and given.value + value <= self.value
 
 
 def sum_given(given: Iterable[tuple[datetime, Decimal]]) -> Allowance:
     """The most coupons and the most value given within any one shift, from when each was given and its worth.
 
-    A shift has its last instant and not its first. Asked with the scans less than a shift from some moment, before or
-    after, it tells of the fullest shift around that moment: one that ends earlier has no more than the one ending then.
+    A shift includes its last instant and not its first. For scans less than a shift before or after an instant, the
+    result is the fullest shift around that instant: a shift that ends earlier has no more than the one ending then.
     """
     shift: deque[tuple[datetime, Decimal]] = deque()
     coupons, most_value, value = 0, Decimal(0), Decimal(0)
@@ -75,7 +75,7 @@ def sum_given(given: Iterable[tuple[datetime, Decimal]]) -> Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the deployment allows."""
+    """Offline limits of the deployment."""
 
     allowance: Allowance
     max_value: Decimal
@@ -102,7 +102,7 @@ class OfflineScanFacts:
 
 @dataclass(frozen=True, slots=True)
 class WorstLoss:
-    """What a brand can lose within a shift: so many tills, each with its whole allowance, all of it taken twice."""
+    """A brand's largest loss within a shift: each till uses its whole allowance, and all of it was used twice."""
 
     tills: int
     coupons_per_till: int
@@ -110,7 +110,7 @@ class WorstLoss:
 
     @property
     def total(self) -> Decimal:
-        """Of all tills together."""
+        """Sum over all tills."""
         return self.tills * self.value_per_till
 
 
@@ -132,7 +132,7 @@ def is_for_offline(terms: OfferTerms, max_value: Decimal) -> Breach | None:
 def find_time_breach(
     *, corrected_at: datetime, received_at: datetime, enrolled_at: datetime, limits: Limits
 ) -> Breach | None:
-    """What is wrong with when the till says it scanned, whatever it scanned."""
+    """Find a fault in the till's scan time."""
     if corrected_at > received_at + limits.max_ahead:
         return Breach.IN_FUTURE
     if corrected_at < received_at - limits.max_age:

@@ -1,9 +1,9 @@
 """Presence tokens: signed words to a brand that a phone was at a store, for brands that verify elsewhere.
 
-A token is a JWS in compact form, signed with Ed25519, good for two minutes and, where the brand spends it, once. It
-holds no coordinates, and the same phone has another name with every brand. The key follows from one secret and the
+A token is a JWS in compact form, signed with Ed25519, valid for two minutes and, where the brand spends it, once. It
+contains no coordinates, and the same phone has another name with every brand. The key derives from one secret and the
 number of a 90-day period, so that none is stored; its public half is published. The algorithm and the type are fixed:
-what a token's header says of keys or of another algorithm is never followed (RFC 8725, 3.1 and 3.11; ASVS 5.0, 9.1).
+the reader never follows a key or another algorithm named in a token's header (RFC 8725, 3.1 and 3.11; ASVS 5.0, 9.1).
 """
 
 import base64
@@ -37,7 +37,7 @@ MAX_TOKEN_CHARS = 2048
 # The header is read before the signature; ours has 76. A long one could nest down to the end of Python's stack.
 _MAX_HEADER_CHARS = 256
 
-# Buckets tell how sure it is and no more; exact values would help to tell phones apart.
+# Buckets show the level of certainty only; exact values would help to distinguish phones.
 ACCURACY_BUCKETS_M = (20, 50, 100)
 DWELL_BUCKETS_S = (0, 60, 180, 600, 1800)
 
@@ -55,7 +55,7 @@ class PresenceTokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What is said of a phone at a store."""
+    """Statement about a phone at a store."""
 
     campaign_id: UUID
     fence_id: UUID
@@ -68,7 +68,7 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """Who says it, to whom, of whom; `jti` makes it one token."""
+    """Issuer, audience and subject of a token; `jti` makes it unique."""
 
     issuer: str
     brand_id: UUID
@@ -138,7 +138,7 @@ def _verify(secret: bytes, token: str, issuer: str, brand_id: UUID, now: datetim
             algorithms=[ALGORITHM],
             audience=str(brand_id),
             issuer=issuer,
-            # The product has its own clock; instants are judged by the caller.
+            # The product has its own clock; the caller evaluates the instants.
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": list(_REQUIRED)},
         )
     except (jwt.InvalidTokenError, ValueError) as error:
@@ -194,7 +194,7 @@ def _floor_bucket(seconds: float) -> int:
 
 
 def _ceiling_bucket(metres: float) -> int:
-    """The smallest bucket that holds it; the greatest also stands for what is beyond and for what is not known."""
+    """Return the smallest bucket that contains the value; the largest also covers greater and unknown values."""
     return next((bucket for bucket in ACCURACY_BUCKETS_M if metres <= bucket), ACCURACY_BUCKETS_M[-1])
 
 

@@ -1,4 +1,4 @@
-"""When tills take a coupon: its campaign's windows, frozen when it is issued, judged in the till's zone."""
+"""Times at which tills accept a coupon: its campaign's windows, frozen when it is issued, in the till's zone."""
 
 from collections.abc import Iterable
 from datetime import datetime, time
@@ -10,7 +10,7 @@ from promotions.logic.schedule import Opening, Schedule, TimeWindow, local_date,
 
 
 class FrozenHours(TypedDict):
-    """A window as a coupon keeps it and phones are told it: days as `mon`, wall times as `12:00:00`."""
+    """A window as a coupon stores it and phones receive it: days as `mon`, wall times as `12:00:00`."""
 
     weekdays: list[str]
     starts_at: str
@@ -30,7 +30,7 @@ def freeze_hours(windows: Iterable[TimeWindow]) -> list[FrozenHours]:
 
 
 def thaw_hours(frozen: Iterable[FrozenHours]) -> tuple[TimeWindow, ...]:
-    """What `freeze_hours` was given."""
+    """Return the input of `freeze_hours`."""
     return tuple(
         TimeWindow(
             frozenset(DAYS.index(day) for day in window["weekdays"]),
@@ -42,7 +42,7 @@ def thaw_hours(frozen: Iterable[FrozenHours]) -> tuple[TimeWindow, ...]:
 
 
 def next_taking(windows: tuple[TimeWindow, ...], instant: datetime, valid: Opening, zone: ZoneInfo) -> Opening | None:
-    """When it is taken again within its validity, or None when it is not."""
+    """Return the next time within its validity at which tills accept it, or None."""
     days = Schedule(local_date(valid.starts_at, zone), local_date(valid.ends_at, zone), windows)
     opening = next_opening(days, instant, zone)
     if opening is None or opening.starts_at >= valid.ends_at:

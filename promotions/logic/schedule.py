@@ -1,4 +1,4 @@
-"""When a campaign or a store is open: dates and weekly windows in the store's zone, judged at an instant.
+"""Opening times of campaigns and stores: dates and weekly windows in the store's zone, evaluated at an instant.
 
 Windows are half-open, [start, end). Where the clock jumps over a wall time, that wall time means the instant of the
 jump; where a wall time comes twice, a start means the first and an end the second. A day ends when its date is over,
@@ -93,7 +93,7 @@ def _jump_between(earlier: datetime, later: datetime, zone: ZoneInfo) -> datetim
 
 
 def _resolve(day: date, wall: time, zone: ZoneInfo, *, fold: int) -> datetime:
-    """The instant of a wall time: the given one of two, or the jump when there is none."""
+    """Return the instant of a wall time: the selected one of two, or the jump when there is none."""
     first, second = _at(day, wall, zone, fold=0), _at(day, wall, zone, fold=1)
     # PEP 495: in a gap, fold=0 reads the wall time with the offset before it and so lands after fold=1.
     if first > second:
@@ -133,7 +133,7 @@ def _occurrence(window: TimeWindow, day: date, zone: ZoneInfo) -> Opening:
 
 @lru_cache(maxsize=65_536)
 def _openings_of_day(windows: tuple[TimeWindow, ...], day: date, zone: ZoneInfo) -> tuple[Opening, ...]:
-    """The openings that begin on one day. One that the clock jumps over entirely is none."""
+    """The openings that begin on one day. An opening that the clock jumps over entirely does not exist."""
     found = (_occurrence(window, day, zone) for window in windows if day.weekday() in window.weekdays)
     return tuple(opening for opening in found if opening.starts_at < opening.ends_at)
 
@@ -190,7 +190,7 @@ def _weekly_is_open(windows: tuple[TimeWindow, ...], instant: datetime, zone: Zo
 
 @lru_cache(maxsize=4_096)
 def _around(windows: tuple[TimeWindow, ...], day: date, zone: ZoneInfo) -> tuple[Opening, ...]:
-    """The openings up to the horizon on both sides of a day; kept, since a batch asks for one day over and over."""
+    """The openings up to the horizon on both sides of a day; cached, since a batch asks for one day many times."""
     horizon = timedelta(days=HORIZON_DAYS)
     return tuple(_weekly_openings(windows, day - horizon, day + horizon, zone))
 
@@ -216,7 +216,7 @@ def closed_reason(schedule: Schedule, instant: datetime, zone: ZoneInfo) -> Clos
 
 
 def is_open(schedule: Schedule, instant: datetime, zone: ZoneInfo) -> bool:
-    """Whether the campaign is open at an instant in a store's zone: a day of it and within a window."""
+    """Return whether the campaign is open at an instant in a store's zone: on one of its days and within a window."""
     return closed_reason(schedule, instant, zone) is None
 
 
@@ -240,7 +240,7 @@ def next_opening(schedule: Schedule, instant: datetime, zone: ZoneInfo) -> Openi
 
 
 def store_is_open(windows: tuple[TimeWindow, ...], instant: datetime, zone: ZoneInfo) -> bool:
-    """Whether a store with these opening hours is open at an instant."""
+    """Return whether a store with these opening hours is open at an instant."""
     return _weekly_is_open(windows, instant, zone)
 
 
@@ -250,9 +250,9 @@ def store_opening(windows: tuple[TimeWindow, ...], instant: datetime, zone: Zone
 
 
 def open_slots(schedule: Schedule, store_windows: tuple[TimeWindow, ...], zone: ZoneInfo) -> tuple[Opening, ...]:
-    """All the time at which the campaign and the store are both open, in order, from its first day to its last.
+    """Return every span in which the campaign and the store are both open, in order, from its first day to its last.
 
-    For setting up a campaign, not for the hot path: the work grows with the days of the campaign.
+    For setting up a campaign, not for the hot path: the cost grows with the days of the campaign.
     """
     first, last = _clamped(schedule.starts_on) - _ONE_DAY, schedule.ends_on
     slots = _intersect(_weekly_openings(store_windows, first, last, zone), [_span(schedule, zone)])

@@ -1,8 +1,8 @@
 """The rotating code on a store's counter: derived from a key and the time, good for one step and the one after it.
 
 The text is `v1.<store>.<step>.<mac>`: the store's UUID, the number of its 15 s step since 1970, and HMAC-SHA-256 over
-both, cut to 80 bits. Whoever has the store's key can draw every code there ever was and will be, so the key stays here;
-the kiosk gets codes, ten minutes ahead.
+both, cut to 80 bits. Anyone with the store's key can render all its codes, past and future, so the key stays here; the
+kiosk gets codes, ten minutes ahead.
 
 A step is 15 s as with rotating tickets elsewhere, within the 30 s that OWASP ASVS 5.0 allows a one-time code (6.5.5).
 The step before is good too: scanning and sending take their time. The server's clock decides (6.5.8).
@@ -37,7 +37,7 @@ _CODE = re.compile(
 class StoreCodeFault(StrEnum):
     """Why a shown text is not the store's code of now."""
 
-    # Not one of ours, or another store's: the two are not told apart.
+    # Forged, or of another store: the answer does not distinguish the two.
     WRONG = "wrong"
     OLD = "old"
     # Drawn, not yet on the counter: it was read out of the kiosk.
@@ -72,9 +72,9 @@ def draw_code(store_key: bytes, store_id: UUID, step: int) -> StoreCode:
 
 
 def check_proof(store_key: bytes, store_id: UUID, proof: str, now: datetime) -> StoreCode | StoreCodeFault:
-    """The code a shown text is, or why it is none of this store at this moment.
+    """Return the code of a shown text, or the reason why it is no valid code of this store now.
 
-    A forged text is `WRONG` whatever step it names, so the other two answers tell a stranger nothing.
+    A forged text is `WRONG` for every step it names, so the other two answers reveal nothing to a stranger.
     """
     match = _CODE.fullmatch(proof)
     if match is None or match["store"] != str(store_id):

@@ -1,8 +1,8 @@
-"""Which tills and which staff stand out: plain shares, each held against the store's own median.
+"""Tills and staff that differ from the rest: plain shares, each compared with the store's own median.
 
-A share is marked when it rests on enough cases, lies well above what is usual in the store, and further above it than
-chance explains. All thresholds are our own choice, tried out on 10,000 simulated honest tills: fewer than one in a
-hundred is marked (tests/promotions/logic/test_till_signals.py). A store whose whole staff cheats alike has a high
+A share is marked when it has enough cases, lies well above the usual share of the store, and further above it than
+chance explains. All thresholds are our own choice, tested on 10,000 simulated honest tills: fewer than one in a hundred
+is marked (tests/promotions/logic/test_till_signals.py). A store whose whole staff cheats in the same way has a high
 median and shows nothing here; compare stores for that.
 """
 
@@ -14,7 +14,7 @@ from statistics import median
 
 
 class Signal(StrEnum):
-    """What is looked at; stable."""
+    """The signals; stable."""
 
     VOIDED = "voided"
     CLOSED = "closed"
@@ -26,7 +26,7 @@ class Signal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a staff device or a staff member did in a period; every other count is out of `redemptions`.
+    """Counts of a staff device or a staff member in a period; every other count is a part of `redemptions`.
 
     `voided`: taken back by it. `closed`: while the store was shut. `absent`: nothing says that the customer's phone was
     there. `guessed`: unknown codes shown, beside the redemptions.
@@ -52,22 +52,21 @@ class Figures:
         )
 
     def count(self, signal: Signal) -> int:
-        """How often."""
         return int(getattr(self, signal.value))
 
     def base(self, signal: Signal) -> int:
-        """Out of how many. Guesses are counted with the redemptions they stand beside."""
+        """The total. Guesses are counted with the redemptions they belong to."""
         return self.redemptions + self.guessed if signal is Signal.GUESSED else max(self.redemptions, self.voided)
 
     def share(self, signal: Signal) -> float | None:
-        """How often, out of all; None when there is nothing to go by."""
+        """The share of the total; None when the total is zero."""
         base = self.base(signal)
         return self.count(signal) / base if base else None
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When a share stands out. `least`: cases. `margin`: above the median. `usual`: for a till without neighbours."""
+    """Thresholds of a mark. `least`: cases. `margin`: above the median. `usual`: for a till without neighbours."""
 
     least: int
     margin: float
@@ -79,17 +78,17 @@ RULES: Mapping[Signal, Rule] = {
     Signal.VOIDED: Rule(least=5, margin=0.10, usual=0.05),
     # Stock-taking and late customers happen; five times, and one in twenty, do not.
     Signal.CLOSED: Rule(least=5, margin=0.05, usual=0.01),
-    # Many phones tell nothing of where they are; how many differs from store to store, hardly within one.
+    # Many phones send no position; the share differs from store to store, hardly within one.
     Signal.ABSENT: Rule(least=10, margin=0.25, usual=0.50),
     # A till whose camera is broken types everything: worth knowing, too.
     Signal.TYPED: Rule(least=20, margin=0.40, usual=0.30),
     Signal.VOUCHED: Rule(least=10, margin=0.20, usual=0.10),
     Signal.GUESSED: Rule(least=20, margin=0.10, usual=0.05),
 }
-# Fewer say nothing of what is usual.
+# Fewer tills give no usual share.
 LEAST_CASES = 20
 LEAST_NEIGHBOURS = 2
-# Of the share that would be usual: one honest till in 30,000 is further off by chance.
+# Of the share that would be usual: by chance, one honest till in 30,000 is further off.
 STANDARD_ERRORS = 4.0
 # A median of 0 does not make a single case impossible.
 LEAST_EXPECTED = 0.02
@@ -97,7 +96,7 @@ LEAST_EXPECTED = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A share that stands out, and what it was held against."""
+    """A marked share, and the share it was compared with."""
 
     signal: Signal
     share: float
@@ -105,7 +104,7 @@ class Mark:
 
 
 def find_marks(figures: Figures, neighbours: Sequence[Figures]) -> tuple[Mark, ...]:
-    """Every share of one till, or one member of staff, that stands out from the others of its store."""
+    """Return the marked shares of one till or one member of staff, compared with the others of its store."""
     marks = []
     for signal, rule in RULES.items():
         share = figures.share(signal)
@@ -124,7 +123,7 @@ def find_usual(signal: Signal, neighbours: Sequence[Figures]) -> float:
 
 
 def _bound(figures: Figures, signal: Signal, rule: Rule, usual: float) -> float:
-    """The least share that stands out.
+    """Return the smallest share that is marked.
 
     Sample:  300 redemptions, median 0.02, margin 0.10 → 0.12; 30 redemptions → 0.02 + 4·0.026 = 0.122
     """

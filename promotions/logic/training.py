@@ -1,10 +1,10 @@
-"""Practice codes: each stands for an answer of the till. None passes the check character: none is ever a coupon's."""
+"""Practice codes: each produces one answer of the till. None passes the check character, so none is ever a coupon's."""
 
 from typing import NamedTuple
 
 
 class PracticeCode(NamedTuple):
-    """What staff type, and the answer they practise."""
+    """A practice code, and the answer it produces."""
 
     code: str
     outcome: str

@@ -46,7 +46,7 @@ class Moment:
 
 
 class MomentFault(StrEnum):
-    """What a recomputation finds wrong."""
+    """Faults that a recomputation finds."""
 
     OTHER_SEED = "other_seed"
     NOT_DRAWN = "not_drawn"
@@ -67,7 +67,7 @@ class Verification:
 
 
 def commitment(seed: bytes) -> str:
-    """What is published when the campaign opens: SHA-256 of the seed, in hexadecimal."""
+    """The commitment that is published when the campaign opens: SHA-256 of the seed, in hexadecimal."""
     return hashlib.sha256(seed).hexdigest()
 
 
@@ -96,10 +96,10 @@ def _draw_below(seed: bytes, lot: str, number: int, total_s: int) -> int:
 
 
 def draw_moments(seed: bytes, lots: Sequence[Lot], openings: Iterable[Opening]) -> tuple[Moment, ...]:
-    """All winning moments, the earliest first. Same seed, lots and openings: same moments.
+    """Return all winning moments, the earliest first. Same seed, lots and openings: same moments.
 
-    Where stores have quotas, draw each store's lots from its own openings, with the store in the lot's key.
-    Raises ValueError for a seed of another length, lots of one key, or prizes without any open time.
+    Where stores have quotas, draw each store's lots from its own openings, with the store in the lot's key. Raises
+    ValueError for a seed of another length, lots of one key, or prizes without any open time.
     """
     if len(seed) != SEED_BYTES:
         raise ValueError(f"a seed has {SEED_BYTES} bytes")
@@ -126,7 +126,7 @@ def draw_moments(seed: bytes, lots: Sequence[Lot], openings: Iterable[Opening]) 
 def verify_moments(
     *, seed: bytes, published: str, lots: Sequence[Lot], openings: Iterable[Opening], moments: Iterable[Moment]
 ) -> Verification:
-    """Whether a revealed seed is the committed one and gives exactly these moments.
+    """Verify that a revealed seed is the committed one and gives exactly these moments.
 
     With another seed nothing more is compared: every moment would differ.
     """

@@ -8,7 +8,7 @@ from promotions.errors import DomainError
 from promotions.models import Brand, BrandToken
 
 TOKEN_BYTES = 32
-# Ours have 43 characters; hashing a megabyte to learn that it is not ours helps nobody.
+# Our tokens have 43 characters; a longer one is never ours, so it is not hashed.
 _MAX_TOKEN_CHARS = 200
 
 

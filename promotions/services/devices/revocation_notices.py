@@ -1,4 +1,5 @@
-"""How the fix lanes hear of ended credentials: a row with the change itself, told after the commit until heard."""
+"""Announcements of ended credentials to the fix lanes: a row with the change itself, published after the commit and
+retried until it was received."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,7 +19,7 @@ _AT_ONCE = 5_000
 
 
 def give_notice(device_id: UUID, not_before: datetime, blocked: BlockCode) -> None:
-    """Tell the fix lanes once the caller's transaction is committed."""
+    """Announce the change to the fix lanes once the caller's transaction is committed."""
     RevocationNotice.objects.update_or_create(
         subject=device_id, defaults={"tokens_not_before": not_before, "blocked": blocked, "is_heard": False}
     )
@@ -26,7 +27,8 @@ def give_notice(device_id: UUID, not_before: datetime, blocked: BlockCode) -> No
 
 
 def announce_unheard() -> int:
-    """Tell what was not heard, all of it again once Redis lost its copy; how many notices. Errors: RedisError."""
+    """Announce every notice that was not received, and all of them once Redis lost its copy; return how many. Errors:
+    RedisError."""
     client = stream.hub_client()
     if not revocations.is_whole(client):
         RevocationNotice.objects.update(is_heard=False)
@@ -43,7 +45,7 @@ def find_outlived(*, now: datetime) -> QuerySet[RevocationNotice]:
 
 
 def _announce(client: "redis.Redis", device_id: UUID) -> bool:
-    """Publish what the row says, and again if it changed meanwhile: the row has the last word. False: not heard."""
+    """Publish the row, and again if it changed in the meantime, so that the latest value wins. False: not received."""
     while (notice := RevocationNotice.objects.filter(pk=device_id).first()) is not None:
         not_before, blocked = notice.tokens_not_before, cast(BlockCode, notice.blocked)
         if not revocations.publish_revocation(

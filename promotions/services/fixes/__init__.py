@@ -1,1 +1,1 @@
-"""What becomes of a batch of fixes: acceptance, facts, opportunities, deliveries, dead letters."""
+"""Services for a batch of fixes: acceptance, facts, opportunities, deliveries, dead letters."""

@@ -1,4 +1,4 @@
-"""Which fixes of a batch may be used at all."""
+"""Acceptance: the fixes of a batch that may be used."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
 
     Positions made up by a mock provider, and old ones under a new time, are no evidence of anything.
 
-    The lane asked the token; this asks the row, because a person may have withdrawn since.
+    The lane checked the token; this checks the row, because a person may have withdrawn consent since.
     """
     consenting = _consenting(batch)
     rules = (
@@ -59,7 +59,7 @@ def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
 
 
 def _consenting(batch: FixArray) -> npt.NDArray[np.bool_]:
-    """For each fix, whether its device is known, not blocked, and consents to matching."""
+    """Return for each fix whether its device is known, not blocked, and consents to matching."""
     devices, device_of = list_devices(batch)
     (refused,) = fetch_columns(_REFUSED_SQL, [pack_devices(devices)])
     consenting = np.ones(len(devices), dtype=np.bool_)

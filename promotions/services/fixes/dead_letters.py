@@ -1,4 +1,4 @@
-"""Stream entries that could not be worked: buried with their bytes, dug up for another try."""
+"""Dead letters: stream entries that could not be processed, stored with their bytes and replayed on request."""
 
 import base64
 import struct
@@ -21,7 +21,7 @@ _PIECE = 100
 def store_dead_letters(shard: int, reasons: Mapping[str, str], *, now: datetime) -> None:
     """Keep entries aside, each with its reason, in the caller's transaction, so that their shard can go on. Repeatable.
 
-    As many at once as there are: after an upgrade gone wrong every entry may be one.
+    No limit on the number: after a bad upgrade, every entry may be one.
     """
     for some in _list_pieces(list(reasons)):
         fields = _read_fields(shard, some)
@@ -47,7 +47,7 @@ def _list_pieces(entry_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _read_fields(shard: int, entry_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The entries as they stand in the stream; one that is gone from there has no fields."""
+    """The entries as the stream has them; one that is no longer there has no fields."""
     pipe = cast(Any, stream.sync_client()).pipeline(transaction=False)
     for entry_id in entry_ids:
         pipe.xrange(stream.stream_key(shard), min=entry_id, max=entry_id)

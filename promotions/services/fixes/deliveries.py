@@ -1,4 +1,4 @@
-"""Between the decision to speak and the speaking, things change: what must not go out any more, and why."""
+"""Checks at the time of sending: messages that must not be sent any more, and the reason."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from promotions.models import Campaign, Device, Unlock
 from promotions.models.devices import Purpose
 from promotions.services.fixes.facts import deployment_rules
 
-# Both agreements, at the moment of sending, whatever they were when the fix came.
+# Both consents at the time of sending, independent of their state when the fix arrived.
 NEEDED_CONSENTS = {Purpose.GEO_MATCH.value, Purpose.MESSAGES.value}
 
 
@@ -29,7 +29,7 @@ def recheck(messages: Sequence[Message], now: datetime) -> Mapping[UUID, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Present:
-    """What holds at the moment of sending."""
+    """The state at the time of sending."""
 
     devices: Mapping[UUID, Device]
     live_campaigns: frozenset[str]

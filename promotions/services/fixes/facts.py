@@ -1,4 +1,4 @@
-"""What the decision needs to know, loaded for a whole batch in a constant number of queries."""
+"""Facts for the decision, loaded for a whole batch in a constant number of queries."""
 
 import json
 from collections import Counter, defaultdict
@@ -51,7 +51,7 @@ def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Fact
 
 
 def read_transitions(transitions: Sequence[Transition], snapshot: FenceSnapshot) -> list[TransitionFacts]:
-    """What happened at the fences, in the decision's words. Exits start nothing and are left out."""
+    """Convert transitions into the decision's terms. Exits trigger nothing and are left out."""
     radius_m = {
         transition.geofence_id: float(snapshot.columns.radius_m[snapshot.index_by_id[transition.geofence_id]])
         for transition in transitions
@@ -78,9 +78,9 @@ def read_transitions(transitions: Sequence[Transition], snapshot: FenceSnapshot)
 
 
 def _level(transition: Transition, radius_m: float) -> int:
-    """How sure we are at the fix that made the transition, by the same rules as at an unlock.
+    """Return the level at the fix that made the transition, by the same rules as at an unlock.
 
-    A dwell is three minutes inside without a break, which nobody drives through: how far it led is not asked.
+    A dwell is three minutes inside without a break, which no one drives through, so its distance is not measured.
     """
     fix = FixEvidence(
         fix_time=transition.fix_time,
@@ -122,7 +122,7 @@ def deployment_rules() -> Rules:
 
 def _find_campaigns(store_ids: Sequence[int], now: datetime) -> dict[int, set[int]]:
     """Live campaigns of these stores, each with those of the stores that it is in."""
-    # A backlog hours late is judged by the day it was taken on, and a store's day may be a day from ours.
+    # A backlog hours late is evaluated by the day of its fixes, and a store's day may differ from ours by one.
     stores_of: dict[int, set[int]] = defaultdict(set)
     for campaign_id, store_id in _query(_PAIRS_SQL, [store_ids, now.date() + ONE_DAY, now.date() - ONE_DAY])():
         stores_of[campaign_id].add(store_id)

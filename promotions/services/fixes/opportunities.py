@@ -99,7 +99,7 @@ def _format_time(instant: datetime, zone: ZoneInfo, *, now: datetime) -> str:
     return f"{instant.astimezone(zone):%H:%M}" if instant - now < timedelta(days=1) else "24:00"
 
 
-# Lists go as arrays, as wherever a batch asks: writing them out costs the query builder more than the database.
+# Lists go as arrays: writing them out costs the query builder more than the database.
 _INSERT_SQL = """
 INSERT INTO promotions_opportunity (id, campaign_id, device_id, store_id, arm, fix_time, planned_at, local_on,
     request_id)

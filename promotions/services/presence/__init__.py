@@ -1,1 +1,1 @@
-"""How sure it is that a phone is at a store."""
+"""Evidence that a phone is at a store."""

@@ -38,7 +38,7 @@ KNOWN_FOR_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class GivenFix:
-    """The position a device asks with. Judged, not kept."""
+    """The position in a device's request. Evaluated, not stored."""
 
     latitude_deg: float
     longitude_deg: float
@@ -54,7 +54,7 @@ def read_thresholds(campaign: Campaign) -> Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class PresenceClaim:
-    """A device says it is at a store: with this fix, as the fences judge it, and with what it shows of the store."""
+    """A device claims to be at a store: with this fix, its evaluation at the fences, and its proof of the store."""
 
     device_id: UUID
     store_id: int
@@ -64,7 +64,7 @@ class PresenceClaim:
 
 
 def gather_evidence(claim: PresenceClaim, *, now: datetime) -> Evidence:
-    """All that speaks for a claim, for `assess`. Three statements; leaves a point sighting for a day.
+    """Collect all evidence for a claim, for `assess`. Three statements; stores a point sighting for a day.
 
     Errors: `busy` when the fences change underneath.
     """
@@ -72,10 +72,10 @@ def gather_evidence(claim: PresenceClaim, *, now: datetime) -> Evidence:
 
 
 def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresholds) -> Level:
-    """How sure we are without asking the phone: by what the last ten minutes left. Five queries; writes nothing.
+    """Return the level known without a request to the phone: from the last ten minutes. Five queries; writes nothing.
 
-    The stay at the store as presence has it, a store code taken there, or an unlock granted there; a jump bars them
-    all. That staff scan the coupon says nothing of the phone.
+    The sources are the stay at the store in presence, a store code taken there, and an unlock granted there; a jump
+    blocks them all. A scan of the coupon by staff is no evidence about the phone.
     """
     trail = read_trail(device_id=device_id, now=now)
     if trail.jump_penalty_s > 0:
@@ -87,7 +87,7 @@ def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresh
     if stay is None:
         return unlocked
     used = StoreCodeUse.objects.filter(device_id=device_id, store_id=store_id, used_at__range=(since, now))
-    # The stay as it stood at its last fix, as though the phone sent that fix again.
+    # Return the stay at its last fix, as if the phone sent that fix again.
     fix = FixEvidence(
         fix_time=stay.last_inside_at,
         received_at=now,
@@ -102,7 +102,7 @@ def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresh
 
 
 def read_proof(*, store_id: int, text: str | None, now: datetime) -> StoreProof:
-    """What a shown text is worth, before it is taken: a code that is good now may turn out to be used."""
+    """Return the proof that a shown text gives before it is taken: a code that is good now may turn out to be used."""
     if text is None:
         return StoreProof.NONE
     store_uuid = Store.objects.values_list("uuid", flat=True).get(pk=store_id)
@@ -162,7 +162,7 @@ def _read_radius_m(geofence_id: int) -> float:
 
 
 def _read_smallest_radius_m(store_id: int) -> float:
-    """Of the store's own fences: which of them a stay belongs to is not kept apart."""
+    """Only the store's own fences count: which of them a stay belongs to is not stored."""
     columns = current_snapshot().columns
     radius_m = columns.radius_m[(columns.store_id == store_id) & (columns.role == FenceRole.STORE)]
     return float(radius_m.min(initial=math.inf))

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class StoreCodeOutcome(StrEnum):
-    """What a shown code came to. Only `TAKEN` is true, so that `if take_store_code(…)` says what it seems to say."""
+    """Result of taking a shown code. Only `TAKEN` is truthy, so `if take_store_code(…)` reads correctly."""
 
     TAKEN = "taken"
     WRONG = "wrong"
@@ -39,16 +39,16 @@ def draw_store_codes(*, store: Store, now: datetime, count: int = store_codes.ST
 
 
 def check_store_code(*, store_uuid: UUID, proof: str, now: datetime) -> StoreCode | StoreCodeFault:
-    """Whether a text is what the store shows now. Reads nothing and takes nothing: evidence to judge by."""
+    """Check whether a text is what the store shows now. Reads no row and takes nothing: evidence only."""
     return store_codes.check_proof(_key(store_uuid), store_uuid, proof, now)
 
 
 def take_store_code(*, device_id: UUID, store_id: int, proof: str, now: datetime) -> StoreCodeOutcome:
-    """Take the code for a device: once per device and step, whatever it is shown for.
+    """Take the code for a device: once per device and step, for any campaign.
 
-    To be called inside the caller's transaction, after the row that makes a repeated request find its answer: then a
-    repeat never comes here, and what is rolled back has used nothing. The unique constraint is the guard; of two
-    requests at once the second waits for the first. A crowd on one step is counted and logged after the commit.
+    Call it inside the caller's transaction, after the row that makes a repeated request find its answer: then a repeat
+    never gets here, and a rollback uses nothing. The unique constraint is the guard; of two concurrent requests the
+    second waits for the first. A crowd on one step is counted and logged after the commit.
     """
     store_uuid = Store.objects.values_list("uuid", flat=True).get(pk=store_id)
     found = check_store_code(store_uuid=store_uuid, proof=proof, now=now)
@@ -75,7 +75,7 @@ def _count(outcome: StoreCodeOutcome) -> StoreCodeOutcome:
 
 
 def _watch_crowd(store_id: int, store_uuid: UUID, step: int) -> None:
-    """More devices on one step than stand at a counter: someone passes the code on. An alarm, never a refusal."""
+    """More devices on one step than fit at a counter: someone passes the code on. An alarm, never a refusal."""
     devices = StoreCodeUse.objects.filter(store_id=store_id, step=step).count()
     if devices > settings.STORE_CODE_DEVICES_NORM:
         metrics.STORE_CODE_CROWDED.inc()

@@ -1,1 +1,1 @@
-"""What a campaign's report shows."""
+"""A campaign's report."""

@@ -1,4 +1,4 @@
-"""What became of those who were refused because they were elsewhere: how many came, and how soon. Reads only."""
+"""Arrivals after a refusal for distance: how many devices came, and how soon. Reads only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class ArrivalCount:
     share: Interval
 
 
-# A device counts once, from its first refusal on. Who was in the store already and was refused for a bad fix did not
-# come because of it; a pass-by is no visit. `services/report/outcomes.py` keeps what visits say by this rule before
-# they are dropped.
+# A device counts once, from its first refusal on. A device that was in the store already and was refused for a bad fix
+# does not count; a pass-by is no visit. `services/report/outcomes.py` stores the results by this rule before visits are
+# dropped.
 _ARRIVALS_SQL = """
 WITH target AS (SELECT store_id FROM promotions_campaign_stores WHERE campaign_id = %(campaign)s),
 first AS (
@@ -55,7 +55,7 @@ GROUP BY win.within
 
 
 def count_arrivals(*, campaign_id: int, now: datetime) -> Sequence[ArrivalCount]:
-    """Per window, who was told to come to a store and did; only devices whose window is over. One query."""
+    """Devices sent to a store and devices that came, per window; only those whose window is over. One query."""
     values: dict[str, Any] = {
         "campaign": campaign_id,
         "reason": NOT_AT_STORE,

@@ -1,4 +1,4 @@
-"""What became of an opportunity and of a refusal, kept on their rows before the visits and messages that tell it go.
+"""Outcomes of opportunities and refusals, stored on their rows before their visits and messages are dropped.
 
 A campaign's figures stay for as long as the rows they are counted over. Of a visit a span of the report is kept, not
 when it was.

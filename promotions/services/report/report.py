@@ -1,4 +1,4 @@
-"""What a campaign did and what it caused: the funnel, both arms side by side, and how sure that is. Reads only."""
+"""The results of a campaign: the funnel, both arms side by side, and the certainty of the effect. Reads only."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from promotions.services.report.arrivals import ArrivalCount, count_arrivals
 
 # How long after the message a visit still counts for it.
 WINDOWS = (timedelta(minutes=30), timedelta(hours=2), timedelta(hours=24))
-# The one window the verdict is about; the others are there to look at.
+# The verdict is about this window only; the others are for information.
 VERDICT_WINDOW = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
 class WindowCount:
-    """Both arms within one span after the message went or, in the control arm, would have gone.
+    """Both arms within one span after the message was sent or, in the control arm, would have been sent.
 
     An arm's devices are those whose span is over; its conversions, those of them that visited in it.
     """
@@ -33,7 +33,7 @@ class WindowCount:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """A campaign's numbers as of an instant, as they are: whoever shows them to a brand hides the small cells.
+    """A campaign's exact numbers at an instant: the caller hides small cells before a brand sees them.
 
     `suppressed_for` and `refused_for` are by reason; `lift` is that of visits within `VERDICT_WINDOW`.
     """
@@ -52,7 +52,7 @@ class Funnel:
 
     @property
     def refusals(self) -> int:
-        """Requests for the offer that were not granted, for whatever reason."""
+        """Requests for the offer that were not granted, by reason."""
         return sum(self.refused_for.values())
 
     def arrivals_within(self, within: timedelta) -> ArrivalCount:
@@ -61,7 +61,7 @@ class Funnel:
 
 
 def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
-    """All numbers of one campaign. Eight aggregates, whatever its size. Errors: Campaign.DoesNotExist."""
+    """Compute all numbers of one campaign. Eight aggregates for any size. Errors: Campaign.DoesNotExist."""
     campaign = Campaign.objects.get(pk=campaign_id)
     opportunities = dict(
         Opportunity.objects.filter(campaign=campaign).values_list("arm").annotate(rows=Count("pk")).order_by()

@@ -1,4 +1,4 @@
-"""The desk: who pays for a benefit that was given without network and should not have been."""
+"""The desk: decisions on who pays for a benefit that was given offline against the rules."""
 
 from datetime import datetime
 
@@ -8,9 +8,9 @@ from promotions.models import OfflineScan
 
 
 def decide_scan(*, scan_id: int, decision: OfflineScan.Decision, user: User, now: datetime) -> bool:
-    """Decide a conflict or a scan out of policy, once: False when somebody has decided, or nothing is to be decided.
+    """Decide a conflict or a scan out of policy, once: False when it has a decision already, or needs none.
 
-    One conditional update. Whether the scan is the user's to decide is asked by the page.
+    One conditional update. The page checks whether the scan is the user's to decide.
     """
     return bool(
         OfflineScan.objects.filter(pk=scan_id, decision="")

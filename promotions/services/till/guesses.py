@@ -1,7 +1,8 @@
-"""How many codes that are not ours a till may show: budgets per staff device, store and deployment. PostgreSQL only.
+"""Limits for unknown codes at tills: budgets per staff device, store and deployment. PostgreSQL only.
 
 Every `code_unknown` refusal is a guess. Typing slips cost nothing, the check character finds them. The device's budget
-is exact, since a device scans one at a time; the wider ones can be passed by one guess per device that asks just then.
+is exact, since a device scans one at a time; the wider budgets can be exceeded by one guess per device that scans at
+the same time.
 """
 
 import math
@@ -24,8 +25,8 @@ _MINUTE = timedelta(minutes=1)
 def require_guesses(*, staff_device: StaffDevice, now: datetime) -> None:
     """Errors: `rate_limited` when a budget is used up.
 
-    A device that made no wrong guess itself in the last minute is never held up by others': else one stolen tablet
-    could shut every honest till. The price is one guess a minute for each enrolled device beyond the wider budgets.
+    Guesses of others never block a device without a wrong guess of its own in the last minute: else one stolen tablet
+    could block every honest till. The price is one guess a minute for each enrolled device beyond the wider budgets.
     """
     own = _guesses(now).filter(staff_device=staff_device)
     newest = _newest(own, GUESSES_PER_DEVICE)

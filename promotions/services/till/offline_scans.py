@@ -1,4 +1,4 @@
-"""Scans that a till made without network, sent in when it is back: each is judged, none is forced. PostgreSQL only.
+"""Scans that a till made offline and sent later: each is evaluated, none is forced. PostgreSQL only.
 
 The till's answer to the customer is past; what is decided here is who pays. The guards are those of every redemption,
 (coupon, unit) and (staff device, nonce), and one row per scan under the same nonce.
@@ -43,7 +43,7 @@ NONCE_MISMATCH = "nonce_mismatch"
 
 
 class ScanOutcome(StrEnum):
-    """What became of a scan; `REPLAY`: it was accepted before."""
+    """Result of a scan; `REPLAY`: it was accepted before."""
 
     ACCEPTED = "accepted"
     REPLAY = "replay"
@@ -53,7 +53,7 @@ class ScanOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LateScan:
-    """What a till did without network."""
+    """A scan that a till made offline."""
 
     token: str
     nonce: UUID
@@ -73,7 +73,7 @@ class LateScan:
 
 @dataclass(frozen=True, slots=True)
 class ScanEvaluation:
-    """The server's word on one scan. `taken_before`: the redemption that was first, in a conflict over a unit."""
+    """The server's evaluation of one scan. `taken_before`: the redemption that was first, in a conflict over a unit."""
 
     outcome: ScanOutcome
     reason: str = ""
@@ -82,7 +82,7 @@ class ScanEvaluation:
 
 
 def offline_limits() -> Limits:
-    """What this deployment allows a till without network."""
+    """Return the deployment's offline limits of a till."""
     return Limits(
         allowance=Allowance(settings.OFFLINE_COUPONS_PER_TILL, Decimal(settings.OFFLINE_VALUE_PER_TILL)),
         max_value=Decimal(settings.OFFLINE_MAX_COUPON_VALUE),
@@ -92,9 +92,9 @@ def offline_limits() -> Limits:
 
 
 def read_given(*, staff_device: StaffDevice, at: datetime) -> Allowance:
-    """What the till gave away without network in the fullest shift around `at`, as far as it has told us.
+    """Return the amount that the till gave away offline in the fullest shift around `at`, as far as it has reported.
 
-    Also what was out of policy, since it was given all the same; and what was scanned later but told earlier, or scans
+    Includes scans out of policy, since the benefit was given, and scans made later but reported earlier; else scans
     sent newest first would each find an empty shift. One query; exact while the till is locked.
     """
     around = OfflineScan.objects.filter(
@@ -104,10 +104,10 @@ def read_given(*, staff_device: StaffDevice, at: datetime) -> Allowance:
 
 
 def evaluate_scans(*, staff_device: StaffDevice, scans: Sequence[LateScan], now: datetime) -> list[ScanEvaluation]:
-    """A verdict per scan. Each is a transaction of its own, in the order in which they were made; repeatable.
+    """Evaluate each scan in a transaction of its own, in the order in which they were made; repeatable.
 
-    Errors: `profile_forbidden`, `token_revoked`; `busy` when a row was held by somebody else for too long. The other
-    scans are judged all the same, and the same request, repeated, finds them judged.
+    Errors: `profile_forbidden`, `token_revoked`; `busy` when another transaction locked a row for too long. The other
+    scans are evaluated anyway, and a repeat of the request finds their evaluations.
     """
     require_till(staff_device)
     evaluations: dict[int, ScanEvaluation] = {}
@@ -133,7 +133,7 @@ def _evaluate_scan(staff_device: StaffDevice, scan: LateScan, now: datetime) -> 
     except IntegrityError as error:
         if not isinstance(error.__cause__, ForeignKeyViolation):
             raise
-        # Erased while it was judged: gone at the second look.
+        # Erased during the evaluation: missing at the second check.
         evaluation = _settle(staff_device, scan, now)
     metrics.OFFLINE_SCAN.labels(evaluation.outcome.value, evaluation.reason).inc()
     return evaluation
@@ -146,7 +146,7 @@ def _settle(staff_device: StaffDevice, scan: LateScan, now: datetime) -> ScanEva
 
 
 def _recall(device: StaffDevice, scan: LateScan) -> ScanEvaluation | None:
-    """What was decided under this nonce: here, or online when only the answer was lost."""
+    """Return the decision under this nonce: here, or online when only the answer was lost."""
     known = (
         OfflineScan.objects.select_related("taken_before_by__store")
         .filter(staff_device=device, nonce=scan.nonce)
@@ -194,7 +194,7 @@ def _evaluate(till: Till, scan: LateScan, now: datetime) -> ScanEvaluation:
         enrolled_at=till.device.enrolled_at,
         corrected_at=record.corrected_at,
         received_at=now,
-        # By the till's own clock, too: without network it may be the only one the phone agrees with.
+        # By the till's own clock, too: offline it may be the only one that the phone agrees with.
         was_fresh=token.is_fresh(record.corrected_at) or token.is_fresh(scan.scanned_at),
         has_amount=scan.amount is not None,
         given=read_given(staff_device=till.device, at=record.corrected_at),
@@ -229,14 +229,15 @@ def _begin_record(till: Till, scan: LateScan, coupon: Coupon | None, now: dateti
 
 
 def _find_member(device: StaffDevice, at: datetime) -> StaffMember | None:
-    """Who was signed in at that moment, if it is who is signed in still. Idle or not: the till could not tell us."""
+    """Return the member signed in at that instant, if still signed in. The idle time does not count: an offline till
+    cannot report it."""
     if device.signed_in_at is None or device.signed_in_at > at:
         return None
     return device.staff_member
 
 
 def _take(till: Till, shown: Shown, record: OfflineScan) -> ScanEvaluation:
-    """A unit like any other's, dated when it was scanned; or a conflict with whoever was faster."""
+    """Take a unit, dated at the scan; or record a conflict with the till that was faster."""
     late = Till(device=till.device, member=record.staff_member, has_members=till.has_members)
     context = RedemptionContext(late, shown, level=0, is_late=True)
     taken = take_lowest(context, read_units(shown.coupon), record.corrected_at)

@@ -28,7 +28,8 @@ from promotions.services.till.scans import Scan, Shown, find_implausible, requir
 from promotions.services.till.staff_members import Till, lock_till
 
 _CONFLICTS = {"promotions_redemption_one_live", "promotions_redemption_nonce"}
-# Each lost race for a unit means that another till took one; more losses than units is units taken back meanwhile.
+# Each lost race for a unit means that another till took one; more losses than units mean that units were taken back in
+# the meantime.
 _SPARE_ATTEMPTS = 2
 # A question to the till: nothing was refused.
 _UNRECORDED = {"needs_amount"}
@@ -82,7 +83,8 @@ def redeem_coupon(*, staff_device: StaffDevice, scan: Scan, is_dry_run: bool, no
 
 
 def _replay(staff_device: StaffDevice, scan: Scan, fingerprint: bytes) -> Taken | None:
-    """What this nonce did before. Asked before every rule: a repeat must not be refused by what it did itself."""
+    """Return the result of this nonce, if any. Checked before every rule: a repeat must not be refused because of its
+    own first call."""
     redemption = (
         Redemption.objects.select_related("coupon__campaign", "void")
         .filter(staff_device=staff_device, nonce=scan.nonce)
@@ -113,7 +115,7 @@ def _decide(till: Till, scan: Scan, is_dry_run: bool, now: datetime) -> Taken | 
 
 
 def _settle(till: Till, shown: Shown, is_dry_run: bool, now: datetime) -> Taken | Refused:
-    """Every rule in turn, then the unit. In a dry run the caps are only looked at."""
+    """Check every rule in turn, then take the unit. A dry run only reads the caps."""
     coupon, store_id = shown.coupon, till.device.store_id
     units = read_units(coupon)
     error = find_obstacle(till=till, shown=shown, units=units, now=now)
@@ -133,7 +135,7 @@ def _settle(till: Till, shown: Shown, is_dry_run: bool, now: datetime) -> Taken 
 
 @dataclass(frozen=True, slots=True)
 class RedemptionContext:
-    """On what a unit is taken. `is_late`: the till had no network and tells of it afterwards."""
+    """Context in which a unit is taken. `is_late`: the till was offline and reports it afterwards."""
 
     till: Till
     shown: Shown
@@ -171,8 +173,8 @@ class _CapReached(Exception):
 def _take(context: RedemptionContext, unit: int, now: datetime) -> Redemption | None:
     """The redemption with all that hangs on it, or None when another till took the unit first.
 
-    The unique index decides, nothing read before it does. The caps come last: the campaign's row is the one that every
-    till wants. All of it stands in one savepoint, so that a row is never left behind without its caps.
+    The unique index decides, not an earlier read. The caps come last, since every till needs the campaign's row. One
+    savepoint covers all of it, so that no row remains without its caps.
     """
     coupon, store_id = context.shown.coupon, context.till.device.store_id
     try:
@@ -223,7 +225,7 @@ def _insert(context: RedemptionContext, unit: int, now: datetime) -> Redemption:
 
 
 def _record_refusal(staff_device: StaffDevice, refused: Refused, is_dry_run: bool, now: datetime) -> None:
-    # A dry run asks without wanting, so it leaves no trace; but a guess is a guess.
+    # A dry run leaves no trace, but a guess counts in it too.
     if (is_dry_run and refused.error.code != "code_unknown") or refused.error.code in _UNRECORDED:
         return
     coupon = refused.coupon

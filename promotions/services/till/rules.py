@@ -1,4 +1,4 @@
-"""What may stand between a coupon and its benefit at a till. Reads only; the rows that decide a race come later."""
+"""Reasons against giving a coupon's benefit at a till. Reads only; the rows that decide a race come later."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from promotions.services.campaigns.budgets import has_unit
 from promotions.services.till.scans import MAX_SCAN_AHEAD, Shown, corrected_at, scanned_at_implausible
 from promotions.services.till.staff_members import Till
 
-# Stores named to a customer who stands in the wrong one.
+# Stores named to a customer in the wrong one.
 STORES_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Which of a coupon's units are taken, and who took one last."""
+    """A coupon's taken units, and the redemption of the latest."""
 
     of: int
     taken: frozenset[int]
@@ -31,12 +31,12 @@ class Units:
 
     @property
     def lowest_free(self) -> int | None:
-        """The unit the next scan takes; None when all are gone. One that was taken back comes first again."""
+        """The unit that the next scan takes; None when all are taken. A unit that was taken back comes first again."""
         return next((unit for unit in range(1, self.of + 1) if unit not in self.taken), None)
 
     @property
     def left(self) -> int:
-        """How many can still be taken."""
+        """The number of units that can still be taken."""
         return max(0, self.of - len(self.taken))
 
 
@@ -49,7 +49,7 @@ def read_units(coupon: Coupon) -> Units:
 
 
 def find_obstacle(*, till: Till, shown: Shown, units: Units, now: datetime) -> DomainError | None:
-    """The first rule that stands in the way. A campaign that is paused or over still honours its coupons."""
+    """Return the first rule that refuses. A campaign that is paused or over still honours its coupons."""
     device, coupon = till.device, shown.coupon
     if units.lowest_free is None and units.latest is not None:
         return already_redeemed(device, units.latest)
@@ -87,7 +87,8 @@ def _find_wrong_hour(coupon: Coupon, store: Store, now: datetime) -> DomainError
 
 
 def find_missing(*, shown: Shown, level: int) -> DomainError | None:
-    """What the customer or the staff can still give: the phone's presence, at the level known, or the amount."""
+    """Return the input that the customer or the staff can still give: the phone's presence, at the known level, or the
+    amount."""
     if level < shown.coupon.redeem_level and not is_vouched(shown=shown, level=level):
         return DomainError("presence_required", may_vouch=shown.coupon.allows_vouching)
     if shown.coupon.asks_amount and shown.scan.amount is None:
@@ -96,12 +97,12 @@ def find_missing(*, shown: Shown, level: int) -> DomainError | None:
 
 
 def is_vouched(*, shown: Shown, level: int) -> bool:
-    """Whether the coupon is taken on the staff's word: it was given, it is allowed, and nothing better is known."""
+    """Return whether staff vouch for the coupon: they did, it is allowed, and there is no better evidence."""
     return level < shown.coupon.redeem_level and shown.scan.is_vouched and shown.coupon.allows_vouching
 
 
 def find_full_cap(*, coupon: Coupon, store_id: int) -> DomainError | None:
-    """A cap that seems used up, for those who only ask; whoever takes learns it from the caps' own rows."""
+    """Find a cap that seems used up, for a dry run; a real scan reads it from the caps' own rows."""
     if not has_unit(campaign=coupon.campaign, scope=Budget.Scope.REDEEM, store_id=store_id):
         return cap_reached("store")
     if not has_unit(campaign=coupon.campaign, scope=Budget.Scope.REDEEM):

@@ -1,4 +1,4 @@
-"""What a till shows us and which coupon it means. A stranger's coupon, a forged one and none at all look alike."""
+"""Scans at a till and the coupon they identify. A stranger's coupon, a forged one and none at all look the same."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from promotions.services.unlocks import coupon_tokens
 
 # A till's clock is corrected by what its last synchronisation found; what is still further off is no clock to trust.
 MAX_SCAN_AHEAD = timedelta(minutes=2)
-# A queue that waited for the network longer than a long weekend is looked at by people.
+# People review a queue that was offline for longer than a long weekend.
 MAX_SCAN_AGE = timedelta(hours=72)
 # Demo codes begin so and fail the check character on purpose; a code of a customer may begin so, and passes it.
 _TRAINING = "TRAIN"
@@ -26,7 +26,7 @@ _TRAINING = "TRAIN"
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a till shows us: a typed code or a scanned token, and a nonce that names this scan.
+    """Input of a till: a typed code or a scanned token, and a nonce that names this scan.
 
     `is_vouched`: staff answer for the customer's presence, should it be asked for.
     """
@@ -40,7 +40,8 @@ class Scan:
     is_vouched: bool = False
 
     def fingerprint(self) -> bytes:
-        """Equal for repeats of one scan. A dry run is the same scan: it asks whether the benefit is due.
+        """Return a value equal for repeats of one scan. A dry run is the same scan: it checks whether the benefit is
+        due.
 
         Errors: `code_malformed`, `training_code`.
         """
@@ -50,13 +51,13 @@ class Scan:
         return hashlib.sha256(json.dumps([*content, *vouched]).encode()).digest()
 
     def find_coupon(self, *, staff_device: StaffDevice, now: datetime) -> "Shown | None":
-        """The coupon shown, if any store of the till's partner takes it. One query, whatever is wrong.
+        """Find the scanned coupon, if any store of the till's partner takes it. One query for every input.
 
         Errors: `code_malformed`.
         """
         token = coupon_tokens.identify_token(self.token) if self.token else None
         if self.token:
-            # A forged text asks like a genuine one, for nobody's coupon: the time of the answer tells nothing.
+            # A forged text runs the same query, for a coupon that does not exist: the response time reveals nothing.
             condition: dict[str, object] = {"pk": token.claims.coupon_id if token else uuid4()}
         else:
             condition = {"code_digest": self._typed()}
@@ -101,7 +102,7 @@ def find_implausible(scan: Scan, *, staff_device: StaffDevice, now: datetime) ->
 
 
 def corrected_at(scan: Scan, *, staff_device: StaffDevice) -> datetime:
-    """When the scan was made by our clock, as far as we know by how much the till's is off."""
+    """Return the instant of the scan by our clock, as far as the skew of the till's clock is known."""
     try:
         return scan.scanned_at - timedelta(milliseconds=staff_device.clock_ahead_ms or 0)
     except OverflowError:
@@ -110,7 +111,7 @@ def corrected_at(scan: Scan, *, staff_device: StaffDevice) -> datetime:
 
 
 def scanned_at_implausible(now: datetime) -> DomainError:
-    """The refusal of a scan at an impossible time; `server_time` lets the page tell the clock from the queue."""
+    """Refuse a scan at an impossible time; `server_time` lets the page distinguish a wrong clock from a queue."""
     return DomainError("scanned_at_implausible", server_time=now)
 
 

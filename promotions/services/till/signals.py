@@ -1,4 +1,4 @@
-"""What tills and staff did in a period, for the partner who owns the stores. Reads only."""
+"""Counts of tills and staff in a period, for the partner who owns the stores. Reads only."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One staff device or one member of staff, and what of it stands out."""
+    """One staff device or one member of staff, and its marks."""
 
     store: Store
     label: str
@@ -40,13 +40,13 @@ class Line:
     marks: tuple[Mark, ...]
 
     def mark_of(self, signal: Signal) -> Mark | None:
-        """What stands out in one respect."""
+        """A mark."""
         return next((mark for mark in self.marks if mark.signal is signal), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Who:
-    """Who acted where. Guesses are known of a device alone."""
+    """An actor in a store. Guesses are known per device only."""
 
     store_id: int
     device_id: UUID | None
@@ -57,7 +57,7 @@ _Key = Callable[[_Who], tuple[int, UUID | None]]
 
 
 def list_signals(*, stores: Sequence[Store], period: Period) -> list[Line]:
-    """A line for each device and each member that acted in these stores; those that stand out first.
+    """List each device and each member that acted in these stores, marked ones first.
 
     Six queries. Visits are kept for 30 days, so a period that began earlier finds customers absent who were there.
     """
@@ -88,7 +88,7 @@ def _others(group: Mapping[tuple[int, UUID], Figures], store_id: int, key: UUID)
 
 
 def _sum_by(done: Mapping[_Who, Figures], key_of: _Key) -> dict[tuple[int, UUID], Figures]:
-    """Summed up by device or by member; what nobody of the kind did falls out."""
+    """Sum by device or by member; acts without one are left out."""
     summed: dict[tuple[int, UUID], Figures] = {}
     for who, figures in done.items():
         store_id, key = key_of(who)
@@ -127,7 +127,7 @@ def _select(sql: str, parameters: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 
 def _list_openings(stores: Iterable[Store], period: Period) -> Iterable[tuple[int, Opening]]:
-    """When each store was open. A zone or hours that cannot be read accuse nobody: always open."""
+    """Opening hours of each store. A zone or hours that cannot be read count as always open, so they accuse no one."""
     for store in stores:
         try:
             zone, hours = ZoneInfo(store.timezone), parse_hours(store.opening_hours)
@@ -177,7 +177,7 @@ WHERE taken.store_id = ANY(%(stores)s) AND taken.redeemed_at >= %(since)s AND ta
 GROUP BY 1, 2, 3
 """
 
-# Who took it back, which need not be who took it. What was done in admin is nobody's at a till.
+# The member who took it back, who may differ from the one who took it. Acts in admin belong to no till.
 _VOIDED_SQL = """
 SELECT taken.store_id, void.staff_device_id AS device_id, void.staff_member_id AS member_id, count(*) AS voided
 FROM promotions_void void

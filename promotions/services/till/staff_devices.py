@@ -14,9 +14,9 @@ from promotions.errors import DomainError
 from promotions.models import StaffDevice, StaffEnrolment
 
 TOKEN_BYTES = 32
-# Two writes a minute would say no more about whether a till is in use.
+# Two writes a minute show well enough whether a till is in use.
 LAST_SEEN_STEP = timedelta(minutes=1)
-# Ours have 43 characters; hashing a megabyte to learn that it is not ours helps nobody.
+# Our tokens have 43 characters; a longer one is never ours, so it is not hashed.
 _MAX_TOKEN_CHARS = 200
 
 
@@ -55,7 +55,7 @@ def _keep_enrolment(enrolment: StaffEnrolment, now: datetime, life: timedelta | 
 def enrol_device(*, token: str, label: str = "", now: datetime) -> tuple[StaffDevice, str]:
     """Trade an enrolment token for a staff device and its access token, in one transaction.
 
-    Of two requests with one token, one wins. Errors: `enrolment_invalid`.
+    Of two requests with one token, one succeeds. Errors: `enrolment_invalid`.
     """
     access_token = secrets.token_urlsafe(TOKEN_BYTES)
     with transaction.atomic(durable=True):

@@ -1,6 +1,6 @@
-"""Who stands at a till: staff members with initials and a PIN, signed in at a device. PostgreSQL only.
+"""Staff at a till: members with initials and a PIN, signed in at a device. PostgreSQL only.
 
-A member is signed out by query, not by a job: after the idle time nobody is there any more, whatever the row says.
+A query ends a session, not a job: after the idle time the row counts as signed out.
 """
 
 import secrets
@@ -16,14 +16,14 @@ from promotions.errors import DomainError
 from promotions.models import Redemption, StaffDevice, StaffMember
 from promotions.services.waits import limit_waits
 
-# Six digits and five tries: one chance in 200,000 for whoever finds a tablet (ASVS 6.4.1 asks that tries are few).
+# Six digits and five attempts: one chance in 200,000 for the finder of a tablet (ASVS 6.4.1 requires few attempts).
 PIN_DIGITS = 6
 PIN_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Till:
-    """A staff device about to act, its row locked, and who stands at it."""
+    """A staff device about to act, its row locked, and the member signed in at it."""
 
     device: StaffDevice
     member: StaffMember | None
@@ -31,15 +31,15 @@ class Till:
 
     @property
     def is_manager(self) -> bool:
-        """Whether a manager acts: by the device, or by who signed in."""
+        """Return whether a manager acts: by the device, or by the member signed in."""
         return self.device.is_manager or (self.member is not None and self.member.is_manager)
 
     def require_profile(self) -> None:
-        """Errors: `profile_forbidden` for a kiosk, which anybody can touch."""
+        """Errors: `profile_forbidden` for a kiosk, which is open to the public."""
         require_till(self.device)
 
     def require_member(self) -> None:
-        """Errors: `pin_required` where the store knows its staff and nobody has signed in."""
+        """Errors: `pin_required` where the store has staff members and none is signed in."""
         if self.has_members and self.member is None:
             raise DomainError("pin_required")
 
@@ -70,7 +70,7 @@ def lock_till(*, staff_device: StaffDevice, now: datetime) -> Till:
 
 
 def find_member(*, device: StaffDevice, now: datetime) -> StaffMember | None:
-    """Who is signed in at the device, unless the till has been idle for too long since."""
+    """Return the member signed in at the device, unless the till has been idle for too long since."""
     member = device.staff_member
     if member is None or not member.is_active or device.signed_in_at is None:
         return None
@@ -82,17 +82,16 @@ def find_member(*, device: StaffDevice, now: datetime) -> StaffMember | None:
 
 
 def has_members(*, store_id: int) -> bool:
-    """Whether the store's tills ask for a PIN."""
+    """Return whether the store's tills require a PIN."""
     return StaffMember.objects.filter(store_id=store_id, is_active=True).exists()
 
 
 def sign_in(*, staff_device: StaffDevice, initials: str, pin: str, now: datetime) -> StaffMember:
-    """Sign a member of the store in at the device, in place of whoever was. One transaction.
+    """Sign a member of the store in at the device and sign the previous one out. One transaction.
 
-    The member's row is locked while the PIN is checked, so that tries in parallel are counted one by one; the device
-    comes after, as in `set_pin`. Initials are no secret (colleagues read them on the screen), so unknown ones are not
-    dressed up as known.
-    Errors: `profile_forbidden`, `pin_wrong` with `tries_left`, `pin_locked`, `token_revoked`.
+    The member's row is locked while the PIN is checked, so parallel attempts are counted one after the other; the
+    device comes after, as in `set_pin`. Initials are no secret (colleagues read them on the screen), so the answer to
+    unknown ones differs. Errors: `profile_forbidden`, `pin_wrong` with `tries_left`, `pin_locked`, `token_revoked`.
     """
     require_till(staff_device)
     with transaction.atomic(durable=True):
@@ -128,7 +127,7 @@ def _check_pin(device: StaffDevice, initials: str, pin: str, now: datetime) -> S
 
 
 def sign_out(*, staff_device: StaffDevice) -> None:
-    """Nobody stands at the device any more. Repeatable. Errors: `profile_forbidden`."""
+    """Sign out at the device. Repeatable. Errors: `profile_forbidden`."""
     require_till(staff_device)
     StaffDevice.objects.filter(pk=staff_device.pk).update(staff_member=None, signed_in_at=None)
 
@@ -145,6 +144,6 @@ def generate_pin() -> str:
 
 @transaction.atomic
 def set_pin(*, member: StaffMember, pin: str) -> None:
-    """Give a member a PIN, with all tries again; signed out wherever the old one was used. Repeatable."""
+    """Set a member's PIN and reset the attempts; signs the member out of every till with the old one. Repeatable."""
     StaffMember.objects.filter(pk=member.pk).update(pin_hash=make_password(pin), failed_tries=0)
     StaffDevice.objects.filter(staff_member=member).update(staff_member=None, signed_in_at=None)

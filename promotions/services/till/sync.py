@@ -1,8 +1,8 @@
-"""What a till takes along for the time without network: keys, the offers it may take, coupons it must not, its limits.
+"""Data that a till needs offline: keys, the offers it may take, coupons it must refuse, its limits.
 
 Bounded by construction: keys by the life of coupons (one per 90 days), offers by the terms on which campaigns of the
-store issue, and coupons by `MAX_WITHDRAWN`. Should a campaign's coupons not fit, its offers are left out: its coupons
-are then taken online only, and nothing that is told is incomplete.
+store issue, and coupons by `MAX_WITHDRAWN`. If a campaign's coupons do not fit, its offers are left out: tills then
+take its coupons online only, and every list that is sent is complete.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ MAX_WITHDRAWN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """What checks the signatures of a period."""
+    """The public key of a period."""
 
     id: int
     public_key: str
@@ -39,7 +39,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class OfflineOffer:
-    """An offer the till may take without network. `campaign_id` is our key, not told."""
+    """An offer that the till may take offline. `campaign_id` is our internal key and is not sent."""
 
     campaign_id: int
     terms: OfferTerms
@@ -53,7 +53,7 @@ class OfflineOffer:
 
 @dataclass(frozen=True, slots=True)
 class TillSync:
-    """Everything for the time without network."""
+    """All data for offline use."""
 
     keys: list[SigningKey]
     offers: list[OfflineOffer]
@@ -63,7 +63,7 @@ class TillSync:
 
 
 def sync_till(*, staff_device: StaffDevice, device_time: datetime, now: datetime) -> TillSync:
-    """What the till takes along; how far its clock is ahead is kept. Repeatable.
+    """Return the data for offline use and store the skew of the till's clock. Repeatable.
 
     Errors: `profile_forbidden`, `token_revoked`.
     """
@@ -85,12 +85,12 @@ def sync_till(*, staff_device: StaffDevice, device_time: datetime, now: datetime
 
 
 def live_offline_coupons(now: datetime) -> QuerySet[Coupon]:
-    """Coupons that a till without network may meet."""
+    """Coupons that an offline till may see."""
     return Coupon.objects.filter(allows_offline=True, campaign__allows_offline=True, valid_until__gt=now)
 
 
 def _list_keys(now: datetime) -> list[SigningKey]:
-    """From the oldest live coupon's to the next period's, which may begin while the till is without network."""
+    """From the oldest live coupon's to the next period's, which may begin while the till is offline."""
     oldest = live_offline_coupons(now).aggregate(at=Min("valid_from"))["at"] or now
     secret, first = settings.CODE_SECRET.encode(), coupon_tokens.key_period(min(oldest, now))
     periods = range(first, coupon_tokens.key_period(now) + 2)

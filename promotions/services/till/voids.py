@@ -17,7 +17,7 @@ from promotions.services.waits import limit_waits
 def voidable_until(*, staff_device: StaffDevice, redemption: Redemption, is_manager: bool | None = None) -> datetime:
     """Until when this device may take this redemption back; before `redeemed_at` when it never may.
 
-    `is_manager`: whether a manager is signed in; None leaves it to the device.
+    `is_manager`: a manager is signed in; None leaves it to the device.
     """
     if staff_device.is_manager or is_manager:
         return redemption.redeemed_at + timedelta(seconds=settings.VOID_WINDOW_MANAGER_S)
@@ -31,7 +31,7 @@ def void_redemption(
 ) -> Void:
     """Take a redemption of the device's store back, so that its unit can be redeemed again. One transaction.
 
-    Of two voids one wins. Errors: `profile_forbidden`, `pin_required`, `not_found` (also for other stores),
+    Of two voids one succeeds. Errors: `profile_forbidden`, `pin_required`, `not_found` (also for other stores),
     `forbidden`, `void_too_late`, `already_voided`, `token_revoked`.
     """
     with transaction.atomic(durable=True):
@@ -56,7 +56,7 @@ def void_redemption(
 
 
 def void_by_user(*, user: User, redemption_id: UUID, reason: Void.Reason, note: str, now: datetime) -> Void:
-    """Take a redemption back in admin. Whether the store is the user's is asked by the page. One transaction.
+    """Void a redemption in admin. The page checks whether the store is the user's. One transaction.
 
     A manager has as long as at the till; the operator has no limit, since complaints come late.
     Errors: `not_found`, `void_too_late`, `already_voided`.
@@ -85,7 +85,7 @@ def _end(redemption: Redemption) -> None:
 
 
 def _require_time(till: Till, redemption: Redemption, now: datetime) -> None:
-    # After `_end`: whoever comes second is told that it is done, however late. The error takes the change back.
+    # After `_end`: the second caller learns that it is done, at any later time. The error rolls the change back.
     until = voidable_until(staff_device=till.device, redemption=redemption, is_manager=till.is_manager)
     if now > until:
         raise DomainError("void_too_late", voidable_until=until)
