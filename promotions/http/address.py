@@ -1,4 +1,4 @@
-"""From which network address a request came, as far as it can be believed."""
+"""Network address of a request, as far as it can be trusted."""
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -7,7 +7,7 @@ from django.http import HttpRequest
 def read_address(request: HttpRequest) -> str:
     """The peer's address, or what the outermost of exactly `TRUSTED_PROXIES` proxies saw.
 
-    Each proxy adds the peer it saw on the right; what stands further left the client may have made up.
+    Each proxy adds the address of its peer on the right; the client may have invented everything further left.
     """
     peer: str = request.META.get("REMOTE_ADDR") or ""
     seen = [entry.strip() for entry in request.headers.get("X-Forwarded-For", "").split(",") if entry.strip()]

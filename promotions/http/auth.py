@@ -1,4 +1,4 @@
-"""Who is asking: the device behind a Bearer access token. PostgreSQL has the last word on every credential."""
+"""Authentication of the device behind a Bearer access token. PostgreSQL decides on every credential."""
 
 from typing import Any, cast
 

@@ -1,6 +1,6 @@
-"""Reading a JSON body the strict way, for the fix lane and every other call alike. No I/O.
+"""Strict reading of a JSON body, for the fix lane and every other call. No I/O.
 
-No fault repeats what the body said: values may be places.
+No fault repeats a value of the body: values may be positions.
 """
 
 import json
@@ -20,7 +20,7 @@ _MAX_POINTER_CHARS = 200
 
 
 class JsonObject(dict[str, Any]):
-    """A JSON object that remembers which of its keys stood more than once."""
+    """A JSON object that records its repeated keys."""
 
     repeated: frozenset[str] = frozenset()
 
@@ -72,7 +72,7 @@ def _parse_int(text: str) -> int | float:
 
 
 def list_value_faults(value: JsonObject) -> list[Fault]:
-    """What `find_value_faults` finds in a body, as many as an answer tells."""
+    """Faults that `find_value_faults` finds in a body, up to the number that an answer lists."""
     return list(islice(find_value_faults(value, ""), MAX_FAULTS))
 
 
@@ -104,12 +104,12 @@ def escape_key(key: str) -> str:
 
 
 def is_finite(value: float) -> bool:
-    """Whether a number fits a float."""
+    """Return whether a number fits a float."""
     return abs(value) <= 10**300 if isinstance(value, int) else math.isfinite(value)
 
 
 def is_storable(text: str) -> bool:
-    """Whether a text is free of NUL, which PostgreSQL cannot store, and of halves of a surrogate pair."""
+    """Return whether a text is free of NUL, which PostgreSQL cannot store, and of halves of a surrogate pair."""
     if "\0" in text:
         return False
     try:

@@ -45,7 +45,7 @@ class BodyLimit:
 
 
 class _CountedBody:
-    """What the client sends; past the limit it counts as gone."""
+    """Receive from the client; past the limit it counts as disconnected."""
 
     def __init__(self, receive: Receive, max_bytes: int) -> None:
         self._receive = receive
@@ -63,7 +63,7 @@ class _CountedBody:
 
 
 class SentAnswer:
-    """What the application sends, and whether it has begun to."""
+    """Send the application's messages, and record whether the response has begun."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

@@ -25,7 +25,7 @@ def describe() -> dict[str, Any]:
 
 
 def render_yaml() -> bytes:
-    """The document as it stands in docs/openapi.yaml."""
+    """The document, identical to docs/openapi.yaml."""
     text: bytes = OpenApiYamlRenderer().render(describe(), renderer_context={})  # type: ignore[no-untyped-call]
     return text
 
@@ -50,7 +50,7 @@ def problems_page(request: HttpRequest) -> HttpResponse:
 
 
 def _mark_code(text: str) -> SafeString:
-    """What stands between backticks, as HTML says it."""
+    """Text between backticks, as HTML."""
     return mark_safe(_BACKTICKS.sub(r"<code>\1</code>", escape(text)))  # escaped just before
 
 

@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can do its work, and its figures."""
+"""Liveness, readiness and figures of the process."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class Alive(serializers.Serializer[Any]):
 
 
 class Ready(serializers.Serializer[Any]):
-    """All parts the product needs are ready."""
+    """All parts that the product needs are ready."""
 
     status = serializers.ChoiceField(choices=[OK])
     checks = serializers.DictField(
@@ -103,7 +103,7 @@ def _check_age(age_s: float) -> str:
     return f"The oldest entry has waited {age_s:.0f} s, more than {settings.READY_MAX_AGE_S}."
 
 
-# Connections that any role may use, and those in use. A pool that holds one already answers all the same.
+# Connections that any role may use, and those in use. A pool with an open connection answers even when none is left.
 # `numbackends` counts parallel workers too, which take no connection. A role without rights to `pg_stat_activity` sees
 # no type of other roles' backends.
 POSTGRESQL_SQL = """
@@ -116,13 +116,13 @@ SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
 
 
 def _query_postgresql() -> list[str]:
-    """What keeps PostgreSQL from taking writes or connections. Errors: those of the database."""
+    """Reasons why PostgreSQL takes no writes or connections. Errors: those of the database."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(POSTGRESQL_SQL)
             is_standby, is_read_only, used, usable = cursor.fetchone()
     except (DatabaseError, InterfaceError):
-        # A pool does not say why it has no connection; a connection of its own does.
+        # A pool does not report why it has no connection; a separate connection does.
         logins.require_postgresql()
         raise
     if is_standby:

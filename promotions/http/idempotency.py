@@ -33,7 +33,7 @@ MAX_KEY_CHARS = 255
 # Without a credential the key alone says who repeats a request, so it must not be one that two phones may choose.
 MIN_ANONYMOUS_KEY_CHARS = 20
 ANONYMOUS = "anonymous"
-# Stands in a stored answer where a credential was.
+# Replaces a credential in a stored answer.
 _CONCEALED = "(not stored)"
 # Answers of the moment: the same request may fare better next time.
 _PASSING = frozenset({401, 403, 409, 429})
@@ -53,7 +53,7 @@ class Concealment:
 def idempotent(method: Method) -> Method:
     """Mark a view's method: a keyed request is worked once, and its answer is kept for `IDEMPOTENCY_LIFE_S`.
 
-    Not kept: 401, 403, 409, 429 and 5xx. A request that died is taken over by its repeat after a minute.
+    Not stored: 401, 403, 409, 429 and 5xx. A repeat takes over a request that died after a minute.
     """
     return _wrap(method, None)
 
@@ -124,7 +124,7 @@ def _read_request(request: Request, key: str) -> KeyedRequest:
 
 
 def _scope(request: Request) -> str:
-    """The credential that asks; another one with the same key asks something else."""
+    """The credential of the request; the same key with another credential is another request."""
     if isinstance(request.user, Device):
         return f"device:{request.user.pk}"
     if isinstance(request.auth, StaffDevice):

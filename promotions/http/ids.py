@@ -1,4 +1,4 @@
-"""How ids stand in paths."""
+"""Form of ids in paths."""
 
 from django.urls.converters import UUIDConverter
 

@@ -25,7 +25,7 @@ class LastResort:
         self._inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the event on. An answer that has begun cannot be changed: then the error goes on to the server."""
+        """Pass the event on. A response that has begun cannot be changed: then the error goes on to the server."""
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return

@@ -44,14 +44,14 @@ class OutageMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Django's hook: None lets the error go on and become a 500."""
+        """Django's hook: None passes the error on, which becomes a 500."""
         return answer_outage(request, exception)
 
 
 class ClockMiddleware:
-    """Answers 503 to every call that is judged by the time while this process's clock is wrong.
+    """Answers 503 to every call that depends on the time while this process's clock is wrong.
 
-    Before sessions: a wrong clock would end them. The pages of till and kiosk judge nothing and are served.
+    Before sessions: a wrong clock would end them. The pages of till and kiosk do not depend on the time and are served.
     """
 
     _JUDGED = ("/v1/", "/admin", "/.well-known/")

@@ -18,7 +18,7 @@ Method = Callable[..., Response]
 def counted(total: Counter, seconds: Histogram, outcomes: Mapping[int, str]) -> Callable[[Method], Method]:
     """Count each call of a method in `total` by `code` and time it: an answer by its status, an error by its code.
 
-    Stands inside `@idempotent`: an answer that is only repeated was counted when it was made.
+    Inside `@idempotent`: a repeated answer was counted when it was made.
     """
 
     def decorate(method: Method) -> Method:

@@ -40,7 +40,7 @@ def staff_page(request: HttpRequest) -> HttpResponse:
 
 
 def _decoder_addresses() -> dict[str, str]:
-    """Where the QR decoder is served; nothing where the set-up found no npm. A new set-up is a new start."""
+    """Address of the QR decoder; empty where the set-up found no npm. A new set-up needs a new start."""
     if not all(finders.find(path) for path in DECODER.values()):
         return {}
     return {name: static(path) for name, path in DECODER.items()}

@@ -33,7 +33,7 @@ class PageQuery(StrictSerializer):
 
 @dataclass(frozen=True, slots=True)
 class Keyset:
-    """What a list is ordered by, newest first, and whose list it is: a cursor of one list is none of another."""
+    """Order of a list, newest first, and its owner: the cursor of one list is not valid for another."""
 
     scope: str
     instant_field: str

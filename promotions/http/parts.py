@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Part(Generic[T]):
-    """One part, asked in a thread of its own. Whoever asks while a question is still out shares its answer."""
+    """One part, read in a thread of its own. Concurrent callers share one answer."""
 
     def __init__(self, name: str, look: Callable[[], T], *, within_s: float) -> None:
         self.name = name
@@ -26,7 +26,7 @@ class Part(Generic[T]):
         self._pending: Future[T] | None = None
 
     def read(self) -> T:
-        """What `look` finds. Errors: Away, at the latest after `within_s`."""
+        """Return the result of `look`. Errors: Unavailable, at the latest after `within_s`."""
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"ask-{self.name}")

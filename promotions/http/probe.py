@@ -13,7 +13,7 @@ _LIFE_S = 60
 
 
 def sign_probe(nonce: str) -> str:
-    """Return what the header must hold: only who has SECRET_KEY can make it, and it is good for a minute."""
+    """Return the value of the header: only a process with SECRET_KEY can make it, and it is valid for a minute."""
     return TimestampSigner(salt=_SALT).sign(nonce)
 
 

@@ -68,7 +68,7 @@ def operation(
 
 
 class DoorstepSchema(AutoSchema):
-    """Reads query parameters, problem codes and idempotency off the view, so that they are said once."""
+    """Reads query parameters, problem codes and idempotency off the view, so that they are declared once."""
 
     def get_override_parameters(self) -> Any:
         """Query parameters of `ApiView.query_serializers`, and the key of an idempotent call."""
@@ -85,7 +85,7 @@ class DoorstepSchema(AutoSchema):
         return [next(iter(self._tokenize_path()), "service")]
 
     def get_auth(self) -> Any:
-        """The credential of the call. Nothing here works with or without one, as AllowAny would make believe."""
+        """The credential of the call. No call here works both with and without one, as AllowAny would suggest."""
         return [scheme for scheme in super().get_auth() if scheme]
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
@@ -118,7 +118,7 @@ class DoorstepSchema(AutoSchema):
 
 
 def add_problem_responses(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Say of every operation which problems it can answer; of one that names none, that any can come."""
+    """Describe the problems of every operation; an operation that names none may answer with any."""
     result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
     for operations in result["paths"].values():
         for method, described in operations.items():

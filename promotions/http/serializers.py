@@ -1,4 +1,4 @@
-"""What every call's input shares: unknown fields are faults, and a JSON value of another type is never bent to fit."""
+"""Common input rules of every call: unknown fields are faults, and a JSON value of another type is never converted."""
 
 import math
 import re
@@ -83,7 +83,7 @@ class FlagField(serializers.BooleanField):
     default_error_messages = {"wrong_type": "This must be true or false."}
 
     def to_internal_value(self, data: Any) -> bool:
-        """The flag as it stands."""
+        """The flag, unchanged."""
         if not isinstance(data, bool):
             self.fail("wrong_type")
         return data
@@ -127,7 +127,7 @@ class NumberField(serializers.FloatField):
     default_error_messages = {"wrong_type": "This must be a number."}
 
     def to_internal_value(self, data: Any) -> float:
-        """The number. The body's parser lets none in that is not finite."""
+        """The number. The body's parser refuses numbers that are not finite."""
         if isinstance(data, bool) or not isinstance(data, int | float):
             self.fail("wrong_type")
         return float(data)
@@ -251,6 +251,6 @@ def _parameter(name: str) -> str:
 
 def _parameter_fault(name: str, error: ErrorDetail) -> Fault:
     code = _OF_PARAMETERS.get(fault_code(error.code), fault_code(error.code))
-    # What DRF and `StrictSerializer` say of fields.
+    # Error texts of DRF and `StrictSerializer` for fields.
     detail = FAULTS[code] if error.code in {"required", "unknown_field"} else str(error)
     return Fault(_parameter(name), code, detail)

@@ -1,4 +1,4 @@
-"""The base of every DRF view: one reading of the clock per request, and no query parameter that nobody asked for."""
+"""The base of every DRF view: one reading of the clock per request, and no undeclared query parameter."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,7 +27,7 @@ class ApiView(APIView):
     query: dict[str, Any]
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        """DRF's request. It takes a body without Content-Length (chunked) for none, so tell it the length."""
+        """DRF's request. It treats a body without Content-Length (chunked) as empty, so set the length."""
         if request.headers.get("Transfer-Encoding") and not request.META.get("CONTENT_LENGTH"):
             request.META["CONTENT_LENGTH"] = str(len(request.body))
         self.now = clock.now()

@@ -1,6 +1,6 @@
 """The brand's side of presence tokens: spending one, and the keys to verify one without us.
 
-No `Idempotency-Key` here: a token is good once by itself, and `spent_at` of the second answer tells of the first.
+No `Idempotency-Key` here: a token is valid once anyway, and `spent_at` of the second answer shows the first.
 """
 
 from typing import Any, cast

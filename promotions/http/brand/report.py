@@ -32,7 +32,7 @@ class ReportAuthentication(BaseAuthentication):
     """`request.auth` becomes the `Tenancy` of a brand token or of the admin session's user. Errors: `token_*`."""
 
     def authenticate(self, request: Request) -> tuple[User | None, Tenancy]:
-        """A Bearer token speaks for its brand alone, whoever is logged in beside it."""
+        """A Bearer token acts for its brand only, even beside a logged-in user."""
         token = read_bearer(request)
         if token is not None:
             brand = recognise_brand(token=token, now=clock.now())

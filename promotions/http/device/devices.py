@@ -171,7 +171,7 @@ class DevicesView(ApiView):
     """`/v1/devices`"""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Ask first whether this address may still register. Errors: `rate_limited`."""
+        """First check whether this address may still register. Errors: `rate_limited`."""
         limits.REGISTRATIONS.require(limits.address_key(read_address(request._request)))
         super().initial(request, *args, **kwargs)
 

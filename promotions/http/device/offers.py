@@ -1,4 +1,4 @@
-"""What the app can show: campaigns near or for the device."""
+"""Content for the app: campaigns near or for the device."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -69,7 +69,8 @@ class ReservationView(ApiView):
     authentication_classes = [DeviceAuthentication]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Know the device, then ask whether it may ask; it counts as asking for the offer. Errors: `rate_limited`."""
+        """Authenticate the device, then apply its limit; the call counts as a request for the offer. Errors:
+        `rate_limited`."""
         super().initial(request, *args, **kwargs)
         limits.UNLOCKS.require(str(requesting_device(request).pk))
 

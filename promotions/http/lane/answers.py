@@ -30,7 +30,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class ClientGone(Exception):
-    """The client hung up before its body was complete; nobody waits for an answer."""
+    """The client disconnected before its body was complete, so no answer is sent."""
 
 
 # The longest credential and its scheme. What is cut off makes it malformed; whole, it would be remembered as a caller.
@@ -38,7 +38,7 @@ _MAX_AUTHORIZATION_BYTES = 2_100
 
 
 class RequestHead:
-    """The few headers the lane looks at, each as it came last; absent ones are empty."""
+    """The few headers that the lane reads, each with its last value; missing ones are empty."""
 
     __slots__ = ("authorization", "content_encoding", "content_length", "content_type", "request_id", "request_number")
 
@@ -52,7 +52,7 @@ class RequestHead:
             self.request_id = choose_request_id(given_id.decode("latin-1"))
             self.request_number = _number_of(self.request_id)
         else:
-            # Ids tell requests apart and guard nothing: the quick generator is good enough.
+            # Ids identify requests and protect nothing, so the fast generator is good enough.
             bits = random.randbytes(16)
             self.request_id, self.request_number = bits.hex(), int.from_bytes(bits[:8], "big")
 
@@ -61,9 +61,9 @@ _OURS = re.compile(r"[0-9a-f]{16}")
 
 
 def _number_of(request_id: str) -> int:
-    """What stands in a fix's record for the id, and in hexadecimal digits in rows and logs.
+    """The id in a fix's record, and in hexadecimal digits in rows and logs.
 
-    Of ids that begin like ours it is the first 16 digits, of others what `b2sum -l 64` makes of them.
+    For ids that begin like ours it is the first 16 digits, for others the result of `b2sum -l 64`.
     """
     if _OURS.match(request_id):
         return int(request_id[:16], 16)
@@ -103,7 +103,7 @@ async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
 
 
 def problem_answer(error: DomainError, *, instance: str, request_id: str, allow: str = "") -> Answer:
-    """The error as problem+json. `error` stands in it too: Overland shows that member to its user."""
+    """The error as problem+json. It contains `error` too: Overland shows that member to its user."""
     faults: Sequence[Fault] = error.faults if isinstance(error, InvalidInput) else ()
     body = problem_body(
         error.code, detail=error.detail, instance=instance, request_id=request_id, faults=faults, fields=error.fields

@@ -1,4 +1,5 @@
-"""The durable append: concurrent requests share one pipelined write; each is told when Redis has acknowledged its own.
+"""The durable append: concurrent requests share one pipelined write; each is answered when Redis has acknowledged its
+own part.
 
 Nothing here retries. A request that hears `StreamUnavailable` answers 503 and the phone keeps its copy.
 """
@@ -21,13 +22,13 @@ from promotions.http.lane.pipe import AppendPipe, Reply
 
 logger = logging.getLogger(__name__)
 
-# No request waits longer than this for Redis, whether for the write before its own or for its own. The answer is
-# promised in 2.5 s; the rest is for a busy machine.
+# The longest wait for Redis of a request, for the write before its own and for its own. The promised time of an answer
+# is 2.5 s; the rest is for a busy machine.
 ANSWER_WITHIN_S = 2.0
 # Some 100,000 fixes; beyond it requests are refused rather than kept in memory.
 MAX_PENDING_BYTES = 8 * 1024 * 1024
 _MAX_ENTRY_BYTES = stream.MAX_ENTRY_RECORDS * FIX_DTYPE.itemsize
-# A busy shard asks for a worker many times a second; once in this time is enough. A message costs 0.6 ms of a core.
+# A busy shard requests a worker many times a second; once in this time is enough. A message costs 0.6 ms of a core.
 _WAKE_PAUSE_S = 0.2
 
 
@@ -56,7 +57,7 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Batch:
-    """What the next write takes along."""
+    """Content of the next write."""
 
     answer_by_s: float
     shards: dict[int, list[_Waiting]] = field(default_factory=dict)
@@ -76,7 +77,7 @@ class _Batch:
         self.size += len(payload)
 
     def give_up(self) -> None:
-        """Tell everybody who was not told yet."""
+        """Answer every request that is still waiting."""
         self.is_given_up = True
         if self.timer is not None:
             self.timer.cancel()
@@ -93,7 +94,7 @@ def _fail(entry: _Waiting, error: StreamUnavailable) -> None:
 
 
 class StreamAppender:
-    """Appends to the shards' streams from one event loop. `wake` is told the shards of each write."""
+    """Appends to the shards' streams from one event loop. `wake` receives the shards of each write."""
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class StreamAppender:
     ) -> None:
         self._pipe = AppendPipe(client)
         self._wake = wake
-        # Told of every append that Redis did not take.
+        # Called with every append that Redis refused.
         self._notice = notice
         self._max_pending_bytes = max_pending_bytes
         self._loop = asyncio.get_running_loop()
@@ -124,7 +125,7 @@ class StreamAppender:
             if self._task.done():
                 raise StreamUnavailable
             batch = self._pending = _Batch(answer_by_s=self._loop.time() + ANSWER_WITHIN_S)
-            # Answered in time whatever the client library is doing with its connection.
+            # Answered in time even if the client library still waits for its connection.
             batch.timer = self._loop.call_at(batch.answer_by_s, batch.give_up)
             self._arrived.set()
         elif batch.size + len(payload) > self._max_pending_bytes:
@@ -137,7 +138,8 @@ class StreamAppender:
         """Write what waits, then stop."""
         while (self._pending is not None or self._is_writing) and not self._task.done():
             await asyncio.sleep(0.01)
-        # Before Python 3.12 `wait_for`, by which the Redis client connects, may swallow a cancellation: hence the flag.
+        # Before Python 3.12 `wait_for`, by which the Redis client connects, may swallow a cancellation, so a flag is
+        # set too.
         self._is_closing = True
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
@@ -155,7 +157,7 @@ class StreamAppender:
                 try:
                     await self._write(batch)
                 finally:
-                    # Whatever happened, nobody is left waiting; those already answered do not notice.
+                    # After any error, answer every waiting request; the call has no effect on those already answered.
                     batch.give_up()
                     self._is_writing = False
 
@@ -171,7 +173,7 @@ class StreamAppender:
         except (RedisError, OSError, TimeoutError) as error:
             self._note_outage(error)
             batch.give_up()
-            # Those who came meanwhile would wait just as long for nothing.
+            # Requests that came in the meantime would wait as long without success.
             self._fail_pending()
             await self._drop_connection()
         else:
@@ -190,7 +192,7 @@ class StreamAppender:
             for entry in entries:
                 reply = next(at)
                 if isinstance(reply, ResponseError):
-                    # Out of memory, read-only, loading: Redis said no to this entry.
+                    # Out of memory, read-only, loading: Redis refused this entry.
                     self._note_outage(reply)
                     _fail(entry, StreamUnavailable())
                 else:
@@ -227,7 +229,7 @@ class StreamAppender:
 
 
 class WakePublisher:
-    """Publishes wake-ups from a thread of its own, one per shard at a time, so that the event loop never waits.
+    """Publishes wake-ups from a separate thread, one per shard at a time, so that the event loop never waits.
 
     Not while one is on its way already. One that fails is logged and forgotten: the sweeper finds the shard.
     """

@@ -17,12 +17,12 @@ from promotions.http.lane.appender import ANSWER_WITHIN_S, StreamAppender, Strea
 
 logger = logging.getLogger(__name__)
 
-# Between two looks at who holds which shard, while appends fail.
+# Pause between two checks of the cluster's slots, while appends fail.
 LOOK_PAUSE_S = 0.5
 
 
 class ClusterAppender:
-    """`StreamAppender` for a cluster. Each append that fails makes it look again who holds which shard."""
+    """`StreamAppender` for a cluster. Each append that fails makes it read again which node has which shard."""
 
     def __init__(
         self, client: "redis.asyncio.RedisCluster", *, url: str, wake: Callable[[Iterable[int]], None]

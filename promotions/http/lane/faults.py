@@ -1,6 +1,6 @@
-"""The careful second look at a `POST /v1/fixes` body: every fault with its pointer, not only the first.
+"""The thorough second check of a `POST /v1/fixes` body: every fault with its pointer, not only the first.
 
-No fault repeats what the body said: values may be places.
+No fault repeats a value of the body: values may be positions.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ _Instant = Annotated[datetime, Meta(tz=True)]
 
 
 def find_faults(body: bytes) -> list[Fault]:
-    """All faults of the body, none when it is sound. Errors: `malformed_body` when it is not one JSON object."""
+    """List all faults of the body, none when it is valid. Errors: `malformed_body` when it is not one JSON object."""
     return list(islice(_body_faults(read_object(body)), MAX_FAULTS))
 
 

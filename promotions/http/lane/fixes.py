@@ -1,4 +1,4 @@
-"""Fixes on the wire and in the stream: reading `POST /v1/fixes`, judging each fix, packing it. No I/O, no clock."""
+"""Fixes on the wire and in the stream: read `POST /v1/fixes`, evaluate each fix, pack it. No I/O, no clock."""
 
 import math
 import struct
@@ -97,14 +97,14 @@ class FixesAccepted(msgspec.Struct):
 
 
 class FixLimits(msgspec.Struct, frozen=True, gc=False):
-    """How far a fix time may lie from the present."""
+    """The largest distance of a fix time from the present."""
 
     max_age_ms: int
     max_future_ms: int
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """What all fixes of one request share."""
+    """Values that all fixes of one request share."""
 
     device_id: UUID
     received_at_ms: int
@@ -114,7 +114,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class NormalisedFix(msgspec.Struct, frozen=True, gc=False):
-    """One position in our units, whichever format it came in. `accuracy_m` and `speed_mps` are NaN when unknown."""
+    """One position in our units, from any format. `accuracy_m` and `speed_mps` are NaN when unknown."""
 
     latitude_deg: float
     longitude_deg: float
@@ -156,7 +156,7 @@ def decode_fixes(body: bytes) -> list[PostedFix]:
 
 
 def _has_each_key_once(body: bytes, fixes: Sequence[PostedFix]) -> bool:
-    """Whether no key stands twice, told by counting quotes; False also when in doubt.
+    """Return whether no key is repeated, by counting quotes; False also when in doubt.
 
     The decoder takes the last of two equal keys. Where no text is escaped, each key and each text value has two
     quotes, every key is known, and the decoded fixes say how many there have to be: a key too many shows.
@@ -173,7 +173,7 @@ def _has_each_key_once(body: bytes, fixes: Sequence[PostedFix]) -> bool:
 
 
 def pack_posted(fixes: Sequence[PostedFix], arrival: Arrival) -> PackedFixes:
-    """The app's fixes, judged and packed."""
+    """The app's fixes, evaluated and packed."""
     return pack_fixes([_normalise(fix) for fix in fixes], arrival)
 
 
@@ -183,7 +183,7 @@ def _normalise(fix: PostedFix) -> NormalisedFix:
         fix.latitude,
         fix.longitude,
         round(fix.fix_time.timestamp() * 1000),
-        # None and UNSET are false, and so is 0: a phone that reports a perfect position knows nothing.
+        # None and UNSET are false, and so is 0: a phone that reports a perfect position has none.
         fix.horizontal_accuracy_m or UNKNOWN,
         UNKNOWN if fix.speed_mps is UNSET or fix.speed_mps is None else fix.speed_mps,
         _MOCK if fix.mock is True else 0,
@@ -192,7 +192,7 @@ def _normalise(fix: PostedFix) -> NormalisedFix:
 
 
 def pack_fixes(fixes: Sequence[NormalisedFix], arrival: Arrival, indexes: Sequence[int] | None = None) -> PackedFixes:
-    """Judge each fix and pack the good ones. `indexes` are their places in the request, if not 0, 1, 2, …"""
+    """Evaluate each fix and pack the accepted ones. `indexes` are their places in the request, if not 0, 1, 2, …"""
     device_hi, device_lo = split_device_id(arrival.device_id)
     source = int(arrival.source)
     records: list[bytes] = []

@@ -19,7 +19,7 @@ _READ_BYTES = 64 * 1024
 
 
 class AppendPipe:
-    """Speaks RESP 2 on a connection of its own. Not for two writers at once. It never repeats anything by itself."""
+    """Speaks RESP 2 on a connection of its own. Not for two writers at once. It never retries by itself."""
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._pool: Any = client.connection_pool
@@ -37,7 +37,7 @@ class AppendPipe:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection that Redis did not close while nothing was under way."""
+        """Return whether there is a connection that Redis did not close while idle."""
         connection = self._connection
         return connection is not None and connection._reader is not None and not connection._reader.at_eof()
 

@@ -1,4 +1,4 @@
-"""Who is at the till: a random Bearer token whose digest stands in PostgreSQL. Redis is never asked."""
+"""Authentication of a till: a random Bearer token whose digest is in PostgreSQL. Redis is not used."""
 
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ class StaffAuthentication(BaseAuthentication):
 
 
 def staff_device(request: Request) -> StaffDevice:
-    """The staff device that asks."""
+    """The staff device of the request."""
     return cast(StaffDevice, request.auth)
 
 

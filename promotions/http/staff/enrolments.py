@@ -1,4 +1,4 @@
-"""How a browser becomes a staff device of one store, and what it knows of itself.
+"""Enrolment of a browser as a staff device of one store, and its own data.
 
 No `Idempotency-Key` here: a kept answer would hold the access token in the clear. A lost answer costs a new QR.
 """
@@ -24,7 +24,7 @@ class EnrolmentsView(ApiView):
     """`/v1/staff/enrolments`"""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Ask first whether this address may still try. Errors: `rate_limited`."""
+        """First check whether this address may still try. Errors: `rate_limited`."""
         limits.ENROLMENTS.require(limits.address_key(read_address(request._request)))
         super().initial(request, *args, **kwargs)
 

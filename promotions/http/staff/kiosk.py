@@ -28,7 +28,7 @@ from promotions.logic.store_codes import STEP_S, STEPS_AHEAD
 from promotions.models import StaffDevice
 from promotions.services.presence.store_codes import draw_store_codes
 
-# What the script says; the template's words stand there.
+# Texts of the script; those of the template are in the template.
 STRINGS: Mapping[str, Promise] = {
     "enrol_refused": _("This enrolment is unknown, used or too old. Ask your manager for a new one."),
     "device_off": _("This device was switched off. Ask your manager to set it up again."),
@@ -104,7 +104,7 @@ def _draw(proof: str) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=1)
 def page_version() -> str:
-    """Of everything the page is made of, so that a kiosk nobody touches takes a new release by itself."""
+    """Digest of everything the page consists of, so that an unattended kiosk takes a new release by itself."""
     files = [*_PACKAGE.glob("static/kiosk/*"), *_PACKAGE.glob("templates/kiosk/*"), Path(__file__)]
     made_of = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files))
     return hashlib.sha256(made_of).hexdigest()[:12]
@@ -141,5 +141,5 @@ def kiosk_manifest(request: HttpRequest) -> HttpResponse:
 
 @strict_page
 def kiosk_worker(request: HttpRequest) -> HttpResponse:
-    """`/kiosk/sw.js`: keeps the page, so that a kiosk restarted without network shows the codes it still has."""
+    """`/kiosk/sw.js`: caches the page, so that a kiosk restarted offline shows the codes it still has."""
     return render(request, "kiosk/sw.js", {"version": page_version()}, content_type="text/javascript")

@@ -1,4 +1,4 @@
-"""The time without network: what a till takes along, and what it did meanwhile.
+"""Offline use: the data that a till takes along, and the scans it reports afterwards.
 
 No `Idempotency-Key`: a synchronisation writes what the next one overwrites, and each scan has its nonce.
 """
@@ -28,12 +28,12 @@ from promotions.services.till.sync import TillSync, sync_till
 MAX_SCANS = 100
 # A scan that cannot be read: it is answered beside the others, and not kept.
 MALFORMED = "malformed"
-# A clock without battery begins in 1970; no till lives to see the other end. Differences of such times can be reckoned.
+# A clock without battery begins in 1970; no till lives to see the other end. Differences of such times can be computed.
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class TillTimeField(InstantField):
-    """What a till's clock shows, however wrong."""
+    """The time of a till's clock, however wrong."""
 
     default_error_messages = {"out_of_range": "Give an instant from 1970 to 2099."}
 
@@ -100,7 +100,7 @@ class SyncAnswer(serializers.Serializer[Any]):
 
 
 class _Unreadable:
-    """A scan that is none; `nonce` when at least that could be read."""
+    """A value that is no scan; `nonce` when at least that could be read."""
 
     def __init__(self, given: Any) -> None:
         try:

@@ -152,7 +152,7 @@ class VoidView(ApiView):
 
 
 class Voidance:
-    """Until when whoever stands at a device now may take a redemption back."""
+    """Latest time at which the member signed in now may take a redemption back."""
 
     def __init__(self, device: StaffDevice, now: datetime) -> None:
         self._device = device

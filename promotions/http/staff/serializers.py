@@ -1,4 +1,4 @@
-"""What the till sends and what it is told."""
+"""Input and output of the till."""
 
 from typing import Any
 

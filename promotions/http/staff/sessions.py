@@ -1,4 +1,4 @@
-"""Who stands at a till: a member of the store's staff signs in with initials and a PIN, and out again.
+"""Sessions at a till: a member of the store's staff signs in with initials and a PIN, and out again.
 
 No `Idempotency-Key`: signing in twice is signing in, and a kept answer would outlive a new PIN.
 """

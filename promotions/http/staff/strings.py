@@ -1,4 +1,4 @@
-"""What the scripts of the till page say. The words of its template stand there; both are in one gettext catalogue.
+"""Texts of the till page's scripts. Its template has its own texts; both are in one gettext catalogue.
 
 `{name}` is filled in by the page. French and every further language: `locale/`, see CONTRIBUTING.md.
 """
@@ -27,7 +27,7 @@ STRINGS: Mapping[str, Promise] = {
     "enrol_refused": _("This enrolment is unknown, used or too old. Ask your manager for a new one."),
     "enrol_waits": _("Not set up anew: scans wait to be sent. Once nothing waits, open the link again."),
     "device_off": _("This device was switched off. Ask your manager to set it up again."),
-    # Who is here
+    # Sign-in
     "pin_wrong": _("Wrong initials or PIN. Tries left: {tries}"),
     "pin_wrong_plain": _("Wrong initials or PIN."),
     "pin_locked": _("Too many wrong PINs. A manager gives you a new one."),
@@ -103,7 +103,7 @@ STRINGS: Mapping[str, Promise] = {
     "undo_title": _("Undo: {benefit}"),
     "void_too_late": _("Too late to undo on this device. Ask the store manager."),
     "undo_failed": _("Not undone: no answer from the server."),
-    # What came of scans without network
+    # Results of offline scans
     "conflict": _("{benefit}, {when}: another till took it {before}, in {store}. You could not know."),
     "conflict_plain": _("{benefit}, {when}: another till took it. You could not know."),
     "out_of_policy": _("{benefit}, {when}: not accepted ({reason})."),

@@ -1,4 +1,4 @@
-"""Traccar Client and OsmAnd: the four shapes in the field, told apart by what arrives. Answered by an empty 200. Pure.
+"""Traccar Client and OsmAnd: four shapes of requests, distinguished by their content. Answered by an empty 200. Pure.
 
 (a) query parameters by GET or POST; (b) JSON of the background-geolocation kind, single or batched; (c) the flat
 names as a form body; (d) a JSON array of flat objects.
@@ -27,7 +27,7 @@ _ACTIONS = {"ENTER": FixFlag.OS_ENTER, "EXIT": FixFlag.OS_EXIT}
 
 @dataclass(frozen=True, slots=True)
 class OsmAndMessage:
-    """What one request held, and the key it named; the protocol has no other credential."""
+    """Content of one request, and the key it named; the protocol has no other credential."""
 
     key: str | None
     parsed: ParsedMessage
@@ -40,15 +40,15 @@ class _Record:
 
 
 def read_query_key(query: bytes) -> str | None:
-    """The key in the address, so that it can be judged before the body is read. Errors: Unreadable."""
+    """The key in the address, so that it can be checked before the body is read. Errors: Unreadable."""
     return _key_of(_read_parameters(query))
 
 
 def parse_osmand(*, key: str | None, query: bytes, content_type: str, body: bytes) -> OsmAndMessage:
     """The fixes of a request in any of the four shapes. Errors: Unreadable; `too_many_fixes`.
 
-    `key` is the credential known already; without one the first record that names a key speaks for all. Records
-    that name another are refused.
+    `key` is the credential known already; without one, the first record with a key applies to all. Records with another
+    key are refused.
     """
     parameters = _read_parameters(query)
     text = body.strip()

@@ -13,14 +13,14 @@ _EVENTS = {"enter": FixFlag.OS_ENTER, "leave": FixFlag.OS_EXIT}
 
 
 def parse_owntracks(body: bytes) -> ParsedMessage:
-    """The position in a `location` or `transition`; every other message is none of ours. Errors: Unreadable."""
+    """The position in a `location` or `transition`; every other message is ignored. Errors: Unreadable."""
     if not body.strip():
         return ParsedMessage()
     return parse_owntracks_object(values.read_json(body))
 
 
 def parse_owntracks_object(message: object) -> ParsedMessage:
-    """The same for a message that is decoded already; Overland can be told to speak OwnTracks."""
+    """The same for a message that is decoded already; Overland can be configured to send OwnTracks."""
     parsed = ParsedMessage()
     if not isinstance(message, Mapping):
         parsed.reject(0, "not_an_object")

@@ -25,7 +25,7 @@ class Unreadable(Exception):
 
 @dataclass(slots=True)
 class ParsedMessage:
-    """What a message held: fixes with their places in it, and what was refused with a reason."""
+    """Content of a message: fixes with their indexes in it, and refused parts with a reason."""
 
     fixes: list[NormalisedFix] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
@@ -37,7 +37,7 @@ class ParsedMessage:
         self.places.append(place)
 
     def reject(self, place: int, code: str) -> None:
-        """Refuse what stood at this place."""
+        """Refuse the part at this index."""
         self.rejected.append(RejectedFix(place, code))
 
 
@@ -59,7 +59,7 @@ def _parse_int(text: str) -> int | float:
 
 
 def read_number(value: object) -> float | None:
-    """A number, also as text; None when it is none. May be NaN or infinite."""
+    """A number, also as text; None for anything else. May be NaN or infinite."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
