@@ -41,7 +41,7 @@ ClockWatch("web").start()
 lane = FixLane(LastResort(BodyLimit(by_audience)))
 application = telemetry.observe(lane, known_paths=frozenset(lane_paths()))
 
-# What is loaded by now stays. Else each full collection would walk all of it, 50 ms in which nobody is served.
+# Exempt everything loaded so far. Else each full collection would walk all of it: 50 ms in which no request is served.
 import_module("promotions.urls")
 gc.collect()
 gc.freeze()

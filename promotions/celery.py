@@ -35,14 +35,14 @@ refuse_faulty_settings()
 
 logger = logging.getLogger(__name__)
 
-# Objects made since the collector last looked at the young ones.
+# Objects created since the collector last walked the youngest generation.
 YOUNG_OBJECTS = 100_000
 
-# Longer than this, a task is worth a line.
+# A longer task is logged.
 SLOW_TASK_S = 5.0
 
-# Closing a lost connection, kombu tries to put back over it what it had not acknowledged; that raises, and the whole
-# worker ends. Ours are wake-ups, and the sweeper makes up for a lost one.
+# When kombu closes a lost connection, it tries to restore unacknowledged messages over it; that raises, and the whole
+# worker ends. Our messages are wake-ups, and the sweeper makes up for a lost one.
 Channel.do_restore = False
 
 
@@ -77,12 +77,12 @@ def _require_writable(options: Mapping[str, str | None]) -> None:
 
 
 class HeartbeatScheduler(PersistentScheduler):
-    """Celery's scheduler, which leaves a heartbeat in PostgreSQL when it has gone round."""
+    """Celery's scheduler, which writes a heartbeat to PostgreSQL after each round."""
 
     _tried_s = 0.0
 
     def tick(self, *args: Any, **given: Any) -> float:
-        """Send what is due, then note that beat lives. Without PostgreSQL it goes on sending."""
+        """Send the jobs that are due, then record that beat is alive. Without PostgreSQL it keeps sending."""
         from django.db import DatabaseError, InterfaceError, close_old_connections
 
         from promotions import clock
@@ -105,11 +105,11 @@ app.Beat = app.subclass_with_self(QuietBeat)  # type: ignore[misc]  # a cached p
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["promotions"])
 connect_telemetry()
-# Celery would close the connection to PostgreSQL before and after every task; we ask whether it still works instead.
+# Celery would close the connection to PostgreSQL before and after every task; we check that it still works instead.
 app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize
 app.conf.beat_scheduler = "promotions.celery:HeartbeatScheduler"
 app.conf.beat_schedule = {
-    # A lost wake-up costs at most this long after its mark has died (`stream.WAKE_LIFE_MS`).
+    # A lost wake-up costs at most this long after its mark has expired (`stream.WAKE_LIFE_MS`).
     "sweep-shards": {"task": "promotions.tasks.sweep_shards", "schedule": 2.0},
     "deliver-messages": {"task": "promotions.tasks.deliver_messages", "schedule": 2.0},
     # Two looks; work only where one was not heard, or after Redis came back empty.
@@ -176,7 +176,7 @@ def note_task(task: Any, state: str, retval: Any, **_kwargs: Any) -> None:
 
 @worker_process_init.connect
 def settle_memory(**_kwargs: Any) -> None:
-    """What is loaded by now stays for good: the garbage collector need not walk it again in the middle of a batch."""
+    """Objects loaded so far stay: the garbage collector need not walk them again in the middle of a batch."""
     gc.freeze()
     # A batch makes tens of thousands of short-lived objects in one go, none of them in cycles.
     gc.set_threshold(YOUNG_OBJECTS, 20, 100)

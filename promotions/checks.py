@@ -1,4 +1,4 @@
-"""Start-up checks: what a deployment must not run with, and what readiness looks at. One sentence each."""
+"""Start-up checks: settings that a deployment must not run with, and checks of readiness. One sentence each."""
 
 import logging
 import re
@@ -57,7 +57,7 @@ def find_stream_faults() -> list[str]:
 
 
 def _query_nodes(client: "redis.Redis", section: str) -> list[dict[str, Any]]:
-    """What each node says of itself; one Redis is one node."""
+    """Answers of each node about itself; one Redis is one node."""
     if isinstance(client, redis.RedisCluster):
         info: Any = client.info(section, target_nodes=redis.RedisCluster.PRIMARIES)
         return list(info.values()) if len(client.get_primaries()) > 1 else [info]
@@ -115,8 +115,8 @@ def find_policy_faults() -> list[str]:
 def find_start_faults() -> list[str]:
     """Everything for which a web process, worker or beat must not start; settings were checked before they were used.
 
-    A part that is away is none: it comes back, and redemption goes on without Redis until then. Readiness shows it. A
-    part that refuses us is one: it refuses until an operator corrects a setting or a right.
+    A part that is unavailable is no fault: it comes back, and redemption continues without Redis until then. Readiness
+    shows it. A part that refuses us is a fault: it refuses until an operator corrects a setting or a right.
     """
     faults: list[str] = []
     checks: list[Callable[[], Sequence[str]]] = [
@@ -135,8 +135,8 @@ def find_start_faults() -> list[str]:
 
 
 def refuse_unsafe_start() -> None:
-    """Leave the process with one sentence per fault; return when there is none."""
-    # A server may import us inside its event loop, where Django does not talk to the database: hence the thread.
+    """Exit with one sentence per fault; return when there is none."""
+    # A server may import us inside its event loop, where Django refuses to query the database, so use a thread.
     with ThreadPoolExecutor(1) as pool:
         faults = pool.submit(_find_and_disconnect).result()
     if faults:

@@ -1,7 +1,8 @@
-"""Whether this process's clock may be trusted: compared with those of PostgreSQL and Redis, never with the client's.
+"""Reliability of this process's clock: compared with those of PostgreSQL and Redis, never with the client's.
 
-The system's clock is compared, not the demo's `CLOCK_WARP`. A process that finds its own clock wrong refuses what it
-would judge by it. Each process also publishes its clock in Redis, so that `/readyz`, `/metrics` and retention know all.
+The system's clock is compared, not the demo's `CLOCK_WARP`. A process that finds its own clock wrong refuses every call
+that depends on it. Each process also publishes its clock in Redis, so that `/readyz`, `/metrics` and retention know
+all.
 """
 
 import logging
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 Process = Literal["web", "worker", "beat", "command"]
 POSTGRESQL, REDIS = "postgresql", "redis"
 
-# How often a process compares. In between, a step of its own clock shows against the monotonic one.
+# Interval of the comparisons. In between, a step of the clock shows against the monotonic clock.
 COMPARE_EVERY_S = 5.0
 # A reading that took longer says too little about the moment it was taken.
 MAX_READING_S = 5.0
@@ -48,7 +49,7 @@ class ClocksDiffer(Exception):
 
 
 class ClockGuard:
-    """What this process last found about its own clock. One attribute and two readings of the clock per question."""
+    """This process's last findings about its own clock. One attribute and two readings of the clock per call."""
 
     def __init__(self) -> None:
         self._is_right = True
@@ -57,14 +58,14 @@ class ClockGuard:
         self._compared_at_s = float("-inf")
 
     def is_trusted(self) -> bool:
-        """Whether the last comparison confirmed the clock, and it was not set since. True before the first one."""
+        """Return whether the last comparison confirmed the clock and it was not set since. True before the first."""
         if not self._is_right:
             return False
         lead_s = self._lead_s
         return lead_s is None or -self._max_step_s <= clock.system_s() - time.monotonic() - lead_s <= self._max_step_s
 
     def require(self) -> None:
-        """Refuse to judge by a clock that is wrong. Errors: `unavailable`."""
+        """Refuse to decide by a clock that is wrong. Errors: `unavailable`."""
         if not self.is_trusted():
             raise refusal()
 
@@ -77,7 +78,7 @@ class ClockGuard:
             self._lead_s = clock.system_s() - time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether the last comparison is old."""
+        """Return whether the last comparison is old."""
         return time.monotonic() - self._compared_at_s >= COMPARE_EVERY_S
 
 
@@ -85,7 +86,7 @@ GUARD = ClockGuard()
 
 
 def refusal() -> DomainError:
-    """The answer to a call that would be judged by a wrong clock. It never blames the client's clock."""
+    """The answer to a call that depends on a wrong clock. It never blames the client's clock."""
     metrics.CLOCK_REFUSED.inc()
     return DomainError("unavailable", "The clock of this service is being corrected.", retry_after_s=RETRY_AFTER_S)
 
@@ -185,7 +186,7 @@ class ClockWatch:
 
     def start(self) -> None:
         """Compare now, and again for as long as the process lives. Returns after the first comparison."""
-        # In the thread too: a server may import the application inside its event loop, where Django asks no database.
+        # In the thread too: a server may import the application inside its event loop, where Django refuses to query.
         threading.Thread(target=self._run, name="clock-watch", daemon=True).start()
         self._compared.wait(MAX_READING_S)
 
@@ -198,7 +199,7 @@ class ClockWatch:
             try:
                 self._look()
             except Exception:
-                # A process whose watch ended would refuse everything after the next step of its clock, for good.
+                # A process whose watch ended would refuse everything from the next step of its clock on.
                 logger.exception("clock_watch_failed", extra={"part": self._process})
             self._compared.set()
             if self._stopping.wait(COMPARE_EVERY_S):
@@ -224,7 +225,7 @@ def publish(client: "redis.Redis", process: Process) -> None:
 
 
 def _read_published(client: "redis.Redis", *, redis_ahead_s: float) -> dict[str, list[float]]:
-    """For each kind of process, how far those that live are ahead of this one; those that ended are removed."""
+    """For each kind of process, the lead of the live ones over this one; ended ones are removed."""
     now_ms = _read_redis_ms(client)
     found: dict[str, list[float]] = {}
     entries = cast("dict[bytes, bytes]", client.hgetall(clocks_key()))
@@ -239,7 +240,7 @@ def _read_published(client: "redis.Redis", *, redis_ahead_s: float) -> dict[str,
 
 
 def _read_servers() -> dict[str, float]:
-    """How far the servers' clocks are ahead of this process's; those that do not answer are left out."""
+    """The lead of the servers' clocks over this process's; servers that do not answer are left out."""
     found: dict[str, float] = {}
     with suppress(DatabaseError, InterfaceError, SlowReading):
         found[POSTGRESQL] = _read_postgresql()
@@ -266,7 +267,7 @@ def _read_redis(client: "redis.Redis") -> float:
 
 
 def _read_ahead_s(read: Callable[[], float]) -> float:
-    """How far another clock is ahead: what it shows, less the middle of the time that reading it took."""
+    """The lead of another clock: its reading, less the middle of the time that the reading took."""
     begun_s, begun_wall_s = time.monotonic(), clock.system_s()
     shown_s = read()
     took_s = time.monotonic() - begun_s

@@ -45,7 +45,7 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, PermissionError):
         return f"{error.filename} cannot be written or read ({error.strerror}). Grant the right, or run as its owner."
     if isinstance(error, OverflowError):
-        # Python's sockets say so of a port.
+        # The error text of Python's sockets for a port that is taken.
         return "A port is a number from 0 to 65535." if "port" in str(error) else None
     if isinstance(error, RedisError):
         return str(logins.explain_redis(error, setting="REDIS_URL"))

@@ -1,4 +1,4 @@
-"""The control batch: a harmless walk into a store of its own, worked like any other and then undone.
+"""The control batch: a harmless walk into a store of its own, processed like any other and then rolled back.
 
 It separates an entry that cannot be processed from a deployment that can process none.
 """
@@ -25,7 +25,7 @@ _STAY_S, _EVERY_S = 300, 30
 
 
 class _Undo(Exception):
-    """Ends the savepoint: nothing of the control stays."""
+    """Ends the savepoint: no row of the control batch stays."""
 
 
 def run_control(*, now: datetime) -> None:

@@ -21,12 +21,12 @@ logger = logging.getLogger(__name__)
 # One task works a shard no longer than this, so that other shards get their turn; what is left is woken again.
 TURN_S = 1.0
 
-# Another worker that is about to let go of the shard may have read just before our entry came: ask again, briefly.
+# Another worker that is about to release the shard may have read just before our entry came: retry for a moment.
 LEASE_ATTEMPTS = 5
 LEASE_PAUSE_S = 0.02
 
 # So many workers may die of one batch (a fault in a library, the kernel's memory killer, a time limit) before its
-# entries are worked one by one; and so many of one entry alone before it is buried. Five deaths in all.
+# entries are processed singly; and so many of a single entry before it becomes a dead letter. Five deaths in all.
 MAX_BATCH_DEATHS = 3
 MAX_ENTRY_DEATHS = 2
 WORKER_DIED = "worker_died"
@@ -41,7 +41,7 @@ class DeploymentFault(Exception):
 
 @dataclass(slots=True)
 class Drained:
-    """What one turn at a shard did. `has_more`: entries wait that nobody else was woken for."""
+    """Result of one turn at a shard. `has_more`: entries wait for which no other worker was woken."""
 
     entries: int = 0
     messages: int = 0
@@ -51,10 +51,10 @@ class Drained:
 def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
     """Work what waits in a shard.
 
-    Steps: let the next append wake a worker again · take the cursor's row lock, or leave the shard to who has it ·
-    read after the cursor, or from the beginning when Redis lost the stream · count the try · run the pipeline · move
-    the cursor · commit · trim behind it and forget the try · again while batches are full. Entries that came meanwhile
-    get another turn, after the other shards'.
+    Steps: let the next append wake a worker again · take the cursor's row lock, or leave the shard to its holder · read
+    after the cursor, or from the beginning when Redis lost the stream · count the attempt · run the pipeline · move the
+    cursor · commit · trim behind it and forget the attempt · repeat while batches are full. Entries that came in the
+    meantime get another turn, after the other shards'.
 
     Each batch is one transaction: a worker killed anywhere leaves cursor and effects as they were, and its lock goes
     with its connection. Errors: those of a fault of the deployment, after which all entries are where they were and the
@@ -107,7 +107,7 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
 
 
 def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> stream.StreamBatch:
-    """What to work of these entries, after counting the try: all, or the first alone once workers died of them."""
+    """Count the attempt, then return the entries to process: all, or only the first once workers died of them."""
     tries, single_upto = stream.begin_batch(client, shard)
     is_single = stream.is_upto(batch.read_id(0), single_upto)
     if not is_single and tries > MAX_BATCH_DEATHS:
@@ -147,12 +147,13 @@ def _lease(shard: int) -> ShardCursor | None:
 
 
 def _is_deployment_fault(error: Exception) -> bool:
-    """Whether an error is known to hit every entry alike."""
+    """Return whether an error is known to hit every entry."""
     return isinstance(error, redis.RedisError | redis.RedisClusterException) or outages.is_deployment_fault(error)
 
 
 class _ControlBatch:
-    """Says of one batch whether its failures are its entries' own: the control batch is run once, at the first."""
+    """Decides for one batch whether its failures are its entries' own: runs the control batch once, at the first
+    failure."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -176,8 +177,9 @@ class _ControlBatch:
 def _work(shard: int, batch: stream.StreamBatch, now: datetime, control: _ControlBatch) -> int:
     """Run the pipeline over entries; how many messages that put into the outbox.
 
-    What does not decode is set aside. A batch that raises is halved until the entry at fault stands alone. That one is
-    set aside only after a control batch went through: else the deployment is at fault, and all entries stay.
+    Entries that do not decode become dead letters. A batch that raises is halved until the entry at fault is alone.
+    That entry becomes a dead letter only after a control batch succeeded: else the deployment is at fault, and all
+    entries stay.
     """
     if batch.poison:
         if WORKER_DIED in batch.poison.values():
@@ -214,7 +216,7 @@ class Pause:
         self._next_s = FIRST_PAUSE_S
 
     def is_on(self) -> bool:
-        """Whether it is too early for another try."""
+        """Return whether it is too early for another attempt."""
         return time.monotonic() < self._until_s
 
     @contextmanager
@@ -242,7 +244,7 @@ PAUSE = Pause()
 def _end(client: "redis.Redis", shard: int, entry_id: str) -> bool:
     """Coordinates go as soon as they are worked. What a failed trim leaves behind the cursor, the next one takes.
 
-    Returns whether entries came meanwhile.
+    Return whether entries came in the meantime.
     """
     try:
         return stream.end_batch(client, shard=shard, entry_id=entry_id) > 0
@@ -265,6 +267,6 @@ def waiting_shards() -> list[int]:
 
 
 def read_cursors() -> dict[int, str]:
-    """The last processed entry of every shard, of those that no worker has ever looked at too."""
+    """The last processed entry of every shard, including shards that no worker has read yet."""
     cursors = dict(ShardCursor.objects.values_list("shard", "last_entry_id"))
     return {shard: cursors.get(shard, stream.STREAM_START) for shard in range(settings.STREAM_SHARDS)}

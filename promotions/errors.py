@@ -1,4 +1,4 @@
-"""What can go wrong in the product, as small exceptions with a stable `code`; `http/problems.py` gives them a face."""
+"""Errors of the product: small exceptions with a stable `code`; `http/problems.py` maps them to problems."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ class ConfigurationError(Exception):
 
 
 class DomainError(Exception):
-    """Not the wished outcome. `code` is a key of `http.problems.CATALOGUE`; `fields` go into the answer."""
+    """A refusal. `code` is a key of `http.problems.CATALOGUE`; `fields` go into the answer."""
 
     def __init__(self, code: str, detail: str = "", **fields: Any) -> None:
         super().__init__(detail or code)

@@ -1,7 +1,7 @@
-"""How often a device or an address may ask in a minute.
+"""Rate limits per minute for a device or an address.
 
-All web processes count together in Redis. While Redis is away each counts alone and allows its share of the limit:
-limits degrade, they never open, and nobody waits for Redis. What a till does is not counted here.
+All web processes count together in Redis. While Redis is unavailable each counts alone and allows its share of the
+limit: limits degrade, they never open, and no request waits for Redis. Calls of a till are not counted here.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ from promotions.errors import DomainError
 logger = logging.getLogger(__name__)
 
 WINDOW_S = 60
-# A limit is worth half a second of a request, once; then the process counts alone for a while.
+# A limit may cost a request half a second, once; then the process counts alone for a while.
 REDIS_TIMEOUT_S = 0.5
 UNAVAILABLE_PAUSE_S = 5.0
-# A counter costs this many times four bytes, whoever asks and however many they are.
+# A counter costs this many times four bytes, for any number of clients.
 SLOTS = 1 << 18
 _FULL = 0xFFFF_FFFF
 
@@ -68,7 +68,7 @@ class WindowCounter:
 
 
 def _share(limit: int) -> int:
-    """What one process may allow by itself."""
+    """Limit of a single process."""
     return max(1, limit // max(1, int(settings.WEB_PROCESSES)))
 
 
@@ -98,7 +98,7 @@ class RequestLimit:
         if time.monotonic() < self._unavailable_until_s:
             return None
         limiter, item = _limiter(settings.REDIS_URL, settings.REDIS_PREFIX), RateLimitItemPerMinute(limit)
-        # Whose address it was cannot be told from Redis.
+        # The client of an address cannot be derived from Redis.
         name = blake2b(key.encode(), key=settings.SECRET_KEY.encode()[:64], digest_size=16).hexdigest()
         try:
             if limiter.hit(item, self.name, name):
@@ -113,7 +113,7 @@ class RequestLimit:
 
     def _require_alone(self, key: str, limit: int) -> None:
         now_s = time.monotonic()
-        # The hash of a text differs from process to process: nobody can choose whom to share a slot with.
+        # The hash of a text differs from process to process: no client can choose whom to share a slot with.
         if self._alone.add(hash(key), now_s) > _share(limit):
             metrics.LIMITED.labels(self.name, "one").inc()
             raise _too_many(WINDOW_S - int(now_s) % WINDOW_S)
@@ -141,7 +141,8 @@ _ANY = "redis://"
 
 
 class FixLimit:
-    """The fix lane's limit per device: this process counts, and asks Redis only about who has used up its share.
+    """The fix lane's limit per device: this process counts, and asks Redis only about devices that have used up its
+    share.
 
     A device within its share in every process cannot be over the limit, so that the usual request costs no round
     trip. One that spreads its requests over all of them may get up to twice the limit.
@@ -167,10 +168,10 @@ class FixLimit:
         return self._counter.add(device, now_s) if self._limit > 0 else 0
 
     async def require(self, device: int, count: int, now_s: float) -> None:
-        """Ask whether all processes together allow what is this one's `count`-th request. Errors: `rate_limited`."""
+        """Check whether all processes together allow this process's `count`-th request. Errors: `rate_limited`."""
         counted_by = "one"
         if self.share < self._limit and count < _FULL:
-            # Those that were not told yet are told with the first one above the share.
+            # Requests not reported yet are reported with the first one above the share.
             is_allowed = await self._query_redis(device, count if count == self.share + 1 else 1)
             if is_allowed:
                 return
@@ -180,7 +181,7 @@ class FixLimit:
         raise _too_many(WINDOW_S - int(now_s) % WINDOW_S)
 
     async def _query_redis(self, device: int, cost: int) -> bool | None:
-        """Whether all processes together allow it; None when Redis does not answer."""
+        """Return whether all processes together allow it; None when Redis does not answer."""
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
                 return await self._limiter.hit(self._item, self.name, f"{device:032x}", cost=cost)
@@ -195,7 +196,7 @@ def _too_many(wait_s: int) -> DomainError:
 
 
 def address_key(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 that an IPv6 customer has to himself."""
+    """Return the unit that counts as one address: an IPv4 address, or the /64 of one IPv6 customer."""
     try:
         parsed = ip_address(address)
     except ValueError:

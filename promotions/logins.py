@@ -12,7 +12,7 @@ from promotions.conf.addresses import POSTGRESQL_PARAMETERS
 
 CONNECT_TIMEOUT_S = 3
 
-# What libpq says of a server that is not there or not yet there. libpq speaks English in the packages we install.
+# Messages of libpq about a server that is not there or not yet there. libpq speaks English in the packages we install.
 _NOT_THERE = re.compile(
     r"Connection refused|timed? ?out|timeout expired|closed the connection unexpectedly|No route to host"
     r"|Network is unreachable|Connection reset|failed to resolve|could not translate host name|Host is down"
@@ -36,7 +36,7 @@ _MAX_REASON_CHARS = 200
 
 
 class Unavailable(Exception):
-    """The part does not answer, so nothing can be said of it. It comes back by itself."""
+    """The part does not answer, so its state is unknown. It comes back by itself."""
 
 
 class Refused(Unavailable):

@@ -218,8 +218,8 @@ def _alone(folder: Path) -> Iterator[None]:
 def fold_ended(folder: Path) -> int:
     """Merge the files of ended processes into one file per kind. Return the number of merged files.
 
-    Workers start and end for months. Without this the folder and the duration of a scrape would grow. All processes
-    of the folder share one machine, so a process id shows whether its process is alive.
+    Workers start and end for months. Without this the folder and the duration of a scrape would grow. All processes of
+    the folder share one machine, so a process id shows whether its process is alive.
     """
     ended = [path for path in folder.glob("*.db") if _has_ended(path)]
     for kind in {_kind(path) for path in ended}:

@@ -1,4 +1,4 @@
-"""Which exceptions mean that the deployment fails, and not the request or the entry.
+"""Exceptions that mean a failure of the deployment, not of the request or the entry.
 
 The SQLSTATE decides, not the class: drivers and Django sort the same state into different classes.
 """
@@ -30,7 +30,7 @@ _UNAVAILABLE_CLASSES = frozenset({"08", "53", "57", "58"})
 
 # Never the fault of a stream entry, beside those above: a password, a right, a database, a table or column is missing.
 _DEPLOYMENT_CLASSES = frozenset({"25", "28", "3D", "3F", "42"})
-# What follows an error that was not handled: it says nothing of that error.
+# The consequence of an error that was not handled: not the error itself.
 _FAILED_TRANSACTION = "25P02"
 # `OSError`: a full disk, a missing file. `ZoneInfoNotFoundError`: no time zone database, or an old one.
 _DEPLOYMENT_ERRORS = (
@@ -81,7 +81,7 @@ def find_sqlstate(exception: BaseException) -> str | None:
 
 
 def find_outage(exception: BaseException) -> Outage | None:
-    """The passing failure of the database behind an exception; None when it is none."""
+    """Return the temporary failure of the database behind an exception; None when there is none."""
     sqlstate = find_sqlstate(exception)
     if sqlstate is None:
         is_lost = any(
@@ -104,12 +104,12 @@ def note(outage: Outage) -> None:
 
 
 def is_disk_full() -> bool:
-    """Whether a write of this process failed for want of disk space within `REMEMBERED_S`."""
+    """Return whether a write of this process failed for lack of disk space within `REMEMBERED_S`."""
     return time.monotonic() - _MEMORY.disk_full_at_s < REMEMBERED_S
 
 
 def is_deployment_fault(exception: BaseException) -> bool:
-    """Whether an exception is known to hit every entry alike: no entry may be set aside for it."""
+    """Return whether an exception is known to hit every entry: then no entry may become a dead letter."""
     if find_outage(exception) is not None:
         return True
     sqlstate = find_sqlstate(exception)

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """What each verb made of a batch."""
+    """The result of each verb for a batch."""
 
     accepted: Accepted
     presence: PresenceAdvance
@@ -74,19 +74,19 @@ def advance_presence(accepted: Accepted, snapshot: FenceSnapshot) -> PresenceAdv
 
 @metrics.timed
 def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Facts:
-    """All that the decision and the message need to know about these devices, stores and campaigns."""
+    """All facts about these devices, stores and campaigns for the decision and the message."""
     return fact_service.load_facts(transitions, now=now)
 
 
 @metrics.timed
 def decide(transitions: Sequence[TransitionFacts], facts: Facts, *, now: datetime) -> Sequence[Decision]:
-    """For each transition and campaign: an opportunity, with its arm, or the reason why not. Pure."""
+    """For each transition and campaign: an opportunity, with its arm, or the reason against it. Pure."""
     return eligibility.decide(transitions, facts, fact_service.deployment_rules(), now=now)
 
 
 @metrics.timed
 def record(presence: PresenceAdvance, decisions: Sequence[Decision]) -> None:
-    """Write presence, visits and, alike in both arms, opportunities. A row that is already there is no error."""
+    """Write presence, visits and, in both arms, opportunities. An existing row is no error."""
     presence_service.record_presence(presence)
     opportunities.record_opportunities(decisions)
 
@@ -106,7 +106,7 @@ def await_writes() -> None:
 
 
 def _log_batch(processed: Processed) -> None:
-    """What each verb kept and dropped, by reason: one log line, and the figures once the batch is committed."""
+    """Log what each verb kept and dropped, by reason, in one line, and count it once the batch is committed."""
     accepted, presence = processed.accepted, processed.presence
     decisions, messages = processed.decisions, processed.messages
     granted = [decision for decision in decisions if decision.outcome is GateOutcome.OPPORTUNITY]

@@ -1,4 +1,4 @@
-"""Which credentials ended before their time, and which devices may not post fixes. PostgreSQL is the truth.
+"""Credentials that ended early, and devices that may not post fixes. PostgreSQL is the source of truth.
 
 Redis holds a copy that every fix lane follows within two seconds; nothing else may read the copy as truth.
 """
@@ -20,13 +20,13 @@ logger = logging.getLogger(__name__)
 BlockCode = Literal["", "consent_required", "token_revoked"]
 
 POLL_INTERVAL_S = 0.5
-# Past this the lane refuses to judge: a withdrawal it has not heard of must not be ignored.
+# After this age the lane refuses to decide: it must not ignore a withdrawal that it has not received.
 STALE_AFTER_S = 5.0
 _PAGE = 1_000
 
-# One publication, atomic. A revocation never moves back in time, so that a repeat of an older truth cannot undo a
-# newer one. The score is Redis's own clock, pushed on where two fall together: strictly rising, so a follower that
-# asks for "after the last score" misses nothing. Entries older than any credential they could end leave here.
+# One publication, atomic. A revocation never moves back in time, so that a repeat of an older state cannot undo a newer
+# one. The score is Redis's own clock, increased where two would be equal: it rises strictly, so a follower that reads
+# from "after the last score" misses nothing. Entries older than any credential they could end are removed here.
 _PUBLISH = """
 local held = redis.call('HGET', KEYS[1], ARGV[1])
 if held and tonumber(string.match(held, '^(%d+):')) > tonumber(ARGV[2]) then return 0 end
@@ -57,10 +57,9 @@ def changes_key() -> str:
 def publish_revocation(
     client: "redis.Redis", *, device_id: UUID, tokens_not_before: datetime, blocked: BlockCode = ""
 ) -> bool:
-    """Tell every fix lane that credentials issued before an instant are dead; `blocked` shuts the device out.
+    """Announce to every fix lane that credentials issued before an instant are invalid; `blocked` blocks the device.
 
-    Acts within two seconds. Call after the commit that made it true. Repeatable. False when Redis did not answer: tell
-    it again.
+    Takes effect within two seconds. Call it after the commit. Repeatable. False when Redis did not answer: retry.
     """
     not_before_ms = round(tokens_not_before.timestamp() * 1000)
     arguments = (str(device_id), str(not_before_ms), blocked, str(keep_ms()))
@@ -78,18 +77,18 @@ def complete_key() -> str:
 
 
 def is_whole(client: "redis.Redis") -> bool:
-    """Whether the copy is all there. Errors: RedisError."""
+    """Return whether the copy is complete. Errors: RedisError."""
     return bool(client.exists(complete_key()))
 
 
 def mark_whole(client: "redis.Redis") -> None:
-    """Say that whatever the copy still lacks is known to lack. Errors: RedisError."""
+    """Record that every entry missing from the copy will be announced again. Errors: RedisError."""
     client.set(complete_key(), "1")
 
 
 def keep_ms() -> int:
-    """How long a revocation is of use."""
-    # A day more than the life of a credential, so that neither dies before the other.
+    """Lifetime of a revocation."""
+    # A day more than the life of a credential, so that neither ends before the other.
     return (int(settings.ACCESS_TOKEN_LIFE_S) + 86_400) * 1000
 
 
@@ -121,11 +120,11 @@ class RevocationFeed:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether Redis was heard recently enough to judge a credential."""
+        """Return whether Redis was read recently enough to check a credential."""
         return self._loop.time() - self._heard_at_s <= STALE_AFTER_S
 
     def find_refusal(self, device_id: UUID, issued_at_ms: int) -> BlockCode:
-        """The problem code for a credential of this device and age; empty when nothing speaks against it."""
+        """The problem code for a credential of this device and age; empty when it is valid."""
         entry = self._entries.get(device_id.int)
         if entry is None:
             return ""

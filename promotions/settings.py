@@ -14,7 +14,7 @@ from promotions.conf.addresses import parse_postgis_url, verify_broker
 from promotions.look import UNFOLD as UNFOLD
 from promotions.version import VERSION
 
-# Lets annotations such as `ModelForm[Store]` stand in code that runs.
+# Allows annotations such as `ModelForm[Store]` in code that runs.
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -236,7 +236,7 @@ LANGUAGES = [("en", "English"), ("fr", "Français")]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
-# Instants that belong to no store are told in UTC, and say so.
+# Instants that belong to no store are shown in UTC, with that label.
 FORMAT_MODULE_PATH = ["promotions.locale"]
 LOCALE_PATHS = [BASE_DIR / "promotions" / "locale"]
 
@@ -300,7 +300,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG and envbool("HSTS_INCLUDE_SUBDOMAINS"
 SECURE_HSTS_PRELOAD = not DEBUG and envbool("HSTS_PRELOAD")
 # Both bind host names that may not be ours, so the operator decides: leaving them out is no fault.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
-# Believed from a proxy that we know of only: where there is none, anyone could say so.
+# Only from a known proxy: without one, any client could send the header.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES > 0 else None
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
@@ -313,7 +313,7 @@ LOGGING = {
     "formatters": {"json": {"()": "promotions.logs.json_formatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": envtext("LOG_LEVEL")},
-    # Django and the web server write like everybody else, and no line per request: places stand in addresses.
+    # Django and the web server log in the same format, and no line per request: addresses contain positions.
     "loggers": {
         "django": {"handlers": []},
         # Its own configuration, which comes before ours, keeps it from the root's handler.

@@ -1,4 +1,4 @@
-"""What a web process refuses while too much waits to be worked: reports, then fixes, then unlocks, never redemptions.
+"""Load shedding in a web process while the backlog is too old: reports, then fixes, then unlocks, never redemptions.
 
 The signal is the age of the oldest entry not yet worked, per shard, followed in Redis once a second. A process that
 cannot read it refuses nothing on its account. With it comes how full Redis is: fixes leave the last of its memory to
@@ -21,7 +21,7 @@ from promotions.errors import DomainError
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 1.0
-# An age heard longer ago than this says nothing any more.
+# An older reading of the age is ignored.
 STALE_AFTER_S = 5.0
 # What fixes may fill of Redis's `maxmemory`. The rest must last until our next look, and for the wake-ups.
 FULL_SHARE = 0.9
@@ -30,17 +30,17 @@ RETRY_AFTER_S = (30, 90)
 
 
 class Ages:
-    """How long the oldest entry of each shard has waited, as this process last heard; zeros when it heard nothing."""
+    """Age of the oldest entry of each shard, as this process last read it; zeros without a reading."""
 
     def __init__(self) -> None:
         self._by_shard: list[float] = []
-        # Whether Redis holds as much as fixes may make it hold.
+        # Return whether Redis is as full as fixes may make it.
         self.is_full = False
-        # Whether no fix has to be slowed or refused: the one question that each fix asks.
+        # Return whether no fix has to be slowed or refused: the one check of each fix.
         self.is_calm = True
 
     def set(self, ages_s: list[float], *, is_full: bool = False) -> None:
-        """What was heard just now, by shard."""
+        """Latest reading, by shard."""
         self._by_shard = ages_s
         self.is_full = is_full
         self.is_calm = not is_full and self.oldest() <= min(settings.SLOW_FIXES_AGE_S, settings.SHED_FIXES_AGE_S)
@@ -144,7 +144,7 @@ def require_room_for_unlocks(shard: int) -> None:
 
 
 def require_room_for_reports() -> None:
-    """Reports go first: nobody stands at a shop door waiting for one. Errors: `busy`."""
+    """Reports are shed first: no one waits for one at a shop door. Errors: `busy`."""
     if AGES.oldest() > settings.SHED_REPORTS_AGE_S:
         raise _shed("reports")
 

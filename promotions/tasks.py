@@ -20,7 +20,7 @@ DROP_STATEMENT_TIMEOUT_S = 900
 
 
 def _may_evaluate() -> bool:
-    """Whether this process's clock is right. Where it is not, the work stays where it is until it is."""
+    """Return whether this process's clock is right. While it is wrong, the work waits."""
     clocks.compare_if_due("worker")
     if clocks.GUARD.is_trusted():
         return True
@@ -60,7 +60,7 @@ def deliver_messages() -> None:
 
 @shared_task(ignore_result=True, expires=10)
 def announce_revocations() -> None:
-    """Tell the fix lanes again whom to refuse, where they did not hear it or Redis lost it."""
+    """Announce refused credentials to the fix lanes again, where they missed them or Redis lost them."""
     revocation_notices.announce_unheard()
 
 

@@ -1,6 +1,6 @@
 """Stateless credentials of a device: the access token of an app, the ingest key of a stock phone app.
 
-No database here. What ends a credential before its time stands in `revocations.py`.
+No database here. `revocations.py` has the credentials that ended early.
 """
 
 import base64
@@ -54,7 +54,7 @@ class TokenError(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class DeviceClaims:
-    """What a genuine credential says. Genuine is not yet live: see `require_live`."""
+    """Content of a genuine credential. Genuine is not yet live: see `require_live`."""
 
     device_id: UUID
     consents: frozenset[str]
@@ -86,14 +86,14 @@ def issue_access_token(*, device_id: UUID, consents: Iterable[str], now: datetim
 
 
 def read_access_token(token: str | None, *, now: datetime) -> DeviceClaims:
-    """The claims of a genuine, unexpired token. Revocation is judged by the caller."""
+    """The claims of a genuine, unexpired token. The caller checks the revocation."""
     claims = verify_access_token(token)
     claims.require_live(epoch_ms(now))
     return claims
 
 
 def verify_access_token(token: str | None) -> DeviceClaims:
-    """The claims of a genuine token, whatever its age."""
+    """The claims of a genuine token of any age."""
     if not token:
         raise TokenError("token_missing")
     if len(token) > _MAX_TOKEN_CHARS or token.find(".") > _MAX_HEADER_CHARS:
@@ -104,7 +104,7 @@ def verify_access_token(token: str | None) -> DeviceClaims:
 
 
 class _Payload(msgspec.Struct, gc=False):
-    """What we sign."""
+    """The signed claims."""
 
     sub: str
     iat: float
@@ -122,7 +122,7 @@ def _own_header() -> str:
 
 
 def _read_own(token: str, keys: tuple[bytes, ...]) -> DeviceClaims | None:
-    """The claims of a token that is, letter by letter, as we would write it; None says nothing about any other."""
+    """The claims of a token that has exactly the form we would write; None reveals nothing about any other."""
     signed, _, signature = token.rpartition(".")
     header, _, payload = signed.partition(".")
     if header != _own_header() or not token.isascii():
@@ -149,7 +149,7 @@ def _read_any(token: str, keys: tuple[bytes, ...]) -> DeviceClaims:
                 token,
                 key,
                 algorithms=[_ALGORITHM],
-                # The product has its own clock; times are judged by `require_live`.
+                # The product has its own clock; `require_live` checks times.
                 options={
                     "verify_exp": False,
                     "verify_iat": False,
@@ -221,7 +221,7 @@ def issue_ingest_key(*, device_id: UUID, now: datetime) -> str:
 
 
 def verify_ingest_key(key: str | None) -> DeviceClaims:
-    """The claims of a genuine ingest key, whatever its age."""
+    """The claims of a genuine ingest key of any age."""
     if not key:
         raise TokenError("token_missing")
     if len(key) != _KEY_CHARS or not key.startswith(_KEY_PREFIX):
@@ -254,5 +254,5 @@ def _signing_keys(purpose: str) -> tuple[bytes, ...]:
 
 @lru_cache(maxsize=16)
 def _derive_keys(purpose: str, secret: str, fallbacks: tuple[str, ...]) -> tuple[bytes, ...]:
-    # One key per purpose, so that no signature of one kind can ever be shown as another.
+    # One key per purpose, so that no signature of one kind can be used as another.
     return tuple(hmac.digest(each.encode(), purpose.encode(), "sha256") for each in (secret, *fallbacks))

@@ -1,7 +1,7 @@
 """The web process as a deployment runs it: uvicorn, ended without a broken request. `python -m promotions.web --help`.
 
-uvicorn alone closes idle connections at once when it is asked to end. A request that is on its way over one of them is
-lost, and its client does not know whether it was worked. Here each connection ends with the answer to its last request.
+uvicorn alone closes idle connections at once on shutdown. A request that is on its way over one of them is lost, and
+its client does not know whether it was processed. Here each connection ends with the answer to its last request.
 """
 
 import argparse
@@ -60,7 +60,7 @@ class Server(uvicorn.Server):
         notify("STOPPING=1")
         closing.set()
         self._end_current_requests()
-        # A proxy that asks `/readyz` has this long to see it.
+        # A proxy that polls `/readyz` has this long to see it.
         await self._wait(self._unready_s)
         for server in self.servers:
             server.close()

@@ -1,4 +1,4 @@
-"""Django alone, without the fix lane, for servers that speak only WSGI."""
+"""Django alone, without the fix lane, for servers that support only WSGI."""
 
 import os
 

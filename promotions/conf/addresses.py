@@ -63,7 +63,7 @@ REDIS_TLS_PARAMETERS: Mapping[str, tuple[str, ...] | re.Pattern[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlAddress:
-    """What a DATABASE_URL says. Several hosts, and their ports, are separated by commas as libpq takes them."""
+    """Parts of a DATABASE_URL. Commas separate several hosts, and their ports, as in libpq."""
 
     name: str
     user: str
@@ -75,7 +75,7 @@ class PostgresqlAddress:
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """What a REDIS_URL or STREAM_URL says."""
+    """Parts of a REDIS_URL or STREAM_URL."""
 
     is_tls: bool
     is_cluster: bool

@@ -11,7 +11,7 @@ from promotions.conf.addresses import parse_postgis_url, parse_redis_url
 
 
 class Form(Protocol):
-    """What a value must look like. `allowed` completes the sentence "It must be …"."""
+    """The form of a value. `allowed` completes the sentence "It must be …"."""
 
     @property
     def allowed(self) -> str:
@@ -115,7 +115,7 @@ class Choice:
         return f"one of {', '.join(self.values)}"
 
     def parse(self, text: str) -> str:
-        """The word as it is listed."""
+        """One of the listed words."""
         if text.strip() not in self.values:
             raise ValueError
         return text.strip()
@@ -230,7 +230,7 @@ class HttpUrl:
 
 @dataclass(frozen=True, slots=True)
 class SentryDsn:
-    """Where errors are reported; or nowhere. It holds a key."""
+    """The address for error reports, or empty. It contains a key."""
 
     allowed: str = "an address such as `https://key@sentry.example/1`, as Sentry shows it; empty: none"
 
@@ -367,7 +367,7 @@ class RedisUrl:
 
 
 def is_host(text: str) -> bool:
-    """Whether the text is a DNS name, an IPv4 address or an IPv6 address in brackets."""
+    """Return whether the text is a DNS name, an IPv4 address or an IPv6 address in brackets."""
     if text.startswith("["):
         return text.endswith("]") and _is_address(IPv6Address, text[1:-1])
     if re.fullmatch(r"[0-9.]+", text):

@@ -1,4 +1,4 @@
-"""Looks at the files and folders that settings name: whether this user can read or write them."""
+"""Checks of the files and folders that settings name: this user must be able to read or write them."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -50,7 +50,7 @@ def _explain(name: str, path: str, obstacle: str | None) -> Iterator[tuple[str, 
 
 
 def _find_folder_obstacle(folder: Path) -> str | None:
-    """What keeps this user from writing into the folder, created first if need be."""
+    """Find the reason why this user cannot write into the folder, which is created first where needed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:

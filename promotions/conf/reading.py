@@ -29,7 +29,7 @@ _SIMILARITY = 0.86
 
 
 class _Mode:
-    """Whether faulty settings are replaced by their defaults: for the doctor, which reports them itself."""
+    """When true, defaults replace faulty settings: for the doctor, which reports the faults itself."""
 
     is_tolerant = False
     faults: "tuple[Fault, ...]" = ()
@@ -85,7 +85,7 @@ def envmap(name: str) -> dict[str, str]:
 
 
 def is_given(name: str, environment: Mapping[str, str] | None = None) -> bool:
-    """Whether the operator set the variable, or the file of a secret."""
+    """Return whether the operator set the variable, or the file of a secret."""
     given = os.environ if environment is None else environment
     return bool(given.get(name) or (SETTINGS[name].is_secret and given.get(f"{name}_FILE")))
 
@@ -145,7 +145,7 @@ def find_faults(environment: Mapping[str, str] | None = None) -> list[Fault]:
 
 
 def _require(values: Mapping[str, object], given: Mapping[str, str]) -> Iterator[Fault]:
-    """What has no safe default must be set outside DEBUG."""
+    """A setting without a safe default is required outside DEBUG."""
     if values.get("DEBUG"):
         return
     for name, setting in SETTINGS.items():
@@ -196,7 +196,7 @@ def _check_preload(values: Mapping[str, object], given: Mapping[str, str]) -> It
 
 
 def _check_packages(values: Mapping[str, object], given: Mapping[str, str]) -> Iterator[Fault]:
-    """What a deployment installs only for these settings."""
+    """Packages that a deployment installs only for these settings."""
     for name, modules in _PACKAGES.items():
         if values.get(name) and not all(_is_installed(module) for module in modules):
             yield Fault(
@@ -236,7 +236,7 @@ def require_sound_settings() -> None:
 
 
 def refuse_faulty_settings(*, is_command: bool = False) -> None:
-    """Leave the process with one sentence per fault; return when there is none. Called before Django is loaded."""
+    """Exit with one sentence per fault; return when there is none. Called before Django is loaded."""
     try:
         require_sound_settings()
     except ConfigurationError as error:

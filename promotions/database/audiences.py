@@ -1,4 +1,4 @@
-"""The callers of a web process, by path. Each audience has a pool of connections of its own."""
+"""Callers of a web process, by path. Each audience has a pool of connections of its own."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager

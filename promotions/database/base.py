@@ -77,8 +77,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             max_size=size,
             max_waiting=size * WAITING_PER_CONNECTION,
             timeout=CHECKOUT_TIMEOUT_S,
-            # The pool tries again at growing intervals. Without this it would go on waiting after an outage for as long
-            # as the outage lasted.
+            # The pool retries at growing intervals. Without this it would keep waiting after an outage for as long as
+            # the outage lasted.
             reconnect_timeout=0.5,
             reconnect_failed=_try_again,
             num_workers=min(size, 3),

@@ -1,4 +1,4 @@
-"""How long a connection may wait, by the kind of process that opened it."""
+"""The longest wait of a connection, by the kind of process that opened it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,1 +1,1 @@
-"""`manage.py doctor`: asks each part of a deployment within a time limit; `logic.diagnosis` says what answers mean."""
+"""`manage.py doctor`: checks each part of a deployment within a time limit; `logic.diagnosis` explains the answers."""

@@ -82,7 +82,7 @@ class _Run(Thread):
             connections.close_all()
 
     def finish(self, within_s: float) -> list[Row]:
-        """Return what was found, with a row that says so when it is not all."""
+        """Return the matches, with a row that says so when there are more."""
         self.join(within_s)
         rows = list(self._rows)
         if self.is_alive():
@@ -93,5 +93,5 @@ class _Run(Thread):
 
 
 def is_sound(areas: Sequence[Area]) -> bool:
-    """Whether there is no fault."""
+    """Return whether there is no fault."""
     return not any(row.state is State.FAULT for area in areas for row in area.rows)

@@ -1,4 +1,4 @@
-"""What every check of the doctor is given."""
+"""Input of every check of the doctor."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Asks PostgreSQL and Redis what the doctor wants to know of them."""
+"""Checks of PostgreSQL and Redis."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -90,13 +90,13 @@ def _query_postgresql() -> PostgresqlFacts:
 
 
 def check_migrations(context: Context) -> Iterator[Row]:
-    """Whether the database and the code fit together."""
+    """Check that the database and the code fit together."""
     skipped = list(context.explain_skip("DATABASE_URL"))
     if skipped:
         yield from skipped
         return
     try:
-        # With a time limit of its own, which Django's connection has not.
+        # Connect with a time limit of its own, which Django's connection does not have.
         logins.require_postgresql()
         faults = find_migration_faults()
     except Unavailable:
@@ -129,7 +129,7 @@ def check_redis(context: Context) -> Iterator[Row]:
 
 
 def check_clocks(context: Context) -> Iterator[Row]:
-    """Whether the clocks of this machine, PostgreSQL, Redis and all running processes agree."""
+    """Check that the clocks of this machine, PostgreSQL, Redis and all running processes agree."""
     skipped = list(context.explain_skip("DATABASE_URL", "REDIS_URL", "CLOCK_SKEW_MAX_S"))
     if skipped:
         yield from skipped

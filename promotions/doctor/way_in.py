@@ -1,4 +1,4 @@
-"""Looks at the way from a client through the proxies to the web process: as it is set, and as a request takes it."""
+"""Checks of the route from a client through the proxies to the web process: by its settings, and by a request."""
 
 import json
 import secrets
@@ -28,7 +28,7 @@ class _NoArrival(Exception):
 
 
 def check_settings(context: Context) -> Iterator[Row]:
-    """How PUBLIC_BASE_URL, ALLOWED_HOSTS and TRUSTED_PROXIES fit together."""
+    """Check that PUBLIC_BASE_URL, ALLOWED_HOSTS and TRUSTED_PROXIES fit together."""
     skipped = list(context.explain_skip("PUBLIC_BASE_URL", "ALLOWED_HOSTS", "TRUSTED_PROXIES"))
     if skipped:
         yield from skipped

@@ -17,7 +17,7 @@ from promotions.local.workspaces import ROOT, Workspace
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; what the reader can act on is said in a sentence, without a traceback."""
+    """Run one command; print errors that the reader can act on as a sentence, without a traceback."""
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     setup.set_defaults(run=_setup)
     at = commands.add_parser("at", help="run a command at another date")
     at.add_argument("instant", help="such as 2028-02-29T23:50 (in Paris) or 2027-10-31T02:30+01:00")
-    # The rest as it is: it may hold a `--` of its own.
+    # The rest unchanged: it may contain a `--` of its own.
     at.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     at.set_defaults(run=_at)
     services = commands.add_parser("services", help="run a command with a private PostgreSQL and Redis")

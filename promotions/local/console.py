@@ -1,4 +1,4 @@
-"""What local commands say. On standard error, so that standard output stays with the command they run."""
+"""Output of local commands. On standard error, so that standard output belongs to the command they run."""
 
 import sys
 import time

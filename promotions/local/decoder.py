@@ -33,7 +33,7 @@ def prepare(root: Path, *, is_needed: bool) -> None:
 
 
 def _install(root: Path) -> str | None:
-    """What went wrong, if anything did."""
+    """Return the fault, if any."""
     npm = shutil.which("npm")
     if npm is None:
         return "npm is not installed (Debian, Ubuntu: apt-get install npm)."

@@ -1,12 +1,12 @@
-"""What stops a local command."""
+"""Errors that stop a local command."""
 
 
 class LocalError(Exception):
-    """Something the reader can act on, said in its text; shown without a traceback."""
+    """An error that the reader can act on, described in its text; shown without a traceback."""
 
 
 class InterruptedBySignal(Exception):
-    """Somebody asked the command to end; `signum` says how."""
+    """A request to end the command; `signum` is the signal."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"ended by signal {signum}")

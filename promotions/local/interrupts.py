@@ -1,4 +1,4 @@
-"""Signals noted instead of raised, so that whatever was started is always recorded and stopped in order."""
+"""Signals recorded instead of raised, so that every started process is always recorded and stopped in order."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupts:
     """While entered, the ending signals only set `received` and go on to `group`, the running command's process group.
 
-    Nothing is thrown into code that is starting or stopping a server; that code asks `check()` where it can bear it.
-    A second Ctrl-C therefore repeats the request to the command and cannot break the stop.
+    Code that starts or stops a server is never interrupted; it calls `check()` where it can stop safely. A second
+    Ctrl-C therefore repeats the request to the command and cannot break the stop.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""One holder per folder: a second command says who has it and ends."""
+"""A lock with one holder per folder: a second command names the holder and ends."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from promotions.local.errors import LocalError
 
 @contextmanager
 def held(path: Path, *, what: str, wait: bool = False) -> Iterator[None]:
-    """Hold the lock file; when somebody else does, wait for them or refuse.
+    """Lock the file; when another process has it, wait for that process or refuse.
 
     The kernel drops the lock with the process, so a killed holder never blocks the next one; children do not have it.
     """

@@ -1,4 +1,4 @@
-"""What the machine must have: looked for first, installed with apt where that can be done, named plainly elsewhere."""
+"""Packages that the machine needs: checked first, installed with apt where possible, named in an error elsewhere."""
 
 import os
 import re
@@ -31,7 +31,7 @@ class Missing:
     starts: str = ""
 
 
-# What tries the samples in deploy/. Servers are installed without being started.
+# Programs that test the samples in deploy/. Servers are installed without being started.
 PROXIES = {
     "nginx": Missing("nginx", "nginx-light", "nginx"),
     "caddy": Missing("Caddy", "caddy", "caddy"),
@@ -54,7 +54,7 @@ def browser_comes_as_snap() -> bool:
 
 
 def install_own_browser(python: Path) -> None:
-    """Where the release has no usable browser package: the one that Playwright brings, kept in its own cache."""
+    """Where the release has no usable browser package: Playwright's own browser, kept in its cache."""
     if find_browser() is not None or not browser_comes_as_snap():
         return
     look = (
@@ -75,7 +75,7 @@ def find_missing(
     with_compiler: bool = False,
     environment: Mapping[str, str],
 ) -> list[Missing]:
-    """What must still be installed. A server whose address is in the environment is not needed here."""
+    """List the packages that are missing. A server whose address is in the environment is not needed here."""
     missing = []
     if find_spec("ensurepip") is None or find_spec("venv") is None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -137,7 +137,7 @@ def install_missing(
 
 
 def _way_to_root(names: str, *, by_apt: str) -> list[str]:
-    """What to put before a command that needs root; a plain sentence where there is no way."""
+    """Return the prefix of a command that needs root, or raise an error with the remedy."""
     if shutil.which("apt-get") is None or not Path("/etc/debian_version").exists():
         raise LocalError(
             f"Missing: {names}. Install it, and run this command again; or point DATABASE_URL and REDIS_URL at servers "
@@ -165,7 +165,8 @@ def _hint() -> str:
 
 
 def _postgis_package() -> str:
-    """PostGIS for the newest server installed, else for the newest the release offers; it brings that server along."""
+    """PostGIS for the newest server installed, else for the newest that the release offers; it installs that server
+    too."""
     listed = subprocess.run(["apt-cache", "pkgnames", "postgresql-"], capture_output=True, text=True, check=False)
     offered = {int(major) for major in re.findall(r"^postgresql-(\d+)-postgis-3$", listed.stdout, re.MULTILINE)}
     usable = {major for major in offered if major >= postgres.OLDEST_MAJOR}

@@ -7,7 +7,7 @@ EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a server that listens there."""
+    """Return whether only this machine can reach a server that listens there."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -26,7 +26,7 @@ def url_of(host: str, port: int) -> str:
 
 
 def is_free(port: int, *, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen there now."""
+    """Return whether a server could listen there now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -38,7 +38,7 @@ def is_free(port: int, *, host: str = "127.0.0.1") -> bool:
 
 
 def free_port() -> int:
-    """A port nobody listens on. Somebody may take it before it is used: whoever starts a server tries again."""
+    """A port on which no process listens. Another process may take it before it is used: the caller then retries."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

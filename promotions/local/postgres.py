@@ -72,7 +72,7 @@ def _major(programs: Path) -> int | None:
 
 
 def has_postgis(installation: Installation) -> bool:
-    """Whether the extension's files are there."""
+    """Return whether the extension's files exist."""
     shared = Path(f"/usr/share/postgresql/{installation.major}")
     config = installation.programs / "pg_config"
     if not shared.exists() and config.exists():
@@ -144,7 +144,7 @@ def _home(place: Workspace) -> Path:
 
 
 def _account(home: Path) -> Account | None:
-    """PostgreSQL refuses to run as root: as root, whoever owns the folder runs it."""
+    """PostgreSQL refuses to run as root: as root, the folder's owner runs it."""
     if os.geteuid() != 0:
         return None
     owner = home.stat()
@@ -162,7 +162,7 @@ def _postgres_account() -> Account:
 
 
 def _can_enter(folder: Path, account: Account) -> bool:
-    """Asked of the system as that user, since mode bits alone do not tell (access lists, mounts)."""
+    """The system answers as that user, since mode bits alone are not enough (access lists, mounts)."""
     tried = subprocess.run(
         ["/bin/sh", "-c", 'cd -- "$1"', "sh", folder],
         cwd="/",
@@ -196,7 +196,7 @@ def _installation_for(data: Path) -> Installation:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the caller's: PGDATA, PGPORT and the like would lead the programs astray."""
+    """Without the caller's environment: PGDATA, PGPORT and the like would mislead the programs."""
     return {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": _locale(), "HOME": "/"}
 
 
@@ -273,7 +273,7 @@ def _settle_pid_file(data: Path) -> None:
         pid = int(pid_file.read_text(encoding="utf-8").split("\n")[0])
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError, ValueError):
-        return  # nothing there, or nobody alive: PostgreSQL sees to its own file
+        return  # No process is left: PostgreSQL handles its own file.
     if os.fsencode(data) in command.split(b"\0"):
         processes.end(pid)
     else:

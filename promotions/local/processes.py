@@ -25,7 +25,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to start and where it writes. `pid_folder` remembers it for `stop_recorded`."""
+    """A command and its log. `pid_folder` stores its process id for `stop_recorded`."""
 
     name: str
     argv: Sequence[str]
@@ -34,7 +34,7 @@ class Recipe:
     pid_folder: Path
     cwd: Path
     account: Account | None = None
-    # Open files that the child goes on using under the same numbers, such as a listening socket.
+    # Open files that the child inherits under the same numbers, such as a listening socket.
     pass_fds: Sequence[int] = ()
 
 
@@ -79,7 +79,7 @@ def start(recipe: Recipe) -> Child:
 
 
 def stop(child: Child, *, first: signal.Signals = signal.SIGTERM, grace_s: float = 15) -> None:
-    """Ask the child to end, then end it and whatever is left of its group. Repeatable."""
+    """Ask the child to end, then end it and the rest of its group. Repeatable."""
     if child.is_running():
         with suppress(ProcessLookupError):
             child.process.send_signal(first)
@@ -92,9 +92,10 @@ def stop(child: Child, *, first: signal.Signals = signal.SIGTERM, grace_s: float
 
 
 def started_at(pid: int) -> str | None:
-    """When the process began, in the system's own words: a reused process id has another mark. None: no such process.
+    """Return the start of the process as the system records it: a reused process id has another mark. None: no such
+    process.
 
-    A zombie counts as gone: in a container nobody may ever reap it.
+    A zombie counts as ended: in a container it may never be reaped.
     """
     if not Path("/proc/self/stat").exists():
         listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)

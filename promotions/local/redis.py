@@ -99,7 +99,7 @@ def _is_ready(child: Child, port: int, password: str) -> bool:
 
 
 def _answers(port: int, password: str) -> bool:
-    """The password proves that it is ours and not somebody who took the port meanwhile."""
+    """The password proves that it is our server and not another process that took the port in between."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())

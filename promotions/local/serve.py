@@ -71,7 +71,7 @@ def describe_exposure(host: str) -> str | None:
 def run_environment(environment: Mapping[str, str], *, host: str = "127.0.0.1") -> dict[str, str]:
     """The environment of the demo's processes: messages go at any hour, and the host is answered under any name.
 
-    What the caller set is left as it is.
+    Values that the caller set stay as they are.
     """
     defaults = {"QUIET_HOURS": ""}
     if not ports.is_loopback(host):

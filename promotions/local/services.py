@@ -1,4 +1,4 @@
-"""The private services of one command: started if no address was given, stopped whatever happens."""
+"""Private services of one command: started if no address was given, always stopped."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -20,9 +20,9 @@ def private_services(
 ) -> Iterator[dict[str, str]]:
     """The environment for a command that needs PostgreSQL and Redis.
 
-    An address already in the environment is used as it is and nothing of that kind is started. Without `keep` the
-    place starts empty; without `durable` a power cut may lose its database. What an earlier command of the same place
-    left running is ended first.
+    An address in the environment is used as it is, and no server of that kind is started. Without `keep` the workspace
+    starts empty; without `durable` a power cut may lose its database. Processes that an earlier command of the same
+    workspace left running are ended first.
     """
     with held(place.lock, what=f"var/{place.name}"), ExitStack() as stack:
         stop_recorded(place.command_pids)

@@ -32,7 +32,7 @@ STARTED = {"web": b"Uvicorn running on", "worker": b" ready.", "beat": b"beat st
 
 
 class StackError(LocalError):
-    """A process of the stack did not start, or died; says which, with the end of its log."""
+    """A process of the stack did not start, or died; names it, with the end of its log."""
 
 
 class Stack:
@@ -57,7 +57,7 @@ class Stack:
     ) -> None:
         given = env.get(FOLDER_VARIABLE)
         self.folder = folder or (Path(given) if given else ROOT / "var" / "stack")
-        # Where all three count, so that `/metrics` tells of the workers too.
+        # The folder in which all three count, so that `/metrics` covers the workers too.
         self._metrics = self.folder / "metrics"
         self.env = {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics), **env, "PYTHONUNBUFFERED": "1"}
         self.host = host
@@ -88,7 +88,7 @@ class Stack:
     def start(self, *, while_waiting: Callable[[], None] = lambda: None, timeout_s: float = START_TIMEOUT_S) -> None:
         """Start all three and return when the web process says it is ready and the worker takes work.
 
-        `while_waiting` is called again and again; it may raise to give up. Whatever ends the start stops everything.
+        `while_waiting` is called repeatedly; it may raise to give up. Any error during the start stops everything.
         """
         shutil.rmtree(self._metrics, ignore_errors=True)
         try:
@@ -121,7 +121,7 @@ class Stack:
     def wait_until_ready(
         self, *, while_waiting: Callable[[], None] = lambda: None, timeout_s: float = START_TIMEOUT_S
     ) -> None:
-        """Return when every launched process answers; a `StackError` says who does not."""
+        """Return when every launched process answers; a `StackError` names the one that does not."""
         deadline = time.monotonic() + timeout_s
         tries = WEB_ATTEMPTS
         while waiting_for := self._first_not_ready():
@@ -151,7 +151,7 @@ class Stack:
             time.sleep(0.2)
 
     def is_running(self, name: str) -> bool:
-        """Whether it was launched and has not ended."""
+        """Return whether it was launched and has not ended."""
         return name in self._children and self._children[name].is_running()
 
     def pid(self, name: str) -> int:
@@ -250,7 +250,7 @@ class Stack:
             connection.close()
 
     def _lost_its_port(self) -> bool:
-        """Whether somebody else took the free port between our look and the web process's start."""
+        """Return whether another process took the free port between our check and the web process's start."""
         child = self._children.get("web")
         return child is not None and not child.is_running() and "address already in use" in tail(child.log)
 

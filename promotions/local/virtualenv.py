@@ -18,8 +18,8 @@ PIP_OPTIONS = (
     *("--no-deps", "--require-hashes", "--only-binary=:all:"),
 )
 
-# Somebody's pip settings for other places; in a virtualenv they make it fail or install elsewhere.
-# Addresses, certificates, caches and proxies are kept: the machine may need them.
+# A user's pip settings for other environments; in a virtualenv they make pip fail or install elsewhere. Addresses,
+# certificates, caches and proxies are kept: the machine may need them.
 UNWANTED = frozenset(
     f"PIP_{name}"
     for name in (
@@ -106,7 +106,7 @@ def _create(folder: Path, program: str) -> None:
 
 
 def _is_sound(python: Path) -> bool:
-    """Whether the interpreter runs, is new enough and has pip: a system upgrade may have taken it away."""
+    """Return whether the interpreter runs, is new enough and has pip: a system upgrade may have removed it."""
     test = f"import sys, pip; sys.exit(sys.version_info < {OLDEST_PYTHON})"
     try:
         return subprocess.run([python, "-c", test], capture_output=True, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""Where local commands keep things: all under `var/` of the clone, except a cluster its user could not reach there."""
+"""Files of local commands: all under `var/` of the clone, except a cluster that its user could not reach there."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = Path("/var/lib/doorstep")
-FOLDER_VARIABLE = "DOORSTEP_FOLDER"  # tells a command the folder of the services it was started with
+FOLDER_VARIABLE = "DOORSTEP_FOLDER"  # the folder of the services that a command was started with
 OWN_SERVICES_VARIABLE = "DOORSTEP_OWN_SERVICES"  # those of "postgres redis" that were started for the command
 
 
@@ -38,7 +38,7 @@ class Workspace:
 
     @property
     def command_pids(self) -> Path:
-        """What the command itself starts: web, worker, beat."""
+        """Processes that the command itself starts: web, worker, beat."""
         return command_pids(self.folder)
 
     @property
@@ -54,12 +54,12 @@ class Workspace:
                 shutil.rmtree(folder)
 
     def create(self) -> None:
-        """The folder, its owner's alone to write; `PermissionError` when it is somebody else's."""
+        """Return the folder, writable by its owner only; `PermissionError` when it belongs to another user."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not os.access(self.folder, os.W_OK):
             raise PermissionError(13, "it belongs to somebody else", str(self.folder))
 
 
 def command_pids(folder: Path) -> Path:
-    """Where a command that was given this folder records what it starts, to be ended if the command is killed."""
+    """Where a command with this folder records the processes it starts, so that they are ended if it is killed."""
     return folder / "pids" / "command"

@@ -29,13 +29,13 @@ from promotions.simulation.warp import DayClock
 from promotions.simulation.world import Journal
 
 SOON = timedelta(minutes=30)
-# Stock phones tell whole seconds.
+# Stock phones send whole seconds.
 WHOLE_SECOND = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The day and its clock, the rows it plays on, and the city they stand for."""
+    """The day and its clock, the rows it plays on, and the city they represent."""
 
     clock: DayClock
     day: Day
@@ -98,7 +98,7 @@ def sum_up(played: Played, *, real_s: float) -> DayReport:
 
 
 def _compare(played: Played, visits: Sequence[Visit]) -> Truth:
-    """Every honest phone's stays against its confirmed visits."""
+    """Compare the stays of every phone that does not cheat with its confirmed visits."""
     stage = played.stage
     shops = {shop.store_id: index for index, shop in enumerate(stage.city.shops)}
     seen: dict[str, list[SeenVisit]] = {}
@@ -142,7 +142,7 @@ def _describe_mistakes(stage: Stage, phone: Phone, mistakes: Mistakes) -> Iterat
 
 
 def _find_faults(played: Played, *, sent: int) -> list[str]:
-    """What must hold whatever people did: nothing acknowledged is missing, nothing was told that was not so."""
+    """Check the invariants of every run: no acknowledged fix is missing, and every reported event happened."""
     faults = [f"the service failed: {error}" for error in sorted(set(played.wire.server_errors))]
     last_fixes = {
         str(device_id): fix_time.timestamp()

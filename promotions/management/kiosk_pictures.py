@@ -1,4 +1,4 @@
-"""The kiosk's pictures for `screenshots`: at work, without network, and when its codes have run out."""
+"""The kiosk's pictures for `screenshots`: at work, offline, and when its codes have run out."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 WIDTH, HEIGHT = 800, 1100
 LYING = (1280, 720)
 SOME_MS = 4_000
-# Long enough to have asked in vain; then longer than the codes last.
+# Long enough for a failed request; then longer than the codes last.
 MISSED_MS = 90_000
 SPENT_MS = 600_000
 

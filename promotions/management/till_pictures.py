@@ -35,19 +35,19 @@ CAN_SCAN = "window.BarcodeDetector = class { async detect() { return []; } };"
 
 @dataclass(frozen=True, slots=True)
 class TillProps:
-    """What the pictures need, read before the browser starts: coupons on the terms of each picture, and enrolments."""
+    """Data for the pictures, read before the browser starts: coupons on the terms of each picture, and enrolments."""
 
     store: str
     coupons: Mapping[str, Coupon]
     enrolments: Mapping[str, str]
 
     def code(self, name: str) -> str:
-        """What the customer reads out."""
+        """The code that the customer reads out."""
         coupon = self.coupons[name]
         return codes.display(codes.derive_code(settings.CODE_SECRET.encode(), coupon.pk, coupon.generation))
 
     def qr(self, name: str, at: datetime) -> str:
-        """What the customer's phone shows at a moment."""
+        """The customer's phone at an instant."""
         return render_token(coupon=self.coupons[name], now=at).text
 
 
@@ -90,7 +90,7 @@ def lay_out_props(*, store: Store, elsewhere: Store, now: datetime) -> TillProps
 
 
 def hire_staff(*, store: Store) -> None:
-    """From then on the store's tills ask who is there."""
+    """From then on the store's tills ask staff to sign in."""
     set_pin(member=StaffMember.objects.create(store=store, initials=INITIALS), pin=PIN)
 
 
@@ -152,7 +152,7 @@ def take_till_pictures(studio: TillStudio) -> None:
 
 
 def take_lock_picture(studio: TillStudio) -> None:
-    """Who is at the till?"""
+    """Is a member signed in at the till?"""
     with studio.till("Till 6") as page:
         expect(page.locator("#lock")).to_be_visible()
         page.locator("#initials").fill(INITIALS)
@@ -182,7 +182,7 @@ def _take_answers(studio: TillStudio) -> None:
 
 
 def _lose_one_answer(page: Page) -> None:
-    """The next answer gets lost on its way; the page asks again."""
+    """The next answer gets lost; the page retries."""
 
     def lose(route: Route) -> None:
         route.fetch()

@@ -57,13 +57,13 @@ class Ground:
         object.__setattr__(self, "_wider", None)
 
     def contains(self, xs: FloatArray, ys: FloatArray) -> BoolArray:
-        """Which of these points lie in it."""
+        """Return which of these points lie in it."""
         if self._area is not None:
             return np.asarray(shapely.contains_xy(self._area, xs, ys), dtype=np.bool_)
         return np.asarray(np.hypot(xs - self.centre[0], ys - self.centre[1]) <= self.radius_m, dtype=np.bool_)
 
     def is_near(self, xs: FloatArray, ys: FloatArray) -> BoolArray:
-        """Which of these points an honest receiver may take for inside."""
+        """Return which of these points an unmodified receiver may report as inside."""
         if self._wider is None:
             object.__setattr__(self, "_wider", self._widen())
         assert self._wider is not None
@@ -75,7 +75,7 @@ class Ground:
         return Ground(self.centre, ring=tuple(self._area.buffer(NEAR_M).exterior.coords))
 
     def clearance_m(self, point: Point) -> float:
-        """How far outside its edge the point lies; 0 when inside."""
+        """Return the distance of the point outside its edge; 0 when inside."""
         if self._area is not None:
             return float(shapely.distance(self._area, shapely.Point(point)))
         return max(0.0, math.dist(point, self.centre) - (self.radius_m or 0.0))
@@ -83,7 +83,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A store as people see it: a counter to stand at, and the ground its fence covers."""
+    """A store as people see it: a counter, and the ground that its fence covers."""
 
     store_id: str
     name: str

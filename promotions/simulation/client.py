@@ -21,7 +21,7 @@ ATTEMPTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back; `status` 0 when nothing did."""
+    """An answer; `status` is 0 when there was none."""
 
     status: int
     body: Any

@@ -1,4 +1,4 @@
-"""Runs the day: registers every phone, opens the tills, lets all of them live, and watches over it."""
+"""Runs the day: registers every phone, opens the tills, runs all of them, and monitors them."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ WATCH_REAL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who takes part: phones, a staff enrolment token per shop, and the file their messages land in."""
+    """Participants: phones, a staff enrolment token per shop, and the file that receives their messages."""
 
     plans: Sequence[PhonePlan]
     enrolment_tokens: dict[int, str]
@@ -26,7 +26,7 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class DayTick:
-    """How far the day has come, for the progress bar."""
+    """Progress of the day, for the progress bar."""
 
     second_of_day: float
     share: float
@@ -44,7 +44,7 @@ class Running:
     _tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
 
     async def run(self) -> list[Phone]:
-        """The whole day; the phones as they ended it. Whatever happens, no task outlives the call."""
+        """Run the whole day; return the phones in their final state. No task outlives the call."""
         inbox = Inbox(self.cast.mail_file, self._deliver)
         inbox.skip_old()
         try:

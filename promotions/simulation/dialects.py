@@ -1,4 +1,4 @@
-"""What a phone puts on the wire: our own API's fixes, and the bodies the stock phone apps really send. Pure."""
+"""Bodies that a phone sends: our own API's fixes, and those of real stock phone apps. Pure."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ MPS_PER_KNOT = 0.514444
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One position as the phone believes it; `at_epoch_s` on the shown clock."""
+    """One position as the phone sees it; `at_epoch_s` on the shown clock."""
 
     at_epoch_s: float
     latitude_deg: float
@@ -29,7 +29,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the registration gave the phone."""
+    """Credentials from the registration."""
 
     device_id: str
     access_token: str
@@ -59,7 +59,7 @@ def next_request(dialect: Dialect, credentials: Credentials, backlog: Sequence[F
 
 
 def is_accepted(dialect: Dialect, status: int, answer: object) -> bool:
-    """Whether this answer lets the phone delete what it sent, by the rules of its app."""
+    """Return whether this answer lets the phone delete its fixes, by the rules of its app."""
     if dialect is Dialect.OWNTRACKS:
         return status == 200 and isinstance(answer, list)
     if dialect is Dialect.OVERLAND:

@@ -1,4 +1,4 @@
-"""What a receiver makes of a true position: an error that drifts, and a radius that says how large it is. Pure."""
+"""Noise of a receiver on a true position: an error that drifts, and a radius for its size. Pure."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ RADIUS_PER_SIGMA = math.sqrt(-2 * math.log(1 - 0.68))
 
 @dataclass(slots=True)
 class Receiver:
-    """One phone's satellite receiver: errors of neighbouring fixes are alike, for `memory_s` or so."""
+    """One phone's satellite receiver: errors of fixes within about `memory_s` correlate."""
 
     rng: Random
     accuracy_m: float

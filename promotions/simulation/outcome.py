@@ -1,4 +1,4 @@
-"""What the day came to: the table people read, the file programs read, and what must hold or the demo has failed."""
+"""The results of the day: the table for people, the file for programs, and the checks of the demo."""
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -86,7 +86,7 @@ def _spell_visits(visits: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The server's visits against what really happened; `cheats` are believed visits of phones that lied.
+    """The server's visits against the true stays; `cheats` are accepted visits of cheating phones.
 
     `mistakes`: each stay missed and each visit invented, in words.
     """
@@ -127,7 +127,7 @@ class DayReport:
 
 
 def find_truth_faults(truth: Truth) -> list[str]:
-    """How the server's visits fall short of what is demanded."""
+    """Return how the server's visits fall short of the targets."""
     faults = []
     if truth.everybody.right_share < RIGHT_AT_LEAST:
         faults.append(f"only {truth.everybody.right_share:.1%} of the real visits were found")

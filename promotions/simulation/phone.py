@@ -53,7 +53,7 @@ FROZEN_FROM_S, FROZEN_UNTIL_S = NOON_S + 5 * MINUTE_S, NOON_S + HOUR_S
 
 
 class RegistrationFailed(Exception):
-    """A phone could not register, so nothing of it would count."""
+    """A phone could not register, so none of its results would count."""
 
 
 @dataclass(order=True, slots=True)
@@ -201,7 +201,7 @@ class Phone:
         return self.plan.offline is not None and at_s in self.plan.offline
 
     def _measure(self, at_s: float) -> Fix:
-        """What the phone would report right now; a cheat's phone reports what it was told to."""
+        """Return the position that the phone reports now; a cheat's phone reports a chosen one."""
         leg = self.itinerary.leg_at(at_s)
         point, accuracy_m = self._receiver.measure(at_s, leg.position_at(at_s))
         is_moving = len(leg.points) > 1 and leg.end_s > leg.start_s
@@ -266,7 +266,7 @@ class Phone:
             self._intend(shop, now_s + self._rng.uniform(2, 20) * MINUTE_S, "app")
 
     async def _play(self) -> None:
-        """Try the contest from where one sits, and perhaps get up when told to come."""
+        """Try the contest from the desk, and perhaps walk there when the answer asks for it."""
         now_s = self.world.clock.second_of_day()
         for offer in await self._fetch_offers(now_s):
             if offer["campaign_id"] != self.world.contest_id:
@@ -301,7 +301,7 @@ class Phone:
         return [offer for offer in shown if offer["state"] == "locked"]
 
     async def _unlock(self, offer: dict[str, Any]) -> Reply | None:
-        """Ask for an offer with a fix of this moment; None without network."""
+        """Request an offer with a current fix; None when offline."""
         assert self.credentials is not None
         at_s = self.world.clock.second_of_day()
         if self._is_offline(at_s):
@@ -326,7 +326,7 @@ class Phone:
     # The shop
 
     def _plan_counter(self, stay: Leg) -> None:
-        """In the shop, once settled, look at the app."""
+        """In the shop, after settling in, open the app."""
         if self.plan.dialect is Dialect.API:
             self._add_errand(stay.start_s + self._rng.uniform(90, 210), lambda: self._at_counter(stay, 1))
 
@@ -398,5 +398,5 @@ class Phone:
 
 
 def is_measured(plan: PhonePlan) -> bool:
-    """Whether the server can be held to this phone's stays: an honest phone whose owner agreed."""
+    """Return whether the phone's stays are a standard for the server: a phone without tricks whose owner agreed."""
     return plan.is_honest and plan.shares_location and plan.persona is not Persona.CHEAT

@@ -1,4 +1,4 @@
-"""Who is in the city that day: what each person had planned, and what phone they carry. Seeded and pure."""
+"""People of the city on that day: the plan of each person, and their phone. Seeded and pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Persona(StrEnum):
 
 
 class Dialect(StrEnum):
-    """What the phone speaks: our own API, or what a stock phone app does."""
+    """The phone's protocol: our own API, or that of a stock phone app."""
 
     API = "api"
     OWNTRACKS = "owntracks"
@@ -34,10 +34,10 @@ class Dialect(StrEnum):
 
 
 class Trick(StrEnum):
-    """What a cheat does from the desk."""
+    """A cheat from the desk."""
 
     TELEPORT = "teleport"  # fixes jump to the shop
-    MOCK = "mock"  # a fake-GPS app, and the phone says so
+    MOCK = "mock"  # a fake-GPS app, and the phone reports it
     FROZEN = "frozen"  # the same digits for an hour
     CLAIM = "claim"  # fixes at the desk, the shop's position only in the unlock
 
@@ -104,12 +104,12 @@ class PhonePlan:
 
     @property
     def is_honest(self) -> bool:
-        """Whether where the phone says it is has to do with where it is."""
+        """Return whether the reported position follows the true one."""
         return self.trick is None
 
     @property
     def shares_location(self) -> bool:
-        """Whether its owner agreed to have positions matched."""
+        """Return whether its owner agreed to the matching of positions."""
         return "geo_match" in self.consents
 
 
@@ -158,7 +158,7 @@ class Outing:
 
 
 def plan_visit(city: City, rng: Random, itinerary: Itinerary, *, at_s: float, shop: int, back_to: Point) -> list[Leg]:
-    """Legs of a visit decided on the spot: there, a stay of 7 to 25 minutes, and back to the desk for good."""
+    """Legs of an unplanned visit: there, a stay of 7 to 25 minutes, and back to the desk until the end."""
     brushed = shops_brushed(city, [leg for leg in itinerary.legs if leg.start_s < at_s], since_s=at_s - AGAIN_S)
     outing = Outing(city, rng, itinerary.position_at(at_s), at_s, brushed_before=brushed)
     outing.visit(shop, rng.uniform(7, 25) * MINUTE_S)
@@ -168,7 +168,7 @@ def plan_visit(city: City, rng: Random, itinerary: Itinerary, *, at_s: float, sh
 
 
 def make_population(city: City, *, seed: int, phones: int, day: Day, target_shops: tuple[int, ...]) -> list[PhonePlan]:
-    """The day's people. The same seed, city and number give the same plans, whatever else happens."""
+    """The people of the day. The same seed, city and number always give the same plans."""
     return [_make_phone(city, seed, number, phones, day, target_shops) for number in range(phones)]
 
 
@@ -217,7 +217,7 @@ def _make_phone(city: City, seed: int, number: int, phones: int, day: Day, targe
 
 
 def _pick_desk(city: City, rng: Random, persona: Persona, shop: int, clear_m: float) -> Point:
-    """Where the person works."""
+    """The person's place of work."""
     reach_m = {Persona.LOITERER: 260.0, Persona.PLAYER: 700.0}.get(persona, 900.0)
     centre = city.shops[shop].counter
     for widen_m in (0.0, 200.0, 500.0, 1_500.0, 5_000.0):

@@ -26,7 +26,7 @@ class EnrolmentFailed(Exception):
 
 @dataclass(slots=True)
 class Clerk:
-    """One staff device in one shop, and who stands in line."""
+    """One staff device in one shop, and its queue."""
 
     world: World
     shop: int
@@ -69,13 +69,13 @@ class Clerk:
 
 @dataclass(slots=True)
 class Tills:
-    """All clerks of the city. `outsider` is a shop that takes no part, where some try their luck."""
+    """All clerks of the city. `outsider` is a shop that takes no part, where some people try a coupon."""
 
     clerks: dict[int, Clerk]
     outsider: Clerk | None
 
     def show(self, shop: int, coupon: CouponInHand) -> None:
-        """Stand in line with a coupon."""
+        """Queue with a coupon."""
         self.clerks[shop].line.put_nowait(coupon)
 
     @property

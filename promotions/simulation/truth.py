@@ -1,4 +1,4 @@
-"""Who was really inside when, from the itineraries alone; and how the server's visits compare with it. Pure."""
+"""True stays, from the itineraries alone, and their comparison with the server's visits. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,6 @@ class Inside:
 
     @property
     def duration_s(self) -> float:
-        """How long."""
         return self.left_s - self.entered_s
 
 
@@ -88,13 +87,13 @@ class Score:
 
     @property
     def right_share(self) -> float:
-        """Of the real stays, how many were found; 1 when there was none."""
+        """Share of the real stays that were found; 1 when there was none."""
         total = self.right + self.missed
         return self.right / total if total else 1.0
 
     @property
     def invented_share(self) -> float:
-        """Of the recorded visits, how many had no stay behind them; 0 when there was none."""
+        """Share of the recorded visits without a stay; 0 when there was none."""
         total = self.right + self.invented
         return self.invented / total if total else 0.0
 
@@ -123,7 +122,7 @@ def find_mistakes(real: Sequence[Inside], seen: Sequence[SeenVisit]) -> Mistakes
 
 
 def score_phone(real: Sequence[Inside], seen: Sequence[SeenVisit]) -> Score:
-    """How many stays were found and missed, and how many visits invented."""
+    """Count the stays found and missed, and the visits without a stay."""
     mistakes = find_mistakes(real, seen)
     return Score(right=len(real) - len(mistakes.missed), missed=len(mistakes.missed), invented=len(mistakes.invented))
 

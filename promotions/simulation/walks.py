@@ -1,4 +1,4 @@
-"""How people move: street-like routes at human speed, strung together into one day's itinerary. Pure."""
+"""Movement of people: street-like routes at human speed, joined to one day's itinerary. Pure."""
 
 import math
 from bisect import bisect_right
@@ -15,11 +15,11 @@ WALK_MPS = (1.1, 1.5)
 CYCLE_MPS = (3.8, 5.5)
 METRO_MPS = (7.0, 11.0)
 
-# A passer-by is through a fence in less than this; whoever means to stay is in it for longer than `STAY_S`.
-# Nobody does anything in between, so that what counts as a visit is never a matter of taste.
+# A passer-by crosses a fence in less than this; a person who stays is in it for longer than `STAY_S`. No one is in
+# between, so that the definition of a visit is never a matter of taste.
 PASS_S = 110.0
 STAY_S = 300.0
-# Nor does anybody who only passes walk along the edge for longer.
+# No passer-by walks along the edge for longer either.
 NEAR_S = 150.0
 
 ROUTE_ATTEMPTS = 60
@@ -29,7 +29,7 @@ AGAIN_S = 900.0
 
 
 class Motion(StrEnum):
-    """What a person is doing during a leg."""
+    """A person's activity during a leg."""
 
     REST = "rest"
     WALK = "walk"
@@ -52,7 +52,7 @@ class Leg:
     shop: int | None = None
 
     def position_at(self, at_s: float) -> Point:
-        """Where the person is; the ends of the leg before and after it."""
+        """Return the position; it is the end of the leg before and the start of the leg after."""
         if len(self.points) == 1 or self.end_s <= self.start_s:
             return self.points[-1]
         xs, ys, lengths = _polyline(self.points)
@@ -86,7 +86,7 @@ class Itinerary:
         return self.legs[max(0, bisect_right(self._starts, at_s) - 1)]
 
     def position_at(self, at_s: float) -> Point:
-        """Where the person truly is."""
+        """The person's true position."""
         return self.leg_at(at_s).position_at(at_s)
 
     def legs_after(self, at_s: float) -> list[Leg]:
@@ -155,7 +155,7 @@ class Trip:
 def plan_trip(city: City, rng: Random, trip: Trip, start_s: float) -> Leg:
     """A leg along streets that passes every fence quickly or not at all.
 
-    Tries detours, then a faster way of moving. Errors: ValueError when even that dawdles in some fence.
+    Try detours, then a faster way of moving. Errors: ValueError when every route is too slow in some fence.
     """
     faster = {Motion.WALK: (Motion.WALK, Motion.CYCLE, Motion.METRO), Motion.CYCLE: (Motion.CYCLE, Motion.METRO)}
     for motion in faster.get(trip.motion, (trip.motion,)):
@@ -179,7 +179,7 @@ def _draw_line(rng: Random, trip: Trip, *, detour_m: float) -> tuple[Point, ...]
 
 
 def is_clear(city: City, line: Sequence[Point], speed_mps: float, trip: Trip) -> bool:
-    """Whether nobody could take this way for a stay: through foreign fences fast, out of and into its own ends once."""
+    """Return whether no route looks like a stay: fast through foreign fences, out of and into its own ends once."""
     xs, ys = sample_line(line, STEP_M)
     step_s = length_m(line) / (len(xs) - 1) / speed_mps
     for index, shop in enumerate(city.shops):

@@ -1,4 +1,4 @@
-"""The demo's clock: what the services are told through CLOCK_WARP, and the phones keep to as well."""
+"""The demo's clock: services get it through CLOCK_WARP, and the phones use it as well."""
 
 import asyncio
 import math
@@ -66,7 +66,7 @@ class DayClock:
         return datetime.fromtimestamp(self.to_epoch_s(second_of_day), tz=UTC)
 
     def real_seconds_until(self, second_of_day: float) -> float:
-        """How long one really has to wait for it; 0 when it has passed."""
+        """Return the real seconds until it; 0 when it has passed."""
         return max(0.0, (second_of_day - self.second_of_day()) / self.warp.rate)
 
     async def sleep_until(self, second_of_day: float) -> None:
@@ -82,7 +82,7 @@ def next_weekday(today: date) -> date:
 def last_finished_day(now: datetime, zone: ZoneInfo, *, end_s: float) -> date:
     """Return the last day whose second `end_s` has passed, leaving out days of a clock change.
 
-    `end_s` may lie in the day after. What is dated on this day is in the past for a product that goes on in real time.
+    `end_s` may lie in the day after. Instants of this day are in the past for a product that continues in real time.
     """
     day = now.astimezone(zone).date()
     while _midnight_s(day, zone) + end_s > now.timestamp() or not _has_24_hours(day, zone):

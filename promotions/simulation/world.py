@@ -1,4 +1,4 @@
-"""What all simulated people share: the city, the clock, the wire, and the notes taken along the way."""
+"""Shared state of all simulated people: the city, the clock, the wire, and the journal."""
 
 import base64
 import hmac
@@ -17,7 +17,7 @@ _MAC_BYTES = 10
 
 @dataclass(slots=True)
 class Journal:
-    """What the simulation itself saw, to be held against the server's numbers."""
+    """Records of the simulation itself, to compare with the server's numbers."""
 
     fixes_accepted: int = 0
     fixes_rejected: int = 0
@@ -32,13 +32,13 @@ class Journal:
     max_lag_s: float = 0.0
 
     def note_lag(self, lag_s: float) -> None:
-        """How far behind the shown clock something happened, in shown seconds."""
+        """Return how far behind the shown clock an event happened, in shown seconds."""
         self.max_lag_s = max(self.max_lag_s, lag_s)
 
 
 @dataclass(frozen=True, slots=True)
 class CouponInHand:
-    """What a customer shows at the till."""
+    """The code or text that a customer shows at the till."""
 
     code: str
     signed: str
@@ -46,7 +46,7 @@ class CouponInHand:
     step_s: int
 
     def draw_qr(self, epoch_s: float) -> str:
-        """The text in the QR at this second, drawn as an app draws it without network."""
+        """The text in the QR at this second, rendered offline as an app does it."""
         step = str(int(epoch_s // self.step_s))
         mac = hmac.digest(_read_base64(self.rotation_key), step.encode("ascii"), "sha256")[:_MAC_BYTES]
         return f"D1.{self.signed}.{step}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode('ascii')}"

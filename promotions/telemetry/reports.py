@@ -30,7 +30,7 @@ _is_started = False
 
 
 def start(dsn: str, process: str) -> None:
-    """Send every log line of level ERROR that `reduce_event` lets through; uncaught exceptions are logged too."""
+    """Send every log line of level ERROR that `reduce_event` passes; uncaught exceptions are logged too."""
     global _is_started
 
     import sentry_sdk

@@ -1,4 +1,4 @@
-"""What telemetry does around Celery's tasks. `connect` makes Celery call it."""
+"""Telemetry of Celery's tasks. `connect` makes Celery call it."""
 
 from typing import Any
 

@@ -126,7 +126,7 @@ def traced(application: Application, *, known_paths: frozenset[str]) -> Applicat
 
 
 class _Traced:
-    """ASGI application that opens a span. A trace id that a client sends is not believed."""
+    """ASGI application that opens a span. It ignores a client's trace id."""
 
     def __init__(self, inner: Application, tracer: "Tracer", known_paths: frozenset[str]) -> None:
         self._inner = inner

@@ -116,7 +116,7 @@ class Command(BaseCommand):
             _remember(_source(chosen))
             self.stdout.write(f"Serving {_describe(chosen)}.")
         if days.has_own("redis", os.environ):
-            # Fixes and rates of the data that are gone.
+            # Fixes and rates of the removed data.
             with redis.Redis.from_url(settings.REDIS_URL) as client:
                 client.flushall()
 

@@ -289,7 +289,7 @@ def _set_stage(clock: DayClock, day: Day) -> Stage:
     outsider = planted.stores[-1]
     for campaign in planted.campaigns:
         campaign.stores.remove(outsider)
-        # Nobody has been assigned to an arm yet, so the share may still change.
+        # No device is assigned to an arm yet, so the share may still change.
         campaign.holdout_percent = HOLDOUT_PERCENT
         campaign.save(update_fields=["holdout_percent"])
     return Stage(

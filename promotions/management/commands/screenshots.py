@@ -189,7 +189,8 @@ def _wait_until_worked(interrupts: Interrupts) -> None:
 
 
 async def _visit(scene: Scene, wire: Wire, tills: Mapping[int, str], number: int) -> None:
-    """Simulate one phone: every third asks from afar first, half stay for the coupon, a quarter plays and redeems."""
+    """Simulate one phone: one in three sends a request from afar first, half stay for the coupon, a quarter plays and
+    redeems."""
     index = number % len(scene.planted.stores)
     store, token = scene.planted.stores[index], ""
 

@@ -1,1 +1,1 @@
-"""The restore drill: a backup is restored into a cluster of its own, compared with its source, and served."""
+"""The restore drill: restore a backup into a separate cluster, compare it with its source, and serve it."""

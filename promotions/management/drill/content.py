@@ -1,4 +1,4 @@
-"""What a database holds, in figures that two of them can be compared by: rows, sequences, and what guards them."""
+"""Figures of a database, for a comparison of two: rows, sequences, and constraints."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,7 +118,7 @@ def compare_sequences(before: Mapping[str, int], after: Mapping[str, int], copy:
 
 
 def describe_content(copy: Content) -> Iterator[Line]:
-    """Yield the figures of a copy whose source is not at hand: a table per line, nothing to compare with."""
+    """Yield the figures of a copy without its source: a table per line, nothing to compare with."""
     for (_schema, name), digest in sorted(copy.digests.items()):
         yield Line(f"table {name}", True, f"{digest[0]:,} rows")
 

@@ -14,7 +14,7 @@ _MARKS = {True: "✓", False: "✗"}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing compared: whether the copy has it as it must be, and figures."""
+    """One comparison: whether the copy is correct, and its figures."""
 
     what: str
     is_good: bool
@@ -23,7 +23,7 @@ class Line:
 
 @dataclass(slots=True)
 class Result:
-    """All lines, and how long each step took."""
+    """All lines, and the duration of each step."""
 
     lines: list[Line] = field(default_factory=list)
     steps_s: dict[str, float] = field(default_factory=dict)

@@ -52,7 +52,7 @@ def probe_copy(now: datetime) -> Probe:
 
 
 def _find_takeable(now: datetime) -> tuple[Coupon | None, Store | None]:
-    """Return a coupon that nothing speaks against, and a store that takes it without a PIN; or any store."""
+    """Return a coupon that every rule allows, and a store that takes it without a PIN; or any store."""
     signed_in = set(StaffMember.objects.filter(is_active=True).values_list("store_id", flat=True))
     free = Coupon.objects.filter(
         Q(valid_from__lte=now, valid_until__gt=now, recalled_at=None, redeem_level=0, asks_amount=False)

@@ -107,7 +107,7 @@ def _web(place: Workspace, url: str, *, has_redis: bool) -> Iterator[int]:
 
 
 def _wait_until_ready(port: int, needed: Sequence[str]) -> dict[str, str]:
-    """Ask until these parts are ready, or until time is over; what `/readyz` says of each."""
+    """Poll until these parts are ready, or until time is over; return the state of each from `/readyz`."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
         answer = _send(port, "GET", "/readyz")

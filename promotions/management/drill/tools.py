@@ -31,7 +31,7 @@ _REFUSED = re.compile(r"permission denied for \w+ \S+")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a database is, for PostgreSQL's programs: the password goes by the environment only."""
+    """Address of a database for PostgreSQL's programs: the password goes by the environment only."""
 
     conninfo: str
     password: str
@@ -120,7 +120,7 @@ def restore(installation: Installation, copy: Address, path: Path) -> None:
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """Run a program; what it said when it failed, None when it did not."""
+    """Run a program; return its error output when it failed, else None."""
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
