@@ -1,6 +1,6 @@
-"""What stores, fences and their facts look like in admin. Who may see and change them is the product's to say.
+"""Admin pages of stores, fences, visits and presence, without permissions.
 
-Nothing is registered here: `promotions.admin` adds tenancy to these classes and registers the result.
+`promotions.admin` adds tenancy to these classes and registers them.
 """
 
 import json
@@ -30,27 +30,27 @@ from geofence.models import FenceSet, Geofence, GeofenceRevision, LastFix, Partn
 from geofence.services.fences import change_geofence, create_geofence
 from geofence.widgets import WeekWidget
 
-# Half the side of the square around a store in which neighbours are shown, about 20 km.
+# Half the side of the square around a store whose other stores the map shows, about 20 km.
 NEIGHBOURHOOD_DEG = 0.2
 NEIGHBOURS_MAX = 300
 
 
 def at_store(instant: datetime | None, store: Store | None) -> str:
-    """An instant by the clock of the store's wall, or UTC where no store is known."""
+    """Format an instant in the store's time zone, in UTC without a store."""
     if instant is None:
         return "–"
     return store.format_time(instant) if store else f"{instant:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class Unaccented(Func):
-    """A text without accents, as `_unaccent` makes it; PostgreSQL alone does it, without an extension."""
+    """Removes accents in PostgreSQL, without an extension, in the same way as `_unaccent`."""
 
     template = r"regexp_replace(normalize(%(expressions)s, NFKD), '[\u0300-\u036f]', '', 'g')"
     output_field = TextField()
 
 
 class AccentlessSearch:
-    """A page whose search box takes accents for as good as none, over all of `searched_texts` together."""
+    """A page whose search ignores accents and covers all `searched_texts` together."""
 
     searched_texts: ClassVar[tuple[str, ...]]
     search_fields: ClassVar[list[str]] = ["searched"]
@@ -58,7 +58,7 @@ class AccentlessSearch:
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Rows with every word somewhere in those texts."""
+        """Find rows that contain every word in any of the texts."""
         first, *others = self.searched_texts
         texts = [first, *(part for name in others for part in (Value(" "), name))]
         rows = queryset.alias(searched=Unaccented(Concat(*texts)))
@@ -69,16 +69,13 @@ class AccentlessSearch:
 
 
 class PartnerAdmin(ModelAdmin):
-    """Who owns stores."""
-
-    # Said here too, since a grouped query forgets the model's own ordering.
+    # Repeated here because a grouped query ignores the model's ordering.
     ordering = ["name"]
     list_display = ["name", "stores_count"]
     search_fields = ["name"]
     readonly_fields = ["uuid"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Partner]:
-        """With the number of stores."""
         return super().get_queryset(request).annotate(stores_count=Count("stores"))
 
     @display(description="stores", ordering="stores_count")
@@ -87,7 +84,7 @@ class PartnerAdmin(ModelAdmin):
 
 
 class GeofenceInline(TabularInline):
-    """The fences of a store, to be opened on the map; they are drawn there, not here."""
+    """The fences of a store, read-only, with links to the map on which they are edited."""
 
     model = Geofence
     extra = 0
@@ -95,15 +92,12 @@ class GeofenceInline(TabularInline):
     verbose_name_plural = "fences"
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never here: a fence is drawn on its own page."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never here: a fence is drawn on its own page."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never here: a fence is drawn on its own page."""
         return False
 
     @display(description="fence")
@@ -117,10 +111,10 @@ class GeofenceInline(TabularInline):
 
 
 class StoreAdmin(AccentlessSearch, ModelAdmin):
-    """A store: where its door is, when it is open, and its fences."""
+    """A store: its position, hours and fences."""
 
     form = StoreForm
-    # Said here too, since a grouped query forgets the model's own ordering.
+    # Repeated here because a grouped query ignores the model's ordering.
     ordering = ["name"]
     list_display = ["name", "partner", "address", "timezone", "fences_count", "is_active"]
     list_filter: ClassVar[list[Any]] = ["is_active", "timezone"]
@@ -137,7 +131,6 @@ class StoreAdmin(AccentlessSearch, ModelAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Store]:
-        """With the number of fences in use."""
         active = Count("geofences", filter=Q(geofences__is_active=True))
         return super().get_queryset(request).annotate(fences_count=active)
 
@@ -148,13 +141,13 @@ class StoreAdmin(AccentlessSearch, ModelAdmin):
     @display(description="fences")
     def draw_link(self, store: Store) -> SafeString | str:
         if store.pk is None:
-            return "Save the store first; then draw its fence on the map."
+            return "Save the store first. Then you can draw its fence on the map."
         url = f"{reverse('admin:geofence_geofence_add')}?{urlencode({'store': store.pk})}"
         return format_html('<a class="text-link" href="{}">Draw a fence on the map</a>', url)
 
     @display(description="opening hours")
     def hours_shown(self, store: Store) -> SafeString | str:
-        """The hours for those who may only look at them, a line a day."""
+        """Format the hours for read-only users, one line per day."""
         if not store.opening_hours:
             return "always open"
         lines = zip(WeekWidget.day_names.values(), WeekWidget().decompress(store.opening_hours), strict=True)
@@ -163,11 +156,11 @@ class StoreAdmin(AccentlessSearch, ModelAdmin):
         )
 
     def may_draw(self, request: HttpRequest, store: Store | None) -> bool:
-        """Whoever may add fences; the product narrows it to the user's stores."""
+        """Require the permission to add fences; `promotions.admin` also checks the store's owner."""
         return request.user.has_perm("geofence.add_geofence")
 
     def get_fieldsets(self, request: HttpRequest, obj: Store | None = None) -> Any:
-        """Without what the user may not do, and with the hours as they are read where they cannot be written."""
+        """Hide the link to the map without its permission, and show the hours as text to read-only users."""
         may_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         hidden = set() if self.may_draw(request, obj) else {"draw_link"}
         shown = {} if may_change else {"opening_hours": "hours_shown"}
@@ -177,14 +170,14 @@ class StoreAdmin(AccentlessSearch, ModelAdmin):
         ]
 
     def save_model(self, request: HttpRequest, obj: Store, form: ModelForm[Store], change: bool) -> None:
-        """Says what is still missing: a store without a fence is never found."""
+        """Point out the missing fence: phones cannot enter a store without one."""
         super().save_model(request, obj, form, change)
         if not change and self.may_draw(request, obj):
             messages.info(request, format_html("{} has no fence yet. {}", obj.name, self.draw_link(obj)))
 
 
 class GeofenceAdmin(AccentlessSearch, ModelAdmin):
-    """A fence, drawn on the map. Saving goes through the service, which numbers the version and keeps the old one."""
+    """A fence, edited on a map. It is saved by the service, which numbers and keeps the versions."""
 
     form = GeofenceForm
     list_display = ["store", "role", "shape", "size", "version", "is_active", "updated_at"]
@@ -196,7 +189,7 @@ class GeofenceAdmin(AccentlessSearch, ModelAdmin):
     radio_fields = {"shape": admin.HORIZONTAL, "role": admin.HORIZONTAL}
     compressed_fields = False
     warn_unsaved_form = True
-    # Where the shape cannot be chosen, there is no such variable.
+    # A read-only page has no variable `shape`.
     conditional_fields = dict.fromkeys(
         ["latitude_deg", "longitude_deg", "radius_m"], "typeof shape === 'undefined' || shape == 'circle'"
     )
@@ -206,7 +199,7 @@ class GeofenceAdmin(AccentlessSearch, ModelAdmin):
         (None, {"fields": [*_ground, ("dwell_s", "is_active")]}),
         ("Versions", {"fields": [("version", "updated_at"), "uuid"], "classes": ["collapse"]}),
     ]
-    # The edge's clock; the product puts its own here.
+    # `promotions.admin` replaces it with the clock that tests and demo days move.
     clock: Callable[[], datetime] = staticmethod(timezone.now)
 
     @display(description="size")
@@ -215,29 +208,29 @@ class GeofenceAdmin(AccentlessSearch, ModelAdmin):
 
     @display(description="Map")
     def area_geojson(self, geofence: Geofence) -> SafeString:
-        """The fence for those who may only look at it; the form's field of this name is the one to draw on."""
+        """Render the map for read-only users; for others, the form field of this name replaces it."""
         return render_to_string(
             "geofence/fence_shown.html",
             {"fence": json.dumps(_outline(geofence)), "fence_id": geofence.pk, "tile_url": settings.MAP_TILE_URL},
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Geofence | None = None) -> list[str]:
-        """A fence stays with its store and its role: presence and visits hang on both."""
+        """Fix the store and the role of a fence: presence and visits depend on both."""
         return [*self.readonly_fields, *(["store", "role"] if obj else [])]
 
     def get_urls(self) -> list[URLPattern]:
-        """Adds what the map asks for."""
+        """Add the view that the map calls."""
         view = self.admin_site.admin_view(self.surroundings)
         return [path("surroundings/", view, name="geofence_geofence_surroundings"), *super().get_urls()]
 
     def visible_stores(self, request: HttpRequest) -> QuerySet[Store]:
-        """The stores the map may show; the product narrows them to the user's."""
+        """Return the stores that the map may show; `promotions.admin` limits them to the user's."""
         return Store.objects.all()
 
     def surroundings(self, request: HttpRequest) -> JsonResponse:
-        """Stores and fences around a store or fence, or the first few there are: `{"store", "stores", "fences"}`.
+        """Return `{"store", "stores", "fences"}`: those around a store or fence, or the first ones without either.
 
-        The fence asked about is left out: it is the one being drawn.
+        The given fence is left out, as the map draws it from the form.
         """
         if not self.has_view_permission(request):
             raise PermissionDenied
@@ -262,7 +255,7 @@ class GeofenceAdmin(AccentlessSearch, ModelAdmin):
         )
 
     def save_model(self, request: HttpRequest, obj: Geofence, form: ModelForm[Geofence], change: bool) -> None:
-        """Creates or changes through the service; a shape that phones handle badly is saved, with a warning."""
+        """Save through the service; show warnings for shapes that phones handle badly."""
         assert isinstance(form, GeofenceForm)
         saved = _save(obj, form, change=change, now=self.clock())
         obj.pk = saved.pk
@@ -272,7 +265,7 @@ class GeofenceAdmin(AccentlessSearch, ModelAdmin):
 
 
 class GeofenceRevisionAdmin(ModelAdmin):
-    """What a fence looked like before."""
+    """Versions of fences."""
 
     list_display = ["geofence_store", "version", "shape", "radius_m", "changed_at"]
     list_select_related = ["geofence__store"]
@@ -286,7 +279,7 @@ class GeofenceRevisionAdmin(ModelAdmin):
 
 
 class FenceSetAdmin(ModelAdmin):
-    """The number workers compare to see that a fence was edited."""
+    """The version that workers compare to detect edited fences."""
 
     model: type[FenceSet]
     list_display = ["__str__", "version"]
@@ -332,7 +325,7 @@ class VisitAdmin(ModelAdmin):
 
 
 class PresenceAdmin(ModelAdmin):
-    """What the state machine remembers of a device at a fence. No coordinates."""
+    """The state of a device at a fence, without coordinates."""
 
     list_display = ["device_id", "store", "state", "inside_since", "last_fix"]
     list_filter = ["state"]
@@ -355,7 +348,7 @@ class PresenceAdmin(ModelAdmin):
 
 
 class LastFixAdmin(ModelAdmin):
-    """When a device was last heard of, and whether it is held. Its cell is not shown: it is where a person is."""
+    """The last fix of a device and its hold after a jump. The cell is not shown: it is a person's position."""
 
     model: type[LastFix]
     list_display = ["device_id", "fix_time", "received_at", "repeats", "jump_hold_until"]

@@ -1,4 +1,4 @@
-"""Forms of stores and fences. A fence's faults all come from `logic.geometry`, each shown at its field."""
+"""Forms of stores and fences. The faults of a fence come from `logic.geometry`; each is shown at its field."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def _zones() -> list[tuple[str, str]]:
 
 
 class WeekField(forms.MultiValueField):
-    """Opening hours as seven lines of text. Every line empty: always open."""
+    """Opening hours as seven lines of text. If all are empty, the store is always open."""
 
     widget = WeekWidget
 
@@ -32,14 +32,14 @@ class WeekField(forms.MultiValueField):
         super().__init__(fields=lines, require_all_fields=False, **given)
 
     def compress(self, data_list: list[str]) -> dict[str, list[list[str]]]:
-        """The lines as stored; a day with a fault is refused, in one sentence each."""
+        """Convert the lines to the stored form, or report one fault per day."""
         hours: dict[str, list[list[str]]] = {}
         faults: dict[str, str] = {}
         for day, line in zip(WeekWidget.days, data_list, strict=False):
             for part in filter(str.strip, (line or "").split(",")):
                 pair = _PAIR.fullmatch(part)
                 if pair is None:
-                    faults.setdefault(day, f"“{part.strip()}” is not of the form 09:00-19:00")
+                    faults.setdefault(day, f"“{part.strip()}” does not have the form 09:00-19:00")
                 else:
                     hours.setdefault(day, []).append([time.zfill(5) for time in pair.groups()])
         faults = {**self.find_faults(hours), **faults}
@@ -50,16 +50,17 @@ class WeekField(forms.MultiValueField):
         return hours
 
     def find_faults(self, hours: dict[str, list[list[str]]]) -> dict[str, str]:
-        """What is wrong with the times, by day. What they may be is the product's to say."""
+        """Return the faults by day; `promotions.admin` adds its rules here."""
         return {}
 
 
 class StoreForm(forms.ModelForm[Store]):
-    """A store, placed on the map or by its two numbers."""
+    """A store, placed on the map or by its coordinates."""
 
     opening_hours = WeekField(
         required=False,
-        help_text="24-hour times, several spans with a comma. A day left empty is closed; all empty: always open.",
+        help_text="24-hour times; separate several spans by a comma. An empty day is closed. "
+        "If all days are empty, the store is always open.",
     )
     timezone = forms.ChoiceField(choices=_zones, widget=UnfoldAdminSelect2Widget)
 
@@ -79,22 +80,22 @@ class StoreForm(forms.ModelForm[Store]):
         labels = {"is_active": "In use", "timezone": "Time zone"}
 
     def clean(self) -> dict[str, Any]:
-        """The position, by the rules of a fence's centre."""
+        """Check the position by the rules for the centre of a fence."""
         cleaned = super().clean() or {}
         latitude_deg, longitude_deg = cleaned.get("latitude_deg"), cleaned.get("longitude_deg")
         if latitude_deg is not None and longitude_deg is not None:
-            # Any allowed radius: only the position is in question here.
+            # The radius is any allowed one: only the position is checked here.
             _show(self, list_circle_faults(latitude_deg, longitude_deg, 150.0))
         return cleaned
 
 
 class GeofenceForm(forms.ModelForm[Geofence]):
-    """A circle by three numbers or a polygon by its GeoJSON, both drawn on one map."""
+    """A circle of three numbers or a polygon in GeoJSON, both edited on one map."""
 
     area_geojson = forms.CharField(
         label="Map",
         required=False,
-        # The reader of polygons says how long is too long; stripped here, it would say it of something else.
+        # `read_polygon` checks the length of the text as it was sent.
         strip=False,
         widget=FenceMapWidget({"rows": 3, "spellcheck": "false"}),
     )
@@ -106,7 +107,7 @@ class GeofenceForm(forms.ModelForm[Geofence]):
 
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
-        # A polygon's centre is computed, so the two numbers are needed for a circle only; `clean` says so.
+        # Only a circle requires these numbers (`clean` checks it); a polygon's centre is computed.
         for name in ("latitude_deg", "longitude_deg", "radius_m"):
             if name in self.fields:
                 self.fields[name].required = False
@@ -116,7 +117,7 @@ class GeofenceForm(forms.ModelForm[Geofence]):
         self.warnings: list[str] = []
 
     def clean(self) -> dict[str, Any]:
-        """Every fault of the geometry at its field; the shape that was not chosen is left out of account."""
+        """Check the chosen shape; show each fault at its field."""
         cleaned = super().clean() or {}
         store = cleaned.get("store") or (self.instance.store if self.instance.store_id else None)
         store_at = Point(store.latitude_deg, store.longitude_deg) if store else None
@@ -131,32 +132,32 @@ class GeofenceForm(forms.ModelForm[Geofence]):
         missing = [name for name, value in numbers.items() if value is None]
         for name in missing:
             if name not in self.errors:
-                self.add_error(name, "A circle needs this number.")
+                self.add_error(name, "A circle requires this number.")
         if not missing:
             _show(self, list_circle_faults(*numbers.values(), store_at=store_at))
 
     def _clean_polygon(self, cleaned: dict[str, Any], store_at: Point | None) -> None:
         text = (cleaned.get("area_geojson") or "").strip()
         if not text:
-            self.add_error("area_geojson", "A polygon needs its corners: draw them on the map or paste GeoJSON.")
+            self.add_error("area_geojson", "A polygon requires corners. Draw them on the map or paste GeoJSON.")
             return
         _show(self, read_polygon(text, store_at=store_at).faults)
 
     def read_shape(self) -> CircleShape | PolygonShape:
-        """The shape that was chosen, as the service takes it. For a valid form."""
+        """Return the chosen shape as the service expects it. Requires a valid form."""
         given = self.cleaned_data
         if given["shape"] == Geofence.Shape.POLYGON:
             return PolygonShape(given["area_geojson"])
         return CircleShape(given["latitude_deg"], given["longitude_deg"], given["radius_m"])
 
     def _get_validation_exclusions(self) -> set[str]:
-        # The shape is judged above, in words, and a posted radius does not make a polygon wrong.
+        # `clean` checks the shape; a posted radius does not invalidate a polygon.
         left_out: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         return left_out | {"shape", "latitude_deg", "longitude_deg", "radius_m", "area"}
 
 
 def _show(form: Any, faults: tuple[Fault, ...]) -> None:
-    """Each fault at the field its pointer names; a polygon's all belong to its one field."""
+    """Add each fault to the field that its pointer names; all faults of a polygon belong to its one field."""
     for fault in faults:
         name = fault.pointer.removeprefix("/")
         field = name if name in form.fields else "area_geojson"

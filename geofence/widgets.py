@@ -1,4 +1,4 @@
-"""The map on which fences are drawn and stores are placed. The number and text fields beside it do the same by hand."""
+"""Form widgets: the map of fences and stores, with fields for the same values, and weekly hours."""
 
 import json
 from calendar import day_name
@@ -15,41 +15,37 @@ _MEDIA = forms.Media(
 
 
 class FenceMapWidget(UnfoldAdminTextareaWidget):
-    """A textarea with a polygon's GeoJSON, under a map that also moves the circle's three number fields."""
+    """A map above a textarea with the polygon's GeoJSON. It also sets the three numbers of a circle."""
 
     template_name = "geofence/widgets/fence_map.html"
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        """Adds the address of tiles, if there are any."""
         context = super().get_context(name, value, attrs)
         context["tile_url"] = settings.MAP_TILE_URL
         return context
 
     @property
     def media(self) -> forms.Media:
-        """The scripts and styles of the map."""
         return super().media + _MEDIA
 
 
 class StoreMapWidget(UnfoldAdminTextInputWidget):
-    """The latitude field, under a map whose marker moves latitude and longitude together."""
+    """A map above the latitude field. Its marker sets latitude and longitude."""
 
     template_name = "geofence/widgets/store_map.html"
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        """Adds the address of tiles, if there are any."""
         context = super().get_context(name, value, attrs)
         context["tile_url"] = settings.MAP_TILE_URL
         return context
 
     @property
     def media(self) -> forms.Media:
-        """The scripts and styles of the map."""
         return super().media + _MEDIA
 
 
 class WeekWidget(forms.MultiWidget):
-    """Seven lines of opening hours, Monday first, each such as `09:00-12:30, 14:00-19:00`."""
+    """Seven lines of opening hours, Monday first, such as `09:00-12:30, 14:00-19:00`."""
 
     template_name = "geofence/widgets/week.html"
     days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -63,7 +59,7 @@ class WeekWidget(forms.MultiWidget):
         super().__init__(lines)
 
     def decompress(self, value: Any) -> list[str]:
-        """The seven lines of stored hours."""
+        """Convert stored hours to seven lines."""
         if isinstance(value, str):
             value = json.loads(value)
         if not isinstance(value, dict):

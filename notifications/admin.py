@@ -1,6 +1,6 @@
-"""What addresses, messages and attempts look like in admin. Who may see them is the product's to say.
+"""Admin pages of addresses, messages and attempts, without permissions.
 
-Nothing is registered here: `promotions.admin` makes these classes read-only, adds tenancy and registers the result.
+`promotions.admin` makes these classes read-only, adds tenancy and registers them.
 """
 
 from django.contrib import admin
@@ -20,7 +20,7 @@ STATE_COLOURS = {
 
 
 class PushAddressAdmin(ModelAdmin):
-    """Where a device can be reached. The address itself is a credential and is not shown."""
+    """Push addresses. The address itself is a credential and is not shown."""
 
     list_display = ["device_id", "kind", "app_id", "environment", "is_active", "registered_at"]
     list_filter = ["kind", "is_active"]
@@ -30,7 +30,7 @@ class PushAddressAdmin(ModelAdmin):
 
 
 class AttemptInline(TabularInline):
-    """Every call of a transport for one message."""
+    """The transport calls for one message."""
 
     model = Attempt
     extra = 0
@@ -39,7 +39,7 @@ class AttemptInline(TabularInline):
 
 
 class MessageAdmin(ModelAdmin):
-    """The outbox: what was to be said, and what became of it."""
+    """The outbox: messages and their state."""
 
     list_display = ["created_at", "title", "device_id", "state_label", "reason", "attempts", "settled_at"]
     list_filter = ["state", ("created_at", admin.DateFieldListFilter)]
@@ -67,7 +67,7 @@ class MessageAdmin(ModelAdmin):
 
 
 class AttemptAdmin(ModelAdmin):
-    """One call of a transport and what came back."""
+    """One transport call and its outcome."""
 
     list_display = ["started_at", "message", "transport", "outcome", "error_code"]
     list_filter = ["outcome", "transport"]

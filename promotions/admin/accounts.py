@@ -1,4 +1,4 @@
-"""Who can log in, in which role, for which brand or partner. The operator's alone."""
+"""Users, roles and memberships: pages for the operator only."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ admin.site.unregister(Group)
 
 
 class MembershipInline(Scoped, TabularInline):
-    """For whom the user acts; each line names a brand or a partner."""
+    """The brands and partners for which a user acts, one per row."""
 
     model = Membership
     extra = 0
@@ -28,7 +28,7 @@ class MembershipInline(Scoped, TabularInline):
 
 @admin.register(User)
 class UserAdmin(Scoped, DjangoUserAdmin[User], ModelAdmin):
-    """Business users. A role without a membership shows no rows; a membership without a role allows nothing."""
+    """Users. A role without a membership shows no rows; a membership without a role grants no permission."""
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -46,11 +46,10 @@ class UserAdmin(Scoped, DjangoUserAdmin[User], ModelAdmin):
     readonly_fields = ["last_login", "date_joined"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """With the roles, in one query more."""
         return super().get_queryset(request).prefetch_related("groups")
 
     def get_inlines(self, request: HttpRequest, obj: User | None = None) -> list[type[TabularInline]]:
-        """Memberships come after the user is there."""
+        """Show memberships once the user exists."""
         return [MembershipInline] if obj else []
 
     @display(description="roles")
@@ -60,13 +59,11 @@ class UserAdmin(Scoped, DjangoUserAdmin[User], ModelAdmin):
 
 @admin.register(Group)
 class GroupAdmin(Scoped, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
-    """Roles. Those of the product are set anew after every migrate."""
+    """Roles. Every `migrate` resets the permissions of the product's own roles."""
 
 
 @admin.register(Membership)
 class MembershipAdmin(TenantAdmin):
-    """Which user acts for which brand or partner."""
-
     list_display = ["user", "brand", "partner"]
     list_select_related = ["user", "brand", "partner"]
     list_filter = ["brand", "partner"]

@@ -1,4 +1,4 @@
-"""What every admin page shares: rows by tenancy, facts that cannot be edited, filters that show nothing foreign."""
+"""Base classes of the admin pages: rows by tenancy, read-only facts, filters with the user's own rows."""
 
 import uuid
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from promotions.services.accounts.tenancy import Tenancy, filter_editable, filte
 
 
 def tenancy_of(request: HttpRequest) -> Tenancy:
-    """For whom this request's user acts; looked up once a request."""
+    """Return the tenancy of the request's user; look it up once per request."""
     known: Tenancy | None = getattr(request, "_tenancy", None)
     if known is None:
         known = find_tenancy(user=request.user)
@@ -28,61 +28,57 @@ def tenancy_of(request: HttpRequest) -> Tenancy:
 
 
 class _KeepsToIds:
-    """Django looks up whatever was posted or stands in the address; what is no id at all would break the page."""
+    """Ignore values that are no ids. Django looks up every posted value, and an invalid one raises."""
 
     def optgroups(self, name: str, value: Sequence[str], attr: dict[str, Any] | None = None) -> Any:
-        """The chosen rows, without what cannot be one."""
         possible = [each for each in value if str(each).isascii() and str(each).isdigit() and len(str(each)) <= 18]
         return super().optgroups(name, possible, attr)  # type: ignore[misc]
 
 
 class AutocompleteOne(_KeepsToIds, AutocompleteSelect):
-    """Choosing a row by typing."""
+    """Selects one row by its name."""
 
 
 class AutocompleteMany(_KeepsToIds, AutocompleteSelectMultiple):
-    """Choosing rows by typing."""
+    """Selects several rows by their names."""
 
 
 class Scoped:
-    """Tenancy for a page: rows, choices and autocompletes are the user's own, a foreign id does not exist.
+    """Adds tenancy to a page: rows, choices and autocompletes are limited to the user's own; other ids answer 404.
 
-    `choose_visible` names the relations whose target needs only be seen, not owned: a campaign's stores.
+    `choose_visible` names the relations to rows that the user need not own, only see: a campaign's stores.
     """
 
     choose_visible: ClassVar[tuple[str, ...]] = ()
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list. PostgreSQL has no NUL in its texts, and a filter hands it whatever stands in the address."""
+        """Reject NUL in the query string: filters pass values to PostgreSQL, whose texts cannot contain it."""
         if any("\x00" in value for values in request.GET.lists() for value in values[1]):
-            raise SuspiciousOperation("NUL in the address")
+            raise SuspiciousOperation("NUL in the query string")
         answer: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]
         return answer
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """The rows the user may look at."""
         rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]
         return filter_visible(rows=rows, tenancy=tenancy_of(request))
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """The verb by role, the row by membership."""
+        """Check the role's permission and the row's owner."""
         return self._owns(request, obj) and super().has_change_permission(request, obj)  # type: ignore[misc]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """The verb by role, the row by membership."""
+        """Check the role's permission and the row's owner."""
         return self._owns(request, obj) and super().has_delete_permission(request, obj)  # type: ignore[misc]
 
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **given: Any
     ) -> ModelChoiceField[Any] | None:
-        """Only what the user owns can be chosen."""
         given.setdefault("queryset", self._choices(db_field, request))
         if db_field.name in self.get_autocomplete_fields(request):  # type: ignore[attr-defined]
             given.setdefault("widget", AutocompleteOne(db_field, self.admin_site))  # type: ignore[attr-defined]
         return super().formfield_for_foreignkey(db_field, request, **given)  # type: ignore[misc]
 
     def formfield_for_manytomany(self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **given: Any) -> Any:
-        """Only what the user owns, or may at least see, can be chosen."""
         given.setdefault("queryset", self._choices(db_field, request))
         if db_field.name in self.get_autocomplete_fields(request):  # type: ignore[attr-defined]
             given.setdefault("widget", AutocompleteMany(db_field, self.admin_site))  # type: ignore[attr-defined]
@@ -98,29 +94,26 @@ class Scoped:
 
 
 class TenantAdmin(Scoped, ModelAdmin):
-    """A page of rows that belong to somebody."""
+    """A page of rows that belong to a brand or partner."""
 
 
 class ReadOnly:
-    """Looked at, never edited: what happened is not changed in a form."""
+    """Forbids every change: records of the past are not edited in a form."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
         return False
 
 
 class FactAdmin(ReadOnly, TenantAdmin):
-    """A page of facts, of which there may be millions: pages are not counted, ids are looked up exactly.
+    """A page of facts. There may be millions, so pages are not counted and ids are looked up exactly.
 
-    `id_search` names the UUID columns; a search for anything that is not a UUID leaves them out.
+    `id_search` names the UUID columns; only a search for a UUID uses them.
     """
 
     id_search: ClassVar[tuple[str, ...]] = ()
@@ -128,13 +121,13 @@ class FactAdmin(ReadOnly, TenantAdmin):
     show_full_result_count = False
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
-        """The box is there when there is anything to search by."""
+        """Show the search box also when only ids can be searched."""
         return [*super().get_search_fields(request), *self.id_search]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """A UUID finds by index; other words search the text columns."""
+        """Look a UUID up by index; search the text columns for other words."""
         identifier = _read_uuid(search_term)
         if identifier is not None and self.id_search:
             found = queryset.none()
@@ -176,12 +169,11 @@ class MechanicInline(TabularInline):
 
 
 class ScopedRelatedFilter(admin.RelatedFieldListFilter):
-    """A filter by a related row that offers only rows the user may see."""
+    """A filter by a related row; it offers only rows that the user may see."""
 
     def field_choices(
         self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
     ) -> list[tuple[str, Any]]:
-        """Choices from the user's rows."""
         rows = filter_visible(rows=field.remote_field.model._default_manager.all(), tenancy=tenancy_of(request))
         ordering = self.field_admin_ordering(field, request, model_admin)
         limit = {"pk__in": rows.values("pk")}

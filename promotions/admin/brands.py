@@ -1,4 +1,4 @@
-"""Brands and the tokens with which their own systems read reports."""
+"""Brands and the tokens that their systems use to read reports."""
 
 from typing import Any
 
@@ -17,16 +17,13 @@ from promotions.services.accounts.brand_tokens import create_brand_token
 
 @admin.register(Brand)
 class BrandAdmin(TenantAdmin):
-    """Who runs campaigns."""
-
-    # Said here too, since a grouped query forgets the model's own ordering.
+    # Repeated here because a grouped query ignores the model's ordering.
     ordering = ["name"]
     list_display = ["name", "campaigns_count"]
     search_fields = ["name"]
     readonly_fields = ["uuid"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Brand]:
-        """With the number of campaigns."""
         return super().get_queryset(request).annotate(campaigns_count=Count("campaigns"))
 
     @display(description="campaigns", ordering="campaigns_count")
@@ -36,7 +33,7 @@ class BrandAdmin(TenantAdmin):
 
 @admin.register(BrandToken)
 class BrandTokenAdmin(TenantAdmin):
-    """Tokens: made here, shown once, revoked here."""
+    """Tokens are created here, shown once and revoked here."""
 
     list_display = ["label", "brand", "created_at", "is_live"]
     list_filter = [("brand", ScopedRelatedFilter)]
@@ -46,11 +43,10 @@ class BrandTokenAdmin(TenantAdmin):
     actions = ["revoke"]
 
     def get_fields(self, request: HttpRequest, obj: BrandToken | None = None) -> list[str]:
-        """When it was made and revoked, once it is there."""
         return ["brand", "label", *(["created_at", "revoked_at"] if obj else [])]
 
     def get_readonly_fields(self, request: HttpRequest, obj: BrandToken | None = None) -> list[str]:
-        """A token stays with its brand."""
+        """Do not move a token to another brand."""
         return ["brand", "created_at", "revoked_at"] if obj else []
 
     @display(description="valid", boolean=True)
@@ -58,7 +54,7 @@ class BrandTokenAdmin(TenantAdmin):
         return token.revoked_at is None
 
     def save_model(self, request: HttpRequest, obj: BrandToken, form: ModelForm[BrandToken], change: bool) -> None:
-        """A new token is made by the service; what it answers is kept for the page that shows it."""
+        """Create a token through the service; keep its text for the page that shows it."""
         if change:
             obj.save(update_fields=["label"])
             return
@@ -67,18 +63,18 @@ class BrandTokenAdmin(TenantAdmin):
         obj.pk = BrandToken.objects.filter(brand=obj.brand, created_at=now).latest("pk").pk
 
     def response_add(self, request: HttpRequest, obj: BrandToken, post_url_continue: str | None = None) -> HttpResponse:
-        """The token itself, on this page only."""
+        """Show the token, on this page only."""
         return show_secret(
             request,
             page=self,
             title=f"Token “{obj.label}” of {obj.brand}",
             secret=request._new_secret,  # type: ignore[attr-defined]
             advice="Send it as “Authorization: Bearer …” to read this brand's campaign reports. "
-            "It is shown this once; only a digest is kept.",
+            "It is not shown again: only its digest is stored.",
         )
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[BrandToken]) -> None:
-        """From now on the tokens open nothing; a second time changes nothing."""
+        """Revoke the tokens. Revoking twice changes nothing."""
         count = queryset.filter(revoked_at=None).update(revoked_at=clock.now())
         self.message_user(request, f"{count} revoked.")

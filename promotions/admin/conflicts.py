@@ -1,4 +1,4 @@
-"""The desk: scans made without network that another till had taken, or that broke a rule. Each is decided once."""
+"""The desk: offline scans in conflict with another till or out of policy. Each is decided once."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -27,45 +27,43 @@ Outcome, Decision = OfflineScan.Outcome, OfflineScan.Decision
 OUTCOME_COLOURS = {Outcome.ACCEPTED: "success", Outcome.CONFLICT: "warning", Outcome.OUT_OF_POLICY: "danger"}
 DECISION_COLOURS = {"to decide": "warning", Decision.HONOURED: "success", Decision.DECLINED: "default", "": "default"}
 
-# What a reason means to somebody who was not there.
+# The meaning of each reason, for the person who decides.
 REASONS = {
     "already_redeemed": "Another till had taken the coupon's last use.",
-    "redeem_cap_reached": "The campaign's or the store's uses were used up by then.",
-    Breach.CODE_UNKNOWN: "The QR is not one of ours, or was altered.",
-    Breach.COUPON_GONE: "The QR is genuine; its customer has had everything deleted since.",
-    Breach.IN_FUTURE: "By the till's clock it was scanned after it arrived here.",
-    Breach.TOO_OLD: "The till sent it in more than three days later.",
-    Breach.BEFORE_ENROLMENT: "By its clock the till scanned it before it was enrolled.",
-    Breach.WRONG_STORE: "The coupon is not taken in this store.",
-    Breach.NOT_YET_VALID: "The coupon did not exist yet at that time.",
+    "redeem_cap_reached": "The cap of the campaign or the store was used up.",
+    Breach.CODE_UNKNOWN: "The QR is not ours, or it was altered.",
+    Breach.COUPON_GONE: "The QR is genuine; the customer has erased all data since.",
+    Breach.IN_FUTURE: "By the till's clock, the scan is later than its arrival here.",
+    Breach.TOO_OLD: "The till sent it more than three days later.",
+    Breach.BEFORE_ENROLMENT: "By the till's clock, the scan is earlier than the till's enrolment.",
+    Breach.WRONG_STORE: "The coupon is not valid in this store.",
+    Breach.NOT_YET_VALID: "The coupon was not valid yet when it was scanned.",
     Breach.COUPON_EXPIRED: "The coupon had expired when it was scanned.",
-    Breach.RECALLED: "The coupon had been withdrawn when it was scanned.",
-    Breach.NOT_OFFLINE: "The campaign does not let tills take it without network.",
-    Breach.ONLINE_ONLY: "It is worth more than a till may give away without network.",
-    Breach.SCREENSHOT: "The QR had been drawn too long before: a picture of it, perhaps.",
-    Breach.NEEDS_AMOUNT: "The till did not say what the customer paid.",
-    Breach.ALLOWANCE_SPENT: "The till had given away all it may within twelve hours.",
+    Breach.RECALLED: "The coupon had been recalled when it was scanned.",
+    Breach.NOT_OFFLINE: "The campaign does not allow offline use.",
+    Breach.ONLINE_ONLY: "The coupon is worth more than a till may give away offline.",
+    Breach.SCREENSHOT: "The QR was displayed too long before: it may be a picture.",
+    Breach.NEEDS_AMOUNT: "The till did not send the amount that the customer paid.",
+    Breach.ALLOWANCE_SPENT: "The till had used up its offline allowance of twelve hours.",
 }
 
 
 class StandingFilter(admin.SimpleListFilter):
-    """What waits for a decision, unless something else is asked for."""
+    """Show the scans to decide by default."""
 
     title = "decision"
     parameter_name = "standing"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
-        """The first one is the default, so it stands for no choice."""
-        return [("decided", "Decided"), ("accepted", "Accepted at once"), ("all", "All")]
+        """Return the choices besides the default."""
+        return [("decided", "Decided"), ("accepted", "Accepted automatically"), ("all", "All")]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        """The default under its own name."""
         first, *others = super().choices(changelist)
         yield {**first, "display": "To decide"}
         yield from others
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[OfflineScan]) -> QuerySet[OfflineScan]:
-        """The rows of the choice."""
         if self.value() == "decided":
             return queryset.exclude(decision="")
         if self.value() == "accepted":
@@ -77,7 +75,7 @@ class StandingFilter(admin.SimpleListFilter):
 
 @admin.register(OfflineScan)
 class OfflineScanAdmin(FactAdmin):
-    """Scans without network: a partner sees those of its stores, a brand those of its coupons; the brand decides."""
+    """Offline scans. A partner sees those of its stores, a brand those of its coupons; the brand decides."""
 
     list_display = [
         "received", "store", "staff_device", "benefit", "value", "outcome_label", "why", "decision_label",
@@ -92,14 +90,13 @@ class OfflineScanAdmin(FactAdmin):
     fieldsets = [
         (None, {"fields": ["verdict", "why", "decided"]}),
         ("What was given", {"fields": ["benefit", "campaign", "value", "amount"]}),
-        ("The till without network", {"fields": [("own_store", "own_till"), "own_member"]}),
+        ("Offline till", {"fields": [("own_store", "own_till"), "own_member"]}),
         ("When", {"fields": ["scanned", "clock_off", "corrected", "received", "waited"]}),
-        ("Who was first", {"fields": ["first_store", "first_till", "first_at"]}),
+        ("First redemption", {"fields": ["first_store", "first_till", "first_at"]}),
     ]
     actions_detail = ["honour", "decline"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OfflineScan]:
-        """With what the page tells."""
         rows: QuerySet[OfflineScan] = super().get_queryset(request)
         return rows.select_related(
             "store",
@@ -133,7 +130,7 @@ class OfflineScanAdmin(FactAdmin):
     def decided(self, scan: OfflineScan) -> str:
         if not scan.decision:
             return "nothing to decide" if scan.outcome == Outcome.ACCEPTED else "not yet"
-        who = scan.decided_by or "somebody who is gone"
+        who = scan.decided_by or "a deleted user"
         return f"{at_store(scan.decided_at, scan.store)} by {who}: {scan.get_decision_display()}"
 
     @display(description="benefit", ordering="coupon__benefit")
@@ -144,7 +141,7 @@ class OfflineScanAdmin(FactAdmin):
     def campaign(self, scan: OfflineScan) -> str:
         return f"{scan.coupon.campaign} ({scan.coupon.campaign.brand})" if scan.coupon else "unknown"
 
-    # Plain words and no links: the brand may not look at the tills of a partner.
+    # Text without links: a brand may not see the tills of a partner.
     @display(description="store")
     def own_store(self, scan: OfflineScan) -> str:
         return str(scan.store)
@@ -153,7 +150,7 @@ class OfflineScanAdmin(FactAdmin):
     def own_till(self, scan: OfflineScan) -> str:
         return str(scan.staff_device)
 
-    @display(description="signed in")
+    @display(description="signed-in member")
     def own_member(self, scan: OfflineScan) -> str:
         return str(scan.staff_member or "—")
 
@@ -165,7 +162,7 @@ class OfflineScanAdmin(FactAdmin):
     def clock_off(self, scan: OfflineScan) -> str:
         ahead = scan.scanned_at - scan.corrected_at
         if abs(ahead) < timedelta(seconds=1):
-            return "right"
+            return "correct"
         return f"{_format_span(abs(ahead))} {'ahead' if ahead > timedelta() else 'behind'}"
 
     @display(description="scanned (our clock)", ordering="corrected_at")
@@ -189,7 +186,7 @@ class OfflineScanAdmin(FactAdmin):
         first = scan.taken_before_by
         if first is None:
             return "—"
-        # Another partner's tills are its own affair.
+        # A partner does not see the tills of another partner.
         return str(first.staff_device) if first.store.partner_id == scan.store.partner_id else "of another partner"
 
     @display(description="taken")
@@ -198,7 +195,7 @@ class OfflineScanAdmin(FactAdmin):
         return at_store(first.redeemed_at, first.store) if first else "—"
 
     def has_decide_permission(self, request: HttpRequest, object_id: str) -> bool:
-        """What waits for a decision, for those who pay."""
+        """Allow it for undecided scans of the user's own brands."""
         if not request.user.has_perm("promotions.change_offlinescan"):
             return False
         scan = self.get_object(request, object_id)
@@ -216,13 +213,12 @@ class OfflineScanAdmin(FactAdmin):
         permissions=["decide"],
         dialog={
             "title": "Pay the partner for it?",
-            "description": "The till gave it in good faith. This cannot be decided again.",
+            "description": "The till accepted the coupon in good faith. You cannot change the decision.",
             "form_class": None,
             "form_submit_text": "Pay for it",
         },
     )
     def honour(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Decides so, unless somebody was faster."""
         return self._decide(request, object_id, Decision.HONOURED)
 
     @action(
@@ -232,23 +228,22 @@ class OfflineScanAdmin(FactAdmin):
         permissions=["decide"],
         dialog={
             "title": "Leave the loss with the partner?",
-            "description": "The partner is not paid for it. This cannot be decided again.",
+            "description": "The partner is not paid for it. You cannot change the decision.",
             "form_class": None,
             "form_submit_text": "Do not pay",
         },
     )
     def decline(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Decides so, unless somebody was faster."""
         return self._decide(request, object_id, Decision.DECLINED)
 
     def _decide(self, request: HttpRequest, object_id: str, decision: OfflineScan.Decision) -> HttpResponse:
-        assert isinstance(request.user, User)  # the admin lets nobody else in
+        assert isinstance(request.user, User)  # admin requires a login
         if decide_scan(scan_id=int(object_id), decision=decision, user=request.user, now=clock.now()):
             messages.success(request, f"Decided: {decision.label}.")
         else:
-            messages.error(request, "Somebody has decided it already.")
+            messages.error(request, "Another user has already decided it.")
         address = reverse("admin:promotions_offlinescan_change", args=[object_id])
-        # htmx follows a redirect without leaving the page, so it is told to go there; a plain form just is redirected.
+        # htmx would load a redirect into the current page; this header makes it leave the page. A plain form redirects.
         if request.headers.get("HX-Request"):
             return HttpResponse(headers={"HX-Redirect": address})
         return redirect(address)
@@ -256,7 +251,7 @@ class OfflineScanAdmin(FactAdmin):
 
 @admin.register(WithdrawnCoupon)
 class WithdrawnCouponAdmin(FactAdmin):
-    """Erased coupons that tills without network are told not to take, until they would have ended."""
+    """Erased coupons. Offline tills get their ids and refuse them until they would have expired."""
 
     list_display = ["coupon_id", "campaign", "valid_until"]
     list_filter = [("campaign", ScopedRelatedFilter)]

@@ -1,4 +1,4 @@
-"""The first page: what runs now, and what came of it so far. Counts only."""
+"""The overview page: running campaigns and their results, as counts only."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,14 +14,14 @@ from promotions.admin.base import tenancy_of
 from promotions.models import Budget, Campaign, DeadLetter, Opportunity, Redemption, Refusal, StaffDevice, Unlock
 from promotions.services.accounts.tenancy import Tenancy, filter_visible
 
-# Fewer devices than this are not told to a brand or a partner: a count of one is a person.
+# Smaller counts of devices are not shown to a brand or partner: a count of one is a person.
 SMALLEST_CELL = 10
 CAMPAIGNS_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignRow:
-    """One campaign's line; figures are already as they may be shown."""
+    """One campaign's row; its figures are formatted for the user, small ones hidden."""
 
     campaign: Campaign
     url: str
@@ -36,7 +36,7 @@ class CampaignRow:
 
 
 def fill_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Unfold's hook. A fixed number of queries, however many campaigns."""
+    """Add the overview to the context (unfold's hook), with a fixed number of queries."""
     tenancy = tenancy_of(request)
     running = filter_visible(rows=Campaign.objects.all(), tenancy=tenancy)
     running = running.filter(state__in=[Campaign.State.LIVE, Campaign.State.PAUSED]).select_related("brand")
@@ -49,7 +49,7 @@ def fill_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, A
 
 
 def show_count(count: int, tenancy: Tenancy) -> str:
-    """A count of devices as this user may read it."""
+    """Format a count of devices; hide a small one from everyone but the operator."""
     if tenancy.is_operator or count == 0 or count >= SMALLEST_CELL:
         return f"{count:,}"
     return f"<{SMALLEST_CELL}"
@@ -107,7 +107,7 @@ def _list_rows(tenancy: Tenancy, running: QuerySet[Campaign]) -> list[CampaignRo
 
 
 def _percent(used: int, cap: int, tenancy: Tenancy) -> int | None:
-    """How full the cap is, unless the share would tell a count that is not told."""
+    """Return the used share of the cap, None if it would reveal a hidden count."""
     return round(100 * used / cap) if cap and show_count(used, tenancy) == f"{used:,}" else None
 
 

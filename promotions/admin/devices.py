@@ -1,4 +1,4 @@
-"""Phones, what their owners agreed to and what was said to them: facts, for the operator alone."""
+"""Phones, their consents and their messages: facts, for the operator only."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -15,7 +15,7 @@ from promotions.services.devices.registration import block_device
 
 @admin.register(Device)
 class DeviceAdmin(FactAdmin):
-    """Installations of an app, by their anonymous id. Export and erasure are calls of the API."""
+    """App installations, by anonymous id. Export and erasure are API calls."""
 
     actions = ["block"]
 
@@ -27,12 +27,11 @@ class DeviceAdmin(FactAdmin):
     fields = ["id", "platform", "app_id", "locale", "consents", "registered_at", "tokens_not_before", "is_blocked"]
 
     def has_block_permission(self, request: HttpRequest) -> bool:
-        """The operator alone."""
         return tenancy_of(request).is_operator
 
-    @action(description="Block: refuse them everywhere, recall their coupons", permissions=["block"])
+    @action(description="Block: refuse all requests, recall coupons", permissions=["block"])
     def block(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
-        """End the credentials of the chosen devices for good. They may register anew."""
+        """Revoke the devices' credentials permanently. The phones can register again."""
         now = clock.now()
         blocked = sum(block_device(device_id, now=now) for device_id in queryset.values_list("pk", flat=True))
         self.message_user(request, f"{blocked} blocked.")
@@ -40,7 +39,7 @@ class DeviceAdmin(FactAdmin):
 
 @admin.register(Consent)
 class ConsentAdmin(FactAdmin):
-    """The ledger of consent."""
+    """The consent ledger."""
 
     list_display = ["recorded_at", "device_id", "purpose", "is_granted", "text_version"]
     list_filter = ["purpose", "is_granted", ("recorded_at", admin.DateFieldListFilter)]
@@ -52,7 +51,7 @@ class ConsentAdmin(FactAdmin):
 
 @admin.register(RevocationNotice)
 class RevocationNoticeAdmin(FactAdmin):
-    """What the fix lanes were told of ended credentials."""
+    """Revoked credentials that the fix lanes have to know."""
 
     list_display = ["subject", "tokens_not_before", "blocked", "is_heard"]
     list_filter = ["blocked", "is_heard"]
@@ -63,20 +62,14 @@ class RevocationNoticeAdmin(FactAdmin):
 
 @admin.register(PushAddress)
 class PushAddressAdmin(messages.PushAddressAdmin, FactAdmin):
-    """Push addresses."""
-
     id_search = ("device_id",)
 
 
 @admin.register(Message)
 class MessageAdmin(messages.MessageAdmin, FactAdmin):
-    """The outbox."""
-
     id_search = ("id", "device_id")
 
 
 @admin.register(Attempt)
 class AttemptAdmin(messages.AttemptAdmin, FactAdmin):
-    """Attempts to send."""
-
     id_search = ("message__id", "message__device_id")

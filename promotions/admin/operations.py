@@ -1,4 +1,4 @@
-"""What the machinery keeps, for the operator alone."""
+"""Internal state of workers and jobs, for the operator only."""
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -14,7 +14,7 @@ from promotions.services.fixes import dead_letters
 
 @admin.register(ShardCursor)
 class ShardCursorAdmin(FactAdmin):
-    """How far each fix stream has been worked."""
+    """How far each fix stream is processed."""
 
     list_display = ["shard", "last_entry_id", "advanced_at"]
     fields = ["shard", "last_entry_id", "advanced_at"]
@@ -22,7 +22,7 @@ class ShardCursorAdmin(FactAdmin):
 
 @admin.register(JobRecord)
 class JobRecordAdmin(FactAdmin):
-    """When each periodic job last succeeded and failed."""
+    """The last success and failure of each periodic job."""
 
     list_display = ["name", "succeeded_at", "failed_at", "error"]
     fields = ["name", "succeeded_at", "failed_at", "error"]
@@ -30,7 +30,7 @@ class JobRecordAdmin(FactAdmin):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(FactAdmin):
-    """Entries that could not be worked. Their bytes hold positions, so they are replayed and not shown."""
+    """Entries that could not be processed. They contain positions, so they can be replayed but not read here."""
 
     list_display = ["buried_at", "shard", "entry_id", "reason", "is_replayed"]
     list_filter = ["shard", ("replayed_at", admin.EmptyFieldListFilter)]
@@ -43,23 +43,24 @@ class DeadLetterAdmin(FactAdmin):
         return dead_letter.replayed_at is not None
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
-        """The operator."""
         return bool(request.user.is_superuser)
 
     @admin.action(description="Replay", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
-        """Put the entries back at the end of their streams; those already replayed stay where they are."""
+        """Append the entries to their streams again; skip those already replayed."""
         try:
             count = dead_letters.replay(list(queryset.values_list("pk", flat=True)), now=clock.now())
         except RedisError:
-            self.message_user(request, "Redis did not answer; nothing more was replayed.", messages.ERROR)
+            self.message_user(
+                request, "Redis did not answer. The remaining entries were not replayed. Try again.", messages.ERROR
+            )
             return
-        self.message_user(request, f"{count} put back into their streams.")
+        self.message_user(request, f"{count} replayed.")
 
 
 @admin.register(IdempotencyRecord)
 class IdempotencyRecordAdmin(FactAdmin):
-    """Answers kept for repeated requests. The answers themselves are not shown: they are somebody's own data."""
+    """Responses stored for retried requests. The responses are not shown: they contain personal data."""
 
     list_display = ["created_at", "scope", "key", "status"]
     list_filter = ["status"]
@@ -70,7 +71,7 @@ class IdempotencyRecordAdmin(FactAdmin):
 
 @admin.register(DeletedRows)
 class DeletedRowsAdmin(FactAdmin):
-    """Rows that retention deleted, by table and day: what its ceiling takes as usual."""
+    """Rows that retention deleted, per table and day. Its ceiling is derived from them."""
 
     list_display = ["day", "table", "rows"]
     search_fields = ["table"]

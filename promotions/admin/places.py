@@ -1,4 +1,4 @@
-"""Partners, stores, fences and what phones did there: `geofence.admin` with tenancy."""
+"""Partners, stores, fences, visits and presence: `geofence.admin` with tenancy."""
 
 from typing import Any
 
@@ -20,10 +20,10 @@ from promotions.services.accounts.tenancy import filter_editable, filter_visible
 
 
 class HoursField(WeekField):
-    """Opening hours that the schedule can read."""
+    """Opening hours, checked by the rules of `promotions.logic.hours`."""
 
     def find_faults(self, hours: dict[str, list[list[str]]]) -> dict[str, str]:
-        """The first fault of each day."""
+        """Return the first fault of each day."""
         faults: dict[str, str] = {}
         for fault in find_hours_faults(hours):
             faults.setdefault(fault.pointer.split("/")[1], fault.detail)
@@ -31,19 +31,17 @@ class HoursField(WeekField):
 
 
 class HoursCheckedStoreForm(StoreForm):
-    """A store with such hours."""
-
     opening_hours = HoursField(required=False, help_text=StoreForm.base_fields["opening_hours"].help_text)
 
 
 @admin.register(Partner)
 class PartnerAdmin(Scoped, places.PartnerAdmin):
-    """Partners."""
+    """Partners, with tenancy."""
 
 
 @admin.register(Store)
 class StoreAdmin(Scoped, places.StoreAdmin):
-    """Stores, with staff enrolment at hand."""
+    """Stores, with an action that enrols a staff device."""
 
     form = HoursCheckedStoreForm
     list_filter = ["is_active", ("partner", ScopedRelatedFilter), "timezone"]
@@ -52,13 +50,13 @@ class StoreAdmin(Scoped, places.StoreAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Store], search_term: str
     ) -> tuple[QuerySet[Store], bool]:
-        """In autocompletes only stores that are in use."""
+        """Offer only stores in use in autocompletes."""
         if request.path.endswith("/autocomplete/"):
             queryset = queryset.filter(is_active=True)
         return super().get_search_results(request, queryset, search_term)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """The user's partner when there is just one, and the time zone of the store made last."""
+        """Suggest the user's partner if there is only one, and the time zone of the newest store."""
         own = filter_editable(rows=Partner.objects.all(), tenancy=tenancy_of(request))[:2]
         latest = self.get_queryset(request).order_by("-pk").first()
         return {
@@ -68,62 +66,59 @@ class StoreAdmin(Scoped, places.StoreAdmin):
         }
 
     def may_draw(self, request: HttpRequest, store: Store | None) -> bool:
-        """Whoever may add fences, at a store of theirs."""
+        """Require the permission to add fences and ownership of the store."""
         return super().may_draw(request, store) and self._owns(request, store)
 
     def has_enrol_permission(self, request: HttpRequest, object_id: str) -> bool:
-        """Whoever may enrol, in a store of theirs."""
+        """Require the permission to enrol and ownership of the store."""
         store = self.get_object(request, object_id)
         if store is None or not is_editable(row=store, tenancy=tenancy_of(request)):
             return False
         return request.user.has_perm("promotions.add_staffenrolment")
 
-    # A permission of its own, since unfold looks a dotted one up in the database before there are tables.
+    # unfold looks a dotted permission up in the database, before its tables exist; this one is a method.
     @action(description="Enrol a staff device", icon="qr_code_2", permissions=["enrol"])
     def enrol_staff_device(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """To the page that makes an enrolment QR, with this store chosen."""
+        """Open the enrolment page with this store selected."""
         return redirect(f"{reverse('admin:promotions_staffenrolment_add')}?{urlencode({'store': object_id})}")
 
 
 @admin.register(Geofence)
 class GeofenceAdmin(Scoped, places.GeofenceAdmin):
-    """Fences."""
-
     clock = staticmethod(clock.now)
     autocomplete_fields = ["store"]
     list_filter = ["role", "shape", "is_active", ("store__partner", ScopedRelatedFilter)]
 
     def visible_stores(self, request: HttpRequest) -> QuerySet[Store]:
-        """The stores the user may see."""
         return filter_visible(rows=Store.objects.all(), tenancy=tenancy_of(request))
 
 
 @admin.register(GeofenceRevision)
 class GeofenceRevisionAdmin(ReadOnly, Scoped, places.GeofenceRevisionAdmin):
-    """Versions of fences."""
+    """Versions of fences, read-only."""
 
 
 @admin.register(FenceSet)
 class FenceSetAdmin(ReadOnly, Scoped, places.FenceSetAdmin):
-    """The number of the fence set."""
+    """The version of the fence set, read-only."""
 
 
 @admin.register(Visit)
 class VisitAdmin(places.VisitAdmin, FactAdmin):
-    """Visits: the operator's alone."""
+    """Visits, for the operator only."""
 
     id_search = ("id", "device_id")
 
 
 @admin.register(Presence)
 class PresenceAdmin(places.PresenceAdmin, FactAdmin):
-    """Presence: the operator's alone."""
+    """Presence, for the operator only."""
 
     id_search = ("device_id",)
 
 
 @admin.register(LastFix)
 class LastFixAdmin(places.LastFixAdmin, FactAdmin):
-    """Last fixes: the operator's alone."""
+    """Last fixes, for the operator only."""
 
     id_search = ("device_id",)

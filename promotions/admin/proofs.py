@@ -1,4 +1,4 @@
-"""What proofs of presence leave behind, to be looked at."""
+"""Records of used store codes, presence tokens and points."""
 
 from django.contrib import admin
 from unfold.decorators import display
@@ -10,7 +10,7 @@ from promotions.models import PointSighting, SpentPresenceToken, StoreCodeUse
 
 @admin.register(StoreCodeUse)
 class StoreCodeUseAdmin(FactAdmin):
-    """Which device showed which step of a store's code: many devices on one step are a ring. The operator's alone."""
+    """Store codes by device. Many devices with one step share a code. For the operator only."""
 
     list_display = ["used", "store", "step", "device_id"]
     list_filter = [("store", admin.RelatedOnlyFieldListFilter), ("used_at", admin.DateFieldListFilter)]
@@ -27,7 +27,7 @@ class StoreCodeUseAdmin(FactAdmin):
 
 @admin.register(SpentPresenceToken)
 class SpentPresenceTokenAdmin(FactAdmin):
-    """Presence tokens that their brand has spent; whose they were is not kept."""
+    """Presence tokens that a brand has used; their device is not stored."""
 
     list_display = ["jti", "brand", "spent_at", "expires_at"]
     list_filter = ["brand", ("spent_at", admin.DateFieldListFilter)]
@@ -40,7 +40,7 @@ class SpentPresenceTokenAdmin(FactAdmin):
 
 @admin.register(PointSighting)
 class PointSightingAdmin(FactAdmin):
-    """Who asked from one and the same point: many rows of one point are one hand. The operator's alone."""
+    """Requests from exactly the same point. Many devices at one point suggest one person. For the operator only."""
 
     list_display = ["point_digest", "seen_at", "device_id"]
     list_filter = [("seen_at", admin.DateFieldListFilter)]

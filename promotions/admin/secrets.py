@@ -1,4 +1,4 @@
-"""The one page that shows a fresh secret: answered to the POST that made it, never kept, never in an address."""
+"""The page that shows a new secret, in the response to the POST that created it. The secret is not stored."""
 
 import io
 
@@ -13,7 +13,7 @@ from unfold.admin import ModelAdmin
 def show_secret(
     request: HttpRequest, *, page: ModelAdmin, title: str, secret: str, advice: str, qr_of: str = ""
 ) -> HttpResponse:
-    """The secret with what to do with it, and a QR code where one is scanned."""
+    """Show the secret, advice, and optionally a QR code."""
     context = {
         **page.admin_site.each_context(request),
         "opts": page.opts,
@@ -24,13 +24,13 @@ def show_secret(
         "done_url": reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist"),
     }
     answer = TemplateResponse(request, "admin/promotions/secret.html", context)
-    # An address in the page holds the secret, so a click on a link must not carry it on.
+    # The page can show an address with the secret, so links must not send a referrer.
     answer["Referrer-Policy"] = "no-referrer"
     return answer
 
 
 def draw_qr(text: str) -> SafeString:
-    """A QR code as inline SVG, black on white in dark mode too."""
+    """Return a QR code as inline SVG, black on white also in dark mode."""
     rendered = io.BytesIO()
     segno.make(text, error="m", micro=False).save(
         rendered, kind="svg", scale=6, border=4, light="white", xmldecl=False, omitsize=True, title="Enrolment code"

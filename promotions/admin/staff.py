@@ -1,4 +1,4 @@
-"""The store's tills: enrolled by a QR that is shown once, switched off with one action."""
+"""Staff devices and their enrolments: a QR shown once, and an action that switches a device off."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from promotions.services.till.staff_devices import create_enrolment, create_kios
 
 @admin.register(StaffDevice)
 class StaffDeviceAdmin(TenantAdmin):
-    """Phones and tablets of one store: tills that take coupons, kiosks that show the store's code."""
+    """Devices of one store: tills accept coupons, kiosks show the store's code."""
 
     list_display = ["label", "store", "profile", "is_manager", "staff_member", "enrolled", "last_seen", "is_live"]
     list_filter = ["profile", "is_manager", ("store", ScopedRelatedFilter), ("revoked_at", admin.EmptyFieldListFilter)]
@@ -45,7 +45,7 @@ class StaffDeviceAdmin(TenantAdmin):
     actions_list = ["enrol"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """A device comes in through its enrolment only."""
+        """Forbid it: a device is added by its enrolment."""
         return False
 
     @display(description="enrolled", ordering="enrolled_at")
@@ -56,17 +56,17 @@ class StaffDeviceAdmin(TenantAdmin):
     def last_seen(self, device: StaffDevice) -> str:
         return at_store(device.last_seen_at, device.store)
 
-    @display(description="ready for the time without network")
+    @display(description="last sync for offline use")
     def synced(self, device: StaffDevice) -> str:
         return at_store(device.synced_at, device.store)
 
-    @display(description="its clock")
+    @display(description="clock")
     def clock_off(self, device: StaffDevice) -> str:
         if device.clock_ahead_ms is None:
-            return "not known"
+            return "unknown"
         seconds = round(device.clock_ahead_ms / 1000)
         if seconds == 0:
-            return "right"
+            return "correct"
         return f"{abs(seconds)} s {'ahead' if seconds > 0 else 'behind'}"
 
     @display(description="in use", boolean=True)
@@ -74,25 +74,23 @@ class StaffDeviceAdmin(TenantAdmin):
         return device.revoked_at is None
 
     def has_enrol_permission(self, request: HttpRequest) -> bool:
-        """Whoever may make an enrolment."""
         return request.user.has_perm("promotions.add_staffenrolment")
 
-    # A permission of its own, since unfold looks a dotted one up in the database before there are tables.
+    # unfold looks a dotted permission up in the database, before its tables exist; this one is a method.
     @action(description="Enrol a device", icon="qr_code_2", permissions=["enrol"])
     def enrol(self, request: HttpRequest) -> HttpResponseRedirect:
-        """To the page that makes an enrolment QR."""
         return redirect(reverse("admin:promotions_staffenrolment_add"))
 
     @admin.action(description="Switch off", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[StaffDevice]) -> None:
-        """From now on the devices take nothing; a second time changes nothing."""
+        """Revoke the devices' credentials. Revoking twice changes nothing."""
         count = queryset.filter(revoked_at=None).update(revoked_at=clock.now())
         self.message_user(request, f"{count} switched off.")
 
 
 @admin.register(StaffEnrolment)
 class StaffEnrolmentAdmin(TenantAdmin):
-    """Enrolments: a new one shows its QR once."""
+    """Enrolments. A new one shows its QR once."""
 
     list_display = ["label", "store", "profile", "is_manager", "created", "expires", "used"]
     list_filter = [("store", ScopedRelatedFilter), "profile", "is_manager"]
@@ -104,14 +102,14 @@ class StaffEnrolmentAdmin(TenantAdmin):
     readonly_fields = ["created", "expires", "used", "created_by"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: a wrong one is left to expire."""
+        """Forbid it: a wrong enrolment expires unused."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: it says who let a device in."""
+        """Forbid it: the row records who enrolled a device."""
         return False
 
-    @display(description="made", ordering="created_at")
+    @display(description="created", ordering="created_at")
     def created(self, enrolment: StaffEnrolment) -> str:
         return at_store(enrolment.created_at, enrolment.store)
 
@@ -126,9 +124,9 @@ class StaffEnrolmentAdmin(TenantAdmin):
     def save_model(
         self, request: HttpRequest, obj: StaffEnrolment, form: ModelForm[StaffEnrolment], change: bool
     ) -> None:
-        """Made by the service; the token is kept for the page that shows it."""
+        """Create the enrolment through the service; keep its token for the page that shows it."""
         now = clock.now()
-        assert isinstance(request.user, User)  # the admin lets nobody else in
+        assert isinstance(request.user, User)  # admin requires a login
         if obj.profile == StaffDevice.Profile.KIOSK:
             token = create_kiosk_enrolment(store=obj.store, label=obj.label, user=request.user, now=now)
         else:
@@ -142,9 +140,9 @@ class StaffEnrolmentAdmin(TenantAdmin):
     def response_add(
         self, request: HttpRequest, obj: StaffEnrolment, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """The QR, on this page only."""
+        """Show the QR, on this page only."""
         base = settings.PUBLIC_BASE_URL.rstrip("/") or f"{request.scheme}://{request.get_host()}"
-        # Behind the #, the token is never sent to a server or written to its log.
+        # A browser sends the part after # to no server, so the token is in no log.
         is_kiosk = obj.profile == StaffDevice.Profile.KIOSK
         page = "kiosk" if is_kiosk else "staff"
         address = f"{base}/{page}/#enrol={request._new_secret}"  # type: ignore[attr-defined]
@@ -153,8 +151,7 @@ class StaffEnrolmentAdmin(TenantAdmin):
             page=self,
             title=f"Enrol “{obj.label}” at {obj.store}",
             secret=address,
-            advice=f"Scan this with the {'screen' if is_kiosk else 'phone or tablet'} that will stand at the "
-            f"{'counter' if is_kiosk else 'till'}. "
+            advice=f"Scan this with the {'screen for the counter' if is_kiosk else 'phone or tablet of the till'}. "
             f"It works once, until {at_store(obj.expires_at, obj.store)}, and is not shown again.",
             qr_of=address,
         )

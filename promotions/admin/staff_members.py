@@ -1,4 +1,4 @@
-"""The store's staff: initials, and a PIN that is shown once or typed by a manager, and kept as a hash."""
+"""Staff members: initials and a PIN. The PIN is stored as a hash and shown once."""
 
 from typing import Any, ClassVar
 
@@ -16,43 +16,43 @@ from promotions.services.till.staff_members import PIN_ATTEMPTS, PIN_DIGITS, fol
 
 
 class StaffMemberForm(forms.ModelForm[StaffMember]):
-    """Initials as the till compares them, and a PIN to give."""
+    """Initials in the form that the till compares, and a new PIN."""
 
     pin = forms.CharField(
         label="PIN",
         required=False,
         min_length=PIN_DIGITS,
         max_length=PIN_DIGITS,
-        validators=[RegexValidator(r"^[0-9]+$", "Digits only.")],
+        validators=[RegexValidator(r"^[0-9]+$", "Enter digits only.")],
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
     )
-    generates_pin = forms.BooleanField(label="draw a new PIN", required=False, widget=UnfoldBooleanSwitchWidget)
+    generates_pin = forms.BooleanField(label="generate a new PIN", required=False, widget=UnfoldBooleanSwitchWidget)
 
     class Meta:
         model = StaffMember
         fields: ClassVar[list[str]] = ["store", "initials", "is_manager", "is_active"]
 
     def clean_initials(self) -> str:
-        """Letters and digits, in capitals."""
+        """Require letters and digits; fold them to capitals."""
         initials = fold_initials(self.cleaned_data["initials"])
         if not initials.isalnum():
-            raise forms.ValidationError("Letters and digits only.")
+            raise forms.ValidationError("Enter letters and digits only.")
         return initials
 
     def clean(self) -> dict[str, Any] | None:
-        """Nobody else of the store has these initials; on a change the store stands fast and is not in the form."""
+        """Reject initials that another member of the store has. On a change, the store is not in the form."""
         cleaned = super().clean()
         initials = self.cleaned_data.get("initials")
         store = self.instance.store if self.instance.store_id else self.cleaned_data.get("store")
         others = StaffMember.objects.filter(store=store, initials=initials).exclude(pk=self.instance.pk)
         if initials and store and others.exists():
-            self.add_error("initials", "Somebody of this store has these initials already.")
+            self.add_error("initials", "Another member of this store has these initials. Choose others.")
         return cleaned
 
 
 @admin.register(StaffMember)
 class StaffMemberAdmin(TenantAdmin):
-    """Who may stand at a store's tills. A store without members asks for no PIN."""
+    """Staff members of stores. The tills of a store without members ask for no PIN."""
 
     form = StaffMemberForm
     list_display = ["initials", "store", "is_manager", "is_locked", "is_active"]
@@ -66,7 +66,7 @@ class StaffMemberAdmin(TenantAdmin):
             "PIN",
             {
                 "fields": ["pin"],
-                "description": f"{PIN_DIGITS} digits. Leave it empty, and one is drawn and shown once.",
+                "description": f"{PIN_DIGITS} digits. Leave it empty to generate one, which is shown once.",
             },
         ),
     ]
@@ -76,22 +76,21 @@ class StaffMemberAdmin(TenantAdmin):
             "New PIN",
             {
                 "fields": ["pin", "generates_pin"],
-                "description": f"After {PIN_ATTEMPTS} wrong tries the PIN is locked, and only a new one opens it. "
+                "description": f"After {PIN_ATTEMPTS} wrong attempts the PIN is locked; a new PIN unlocks it. "
                 "A new PIN signs the member out everywhere.",
             },
         ),
     ]
 
     def get_fieldsets(self, request: HttpRequest, obj: StaffMember | None = None) -> Any:
-        """Another page for a new member."""
         return self.fieldsets if obj else self.add_fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: StaffMember | None = None) -> list[str]:
-        """A member does not move to another store: what they took stays in theirs."""
+        """Fix the store of a member: their redemptions belong to it."""
         return ["is_locked", *(["store"] if obj else [])]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """The operator's: who leaves is switched off, and what they took keeps its initials."""
+        """Allow it to the operator only. A member who leaves is deactivated, so their redemptions keep the initials."""
         return bool(request.user.is_superuser) and super().has_delete_permission(request, obj)
 
     @display(description="locked", boolean=True)
@@ -101,7 +100,7 @@ class StaffMemberAdmin(TenantAdmin):
     def save_model(
         self, request: HttpRequest, obj: StaffMember, form: forms.ModelForm[StaffMember], change: bool
     ) -> None:
-        """Written, then given its PIN; a drawn one is kept for the page that shows it."""
+        """Save the member and set the PIN; keep a generated one for the page that shows it."""
         super().save_model(request, obj, form, change)
         typed = form.cleaned_data.get("pin") or ""
         generated = generate_pin() if not typed and (not change or form.cleaned_data.get("generates_pin")) else ""
@@ -112,11 +111,11 @@ class StaffMemberAdmin(TenantAdmin):
     def response_add(
         self, request: HttpRequest, obj: StaffMember, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """The PIN, if it was drawn, on this page only."""
+        """Show a generated PIN, on this page only."""
         return self._show_pin(request, obj) or super().response_add(request, obj, post_url_continue)
 
     def response_change(self, request: HttpRequest, obj: StaffMember) -> HttpResponse:
-        """The PIN, if it was drawn, on this page only."""
+        """Show a generated PIN, on this page only."""
         return self._show_pin(request, obj) or super().response_change(request, obj)
 
     def _show_pin(self, request: HttpRequest, obj: StaffMember) -> HttpResponse | None:
@@ -128,5 +127,5 @@ class StaffMemberAdmin(TenantAdmin):
             page=self,
             title=f"PIN of {obj.initials} at {obj.store}",
             secret=pin,
-            advice="Tell it to them alone. It is not shown again; a new one can be drawn at any time.",
+            advice="Give it to this person only. It is not shown again; you can generate a new one at any time.",
         )

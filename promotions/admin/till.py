@@ -1,4 +1,4 @@
-"""What tills took, and what was taken back. Facts, save that a manager may take a redemption back."""
+"""Redemptions and voids: facts; a manager may void a redemption."""
 
 from django import forms
 from django.contrib import admin, messages
@@ -21,16 +21,14 @@ from promotions.services.accounts.tenancy import is_editable
 from promotions.services.till.voids import void_by_user
 
 
-class TakeBackForm(BaseDialogForm):
-    """Why."""
-
+class VoidForm(BaseDialogForm):
     reason = forms.ChoiceField(choices=Void.Reason.choices, widget=UnfoldAdminSelectWidget)
     note = forms.CharField(required=False, max_length=240, widget=UnfoldAdminTextInputWidget)
 
 
 @admin.register(Redemption)
 class RedemptionAdmin(FactAdmin):
-    """Redemptions: a partner sees those of its stores, with the benefit and never the customer."""
+    """Redemptions. A partner sees those of its stores, with the benefit but without the customer."""
 
     list_display = [
         "redeemed", "store", "staff_device", "staff_member", "benefit", "unit", "amount", "source", "is_live",
@@ -50,12 +48,11 @@ class RedemptionAdmin(FactAdmin):
     actions_detail = ["take_back"]
 
     def get_urls(self) -> list[URLPattern]:
-        """With the page of signals."""
+        """Add the page of till signals."""
         view = self.admin_site.admin_view(self.signals_view)
         return [path("signals/", view, name="promotions_redemption_signals"), *super().get_urls()]
 
     def signals_view(self, request: HttpRequest) -> HttpResponse:
-        """Which tills and members stand out."""
         return show_signals(request, page=self)
 
     @display(description="benefit", ordering="coupon__benefit")
@@ -71,7 +68,7 @@ class RedemptionAdmin(FactAdmin):
         return at_store(redemption.scanned_at, redemption.store)
 
     def has_take_back_permission(self, request: HttpRequest, object_id: str) -> bool:
-        """A live redemption in a store of one's own, for whoever may write voids."""
+        """Allow it for live redemptions in the user's stores, with the permission to add voids."""
         if not request.user.has_perm("promotions.add_void"):
             return False
         redemption = self.get_object(request, object_id)
@@ -80,22 +77,21 @@ class RedemptionAdmin(FactAdmin):
         )
 
     @action(
-        description="Take back",
+        description="Void",
         icon="undo",
         variant=ActionVariant.DANGER,
         permissions=["take_back"],
         dialog={
-            "title": "Take this redemption back?",
-            "description": "The coupon can be redeemed again, and the caps have one use more.",
-            "form_class": TakeBackForm,
-            "form_submit_text": "Take it back",
+            "title": "Void this redemption?",
+            "description": "The coupon can be redeemed again, and the caps get one use back.",
+            "form_class": VoidForm,
+            "form_submit_text": "Void redemption",
         },
     )
     def take_back(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Takes it back, or says why not."""
         redemption = self.get_object(request, object_id)
         assert redemption is not None  # the permission found it
-        assert isinstance(request.user, User)  # the admin lets nobody else in
+        assert isinstance(request.user, User)  # admin requires a login
         try:
             void_by_user(
                 user=request.user,
@@ -107,24 +103,22 @@ class RedemptionAdmin(FactAdmin):
         except DomainError as error:
             messages.error(request, _EXPLANATIONS.get(error.code, error.detail))
         else:
-            messages.success(request, "Taken back.")
+            messages.success(request, "Voided.")
         address = reverse("admin:promotions_redemption_change", args=[redemption.pk])
-        # htmx follows a redirect without leaving the page, so it is told to go there; a plain form just is redirected.
+        # htmx would load a redirect into the current page; this header makes it leave the page. A plain form redirects.
         if request.headers.get("HX-Request"):
             return HttpResponse(headers={"HX-Redirect": address})
         return redirect(address)
 
 
 _EXPLANATIONS = {
-    "already_voided": "Somebody has taken it back already.",
-    "void_too_late": "A manager can take a redemption back for seven days; ask the operator.",
+    "already_voided": "This redemption is already voided.",
+    "void_too_late": "A manager can void a redemption for seven days. Ask the operator to void this one.",
 }
 
 
 @admin.register(Void)
 class VoidAdmin(FactAdmin):
-    """Redemptions taken back."""
-
     list_display = ["voided", "store", "reason", "note", "staff_device", "staff_member", "user"]
     list_filter = ["reason"]
     list_select_related = ["redemption__store", "staff_device", "staff_member", "user"]
@@ -135,6 +129,6 @@ class VoidAdmin(FactAdmin):
     def store(self, void: Void) -> str:
         return str(void.redemption.store)
 
-    @display(description="taken back", ordering="voided_at")
+    @display(description="voided", ordering="voided_at")
     def voided(self, void: Void) -> str:
         return at_store(void.voided_at, void.redemption.store)

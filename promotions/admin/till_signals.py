@@ -1,4 +1,4 @@
-"""The page "Till signals": which tills and staff of a partner's stores stand out. Never shown to the till."""
+"""The page “Till signals”: tills and members of a partner's stores with unusual shares. Tills never show it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,34 +16,34 @@ from promotions.logic.till_signals import RULES, STANDARD_ERRORS, Signal
 from promotions.services.accounts.tenancy import filter_editable
 from promotions.services.till.signals import CLOSING_GRACE, PRESENT_WITHIN, Line, Period, list_signals
 
-# Visits, which say that a customer was there, are kept for 30 days.
+# Visits, which show that a customer was in the store, are kept for 30 days.
 PERIODS_DAYS = (7, 28)
-# More than this is not read; what stands out comes first.
+# Marked rows come first; a longer list is not read.
 LINES_SHOWN = 200
 
 HEADINGS = {
-    Signal.VOIDED: "Taken back",
+    Signal.VOIDED: "Voided",
     Signal.CLOSED: "While closed",
-    Signal.ABSENT: "No phone there",
+    Signal.ABSENT: "No phone in store",
     Signal.TYPED: "Typed",
     Signal.VOUCHED: "Vouched",
     Signal.GUESSED: "Wrong codes",
 }
 _MINUTE = timedelta(minutes=1)
 MEANINGS = {
-    Signal.VOIDED: "redemptions taken back at this till or by this member",
+    Signal.VOIDED: "redemptions voided at this till or by this member",
     Signal.CLOSED: f"redemptions more than {CLOSING_GRACE // _MINUTE} minutes before opening or after closing",
-    Signal.ABSENT: "redemptions while nothing said that the customer’s phone was in the store within "
+    Signal.ABSENT: "redemptions without a sign of the customer’s phone in the store within "
     f"{PRESENT_WITHIN // _MINUTE} minutes",
     Signal.TYPED: "codes typed, not scanned",
-    Signal.VOUCHED: "redemptions on the staff’s word, where the coupon asked for the phone’s presence",
-    Signal.GUESSED: "codes that are not ours, beside the redemptions; known of tills only",
+    Signal.VOUCHED: "redemptions for which staff vouched, because the coupon requires the phone’s presence",
+    Signal.GUESSED: "codes that match no coupon, in addition to the redemptions; counted for tills only",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure; `usual_percent` is there when it stands out."""
+    """One figure; `usual_percent` is set if the figure is marked."""
 
     count: int
     percent: int | None
@@ -52,14 +52,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line as it is shown."""
+    """One row of the table."""
 
     line: Line
     cells: tuple[Cell, ...]
 
 
 def show_signals(request: HttpRequest, *, page: ModelAdmin) -> HttpResponse:
-    """The page, for whoever may look at redemptions; the stores are the user's own."""
+    """Render the page for users who may see redemptions, with their own stores."""
     if not page.has_view_permission(request):
         raise PermissionDenied
     requested = request.GET.get("days", "")

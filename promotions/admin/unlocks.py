@@ -1,4 +1,4 @@
-"""From opportunity to coupon, and every refusal: facts about single devices, for the operator alone."""
+"""Opportunities, unlocks, reservations, coupons and refusals: facts about single devices, for the operator only."""
 
 from django.contrib import admin
 from django.contrib.messages import ERROR
@@ -16,7 +16,7 @@ from promotions.services.unlocks.recalls import recall_coupons
 
 @admin.register(Opportunity)
 class OpportunityAdmin(FactAdmin):
-    """Devices that passed every gate, in both arms."""
+    """Devices that passed every gate of a campaign, in both arms."""
 
     list_display = ["fix_at", "campaign", "store", "arm", "device_id"]
     list_filter = ["arm", "campaign", ("planned_at", admin.DateFieldListFilter)]
@@ -67,7 +67,7 @@ class UnlockAdmin(FactAdmin):
 
 @admin.register(Reservation)
 class ReservationAdmin(FactAdmin):
-    """Turns that devices on their way keep."""
+    """Units of a cap reserved for devices on their way."""
 
     list_display = ["until", "campaign", "store", "since", "device_id"]
     list_filter = ["campaign", ("expires_at", admin.DateFieldListFilter)]
@@ -77,11 +77,11 @@ class ReservationAdmin(FactAdmin):
     ordering = ["-expires_at"]
     fields = ["campaign", "device_id", "store", "since", "until"]
 
-    @display(description="kept until", ordering="expires_at")
+    @display(description="reserved until", ordering="expires_at")
     def until(self, reservation: Reservation) -> str:
         return at_store(reservation.expires_at, reservation.store)
 
-    @display(description="kept since", ordering="reserved_at")
+    @display(description="reserved since", ordering="reserved_at")
     def since(self, reservation: Reservation) -> str:
         return at_store(reservation.reserved_at, reservation.store)
 
@@ -129,14 +129,13 @@ class CouponAdmin(FactAdmin):
         return at_store(coupon.recalled_at, self.store(coupon)) if coupon.recalled_at else None
 
     def has_recall_permission(self, request: HttpRequest) -> bool:
-        """The operator alone."""
         return tenancy_of(request).is_operator
 
     @action(description="Recall: tills refuse them from now on", permissions=["recall"])
     def recall(self, request: HttpRequest, queryset: QuerySet[Coupon]) -> None:
-        """Withdraw the chosen coupons for good: those of this page, for nobody means all there are."""
+        """Recall the selected coupons permanently. “All of the table” is rejected as a likely mistake."""
         if request.POST.get("select_across") == "1":
-            self.message_user(request, "Choose coupons one by one, or recall all of a campaign's on its page.", ERROR)
+            self.message_user(request, "Select single coupons, or recall all coupons of a campaign on its page.", ERROR)
             return
         count = recall_coupons(coupons=queryset, now=clock.now())
         self.message_user(request, f"{count} recalled.")
@@ -144,7 +143,7 @@ class CouponAdmin(FactAdmin):
 
 @admin.register(Refusal)
 class RefusalAdmin(FactAdmin):
-    """Who asked and was not granted, and why."""
+    """Refused requests and their reasons."""
 
     list_display = ["refused", "stage", "reason", "campaign", "store", "distance_bucket"]
     list_filter = ["stage", "reason", "campaign", ("refused_at", admin.DateFieldListFilter)]

@@ -126,12 +126,12 @@ def read_presence(secret: bytes, token: str, *, issuer: str, brand_id: UUID, now
 
 def _verify(secret: bytes, token: str, issuer: str, brand_id: UUID, now: datetime) -> Mapping[str, Any]:
     if len(token) > MAX_TOKEN_CHARS or token.find(".") > _MAX_HEADER_CHARS or not token.isascii():
-        raise PresenceTokenError("not one of ours")
+        raise PresenceTokenError("the token is unknown")
     try:
         header = jwt.get_unverified_header(token)
         period = {name_key(secret, each): each for each in _good_periods(now)}.get(str(header.get("kid")))
         if header.get("alg") != ALGORITHM or header.get("typ") != TYPE or period is None:
-            raise PresenceTokenError("not one of ours")
+            raise PresenceTokenError("the token is unknown")
         claims: dict[str, Any] = jwt.decode(
             token,
             _derive_key(secret, period).public_key(),
@@ -142,7 +142,7 @@ def _verify(secret: bytes, token: str, issuer: str, brand_id: UUID, now: datetim
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": list(_REQUIRED)},
         )
     except (jwt.InvalidTokenError, ValueError) as error:
-        raise PresenceTokenError("not one of ours") from error
+        raise PresenceTokenError("the token is unknown") from error
     return claims
 
 

@@ -22,7 +22,7 @@ from tests.stories.browsing import open_page
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-GONE = "No connection: ask the staff"
+GONE = "Offline: ask the staff"
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 # A phone, upright and lying, a tablet, a big screen.
@@ -108,7 +108,7 @@ def test_without_network_it_goes_on_for_ten_minutes_then_says_so_and_comes_back(
     screen.context.set_offline(True)
 
     screen.clock.fast_forward(61_000)
-    expect(screen.locator("#connection")).to_have_text("No connection · codes for 9 min")
+    expect(screen.locator("#connection")).to_have_text("Offline · codes for 9 min")
     expect_code(screen, store, NOW + 61 * SECOND)
     screen.clock.fast_forward(538_000)
     expect_code(screen, store, NOW + 599 * SECOND)
@@ -274,7 +274,7 @@ def test_in_french_it_speaks_french(browser: Browser, live_server: LiveServer, s
         expect(page.locator("#how")).to_contain_text("Scannez avec l’application de la campagne")
         page.context.set_offline(True)
         page.clock.fast_forward(61_000)
-        expect(page.locator("#connection")).to_have_text("Pas de connexion · codes pour 9 min")
+        expect(page.locator("#connection")).to_have_text("Hors ligne · codes pour 9 min")
 
 
 def test_what_the_screen_shows_opens_an_offer_at_level_4_once(
@@ -290,7 +290,7 @@ def test_what_the_screen_shows_opens_an_offer_at_level_4_once(
             page.clock.set_fixed_time(NOW)
         enrol(counter, live_server, store)
         phone.goto(live_server.url)
-        phone.get_by_label("Be at").select_option(label="République")
+        phone.get_by_label("Go to").select_option(label="République")
         phone.get_by_role("button", name="Unlock here").click()
         expect(phone.locator(".refusal")).to_contain_text("Ask for the code on the counter")
 

@@ -18,7 +18,7 @@ SLOW_MS = 20_000
 
 
 def be_at(page: Page, store: str) -> None:
-    page.get_by_label("Be at").select_option(label=store)
+    page.get_by_label("Go to").select_option(label=store)
     expect(page.locator("#place")).to_have_text(f"0 m from {store}")
 
 
@@ -38,7 +38,7 @@ def test_a_refusal_a_message_an_unlock_and_the_till(web: Web, browser: Browser) 
         page.get_by_role("button", name="Unlock here").first.click()
         expect(page.locator(".refusal")).to_contain_text("The phone is not at a participating store")
 
-        page.get_by_label("Be at").select_option(label="somewhere")
+        page.get_by_label("Go to").select_option(label="a store")
         be_at(page, "Nation")
         # The same phone has jumped, and would have to wait for as long as the way takes.
         page.get_by_role("button", name="New phone").click()

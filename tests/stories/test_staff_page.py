@@ -21,8 +21,8 @@ WRONG_CODES = [
     ("123", "A code has 11 characters, this one has 3."),
     ("U0000000000", "No code has such a character at position 1."),
     ("10000000000", "Typing error: compare every character with the customer’s screen."),
-    ("00000000000", "Not one of ours. Ask the customer to open the coupon in the app."),
-    ("TRAIN-GIVE", "A practice code. It works in training only."),
+    ("00000000000", "Unknown code. Ask the customer to open the coupon in the app."),
+    ("TRAIN-GIVE", "This is a practice code. It works in training only."),
 ]
 # Somebody else's QR.
 MENU = f"https://menu.example/{'table-' * 20}12?lang=fr"
@@ -106,9 +106,9 @@ def test_every_refusal_has_its_sentence(phone: Page, counter: Counter) -> None:
         (elsewhere.code, "no", "NO", r"Not valid here. Valid in: Bastille \(1.7 km\)"),
         (ended.code, "no", "NO", r"Ended today \d\d:\d\d|Ended yesterday 23:59"),
         (early.code, "no", "NO", r"Valid from tomorrow \d\d:\d\d"),
-        (for_lunch.code, "no", "NO", r"Not at this hour. Next: .+ 12:00 to 14:00"),
-        (too_short.code, "no", "NO", "Not at this hour, and not again before it ends"),
-        (recalled.code, "no", "NO", r"Withdrawn (today \d\d:\d\d|yesterday 23:59). Give nothing."),
+        (for_lunch.code, "no", "NO", r"Not valid at this time. Next: .+ 12:00 to 14:00"),
+        (too_short.code, "no", "NO", "Not valid at this time, and not again before it expires"),
+        (recalled.code, "no", "NO", r"Recalled (today \d\d:\d\d|yesterday 23:59). Give nothing."),
         (pictured, "reopen", "OLD PICTURE", "Ask the customer to reopen the coupon"),
     ]:
         type_code(phone, text)
@@ -153,7 +153,7 @@ def test_an_answer_under_way_is_its_own_customers(phone: Page, counter: Counter)
     first, second = counter.coupon(redeem_level=2, allows_vouching=True), counter.coupon(benefit="1 cake")
     counter.enrol(phone)
     type_code(phone, first.code)
-    expect_answer(phone, "presence", "CUSTOMER HERE?", re.compile("Or say that you see them"))
+    expect_answer(phone, "presence", "CUSTOMER HERE?", re.compile("or confirm that you see them"))
     phone.evaluate(HOLD)
 
     phone.get_by_role("button", name="I see the customer: give").dblclick()
@@ -198,7 +198,7 @@ def test_staff_may_vouch_for_a_customer_they_see(phone: Page, counter: Counter) 
     expect(phone.locator("#answer-vouch")).to_be_hidden()
     next_customer(phone)
     type_code(phone, coupon.code)
-    expect_answer(phone, "presence", "CUSTOMER HERE?", re.compile("Or say that you see them"))
+    expect_answer(phone, "presence", "CUSTOMER HERE?", re.compile("or confirm that you see them"))
 
     phone.get_by_role("button", name="I see the customer: give").click()
 

@@ -38,7 +38,7 @@ def test_a_shared_device_knows_who_scans_and_locks_itself(phone: Page, counter: 
     open_link(phone, counter)
     expect(phone.locator("#till")).to_be_hidden()
     sign_in(phone, "pm", "000000")
-    expect(phone.locator("#lock-fault")).to_have_text("Wrong initials or PIN. Tries left: 4")
+    expect(phone.locator("#lock-fault")).to_have_text("Wrong initials or PIN. Attempts left: 4")
     sign_in(phone, "pm")
     expect(phone.locator("#label")).to_have_text("Till 1 · PM")
 
@@ -60,7 +60,7 @@ def test_a_shared_device_knows_who_scans_and_locks_itself(phone: Page, counter: 
     expect(phone.locator("#label")).to_have_text("Till 1")
     StaffMember.objects.filter(pk=paul.pk).update(failed_tries=4)
     sign_in(phone, "PM", "123456")
-    expect(phone.locator("#lock-fault")).to_have_text("Too many wrong PINs. A manager gives you a new one.")
+    expect(phone.locator("#lock-fault")).to_have_text("Too many wrong PINs. Ask a manager for a new one.")
     expect(phone.locator("#till")).to_be_hidden()
 
 
@@ -145,5 +145,5 @@ def test_the_shell_opens_without_a_connection(phone: Page, counter: Counter) -> 
     phone.reload()
 
     expect(phone.locator("#store")).to_have_text("République")
-    expect(phone.locator("#connection")).to_have_text("No connection")
+    expect(phone.locator("#connection")).to_have_text("Offline")
     expect(phone.locator("#code")).to_be_visible()

@@ -30,11 +30,11 @@ from promotions.services.presence.store_codes import draw_store_codes
 
 # Texts of the script; those of the template are in the template.
 STRINGS: Mapping[str, Promise] = {
-    "enrol_refused": _("This enrolment is unknown, used or too old. Ask your manager for a new one."),
+    "enrol_refused": _("This enrolment is unknown, used or expired. Ask your manager for a new one."),
     "device_off": _("This device was switched off. Ask your manager to set it up again."),
     "is_till": _("This device was set up as a till. Ask your manager for the enrolment of a kiosk."),
     "no_answer": _("The server does not answer. Try again."),
-    "offline": _("No connection · codes for {minutes} min"),
+    "offline": _("Offline · codes for {minutes} min"),
 }
 
 _PACKAGE = Path(__file__).resolve().parents[2]

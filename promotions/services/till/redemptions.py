@@ -96,7 +96,7 @@ def _replay(staff_device: StaffDevice, scan: Scan, fingerprint: bytes) -> Taken 
         raise DomainError("nonce_mismatch")
     if not redemption.is_live:
         raise DomainError(
-            "already_voided", "This scan was taken back. Scan the coupon again.", voided_at=redemption.void.voided_at
+            "already_voided", "This scan was undone. Scan the coupon again.", voided_at=redemption.void.voided_at
         )
     left = read_units(redemption.coupon).left
     return Taken(redemption.coupon, redemption, redemption.unit, left, is_replay=True)

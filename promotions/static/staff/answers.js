@@ -168,7 +168,7 @@ export function describeLocal(verdict, context) {
     case "typed_offline":
       return notKnown(strings, strings[verdict.outcome]);
     default:
-      return notKnown(strings, strings.not_without_network);
+      return notKnown(strings, strings.not_offline);
   }
 }
 

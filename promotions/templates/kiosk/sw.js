@@ -1,4 +1,4 @@
-{% load static %}// The kiosk's page, so that it opens without a connection. Calls of the API are never kept.
+{% load static %}// Caches the kiosk page so that it opens offline. API calls are never cached.
 // Release {{ version }}.
 const SHELL = "doorstep-kiosk";
 const FILES = [
@@ -26,13 +26,13 @@ self.addEventListener("fetch", (event) => {
 async function networkFirst(request) {
   const cache = await caches.open(SHELL);
   try {
-    // Past the browser's own cache, so that page, script and style are of one release.
+    // Bypass the browser's own cache, so that page, script and style belong to one release.
     const response = await fetch(request, { cache: "no-cache" });
     if (response.ok) await cache.put(request, response.clone());
     return response;
   } catch (error) {
-    const kept = await cache.match(request, { ignoreSearch: true, ignoreVary: true });
-    if (kept) return kept;
+    const cached = await cache.match(request, { ignoreSearch: true, ignoreVary: true });
+    if (cached) return cached;
     throw error;
   }
 }

@@ -1,7 +1,7 @@
-// The till's shell, so that the page opens without a connection. Calls of the API are never kept.
+// Caches the till page so that it opens offline. API calls are never cached.
 const SHELL = "doorstep-till";
-// A network that says nothing for this long is none.
-const PATIENCE_MS = 2500;
+// Without a response after this time, the cached page is used.
+const TIMEOUT_MS = 2500;
 const FILES = [
   "{% url 'staff-page' %}",
   "{% url 'staff-manifest' %}",{% for file in files %}
@@ -23,17 +23,17 @@ self.addEventListener("fetch", (event) => {
 
 async function networkFirst(request) {
   const cache = await caches.open(SHELL);
-  const patience = new AbortController();
-  const timer = setTimeout(() => patience.abort(), PATIENCE_MS);
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(), TIMEOUT_MS);
   try {
-    const response = await fetch(request, { signal: patience.signal });
-    // It answers; how long a large file takes is another matter.
+    const response = await fetch(request, { signal: timeout.signal });
+    // The server has answered; a large file may take longer than the timeout.
     clearTimeout(timer);
     if (response.ok) await cache.put(request, response.clone());
     return response;
   } catch (error) {
-    const kept = await cache.match(request, { ignoreSearch: true, ignoreVary: true });
-    if (kept) return kept;
+    const cached = await cache.match(request, { ignoreSearch: true, ignoreVary: true });
+    if (cached) return cached;
     throw error;
   }
 }

@@ -287,7 +287,7 @@ def test_each_bad_day_is_told_in_a_sentence_of_its_own(client: Client, store: St
     answer = client.post(reverse("admin:geofence_store_add"), store_fields(store.partner, **posted))
 
     assert faults(answer)["opening_hours"] == [
-        "Monday: “nine to five” is not of the form 09:00-19:00.",
+        "Monday: “nine to five” does not have the form 09:00-19:00.",
         "Tuesday: “25:00” is no time; times go from 00:00 to 24:00.",
         "Thursday: 08:00-12:00 begins before Wednesday’s 10:00-09:00 is over, past midnight.",
         "Friday: 11:00-13:00 begins before 09:00-12:00 is over.",

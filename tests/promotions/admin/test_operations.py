@@ -39,8 +39,8 @@ def test_a_letter_is_put_back_once(dead_letter: DeadLetter) -> None:
     entries = stream.sync_client().xrange(stream.stream_key(3))
     assert [fields for _, fields in entries] == [{b"d": b"bytes"}]  # type: ignore[union-attr]
     assert dead_letter.replayed_at == NOW
-    assert reported(first) == ["1 put back into their streams."]
-    assert reported(second) == ["0 put back into their streams."]
+    assert reported(first) == ["1 replayed."]
+    assert reported(second) == ["0 replayed."]
 
 
 def test_redis_being_away_is_said_and_breaks_nothing(dead_letter: DeadLetter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,4 +52,4 @@ def test_redis_being_away_is_said_and_breaks_nothing(dead_letter: DeadLetter, mo
     answer = replay(dead_letter)
 
     assert answer.status_code == 302
-    assert reported(answer) == ["Redis did not answer; nothing more was replayed."]
+    assert reported(answer) == ["Redis did not answer. The remaining entries were not replayed. Try again."]

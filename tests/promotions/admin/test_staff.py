@@ -158,7 +158,7 @@ def test_a_token_is_not_made_for_a_foreign_brand(now: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead_ms", "reported"), [(None, "not known"), (400, "right"), (90_000, "90 s ahead"), (-90_000, "90 s behind")]
+    ("ahead_ms", "reported"), [(None, "unknown"), (400, "correct"), (90_000, "90 s ahead"), (-90_000, "90 s behind")]
 )
 def test_a_tills_clock_and_what_it_took_along_are_shown(
     client: Client, store: Store, ahead_ms: int | None, reported: str
