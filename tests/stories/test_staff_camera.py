@@ -110,8 +110,8 @@ def test_a_code_counts_again_when_it_left_or_after_three_seconds(phone: Page) ->
           const { Gate } = await import("/static/staff/gate.js");
           const gate = new Gate();
           return looks.map(([seconds, text]) => {
-            if (text === null) { gate.look(seconds * 1000); return false; }
-            return gate.lets(text, seconds * 1000);
+            if (text === null) { gate.update(seconds * 1000); return false; }
+            return gate.accepts(text, seconds * 1000);
           });
         }""",
         [[seconds, text] for seconds, text, _counts in LOOKS],

@@ -116,7 +116,7 @@ def test_what_cannot_be_checked_without_network_is_not_given(phone: Page, counte
         (online_only.qr, "unsure", re.compile("This cannot be checked offline")),
         (old.old_qr(seconds_ago=90), "reopen", re.compile("reopen the coupon")),
         (forged, "unsure", re.compile("This cannot be checked")),
-        (known.qr[:20] + ("A" if known.qr[20] != "A" else "B") + known.qr[21:], "no", re.compile("Unknown code")),
+        (replace_char(known.qr, 20), "no", re.compile("Unknown code")),
     ]:
         type_code(phone, text)
         expect(phone.locator("#answer")).to_have_attribute("data-kind", kind)

@@ -19,7 +19,7 @@ from tests.stories.counter import Counter, expect_answer, fire_scanner, next_cus
 COFFEE = "1 free coffee"
 WRONG_CODES = [
     ("123", "A code has 11 characters, this one has 3."),
-    ("U0000000000", "No code has such a character at position 1."),
+    ("U0000000000", "No code has this character at position 1."),
     ("10000000000", "Typing error: compare every character with the customer’s screen."),
     ("00000000000", "Unknown code. Ask the customer to open the coupon in the app."),
     ("TRAIN-GIVE", "This is a practice code. It works in training only."),
@@ -79,7 +79,7 @@ def test_a_code_is_redeemed_refused_the_second_time_and_undone(phone: Page, coun
     expect_answer(phone, "give", "GIVE", COFFEE)
 
 
-def test_a_wrong_code_is_explained_and_stays_to_be_mended(phone: Page, counter: Counter) -> None:
+def test_a_wrong_code_is_explained_and_stays_to_be_corrected(phone: Page, counter: Counter) -> None:
     counter.enrol(phone)
 
     for typed, main in WRONG_CODES:
@@ -104,7 +104,7 @@ def test_every_refusal_has_its_sentence(phone: Page, counter: Counter) -> None:
 
     for text, kind, word, main in [
         (elsewhere.code, "no", "NO", r"Not valid here. Valid in: Bastille \(1.7 km\)"),
-        (ended.code, "no", "NO", r"Ended today \d\d:\d\d|Ended yesterday 23:59"),
+        (ended.code, "no", "NO", r"Expired today \d\d:\d\d|Expired yesterday 23:59"),
         (early.code, "no", "NO", r"Valid from tomorrow \d\d:\d\d"),
         (for_lunch.code, "no", "NO", r"Not valid at this time. Next: .+ 12:00 to 14:00"),
         (too_short.code, "no", "NO", "Not valid at this time, and not again before it expires"),
@@ -258,7 +258,7 @@ def test_a_device_switched_off_must_be_enrolled_again(phone: Page, counter: Coun
     expect(phone.locator("#till")).to_be_hidden()
     assert Redemption.objects.filter(coupon=coupon.row).count() == 0
     phone.goto(f"{counter.web.base_url}/staff/#enrol=used")
-    expect(phone.locator("#enrol-fault")).to_have_text(re.compile("unknown, used or too old"))
+    expect(phone.locator("#enrol-fault")).to_have_text(re.compile("unknown, used or expired"))
 
 
 def test_at_320_px_everything_fits_and_is_large_enough_for_a_thumb(phone: Page, counter: Counter) -> None:

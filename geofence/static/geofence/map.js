@@ -1,4 +1,4 @@
-/* Fences and stores on a Leaflet map. Every change goes into the form's own fields, which work without it too. */
+/* Fences and stores on a Leaflet map. It writes every change to the form's fields, which also work without it. */
 (function () {
     "use strict";
 
@@ -33,7 +33,7 @@
         write(field("longitude_deg"), wrapped.lng.toFixed(6));
     }
 
-    /* Lines of latitude and longitude: orientation where there are no tiles. */
+    /* Lines of latitude and longitude, for orientation without tiles. */
     function addGraticule(map) {
         const layer = L.layerGroup().addTo(map);
         const steps = [30, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005];
@@ -75,7 +75,7 @@
         return map;
     }
 
-    /* Leaflet takes a tooltip's text as HTML, so a name goes in as a node. */
+    /* Leaflet parses a tooltip's text as HTML, so a name is passed as a node. */
     function plain(text) {
         const node = document.createElement("span");
         node.textContent = text;
@@ -86,7 +86,7 @@
         return L.divIcon({ className: "map-knob " + kind, iconSize: [size, size] });
     }
 
-    /* A marker that is dragged with the mouse or pushed with the arrow keys, 5 m at a time (Shift: 25 m). */
+    /* A marker that is moved by dragging or with the arrow keys, 5 m per key (Shift: 25 m). */
     function addKnob(layer, position, options, moved) {
         const marker = L.marker(position, { draggable: true, autoPan: true, ...options }).addTo(layer);
         marker.on("drag", () => moved(marker.getLatLng(), false));
@@ -105,7 +105,7 @@
         return marker;
     }
 
-    /* Stores and fences around, faint: the neighbours a fence must not be mistaken for. */
+    /* Draws the stores and fences nearby, in a lighter style than the edited fence. */
     async function loadSurroundings(root, layer, parameters) {
         const answer = await fetch(root.dataset.surroundingsUrl + "?" + new URLSearchParams(parameters), { credentials: "same-origin" });
         if (!answer.ok) return null;
@@ -131,7 +131,7 @@
         return around;
     }
 
-    function circleEditor(map, say) {
+    function circleEditor(map, showStatus) {
         const layer = L.layerGroup();
         let circle = null;
         let centre = null;
@@ -149,7 +149,7 @@
             if (!position) {
                 layer.clearLayers();
                 circle = null;
-                say("Click on the map to set the centre.");
+                showStatus("Click the map to set the centre.");
                 return;
             }
             if (!circle) build(position);
@@ -158,9 +158,9 @@
             circle.setTooltipContent(Math.round(metres) + " m");
             centre.setLatLng(position);
             handle.setLatLng(handleAt(position, metres));
-            say(
+            showStatus(
                 metres < RADIUS_MIN_M || metres > RADIUS_MAX_M
-                    ? "The radius must lie between 50 and 1,000 m."
+                    ? "The radius must be between 50 and 1,000 m."
                     : metres < 100
                       ? Math.round(metres) + " m: below 100 m many phones report crossings late."
                       : Math.round(metres) + " m around the centre",
@@ -210,7 +210,7 @@
         return (Math.abs(twice) / 2) * METRES_PER_DEGREE * METRES_PER_DEGREE;
     }
 
-    function polygonEditor(map, root, say) {
+    function polygonEditor(map, root, showStatus) {
         const layer = L.layerGroup();
         const text = root.querySelector("textarea");
         const button = (name) => root.querySelector("[data-map-" + name + "]");
@@ -226,7 +226,7 @@
                 holes = rings.slice(1);
                 drawing = points.length < 3;
             } catch {
-                // Not a polygon yet: what is typed stays as it is, and the server says what is wrong with it.
+                // Not a polygon yet: keep the text as typed; the server reports its faults.
                 points = [];
                 holes = [];
                 drawing = true;
@@ -246,7 +246,7 @@
         function trace() {
             outline.setLatLngs(points);
             const size = points.length < 3 ? "" : ", " + Math.round(areaM2(points)).toLocaleString("en") + " m²";
-            say(points.length + (points.length === 1 ? " corner" : " corners") + size + (drawing ? " · click on the map for the next one" : ""));
+            showStatus(points.length + (points.length === 1 ? " corner" : " corners") + size + (drawing ? " · click the map to add the next one" : ""));
         }
 
         function build() {
@@ -279,7 +279,7 @@
             button("clear").hidden = points.length === 0;
         }
 
-        /* A pale knob between two corners: pulled, it becomes a corner. */
+        /* A pale marker between two corners: when dragged, it becomes a corner. */
         function addMiddle(point, index) {
             const next = points[(index + 1) % points.length];
             const middle = L.marker([(point.lat + next.lat) / 2, (point.lng + next.lng) / 2], {
@@ -334,10 +334,10 @@
 
     function startFenceMap(root) {
         const map = createMap(root);
-        const say = (words) => { root.querySelector("[data-map-status]").textContent = words; };
+        const showStatus = (words) => { root.querySelector("[data-map-status]").textContent = words; };
         const surroundings = L.layerGroup().addTo(map);
-        const circle = circleEditor(map, say);
-        const polygon = polygonEditor(map, root, say);
+        const circle = circleEditor(map, showStatus);
+        const polygon = polygonEditor(map, root, showStatus);
         let store = null;
         const shapes = [...document.querySelectorAll("[name=shape]")];
         const active = () => (shapes.some((radio) => radio.checked && radio.value === "polygon") ? polygon : circle);
@@ -382,7 +382,7 @@
             if (store && active().isEmpty()) active().startAt(L.latLng(store.latitude_deg, store.longitude_deg));
             fit();
         }));
-        // Select2 tells of a choice through jQuery only.
+        // Select2 reports a choice through jQuery only.
         if (field("store")) {
             if (window.django && window.django.jQuery) window.django.jQuery(field("store")).on("change", follow);
             else field("store").addEventListener("change", follow);
@@ -392,7 +392,7 @@
         follow();
     }
 
-    /* A fence to look at. */
+    /* A read-only fence. */
     function startShownMap(root) {
         const map = createMap(root);
         const fence = JSON.parse(root.dataset.fence);

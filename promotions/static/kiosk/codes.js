@@ -1,10 +1,10 @@
-// The codes of the next minutes, and the server's time to rotate them by. No page here: values in, values out.
+// The codes of the next minutes, rotated by the server's time. No access to the page.
 
 const KEPT_AS = "doorstep.kiosk.codes";
-// Two clocks of one machine drift apart by less; more means that it slept or that its clock was set.
+// A larger difference between the two clocks of a machine means that it slept or that its clock was set.
 const MAX_DRIFT_MS = 2000;
 
-// A browser that keeps nothing still shows codes; it only has to be enrolled again when it is restarted.
+// Without storage the browser still shows codes, but has to be enrolled again after a restart.
 export function keep(name, text) {
   try {
     localStorage.setItem(name, text);
@@ -13,7 +13,7 @@ export function keep(name, text) {
   }
 }
 
-// What was kept, null when it is nothing or cannot be read.
+// Returns the stored value, or null if there is none or it cannot be read.
 export function recall(name) {
   try {
     return JSON.parse(localStorage.getItem(name));
@@ -23,8 +23,8 @@ export function recall(name) {
   }
 }
 
-// The server's time, reckoned from its last answer. An answer's travel makes it late, never early, so that no code is
-// shown before its step. The monotonic clock counts on; where it stood still in sleep, the wall clock knows better.
+// The server's time, derived from its last answer. The transfer makes it late, never early, so no code is shown before
+// its step. It advances by the monotonic clock, or by the wall clock if the monotonic clock stopped during sleep.
 export class ServerClock {
   #server_ms = null;
   #wall_ms = 0;
@@ -36,7 +36,7 @@ export class ServerClock {
     this.#steady_ms = performance.now();
   }
 
-  // How far the wall clock is behind the server's: what a restarted page can go on with.
+  // The server's clock minus the wall clock: a restarted page continues from it.
   get ahead_ms() {
     return this.#server_ms - this.#wall_ms;
   }
@@ -74,7 +74,7 @@ export class Codes {
     keep(KEPT_AS, JSON.stringify({ step_s, codes, store: { name: store.name }, ahead_ms: this.clock.ahead_ms }));
   }
 
-  // What a page that was restarted without network still has.
+  // Load the codes stored before the page was restarted offline.
   restore() {
     try {
       const { step_s, codes, store, ahead_ms } = recall(KEPT_AS);
@@ -82,7 +82,7 @@ export class Codes {
       this.clock.set(Date.now() + ahead_ms);
       [this.#step_ms, this.#bySteps, this.store] = [step_s * 1000, bySteps, store.name];
     } catch (error) {
-      // Nothing was kept, or by a release that kept it otherwise: the next answer brings all of it.
+      // Nothing is stored, or another release stored it in another form. The next answer replaces it.
       if (!(error instanceof TypeError)) throw error;
     }
   }
@@ -97,20 +97,20 @@ export class Codes {
     return now_ms === null ? undefined : this.#bySteps.get(Math.floor(now_ms / this.#step_ms));
   }
 
-  // Of the current step: how much is left, as milliseconds and as a share.
+  // The rest of the current step, in milliseconds and as a share.
   left() {
     const left_ms = this.#step_ms - (this.clock.now() % this.#step_ms);
     return { ms: left_ms, share: left_ms / this.#step_ms };
   }
 
-  // How long the codes will do.
+  // The time until the stored codes run out.
   supply_ms() {
     const last = Math.max(...this.#bySteps.keys());
     return Number.isFinite(last) ? Math.max(0, (last + 1) * this.#step_ms - this.clock.now()) : 0;
   }
 }
 
-// The modules as one SVG path: a bar for every run of black in a row.
+// Renders the modules as one SVG path: one bar for each run of black modules in a row.
 export function drawPath({ modules, bits }, margin) {
   const bytes = atob(bits);
   const isBlack = (at) => (bytes.charCodeAt(at >> 3) >> (7 - (at & 7))) & 1;

@@ -1,5 +1,5 @@
-// The kiosk page: shows the store's code of this moment, keeps ten minutes of codes, says so when they have run out.
-// Nobody stands before it with a keyboard, so it mends itself: sleep, a new release, a lost network, a wrong clock.
+// The kiosk page: shows the store's current code, stores codes for ten minutes, shows an alert when they run out.
+// It has no keyboard, so it recovers by itself from sleep, a new release, a lost network and a wrong clock.
 
 import { Codes, drawPath, keep, recall } from "./codes.js";
 
@@ -25,7 +25,7 @@ let isAsking = false;
 let hasAskedForJump = false;
 let timer = 0;
 
-// A kiosk enrolled on the till's page comes here with that page's credential.
+// A kiosk that was enrolled on the till page has its credential in that page's storage.
 function readToken() {
   return recall(KEPT_AS)?.token ?? recall(TILL_KEPT_AS)?.token ?? null;
 }
@@ -53,10 +53,10 @@ async function enrol(given) {
   try {
     answer = await call("POST", "enrolments", { token: given });
   } catch {
-    // Told below.
+    // No answer: the status is checked below.
   }
   if (answer?.status !== 201) {
-    // A used QR opened again on a kiosk that works: it goes on.
+    // The QR of a working kiosk was opened again: continue with its credential.
     if (token) return refresh();
     return showEnrolment(answer && answer.status < 500 ? strings.enrol_refused : strings.no_answer);
   }
@@ -71,7 +71,7 @@ function showEnrolment(fault = "") {
   $("kiosk").hidden = true;
 }
 
-// Switched off: what was shown and what was kept for later goes at once.
+// The kiosk was switched off: delete the shown code and the stored ones.
 function forget(fault) {
   clearTimeout(timer);
   token = null;
@@ -108,7 +108,7 @@ async function refresh() {
   show();
 }
 
-// While an old and a new release answer side by side, this must not go back and forth.
+// During a rolling update, old and new servers both answer: do not reload repeatedly.
 function reloadIfNew(version) {
   const last_ms = Number(sessionStorage.getItem(RELOADED_AT) ?? 0);
   if (version === document.body.dataset.version || Math.abs(Date.now() - last_ms) < RELOAD_PAUSE_MS) return;
@@ -124,11 +124,11 @@ function show() {
   $("kiosk").hidden = false;
   const code = codes.current();
   $("store").textContent = codes.store;
-  // A picture is no HTML element: it has the attribute, not the property.
+  // An SVG element has no `hidden` property, only the attribute.
   $("qr").toggleAttribute("hidden", !code);
   $("how").hidden = !code;
   $("gone").hidden = Boolean(code) || !isOffline;
-  tellConnection(code);
+  showConnection(code);
   if (!code) return;
   showLeft();
   if (code.proof === shown) return;
@@ -145,10 +145,10 @@ function showLeft() {
   $("ring").querySelector("text").textContent = String(Math.ceil(ms / 1000));
 }
 
-function tellConnection(code) {
+function showConnection(code) {
   const minutes = Math.ceil(codes.supply_ms() / 60_000);
   const text = isOffline && code ? strings.offline.replace("{minutes}", String(minutes)) : "";
-  // Said again only when it changes: it is read aloud.
+  // Screen readers read every change aloud, so equal text is not set again.
   if ($("connection").textContent !== text) $("connection").textContent = text;
 }
 
@@ -168,7 +168,7 @@ async function stayAwake() {
   try {
     await navigator.wakeLock.request("screen");
   } catch (error) {
-    // A battery that is nearly empty, or a browser's rule: then the screen sleeps.
+    // Low battery or a browser's policy: the screen may sleep.
     if (!(error instanceof DOMException)) throw error;
   }
 }
@@ -194,11 +194,11 @@ addEventListener("online", refresh);
 addEventListener("hashchange", begin);
 addEventListener("pageshow", (event) => event.persisted && refresh());
 
-// An enrolment's QR may open in this very tab: then only what is behind the # changes.
+// An enrolment link can open in this tab; then only the part after # changes.
 async function begin() {
   const given = new URLSearchParams(location.hash.slice(1)).get("enrol");
   if (given) {
-    // Out of the address bar and the history: it works once, and nobody needs to see it.
+    // Remove the one-time token from the address bar and the history.
     history.replaceState(null, "", location.pathname);
     await enrol(given);
   } else if (token) {
@@ -211,7 +211,7 @@ async function begin() {
 }
 
 navigator.serviceWorker?.register(document.body.dataset.worker).catch(() => {
-  // Only where the page is not served over HTTPS; then it cannot be restarted without network.
+  // Fails without HTTPS; then the page cannot be restarted offline.
 });
 offerFullScreen();
 stayAwake();

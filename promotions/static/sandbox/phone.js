@@ -1,4 +1,4 @@
-// A phone to play with: it walks on the map, posts fixes, and shows what the public API answers. Nothing here is special.
+// A simulated phone: it walks on the map, posts fixes and shows the answers of the public API.
 
 import { Codes } from "../kiosk/codes.js";
 
@@ -6,7 +6,7 @@ const STEP_MS = 500;
 const WALK_M = 8;
 const HOME_RANGE_M = 15_000;
 const FIX_EVERY_STEPS = 2;
-const LOOK_EVERY_MS = 4000;
+const REFRESH_EVERY_MS = 4000;
 const QR_LASTS_MS = 12_000;
 const KEPT_AS = "doorstep.sandbox";
 const CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"];
@@ -67,7 +67,7 @@ async function renewPhone() {
   phone = answer.body;
   localStorage.setItem(KEPT_AS, JSON.stringify(phone));
   await postFix();
-  await look();
+  await refresh();
 }
 
 function fixNow() {
@@ -85,11 +85,11 @@ const postFix = async () => phone && call("POST", "/v1/fixes", { fixes: [fixNow(
 async function unlock(campaignId) {
   const { status, body } = await call("POST", `/v1/offers/${campaignId}/unlock`, { fix: fixNow(), ...readProof() });
   if (status < 300) refusals.delete(campaignId);
-  else refusals.set(campaignId, tellRefusal(body));
-  await look();
+  else refusals.set(campaignId, describeRefusal(body));
+  await refresh();
 }
 
-// An app reads the kiosk's QR with its camera; here the kiosk is another tab of this browser.
+// An app reads the kiosk's QR with its camera; here, the kiosk is another tab of this browser.
 function scanKiosk() {
   const codes = new Codes();
   codes.restore();
@@ -98,14 +98,14 @@ function scanKiosk() {
   $("proof").placeholder = code ? "v1.…" : "open the kiosk in this browser";
 }
 
-// Or its text is pasted. It is good for one unlock.
+// The text of a code can also be pasted. It is valid for one unlock.
 function readProof() {
   const proof = $("proof").value.trim();
   $("proof").value = "";
   return proof ? { proof } : {};
 }
 
-function tellRefusal({ title, nearest_store: store, missing = [] }) {
+function describeRefusal({ title, nearest_store: store, missing = [] }) {
   const advice = missing.map((piece) => piece.message).filter(Boolean);
   if (store?.distance_m) return `${title}: ${store.name} is ${store.distance_m} m away.`;
   return advice.length ? `${title}. ${advice.join(". ")}.` : `${title}.`;
@@ -113,17 +113,17 @@ function tellRefusal({ title, nearest_store: store, missing = [] }) {
 
 // What the phone shows
 
-async function look() {
-  const seen = phone;
-  if (!seen) return;
+async function refresh() {
+  const current = phone;
+  if (!current) return;
   const where = `latitude=${position.lat.toFixed(6)}&longitude=${position.lng.toFixed(6)}`;
   const offers = await call("GET", `/v1/offers?${where}`);
   if (offers.status === 200) await loadCoupons(offers.body.offers);
-  const held = await call("GET", "/v1/devices/me/export");
-  // What was asked for a phone that has been replaced meanwhile is not shown as the new one's.
-  if (phone !== seen) return;
+  const exported = await call("GET", "/v1/devices/me/export");
+  // The phone was replaced during the requests: do not show the old phone's answers.
+  if (phone !== current) return;
   if (offers.status === 200) showOffers(offers.body.offers);
-  if (held.status === 200) showMessages(held.body.notifications.messages);
+  if (exported.status === 200) showMessages(exported.body.notifications.messages);
 }
 
 async function loadCoupons(offers) {
@@ -136,7 +136,7 @@ function showOffers(offers) {
   $("offers").replaceChildren(...offers.map(offerCard));
 }
 
-// The QR's text changes every 15 s; a till takes one that is older than two steps for a screenshot.
+// The QR's text changes every 15 s; a till rejects one that is older than two steps as a screenshot.
 const isOld = (coupon) => !coupon || Date.now() - coupon.drawn_at > QR_LASTS_MS;
 
 async function loadCoupon(unlockId) {
@@ -163,17 +163,17 @@ function offerCard(offer) {
   const card = make("article", "", `offer ${offer.state}`);
   card.append(make("strong", offer.title));
   card.append(make("small", `${offer.brand} · ${store.name}, ${store.distance_m} m`));
-  card.append(make("small", tellWindow(offer.window)));
+  card.append(make("small", formatWindow(offer.window)));
   if (offer.state === "redeemed") card.append(make("small", "Redeemed. Enjoy."));
   else if (offer.state === "unlocked") card.append(...showUnlocked(offer));
   else card.append(...showLocked(offer));
   return card;
 }
 
-function tellWindow({ current, next, timezone }) {
+function formatWindow({ current, next, timezone }) {
   const day = { weekday: "short", day: "numeric", month: "short" };
-  const format = { timeZone: timezone, ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-  const tell = (instant) => new Date(instant).toLocaleString(undefined, format);
+  const options = { timeZone: timezone, ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const format = (instant) => new Date(instant).toLocaleString(undefined, options);
   if (current) return `Open until ${tell(current.ends_at)}`;
   return next ? `Opens ${tell(next.starts_at)}` : "Over";
 }
@@ -190,15 +190,15 @@ function showLocked(offer) {
 function showUnlocked(offer) {
   const coupon = coupons.get(offer.unlock_id);
   if (!coupon) return [make("small", "Not won this time.")];
-  if (coupon.recalledAt) return [make("small", "Withdrawn: it is not taken any more.")];
+  if (coupon.recalledAt) return [make("small", "Recalled: tills no longer accept it.")];
   const image = make("img", "");
   image.src = coupon.qr;
   image.alt = `QR code of the coupon for ${offer.benefit}`;
-  return [image, make("p", coupon.code, "code"), ...coupon.hours.map((window) => make("small", tellHours(window)))];
+  return [image, make("p", coupon.code, "code"), ...coupon.hours.map((window) => make("small", formatHours(window)))];
 }
 
-function tellHours({ weekdays, starts_at, ends_at }) {
-  return `Taken ${weekdays.length === 7 ? "daily" : weekdays.join(", ")} ${starts_at.slice(0, 5)}–${ends_at.slice(0, 5)}`;
+function formatHours({ weekdays, starts_at, ends_at }) {
+  return `Valid ${weekdays.length === 7 ? "daily" : weekdays.join(", ")} ${starts_at.slice(0, 5)}–${ends_at.slice(0, 5)}`;
 }
 
 function showMessages(messages) {
@@ -214,7 +214,7 @@ function showMessages(messages) {
 
 // The map
 
-// A double-click is told apart from a click by hand, and must not zoom.
+// A double-click jumps (see below), so it must not zoom.
 const map = L.map("map", { attributionControl: false, zoomControl: false, doubleClickZoom: false });
 L.control.zoom({ position: "topleft" }).addTo(map);
 L.control.scale({ imperial: false, position: "topleft" }).addTo(map);
@@ -224,12 +224,12 @@ function drawStores() {
     $("go").append(new Option(store.name, store.id));
     for (const fence of store.fences) {
       const isRing = fence.role === "approach";
-      const look = { color: isRing ? "#8a6d00" : "#0b6b3a", weight: 2, fillOpacity: isRing ? 0.04 : 0.14 };
-      if (isRing) look.dashArray = "6 6";
-      look.interactive = false;
+      const style = { color: isRing ? "#8a6d00" : "#0b6b3a", weight: 2, fillOpacity: isRing ? 0.04 : 0.14 };
+      if (isRing) style.dashArray = "6 6";
+      style.interactive = false;
       const shape = fence.ring
-        ? L.polygon(fence.ring, look)
-        : L.circle([fence.latitude, fence.longitude], { ...look, radius: fence.radius_m });
+        ? L.polygon(fence.ring, style)
+        : L.circle([fence.latitude, fence.longitude], { ...style, radius: fence.radius_m });
       shape.addTo(map);
     }
     const dot = { radius: 6, color: "#14342b", fillColor: "#7fd1a6", fillOpacity: 1, weight: 2, interactive: false };
@@ -244,12 +244,12 @@ function drawStores() {
 
 const labels = [];
 
-/** A name stands above its store, beside it where the map ends, and waits where it would cover a nearer one. */
+/** Places each name above its store, or beside it at the edge of the map, and hides it where it covers a nearer one. */
 function thinLabels() {
   const frame = map.getContainer().getBoundingClientRect();
   const shown = [...document.querySelectorAll(".leaflet-control")].map((control) => control.getBoundingClientRect());
-  const away = ({ store }) => position.distanceTo([store.latitude, store.longitude]);
-  for (const { tooltip } of [...labels].sort((one, other) => away(one) - away(other))) {
+  const distance = ({ store }) => position.distanceTo([store.latitude, store.longitude]);
+  for (const { tooltip } of [...labels].sort((one, other) => distance(one) - distance(other))) {
     let box = placeLabel(tooltip, "top", [0, -6]);
     if (box.left < frame.left) box = placeLabel(tooltip, "right", [6, 0]);
     else if (box.right > frame.right) box = placeLabel(tooltip, "left", [-6, 0]);
@@ -283,9 +283,9 @@ const blur = L.circle(position, { radius: 10, stroke: false, fillColor: "#0b57d0
 function showPosition() {
   marker.setLatLng(position);
   blur.setLatLng(position).setRadius(Number($("accuracy").value) || 0);
-  const away = (store) => position.distanceTo([store.latitude, store.longitude]);
-  const nearest = [...stores].sort((one, other) => away(one) - away(other))[0];
-  $("place").textContent = nearest ? `${Math.round(away(nearest))} m from ${nearest.name}` : "There is no store yet.";
+  const distance = (store) => position.distanceTo([store.latitude, store.longitude]);
+  const nearest = [...stores].sort((one, other) => distance(one) - distance(other))[0];
+  $("place").textContent = nearest ? `${Math.round(distance(nearest))} m from ${nearest.name}` : "There is no store yet.";
 }
 
 function walk() {
@@ -307,7 +307,7 @@ async function jump(place) {
   position = place;
   showPosition();
   await postFix();
-  await look();
+  await refresh();
 }
 
 map.on("click", (event) => {
@@ -327,10 +327,10 @@ $("renew").addEventListener("click", renewPhone);
 async function start() {
   const nearby = stores.filter((store) => position.distanceTo([store.latitude, store.longitude]) < HOME_RANGE_M);
   const bounds = L.latLngBounds(nearby.map((store) => [store.latitude, store.longitude]));
-  // Start a short walk away from the first store, so that its door is something to go to.
+  // Start a short walk away from the first store.
   position = L.latLng(position.lat - 0.0022, position.lng - 0.0012);
   map.setView(position, 16);
-  // Beside the map the phone covers its right part; on a narrow screen it stands below.
+  // On a wide screen the phone covers the right part of the map; on a narrow one it is below.
   const covered = Math.max(0, innerWidth - document.querySelector(".phone").getBoundingClientRect().left);
   const paddingBottomRight = [covered < innerWidth / 2 ? covered : 0, 0];
   if (bounds.isValid()) map.fitBounds(bounds.extend(position).pad(0.3), { maxZoom: 16, paddingBottomRight });
@@ -339,10 +339,10 @@ async function start() {
   marker.addTo(map);
   showPosition();
   phone = JSON.parse(localStorage.getItem(KEPT_AS) ?? "null");
-  if (phone) await look();
+  if (phone) await refresh();
   else await renewPhone();
   setInterval(walk, STEP_MS);
-  setInterval(() => document.hidden || look(), LOOK_EVERY_MS);
+  setInterval(() => document.hidden || refresh(), REFRESH_EVERY_MS);
 }
 
 start();

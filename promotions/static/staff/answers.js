@@ -1,15 +1,15 @@
-// From an answer, the server's or this device's own, to what the screen says:
-// { kind, word, main, units, detail, mendable, mayVouch, mayRetry }. Pure: no page, no network.
+// Converts an answer of the server or of this device to the texts on the screen:
+// { kind, word, main, units, detail, isCorrectable, mayVouch, mayRetry }. Pure: no access to page or network.
 
 export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
 // "today 12:04", in the store's time zone.
-export function tellWhen(instant, { strings, language, timezone, now }) {
+export function formatWhen(instant, { strings, language, timezone, now }) {
   const day = (date) => new Intl.DateTimeFormat("en-CA", { timeZone: timezone }).format(date);
   const moment = new Date(instant);
-  const time = tellTime(instant, { language, timezone });
+  const time = formatTime(instant, { language, timezone });
   const distance = Math.round((Date.parse(day(moment)) - Date.parse(day(now))) / 86_400_000);
   const near = { "-1": strings.yesterday, 0: strings.today, 1: strings.tomorrow }[distance];
   if (near) return fill(near, { time });
@@ -17,12 +17,12 @@ export function tellWhen(instant, { strings, language, timezone, now }) {
   return `${date} ${time}`;
 }
 
-export function tellTime(instant, { language, timezone }) {
+export function formatTime(instant, { language, timezone }) {
   const format = { timeZone: timezone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   return new Intl.DateTimeFormat(language, format).format(new Date(instant));
 }
 
-export function tellAge(milliseconds, { strings }) {
+export function formatAge(milliseconds, { strings }) {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   if (seconds < 60) return fill(strings.age_seconds, { count: seconds });
   const minutes = Math.round(seconds / 60);
@@ -30,35 +30,35 @@ export function tellAge(milliseconds, { strings }) {
   return fill(strings.age_hours, { count: Math.round(minutes / 60) });
 }
 
-export function tellAmount(amount, { language }) {
+export function formatAmount(amount, { language }) {
   return new Intl.NumberFormat(language, { minimumFractionDigits: 2 }).format(amount);
 }
 
 export function describe({ status, body }, context) {
   const { strings } = context;
   if (status === 201) {
-    return { kind: "give", word: strings.give, main: body.benefit, units: tellUnits(body, context), detail: "" };
+    return { kind: "give", word: strings.give, main: body.benefit, units: formatUnits(body, context), detail: "" };
   }
   if (status === 200) {
-    const when = tellTime(body.redeemed_at, context);
+    const when = formatTime(body.redeemed_at, context);
     const detail = fill(strings.again_detail, { when, benefit: body.offer_title });
-    return { kind: "again", word: strings.again, main: body.benefit, units: tellUnits(body, context), detail };
+    return { kind: "again", word: strings.again, main: body.benefit, units: formatUnits(body, context), detail };
   }
   if (status >= 500 || status === 429) return retried(status, body, strings);
   return refused(body, context);
 }
 
-// "2 of 3", and only where a coupon has more than one.
-function tellUnits({ unit, units }, { strings }) {
+// Returns "2 of 3", or an empty text for a coupon of one unit.
+function formatUnits({ unit, units }, { strings }) {
   return units > 1 ? fill(strings.units, { unit, units }) : "";
 }
 
-export function notKnown(strings, sentence = strings.no_answer) {
+export function showUnsure(strings, sentence = strings.no_answer) {
   return { kind: "unsure", word: strings.unsure, main: sentence, mayRetry: true };
 }
 
 function retried(status, body, strings) {
-  if (status !== 429) return notKnown(strings);
+  if (status !== 429) return showUnsure(strings);
   return { kind: "no", word: strings.refused, main: fill(strings.rate_limited, { seconds: body.retry_after_s }) };
 }
 
@@ -78,8 +78,8 @@ function refused(body, context) {
     case "scanned_at_implausible":
       return { kind: "device", word: strings.device, main: strings.clock_wrong };
     default: {
-      const mendable = body.code === "code_malformed" || body.code === "code_unknown";
-      return { kind: "no", word: strings.refused, main: reason(body, context), mendable };
+      const isCorrectable = body.code === "code_malformed" || body.code === "code_unknown";
+      return { kind: "no", word: strings.refused, main: reason(body, context), isCorrectable };
     }
   }
 }
@@ -87,7 +87,7 @@ function refused(body, context) {
 function usedWhere(body, context) {
   const { strings } = context;
   const place = body.same_device ? strings.used_here : body.same_store ? strings.used_store : strings.used_elsewhere;
-  return fill(place, { when: tellWhen(body.redeemed_at, context), store: body.store.name });
+  return fill(place, { when: formatWhen(body.redeemed_at, context), store: body.store.name });
 }
 
 function reason(body, context) {
@@ -96,18 +96,18 @@ function reason(body, context) {
     case "code_malformed":
       return malformed(body, strings);
     case "coupon_expired":
-      return fill(strings.coupon_expired, { when: tellWhen(body.valid_until, context) });
+      return fill(strings.coupon_expired, { when: formatWhen(body.valid_until, context) });
     case "not_yet_valid":
-      return fill(strings.not_yet_valid, { when: tellWhen(body.valid_from, context) });
+      return fill(strings.not_yet_valid, { when: formatWhen(body.valid_from, context) });
     case "recalled":
-      return fill(strings.recalled, { when: tellWhen(body.recalled_at, context) });
+      return fill(strings.recalled, { when: formatWhen(body.recalled_at, context) });
     case "outside_hours":
-      return otherHour(body, context);
+      return describeHours(body, context);
     case "wrong_store":
       return fill(strings.wrong_store, { stores: body.valid_stores.map((store) => nameStore(store, context)).join(", ") });
     case "redeem_cap_reached":
       return body.scope === "store" ? strings.redeem_cap_store : strings.redeem_cap_campaign;
-    // Too long to be a code of ours: another's QR. All else in the request is this page's own.
+    // The text is too long for a code; the other fields are set by this page.
     case "invalid_input":
       return strings.code_unknown;
     case "code_unknown":
@@ -119,9 +119,9 @@ function reason(body, context) {
   }
 }
 
-function otherHour({ next_opening_at, next_closing_at }, context) {
+function describeHours({ next_opening_at, next_closing_at }, context) {
   if (!next_opening_at) return context.strings.outside_hours_over;
-  const values = { when: tellWhen(next_opening_at, context), until: tellTime(next_closing_at, context) };
+  const values = { when: formatWhen(next_opening_at, context), until: formatTime(next_closing_at, context) };
   return fill(context.strings.outside_hours, values);
 }
 
@@ -139,25 +139,25 @@ function nameStore({ name, distance_m }, { language }) {
   return `${name} (${new Intl.NumberFormat(language, format).format(isNear ? distance_m : distance_m / 1000)})`;
 }
 
-// What this device decided without network, as `offline.js` returns it.
-export function describeLocal(verdict, context) {
+// Describes an offline decision of `offline.js`.
+export function describeLocal(decision, context) {
   const { strings } = context;
-  switch (verdict.outcome) {
+  switch (decision.outcome) {
     case "later": {
-      const { offer, unit } = verdict;
-      const units = tellUnits({ unit, units: offer.units }, context);
+      const { offer, unit } = decision;
+      const units = formatUnits({ unit, units: offer.units }, context);
       return { kind: "later", word: strings.later, main: offer.benefit, units, detail: strings.later_detail };
     }
     case "used":
-      return { kind: "used", word: strings.used, main: fill(strings.used_here, { when: tellWhen(verdict.at, context) }) };
+      return { kind: "used", word: strings.used, main: fill(strings.used_here, { when: formatWhen(decision.at, context) }) };
     case "used_waiting":
-      return { kind: "used", word: strings.used, main: fill(strings.used_waiting, { when: tellWhen(verdict.at, context) }) };
+      return { kind: "used", word: strings.used, main: fill(strings.used_waiting, { when: formatWhen(decision.at, context) }) };
     case "screenshot":
       return { kind: "reopen", word: strings.reopen, main: strings.screenshot };
     case "expired":
-      return { kind: "no", word: strings.refused, main: fill(strings.coupon_expired, { when: tellWhen(verdict.at, context) }) };
+      return { kind: "no", word: strings.refused, main: fill(strings.coupon_expired, { when: formatWhen(decision.at, context) }) };
     case "not_yet_valid":
-      return { kind: "no", word: strings.refused, main: fill(strings.not_yet_valid, { when: tellWhen(verdict.at, context) }) };
+      return { kind: "no", word: strings.refused, main: fill(strings.not_yet_valid, { when: formatWhen(decision.at, context) }) };
     case "revoked":
       return { kind: "no", word: strings.refused, main: strings.revoked };
     case "forged":
@@ -166,9 +166,9 @@ export function describeLocal(verdict, context) {
     case "keys_too_old":
     case "no_local_check":
     case "typed_offline":
-      return notKnown(strings, strings[verdict.outcome]);
+      return showUnsure(strings, strings[decision.outcome]);
     default:
-      return notKnown(strings, strings.not_offline);
+      return showUnsure(strings, strings.not_offline);
   }
 }
 
@@ -189,12 +189,12 @@ const WHY = {
   allowance_spent: "why_allowance",
 };
 
-// What came of a scan that was sent in late and not accepted; one line for staff.
+// Describes an offline scan that was not accepted, in one line for staff.
 export function describeNotice({ benefit, scanned_at, outcome, reason: why, taken_before }, context) {
   const { strings } = context;
-  const values = { benefit, when: tellWhen(scanned_at, context), reason: strings[WHY[why]] ?? strings.why_other };
+  const values = { benefit, when: formatWhen(scanned_at, context), reason: strings[WHY[why]] ?? strings.why_other };
   if (outcome === "conflict" && taken_before) {
-    const before = tellWhen(taken_before.redeemed_at, context);
+    const before = formatWhen(taken_before.redeemed_at, context);
     return fill(strings.conflict, { ...values, before, store: taken_before.store.name });
   }
   return fill(outcome === "conflict" ? strings.conflict_plain : strings.out_of_policy, values);

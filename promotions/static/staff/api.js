@@ -1,11 +1,11 @@
-// Calls of the till's API. An answer that never came is an outcome of its own: nobody knows what the server did.
+// Calls of the till's API. `NoAnswer` means that the server may or may not have processed the call.
 
 const TIMEOUT_MS = 4000;
-// A PIN is slow to check on purpose.
+// Checking a PIN is slow on purpose.
 const PIN_TIMEOUT_MS = 15_000;
 const PAUSE_MS = 300;
-// Below this a failure is a network that is plainly not there, and a second try costs nobody any time.
-const QUICK_MS = 1000;
+// A failure faster than this means that there is no network; an immediate retry costs no time.
+const FAST_FAILURE_MS = 1000;
 
 export class NoAnswer extends Error {}
 
@@ -35,16 +35,16 @@ export const signIn = (token, initials, pin) =>
 export const signOut = (token) => call("DELETE", "sessions", { token });
 export const recent = (token, cursor) =>
   call("GET", cursor ? `redemptions?cursor=${encodeURIComponent(cursor)}` : "redemptions", { token });
-export const takeBack = (token, id, reason) => call("POST", `redemptions/${id}/void`, { token, body: { reason } });
+export const voidRedemption = (token, id, reason) => call("POST", `redemptions/${id}/void`, { token, body: { reason } });
 export const sync = (token) => call("POST", "sync", { token, body: { device_time: new Date().toISOString() } });
 export const sendScans = (token, scans) => call("POST", "scans", { token, body: { scans } });
 
-// The same nonce goes out every time, so a scan the server took without our knowing is answered as a repeat.
+// Every retry sends the same nonce, so the server answers a scan that it already recorded as a replay.
 export async function redeem(token, scan) {
   const startedAt = performance.now();
   const answer = await call("POST", "redemptions", { token, body: scan }).catch((error) => error);
   const failed = answer instanceof NoAnswer || answer.status >= 500;
-  if (failed && performance.now() - startedAt < QUICK_MS) {
+  if (failed && performance.now() - startedAt < FAST_FAILURE_MS) {
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     return call("POST", "redemptions", { token, body: scan });
   }
@@ -52,7 +52,7 @@ export async function redeem(token, scan) {
   return answer;
 }
 
-// A QR holds a signed token, bare or at the end of an address; everything else is a typed code, sent as it is.
+// A QR contains a signed token, alone or at the end of an address. Any other text is sent unchanged as a typed code.
 export function readScan(text) {
   const last = text.trim().split(/[/#?=&]/).pop();
   const isToken = /^D1\.[\w-]+\.\d+\.[\w-]+$/.test(last);

@@ -1,9 +1,9 @@
-// The camera and its pictures. It says what it sees; `gate.js` decides what is a new scan.
+// Reads codes from the camera. `gate.js` decides which of them is a new scan.
 
 import { findDetector } from "./detector.js";
 import { Gate } from "./gate.js";
 
-const LOOK_EVERY_MS = 120;
+const SCAN_EVERY_MS = 120;
 
 export const hasCameraAccess = () => Boolean(navigator.mediaDevices?.getUserMedia);
 
@@ -25,7 +25,7 @@ export class Camera {
     return this.#stream !== null;
   }
 
-  // Throws what getUserMedia throws; false where nothing can read a QR.
+  // Throws the errors of getUserMedia; returns false if the browser cannot read a QR.
   async open() {
     this.#detector ??= await findDetector();
     if (!this.#detector) return false;
@@ -34,7 +34,7 @@ export class Camera {
     this.#video.srcObject = this.#stream;
     await this.#video.play();
     this.#gate = new Gate();
-    this.#plan();
+    this.#schedule();
     return true;
   }
 
@@ -54,19 +54,19 @@ export class Camera {
     this.#isPaused = false;
   }
 
-  // One look after the other: a slow phone looks less often, and never at two pictures at once.
-  #plan() {
+  // Scans one frame after the other: a slow phone scans less often, and never two frames at a time.
+  #schedule() {
     this.#timer = setTimeout(async () => {
-      await this.#look();
-      if (this.isOpen) this.#plan();
-    }, LOOK_EVERY_MS);
+      await this.#scan();
+      if (this.isOpen) this.#schedule();
+    }, SCAN_EVERY_MS);
   }
 
-  async #look() {
+  async #scan() {
     if (this.#isPaused || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
     const text = await this.#detector.read(this.#video).catch(() => null);
     if (this.#isPaused || !this.isOpen) return;
-    if (text === null) this.#gate.look(performance.now());
-    else if (this.#gate.lets(text, performance.now())) this.#onText(text);
+    if (text === null) this.#gate.update(performance.now());
+    else if (this.#gate.accepts(text, performance.now())) this.#onText(text);
   }
 }

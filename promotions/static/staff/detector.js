@@ -1,4 +1,4 @@
-// Who reads the QR out of a picture: the browser itself where it can, elsewhere zxing-wasm from our own origin.
+// Chooses the QR decoder: the browser's own if it has one, otherwise zxing-wasm from this origin.
 
 const { decoder: SCRIPT, decoderWasm: WASM } = document.body.dataset;
 
@@ -6,12 +6,12 @@ let loading = null;
 
 async function browserReads() {
   if (!("BarcodeDetector" in window)) return false;
-  // Some browsers have the name and no format.
+  // Some browsers have the class but support no format.
   const formats = await (window.BarcodeDetector.getSupportedFormats?.() ?? ["qr_code"]);
   return formats.includes("qr_code");
 }
 
-// An object with `read(video)`: the text of a QR, or null. Null where this page has nothing that can read one.
+// Returns an object whose `read(video)` returns the text of a QR or null. Returns null if there is no decoder.
 export async function findDetector() {
   if (await browserReads().catch(() => false)) {
     const detector = new window.BarcodeDetector({ formats: ["qr_code"] });
@@ -48,7 +48,7 @@ class Decoder {
   }
 
   async read(video) {
-    // The middle of the picture, where the frame on the screen is, no larger than a QR needs.
+    // Only the middle of the picture, which the screen shows, scaled to the size that a QR needs.
     const side = Math.min(video.videoWidth, video.videoHeight);
     const size = Math.min(side, 640);
     this.#canvas.width = this.#canvas.height = size;

@@ -1,14 +1,14 @@
-// What may count as a new scan. A camera sees one code many times a second, and many hand scanners fire twice.
+// Decides what is a new scan. A camera reads one code many times a second, and many hand scanners send it twice.
 
-// A code is not taken again for this long, counted from when its answer was closed …
+// The same code is ignored for this long after its answer was closed …
 const SAME_CODE_PAUSE_MS = 3000;
-// … unless it left the picture. One missed frame is no leaving.
+// … unless it left the picture. A single missed frame does not count.
 const GONE_MS = 600;
-// A hand scanner types a character every few milliseconds; no person does.
+// A hand scanner types a character every few milliseconds; people are slower.
 const WEDGE_GAP_MS = 50;
 const WEDGE_MIN_CHARS = 8;
 
-// The part that does not turn every 15 s: a coupon is the same coupon after its code has turned.
+// Returns the part of the text that does not change every 15 s and so identifies the coupon.
 export function nameOf(text) {
   const rotating = /D1\.([\w-]+)\.\d+\.[\w-]+$/.exec(text.trim());
   return rotating ? rotating[1] : text.trim();
@@ -20,10 +20,10 @@ export class Gate {
   #seenAt = 0;
   #hasLeft = true;
 
-  // Whether a code just read is a new scan.
-  lets(text, now) {
+  // Returns whether a code is a new scan.
+  accepts(text, now) {
     const name = nameOf(text);
-    this.look(now);
+    this.update(now);
     const isSame = name === this.#name && !this.#hasLeft && now < this.#quietUntil;
     if (name === this.#name) this.#seenAt = now;
     if (isSame) return false;
@@ -34,12 +34,12 @@ export class Gate {
     return true;
   }
 
-  // A look at a picture, with or without a code.
-  look(now) {
+  // Called for each frame, with or without a code.
+  update(now) {
     if (now - this.#seenAt > GONE_MS) this.#hasLeft = true;
   }
 
-  // The answer to the last code was closed: the pause begins now, and nobody looked meanwhile.
+  // Starts the pause when the answer is closed; no frames were scanned while it was open.
   rearm(now) {
     this.#quietUntil = now + SAME_CODE_PAUSE_MS;
     this.#seenAt = now;
@@ -47,8 +47,8 @@ export class Gate {
   }
 }
 
-// Keys that come faster than fingers: a hand scanner that acts as a keyboard. `onText` gets what it read and says whether
-// it was taken.
+// Detects a hand scanner, which acts as a keyboard, by the speed of its keys. `onText` gets the text and returns whether
+// it was accepted.
 export class Wedge {
   #text = "";
   #keyAt = 0;
@@ -60,7 +60,7 @@ export class Wedge {
     this.#onText = onText;
   }
 
-  // True: the key was the end of a hand scanner's reading and is used up.
+  // Returns true if the key ended a scan; the page then ignores it.
   key(key, now) {
     const gap = now - this.#keyAt;
     this.#keyAt = now;
@@ -74,9 +74,9 @@ export class Wedge {
     const text = this.#text;
     this.#text = "";
     if (gap > WEDGE_GAP_MS || text.length < WEDGE_MIN_CHARS) return false;
-    // Keys carry no picture that a code could leave, so time alone tells a second firing from a second scan.
+    // There is no picture that the code could leave, so only time separates a repeated code from a second scan.
     const isTwice = text === this.#last && now - this.#lastAt < SAME_CODE_PAUSE_MS;
-    // What came too early to be taken may come again at once.
+    // A rejected text may be scanned again at once.
     if (isTwice || this.#onText(text)) {
       this.#last = text;
       this.#lastAt = now;

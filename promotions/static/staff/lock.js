@@ -1,4 +1,4 @@
-// Who stands at this device, where the store knows its staff: initials and a PIN, a lock by hand and one by idleness.
+// Sign-in of staff members with initials and a PIN, and the lock: by a button, or after idle minutes.
 
 import { me, signIn, signOut } from "./api.js";
 import { fill } from "./answers.js";
@@ -11,7 +11,7 @@ let whenSignedIn = () => {};
 
 export const isLocked = () => Boolean(theDevice()?.hasMembers && (theDevice().isLocked || !theDevice().member));
 
-// What the server says of this device. Its word on who is signed in never opens a lock that was closed here.
+// Loads the device from the server. A lock that was closed here stays closed even if the server has a signed-in member.
 export async function refreshDevice() {
   const answer = await ask(() => me(theDevice().token));
   if (answer?.status !== 200 || !theDevice()) return;
@@ -26,7 +26,7 @@ export function lock({ forget = false } = {}) {
   ask(() => signOut(theDevice().token));
 }
 
-// The server wants to know who this is; after that the waiting scan goes on.
+// The server requires a sign-in; `next` then continues the pending scan.
 export function lockUntilSignedIn(next) {
   whenSignedIn = next;
   keepDevice({ ...theDevice(), hasMembers: true, isLocked: true, member: null });
@@ -56,7 +56,7 @@ function fault(answer) {
   return tries == null ? strings.pin_wrong_plain : fill(strings.pin_wrong, { tries });
 }
 
-// Without network nobody could sign in again, so idleness does not lock then.
+// No one can sign in offline, so an idle till locks only online.
 function touch() {
   clearTimeout(idle);
   idle = setTimeout(() => (isConnected() && !isLocked() ? lock() : touch()), IDLE_LOCK_MS);

@@ -1,17 +1,17 @@
-// May this coupon be given without network? Decided from its signature and from what the server last said.
-// Never certain: another till may have taken it. That is why there is an allowance, and why it is "checked later".
+// Decides offline whether a coupon may be redeemed, from its signature and the last sync. Another till may have redeemed
+// it, so there is an allowance and the server checks the scan later.
 
 const VERSION = 1;
 const SIGNATURE_BYTES = 64;
 const PAYLOAD_BYTES = 34;
-// A code that turned more steps ago is a picture of one; a phone's clock may be ahead by as many.
+// An older code is a picture. The customer's clock may be ahead by the same number of steps.
 const MAX_STEPS_OFF = 2;
-// Keys, offers and withdrawn coupons older than this are not relied on.
+// An older sync is not used.
 const MAX_SYNC_AGE_MS = 24 * 3600 * 1000;
 
 let verifies = null;
 
-// Whether this browser can check an Ed25519 signature at all; some cannot, and none can outside https and localhost.
+// Returns whether this browser can verify Ed25519 signatures. Some cannot, and none can without HTTPS or localhost.
 export function canVerify() {
   verifies ??= Promise.resolve()
     .then(() => crypto.subtle.generateKey({ name: "Ed25519" }, false, ["sign", "verify"]))
@@ -38,23 +38,23 @@ export function readToken(token) {
   };
 }
 
-// `sync` is the server's last answer with `ahead_ms`, this clock's lead over the server's, and `synced_at` on this clock.
+// `sync` is the last sync with `ahead_ms` (this clock minus the server's) and `synced_at` (on this clock).
 export async function decide(token, { sync, queue, taken, now }) {
   if (!(await canVerify())) return { outcome: "no_local_check" };
   const read = readToken(token);
   if (!read || !sync) return { outcome: "unknown" };
   if (now - sync.synced_at > MAX_SYNC_AGE_MS) return { outcome: "keys_too_old" };
   const key = sync.keys.find(({ id }) => id === read.keyId);
-  // A key we never heard of may be a new one.
+  // An unknown key may be a new one.
   if (!key) return { outcome: "unknown" };
   if (!(await isSignedBy(key, read))) return { outcome: "forged" };
-  return judge(read, { sync, queue, taken, serverNow: now - sync.ahead_ms });
+  return evaluate(read, { sync, queue, taken, serverNow: now - sync.ahead_ms });
 }
 
-function judge(read, { sync, queue, taken, serverNow }) {
+function evaluate(read, { sync, queue, taken, serverNow }) {
   if (serverNow < read.validFrom) return { outcome: "not_yet_valid", at: read.validFrom };
   if (serverNow >= read.validUntil) return { outcome: "expired", at: read.validUntil };
-  // Before `revoked`, which has it too by now and cannot say when and where.
+  // Before `revoked`, which also contains this coupon but not the time.
   if (taken?.units_left === 0) return { outcome: "used", at: taken.at };
   if (sync.revoked.includes(read.coupon)) return { outcome: "revoked" };
   const step = Math.floor(serverNow / (sync.step_s * 1000));
@@ -86,7 +86,7 @@ async function isSignedBy(key, { payload, signature }) {
   }
 }
 
-// Money is counted in whole cents; nothing is lost to binary fractions.
+// Amounts are compared in whole cents, as binary fractions are inexact.
 const cents = (value) => Math.round(Number(value ?? 0) * 100);
 
 function fromBase64Url(text) {

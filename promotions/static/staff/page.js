@@ -1,4 +1,4 @@
-// What every part of the page shares: its elements, its words, who this device is, and how it speaks to the server.
+// Shared state of the page: elements, texts, the device, the connection, and requests to the server.
 
 import { NoAnswer } from "./api.js";
 
@@ -34,7 +34,7 @@ export function setConnected(value) {
   watchers.connection.forEach((watcher) => watcher(value));
 }
 
-// The answer, or null when none came. A device that was switched off learns it here.
+// Returns the answer, or null without one. Forgets the device if it was switched off (401).
 export async function ask(send) {
   try {
     const answer = await send();
@@ -48,7 +48,7 @@ export async function ask(send) {
   }
 }
 
-// Said and shown; what is over goes away by itself, what is still so stays.
+// Shows a text that screen readers read aloud. It disappears after some seconds unless `stays` is set.
 export function announce(text, { stays = false } = {}) {
   clearTimeout(leaving);
   $("announcement").textContent = text;

@@ -1,13 +1,13 @@
-// The last scans of this till with their undo, those that wait to be sent on top, and the sums of the shift.
+// The recent scans of this till, queued ones first, with undo, and the totals of the shift.
 
-import { recent, takeBack } from "./api.js";
-import { fill, tellAmount, tellTime, tellWhen } from "./answers.js";
+import { recent, voidRedemption } from "./api.js";
+import { fill, formatAmount, formatTime, formatWhen } from "./answers.js";
 import { $, ask, context, strings, theDevice } from "./page.js";
 import * as store from "./store.js";
 import { showQueue } from "./waiting.js";
 
-// A shift of more scans than this is summed up as far as that.
-const MOST_PAGES = 40;
+// The totals of a longer shift stop here.
+const MAX_PAGES = 40;
 
 let rows = [];
 let undoing = null;
@@ -20,7 +20,7 @@ export async function showRecent() {
   draw(await showQueue());
 }
 
-// What just happened, before the server's list confirms it.
+// Shows the queue at once; the server's list follows later.
 export async function showWaiting() {
   draw(await showQueue());
 }
@@ -35,9 +35,9 @@ function line(instant, benefit, amount) {
   const item = document.createElement("li");
   const when = document.createElement("time");
   when.dateTime = instant;
-  when.textContent = tellWhen(instant, context());
+  when.textContent = formatWhen(instant, context());
   const what = document.createElement("span");
-  what.textContent = amount ? `${benefit} · ${tellAmount(amount, context())}` : benefit;
+  what.textContent = amount ? `${benefit} · ${formatAmount(amount, context())}` : benefit;
   item.append(when, what);
   return item;
 }
@@ -55,7 +55,7 @@ function recentRow(row) {
   const item = line(row.redeemed_at, row.benefit, row.amount);
   if (row.initials) item.querySelector("time").append(` · ${row.initials}`);
   if (row.units > 1) item.querySelector("span").append(` · ${fill(strings.units, row)}`);
-  if (row.voided_at) return mark(item, `${strings.undone} ${tellTime(row.voided_at, context())}`);
+  if (row.voided_at) return mark(item, `${strings.undone} ${formatTime(row.voided_at, context())}`);
   if (Date.parse(row.voidable_until) <= Date.now()) return item;
   const button = document.createElement("button");
   button.type = "button";
@@ -76,7 +76,7 @@ function askUndo(row) {
 
 async function undo(reason) {
   $("undo").close();
-  const answer = await ask(() => takeBack(theDevice().token, undoing.id, reason));
+  const answer = await ask(() => voidRedemption(theDevice().token, undoing.id, reason));
   const isDone = answer?.status === 201 || answer?.body.code === "already_voided";
   if (isDone) await store.giveBackUnit(undoing.id).catch(() => {});
   else if (theDevice()) {
@@ -92,7 +92,7 @@ async function rowsOfToday() {
   const { timezone, now } = context();
   const day = (instant) => new Intl.DateTimeFormat("en-CA", { timeZone: timezone }).format(new Date(instant));
   const today = [];
-  for (let page = 0, cursor = null; page < MOST_PAGES; page += 1) {
+  for (let page = 0, cursor = null; page < MAX_PAGES; page += 1) {
     const answer = await ask(() => recent(theDevice().token, cursor));
     if (answer?.status !== 200) return null;
     const ofToday = answer.body.redemptions.filter(({ redeemed_at }) => day(redeemed_at) === day(now));
@@ -116,10 +116,10 @@ async function showShift() {
   }
   const live = today.filter(({ voided_at }) => !voided_at);
   const cents = live.reduce((sum, { amount }) => sum + Math.round(Number(amount ?? 0) * 100), 0);
-  $("shift-when").textContent = fill(strings.shift_when, { time: tellTime(context().now, context()) });
+  $("shift-when").textContent = fill(strings.shift_when, { time: formatTime(context().now, context()) });
   $("shift-given").textContent = live.length;
   $("shift-undone").textContent = today.length - live.length;
-  $("shift-amount").textContent = tellAmount(cents / 100, context());
+  $("shift-amount").textContent = formatAmount(cents / 100, context());
 }
 
 export function wireRecent() {

@@ -1,4 +1,4 @@
-// What hand and ear are told beside the screen: one pattern of buzzes and one of tones per kind of answer.
+// Vibration and sound: one pattern of each per kind of answer.
 
 const BUZZES_MS = {
   give: [80],
@@ -28,7 +28,7 @@ const TONE_S = 0.14;
 
 let audio = null;
 
-// Browsers let a page sound only after the first touch.
+// Browsers allow sound only after the first touch.
 export function allowSound() {
   audio ??= new AudioContext();
   if (audio.state === "suspended") audio.resume();

@@ -1,5 +1,5 @@
-// What this device keeps over a reload: what the server last said about working without network, the scans that wait
-// to be sent, the units it took lately, and what came of scans that were not accepted.
+// The device's storage (IndexedDB): the last sync for offline use, the queue of scans, the units redeemed recently, and
+// notices of scans that were not accepted.
 
 const NAME = "doorstep-till";
 const VERSION = 1;
@@ -21,7 +21,7 @@ function open() {
   return opening;
 }
 
-// Resolves when the change is on the disk, not when it was asked for.
+// Resolves when the change is on the disk.
 async function change(name, act) {
   const database = await open();
   return new Promise((resolve, reject) => {
@@ -41,8 +41,8 @@ async function read(name, act) {
   });
 }
 
-export const keepSync = (sync) => change("kept", (store) => store.put(sync, "sync"));
-export const keptSync = () => read("kept", (store) => store.get("sync"));
+export const saveSync = (sync) => change("kept", (store) => store.put(sync, "sync"));
+export const loadSync = () => read("kept", (store) => store.get("sync"));
 
 export const enqueue = (scan) => change("queue", (store) => store.add(scan));
 export const queued = () => read("queue", (store) => store.getAll());
@@ -50,7 +50,7 @@ export const dequeue = (scans) => change("queue", (store) => scans.forEach(({ nu
 
 export const takenOf = (coupon) => read("taken", (store) => store.get(coupon));
 
-// One more unit of a coupon, by the redemption that took it.
+// Records one more redeemed unit of a coupon and its redemption.
 export async function rememberTaken({ coupon, units_left, at, redemption }) {
   const redemptions = [...new Set([...((await takenOf(coupon))?.redemptions ?? []), redemption])];
   return change("taken", (store) => store.put({ coupon, units_left, at, redemptions }));
@@ -61,11 +61,11 @@ export async function forgetTakenBefore(instant) {
   return change("taken", (store) => old.forEach(({ coupon }) => store.delete(coupon)));
 }
 
-// One unit is free again; the coupon's others stay taken.
+// Frees the unit of one redemption; the coupon's other units stay redeemed.
 export async function giveBackUnit(redemption) {
-  const meant = (await allTaken()).filter(({ redemptions }) => redemptions?.includes(redemption));
+  const affected = (await allTaken()).filter(({ redemptions }) => redemptions?.includes(redemption));
   return change("taken", (store) =>
-    meant.forEach(({ coupon, units_left, at, redemptions }) => {
+    affected.forEach(({ coupon, units_left, at, redemptions }) => {
       const others = redemptions.filter((each) => each !== redemption);
       store.put({ coupon, units_left: units_left + 1, at, redemptions: others });
     }),
@@ -78,7 +78,7 @@ export const addNotices = (notices) => change("notices", (store) => notices.forE
 export const notices = () => read("notices", (store) => store.getAll());
 export const clearNotices = () => change("notices", (store) => store.clear());
 
-// Another store's scans, keys and notices are not this till's business. What waits to be sent stays.
+// Deletes the data of an earlier enrolment, which may be another store's. The queue stays.
 export async function forgetAll() {
   for (const name of ["kept", "taken", "notices"]) await change(name, (store) => store.clear());
 }

@@ -1,4 +1,4 @@
-// The till page: one scan at a time and one answer for it, from the server or, without network, from this device.
+// The till page: one scan at a time and one answer for it, from the server or, offline, from this device.
 
 import { describe, describeLocal } from "./answers.js";
 import { enrol, makeNonce, readScan, redeem } from "./api.js";
@@ -12,16 +12,16 @@ import { allowSound, signal } from "./signals.js";
 import * as store from "./store.js";
 import { practise } from "./training.js";
 import { closeCamera, offerCamera, pauseCamera, reopenCamera, resumeCamera, wireCamera } from "./viewfinder.js";
-import { announceConnection, closeNotices, heldSync, loadSync, sendQueue, showNotices, showQueue, syncNow } from "./waiting.js";
+import { announceConnection, closeNotices, storedSync, loadSync, sendQueue, showNotices, showQueue, syncNow } from "./waiting.js";
 
-const LOOK_AGAIN_MS = 60_000;
+const REFRESH_MS = 60_000;
 const QUEUE_AGE_MS = 10_000;
 const PROBE_MS = 5000;
-// A hand scanner's second Enter, or a finger already on its way, must not close an answer nobody has read.
-const ANSWER_STANDS_MS = 300;
+// A hand scanner's second Enter or an early tap must not close an answer before it is read.
+const MIN_ANSWER_MS = 300;
 
 let pending = null;
-// The answer to `pending` is on its way. Until it is on the screen nothing may take its customer's place before it.
+// The request for `pending` runs. Until its answer is shown, no other scan may start.
 let isSending = false;
 let isTraining = false;
 let shownAt = 0;
@@ -35,7 +35,7 @@ const wedge = new Wedge((text) => {
   return true;
 });
 
-// Which part of the page shows
+// Parts of the page
 
 function showPage() {
   const device = theDevice();
@@ -52,9 +52,9 @@ function showPage() {
 
 async function enrolWith(token) {
   $("enrol-fault").textContent = "";
-  // What waits was scanned before the new enrolment, which cannot vouch for it.
+  // The queue was scanned before the new enrolment, so it must be sent with the old one.
   if (theDevice()) await refresh();
-  // A kiosk sends nothing in; what waits there is an earlier till's.
+  // A kiosk sends no scans; its queue is from an earlier till.
   const isTill = theDevice() && theDevice().profile !== "kiosk";
   if (isTill && (await store.queued().catch(() => [])).length) return announce(strings.enrol_waits, { stays: true });
   const answer = await ask(() => enrol(token));
@@ -65,7 +65,7 @@ async function enrolWith(token) {
   await store.forgetAll().catch(() => {});
   await loadSync();
   keepDevice({ token: answer.body.access_token, store: answer.body.store, label: "" });
-  // Without this the browser may throw away what waits to be sent when its disk is full.
+  // Otherwise the browser may delete the queue when its disk is full.
   navigator.storage?.persist?.();
   await refresh();
 }
@@ -89,7 +89,7 @@ async function refreshAll() {
   await refreshDevice();
   if (!theDevice() || theDevice().profile === "kiosk" || !isConnected()) return;
   await syncNow();
-  // What was sent counts against the allowance from now on, and its coupons may be used up.
+  // The sent scans count against the allowance, and their coupons may be used up.
   if ((await sendQueue()) > 0) await syncNow();
   await showRecent();
 }
@@ -104,7 +104,7 @@ async function connectionChanged(isUp) {
   else setTimeout(probe, PROBE_MS);
 }
 
-// Back by itself: nobody has to switch anything.
+// Detects that the connection is back.
 async function probe() {
   if (isConnected() || !theDevice()) return;
   await refreshDevice();
@@ -143,13 +143,13 @@ function setSending(value) {
   for (const name of ["vouch", "retry", "next"]) $(`answer-${name}`).disabled = isSending;
 }
 
-// Once the connection is known to be away, a QR is decided here at once; what cannot be is still tried.
+// Offline, this device decides a QR at once; a scan that it cannot decide is still sent.
 async function findOutcome(scanned) {
-  const early = isConnected() ? null : await decideHere(scanned);
+  const early = isConnected() ? null : await decideOffline(scanned);
   if (early && !early.mayRetry) return early;
   const answer = await ask(() => redeem(theDevice().token, scanned));
-  const isAway = !answer || (answer.status === 503 && answer.body.code !== "busy");
-  if (isAway) return early ?? (await decideHere(scanned));
+  const isUnanswered = !answer || (answer.status === 503 && answer.body.code !== "busy");
+  if (isUnanswered) return early ?? (await decideOffline(scanned));
   await rememberTaken(scanned, answer);
   const { code, benefit } = answer.body;
   if (code === "pin_required" || code === "needs_amount") return { code, benefit };
@@ -163,30 +163,30 @@ async function rememberTaken(scanned, { status, body }) {
   await store.rememberTaken(taken).catch(() => {});
 }
 
-// Without network. A scan counts as given only once it stands in the queue on the disk.
-async function decideHere(scanned) {
+// Decides offline. A scan counts as redeemed only once it is in the queue on the disk.
+async function decideOffline(scanned) {
   const about = context();
   if (!scanned.token) return describeLocal({ outcome: "typed_offline" }, about);
   try {
     const queue = await store.queued();
     const coupon = readToken(scanned.token)?.coupon;
     const taken = coupon && (await store.takenOf(coupon));
-    const verdict = await decide(scanned.token, { sync: heldSync(), queue, taken, now: Date.now() });
-    if (verdict.outcome !== "later") return describeLocal(verdict, about);
-    const { benefit, value, units, asks_amount } = verdict.offer;
+    const decision = await decide(scanned.token, { sync: storedSync(), queue, taken, now: Date.now() });
+    if (decision.outcome !== "later") return describeLocal(decision, about);
+    const { benefit, value, units, asks_amount } = decision.offer;
     if (asks_amount && !scanned.amount) return { code: "needs_amount", benefit };
     const { token, nonce, scanned_at, amount } = scanned;
     await store.enqueue({ token, nonce, scanned_at, amount, coupon, benefit, value, units });
-    return describeLocal(verdict, about);
+    return describeLocal(decision, about);
   } catch {
     return describeLocal({ outcome: "unknown" }, about);
   }
 }
 
-function show({ kind, word, main, units = "", detail = "", mendable = false, mayVouch = false, mayRetry = false }) {
+function show({ kind, word, main, units = "", detail = "", isCorrectable = false, mayVouch = false, mayRetry = false }) {
   pauseCamera();
   $("answer").dataset.kind = kind;
-  $("answer").dataset.mendable = mendable;
+  $("answer").dataset.isCorrectable = isCorrectable;
   $("answer-word").textContent = word;
   $("answer-main").textContent = main;
   $("answer-main").classList.toggle("sentence", !["give", "again", "later"].includes(kind));
@@ -195,7 +195,7 @@ function show({ kind, word, main, units = "", detail = "", mendable = false, may
   $("answer-training").hidden = !isTraining;
   $("answer-vouch").hidden = !mayVouch;
   $("answer-retry").hidden = !mayRetry || isTraining;
-  // Opened anew after a second try, too: a screen reader reads an alert dialog out when it opens.
+  // Opened again also after a retry: a screen reader reads an alert dialog aloud when it opens.
   $("answer").close();
   $("answer").showModal();
   shownAt = performance.now();
@@ -203,13 +203,13 @@ function show({ kind, word, main, units = "", detail = "", mendable = false, may
   signal(kind);
 }
 
-const isFresh = () => $("answer").open && performance.now() - shownAt <= ANSWER_STANDS_MS;
+const isFresh = () => $("answer").open && performance.now() - shownAt <= MIN_ANSWER_MS;
 
 function closeAnswer() {
   if (isSending) return;
   $("answer").close();
   pending = null;
-  if ($("answer").dataset.mendable === "false") $("scan-form").reset();
+  if ($("answer").dataset.isCorrectable === "false") $("scan-form").reset();
   resumeCamera();
   if (isConnected()) showRecent();
   else showWaiting();
@@ -222,7 +222,7 @@ function vouch() {
   return sendPending();
 }
 
-// The amount, where the campaign asks: the same scan again, with it
+// The amount: the same scan is sent again with it
 
 function askAmount(benefit = "") {
   $("ask-benefit").textContent = benefit;
@@ -262,17 +262,17 @@ function cancelAmount() {
   resumeCamera();
 }
 
-// Training: practice codes, no server, nothing counted
+// Training: practice codes, answered by this page
 
 function setTraining(isOn) {
   isTraining = isOn;
   $("training-banner").hidden = !isOn;
   $("practice").hidden = !isOn;
-  // Its undo takes back what was really given.
+  // Undo would void real redemptions.
   $("recent-card").hidden = isOn;
   $("training-button").setAttribute("aria-pressed", isOn);
   $("training-label").textContent = isOn ? strings.training_stop : strings.training_start;
-  const codes = (heldSync()?.training ?? []).map(({ code }) => practiceButton(code));
+  const codes = (storedSync()?.training ?? []).map(({ code }) => practiceButton(code));
   $("practice-codes").replaceChildren(...codes);
   if (isOn) window.scrollTo(0, 0);
 }
@@ -288,7 +288,7 @@ function practiceButton(code) {
 
 function train(text) {
   const plain = text.toUpperCase();
-  const found = heldSync()?.training.find(({ code }) => code.toUpperCase() === plain);
+  const found = storedSync()?.training.find(({ code }) => code.toUpperCase() === plain);
   if (found?.outcome === "needs_amount") return { code: "needs_amount", benefit: strings.training_benefit };
   if (found?.outcome === "accepted_offline") {
     const offer = { benefit: strings.training_benefit, units: 1 };
@@ -314,7 +314,7 @@ function wireScan() {
   $("answer").addEventListener("cancel", next);
   $("answer-retry").addEventListener("click", sendPending);
   $("answer-vouch").addEventListener("click", vouch);
-  // Before any field gets the key, so that an Enter that ends a reading submits nothing a second time.
+  // Runs before any field gets the key, so that the Enter of a hand scanner does not submit the form.
   const listen = (event) => {
     if (wedge.key(event.key, event.timeStamp)) {
       event.preventDefault();
@@ -355,14 +355,14 @@ function wirePage() {
   window.addEventListener("hashchange", start);
   whenDeviceChanges(deviceChanged);
   whenConnectionChanges(connectionChanged);
-  setInterval(() => document.hidden || !isConnected() || refresh(), LOOK_AGAIN_MS);
+  setInterval(() => document.hidden || !isConnected() || refresh(), REFRESH_MS);
   setInterval(() => document.hidden || showQueue(), QUEUE_AGE_MS);
   navigator.serviceWorker?.register(document.body.dataset.worker, { scope: "/staff/" }).catch(() => {});
 }
 
 async function start() {
   const token = new URLSearchParams(location.hash.slice(1)).get("enrol");
-  // The token is good once; it must not stay in the address or the history.
+  // Remove the one-time token from the address and the history.
   if (token) history.replaceState(null, "", location.pathname);
   showPage();
   offerCamera();

@@ -1,4 +1,4 @@
-// Practice answers: the outcome a practice code stands for, as the server would word it. Nothing is sent anywhere.
+// Training: builds the server's answer for a practice code. Nothing is sent.
 
 const MINUTE_MS = 60_000;
 

@@ -1,4 +1,4 @@
-// The camera on the page: opened once, and found open again after a reload, a lock, another app.
+// The camera on the page. Once opened, it opens again after a reload, a lock or a change of app.
 
 import { Camera, hasCameraAccess } from "./camera.js";
 import { $, strings } from "./page.js";
@@ -17,11 +17,11 @@ export function closeCamera() {
 }
 
 export function reopenCamera() {
-  const isWanted = localStorage.getItem(KEPT_AS) === "on";
-  if (isWanted && !camera.isOpen && !isAway()) open();
+  const isOn = localStorage.getItem(KEPT_AS) === "on";
+  if (isOn && !camera.isOpen && !isAway()) open();
 }
 
-// A phone without a camera, or without anything to read QR codes with, is told so at once.
+// Shows at once if there is no camera or no QR decoder.
 export function offerCamera() {
   const canScan = hasCameraAccess() && ("BarcodeDetector" in window || Boolean(document.body.dataset.decoder));
   $("camera-button").hidden = !canScan;
@@ -50,12 +50,12 @@ async function open() {
     giveUp(error.name === "NotAllowedError" ? strings.camera_denied : strings.camera_broken);
   }
   isOpening = false;
-  // It may have been locked or put away while the browser asked for permission.
+  // The page may have been locked or hidden while the browser asked for permission.
   if (isAway()) camera.close();
   show();
 }
 
-// Not tried again by itself: the browser would ask or fail every time.
+// There is no automatic retry: the browser would ask or fail every time.
 function giveUp(text) {
   camera.close();
   localStorage.setItem(KEPT_AS, "off");

@@ -95,7 +95,7 @@ def test_a_conflict_tells_both_tills_both_times_the_clock_and_the_value(scan: Of
 @pytest.mark.parametrize(
     ("given", "reported"),
     [
-        ({"scanned_at": NOW}, "Till&#x27;s clock right"),
+        ({"scanned_at": NOW}, "Till&#x27;s clock correct"),
         ({"scanned_at": NOW - timedelta(seconds=40)}, "Till&#x27;s clock 40 s behind"),
         ({"scanned_at": NOW + timedelta(hours=3)}, "Till&#x27;s clock 3 h ahead"),
         ({"received_at": NOW + timedelta(days=3)}, "Sent in after 3 days"),

@@ -73,12 +73,12 @@ def test_a_store_without_a_fence_is_pointed_out() -> None:
     assert "Stores without a fence" in page
 
 
-def test_a_cap_above_the_unlocked_is_explained() -> None:
+def test_the_page_explains_a_used_cap_above_the_unlocks() -> None:
     factories.campaign()
 
     page = rows.operator().get(reverse("admin:index")).content.decode()
 
-    assert "leaves out devices erased since" in page
+    assert "does not count erased devices" in page
 
 
 def test_tills_are_counted_for_whom_may_see_them() -> None:

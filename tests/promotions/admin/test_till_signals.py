@@ -156,7 +156,7 @@ def test_the_page_shows_a_partner_its_own_stores_only() -> None:
 
     assert "Till 0" in page
     assert "Stranger" not in page
-    assert "Nothing was taken" in foreign
+    assert "No redemptions in this period" in foreign
 
 
 def test_brands_and_passers_by_do_not_see_it() -> None:
@@ -175,7 +175,7 @@ def test_the_page_marks_in_words_and_says_why() -> None:
 
     page = " ".join(rows.operator().get(PAGE, {"days": "28"}).content.decode().split())
 
-    assert "1 line stands out." in page
+    assert "1 row has a marked figure." in page
     assert "usual here:" in page
     assert page.count('class="is-marked"') == 1
 

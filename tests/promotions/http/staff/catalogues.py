@@ -6,19 +6,25 @@ from pathlib import Path
 
 from django.conf import settings
 
+TEXT = r'".*"(?:\n".*")*'
 ENTRY = re.compile(
-    r'(?:^msgctxt (?P<context>".*")\n)?^msgid (?P<id>".*"(?:\n".*")*)\nmsgstr (?P<text>".*"(?:\n".*")*)', re.MULTILINE
+    rf"(?:^msgctxt (?P<context>{TEXT})\n)?^msgid (?P<id>{TEXT})\n(?:msgid_plural {TEXT}\n)?"
+    rf"(?P<texts>(?:msgstr(?:\[\d\])? {TEXT}\n?)+)",
+    re.MULTILINE,
 )
+FORM = re.compile(rf"^msgstr(?:\[(?P<form>\d)\])? (?P<text>{TEXT})", re.MULTILINE)
 FOLDER = Path(settings.LOCALE_PATHS[0])
 
 
-def read_catalogue(language: str) -> dict[str, str]:
-    """From msgid, with its context before it as in compiled catalogues, to the translation."""
+def read_catalogue(language: str) -> dict[str | tuple[str, int], str]:
+    """Return translations by msgid, with context and number of the plural form as in compiled catalogues."""
     text = (FOLDER / language / "LC_MESSAGES" / "django.po").read_text(encoding="utf-8")
-    entries = {}
+    entries: dict[str | tuple[str, int], str] = {}
     for entry in ENTRY.finditer(text):
         context = f"{_join(entry['context'])}\x04" if entry["context"] else ""
-        entries[context + _join(entry["id"])] = _join(entry["text"])
+        msgid = context + _join(entry["id"])
+        for form in FORM.finditer(entry["texts"]):
+            entries[(msgid, int(form["form"])) if form["form"] else msgid] = _join(form["text"])
     entries.pop("")
     return entries
 

@@ -1,4 +1,4 @@
-"""The words of the till page, in every language."""
+"""The texts of the till page and the catalogues of every language."""
 
 import gettext
 import re
@@ -16,30 +16,36 @@ FOREIGN = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_C
 TEMPLATE = (BASE_DIR / "promotions/templates/staff/index.html").read_text(encoding="utf-8")
 
 
-def words_of_the_page() -> set[str]:
+def texts_of_the_page() -> set[str]:
     with translation.override("en"):
-        output = set(strings_for_scripts().values())
+        texts = set(strings_for_scripts().values())
     for double, single in re.findall(r"""{% translate (?:"([^"]+)"|'([^']+)') %}""", TEMPLATE):
-        output.add(double or single)
-    return output
+        texts.add(double or single)
+    return texts
 
 
 @pytest.mark.parametrize("language", FOREIGN)
-def test_everything_the_till_says_is_translated(language: str) -> None:
+def test_every_text_of_the_till_is_translated(language: str) -> None:
     catalogue = read_catalogue(language)
 
-    missing = {text for text in words_of_the_page() if not catalogue.get(text)}
+    missing = {text for text in texts_of_the_page() if not catalogue.get(text)}
 
     assert not missing
 
 
 @pytest.mark.parametrize("language", FOREIGN)
-def test_every_language_fills_in_the_same_values(language: str) -> None:
-    def blanks(text: str) -> set[str]:
-        return set(re.findall(r"\{(\w+)\}", text))
+def test_the_catalogue_is_complete(language: str) -> None:
+    assert [english for english, translated in read_catalogue(language).items() if not translated] == []
+
+
+@pytest.mark.parametrize("language", FOREIGN)
+def test_translations_have_the_placeholders_of_their_text(language: str) -> None:
+    def placeholders(text: str) -> set[str]:
+        return set(re.findall(r"\{\w+\}|%\(\w+\)s", text))
 
     for english, translated in read_catalogue(language).items():
-        assert not translated or blanks(translated) == blanks(english), english
+        text = english if isinstance(english, str) else english[0]
+        assert placeholders(translated) == placeholders(text), text
 
 
 @pytest.mark.parametrize("language", FOREIGN)
