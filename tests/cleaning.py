@@ -16,8 +16,8 @@ _KEPT = (
     "django_migrations",
     "spatial_ref_sys",
 )
-# Django's foreign keys are checked at the end of the transaction, so the order does not matter. A trigger of our own may
-# refuse to delete (the consent ledger does); it does not see `TRUNCATE`.
+# Django's foreign keys are checked at the end of the transaction, so the order does not matter. A trigger of ours
+# may refuse to delete (the consent ledger's does); it does not see `TRUNCATE`.
 _DELETE_ROWS = """
 DO $$
 DECLARE
