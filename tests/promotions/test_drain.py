@@ -9,6 +9,7 @@ import redis
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connection, transaction
 
+from geofence.logic.fixes import FixArray
 from geofence.models import LastFix, Visit
 from promotions import drain, pipeline, stream
 from promotions.models import DeadLetter, ShardCursor
@@ -77,7 +78,7 @@ def test_an_entry_the_pipeline_chokes_on_is_found_by_halving(
     bad = int(walks[4]["device_lo"][0])
     process = pipeline.process
 
-    def fail(batch: stream.FixArray, *, now: datetime) -> int:
+    def fail(batch: FixArray, *, now: datetime) -> int:
         if (batch["device_lo"] == bad).any():
             raise ZeroDivisionError
         return process(batch, now=now)
@@ -103,7 +104,7 @@ def test_an_entry_the_pipeline_chokes_on_is_found_by_halving(
 def test_a_passing_error_leaves_everything_as_it_was(client: "redis.Redis", monkeypatch: pytest.MonkeyPatch) -> None:
     append(client, Walk(factories.device()).stay(minutes=1).tobytes())
 
-    def go_away(batch: stream.FixArray, *, now: datetime) -> int:
+    def go_away(batch: FixArray, *, now: datetime) -> int:
         raise OperationalError("the server went away")
 
     with monkeypatch.context() as patch:
@@ -123,7 +124,7 @@ def test_a_time_limit_buries_no_entry_at_once_and_counts_as_a_death(
 ) -> None:
     append(client, Walk(factories.device()).stay(minutes=1).tobytes())
 
-    def take_too_long(batch: stream.FixArray, *, now: datetime) -> int:
+    def take_too_long(batch: FixArray, *, now: datetime) -> int:
         raise SoftTimeLimitExceeded
 
     monkeypatch.setattr(pipeline, "process", take_too_long)

@@ -164,13 +164,13 @@ def ping_broker(url: str) -> None:
 def test_a_trusted_redis_is_asked_by_tls(encrypted_redis: str, certificate: Path) -> None:
     url = f"{encrypted_redis}?ssl_ca_certs={certificate}/cert.pem"
 
-    assert stream._sync_client(url).ping()
+    assert stream.client_at(url).ping()
     ping_broker(url)
 
 
 def test_a_redis_that_nobody_trusts_gets_no_password(encrypted_redis: str) -> None:
     with pytest.raises(redis.ConnectionError) as caught:
-        stream._sync_client(encrypted_redis).ping()
+        stream.client_at(encrypted_redis).ping()
     with pytest.raises(kombu.exceptions.OperationalError, match="certificate verify failed"):
         ping_broker(encrypted_redis)
 
@@ -185,7 +185,7 @@ def test_without_our_parameter_the_broker_would_trust_any_certificate(encrypted_
 def test_a_check_that_is_turned_off_stays_off(encrypted_redis: str) -> None:
     url = f"{encrypted_redis}?ssl_cert_reqs=none"
 
-    assert stream._sync_client(url).ping()
+    assert stream.client_at(url).ping()
     assert verify_broker(url) == url
     ping_broker(url)
 
