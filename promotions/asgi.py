@@ -27,7 +27,8 @@ from promotions.clocks import ClockWatch  # noqa: E402
 from promotions.database.audiences import ByAudience  # noqa: E402
 from promotions.database.roles import Role, assume_role  # noqa: E402
 from promotions.http.body_limit import BodyLimit  # noqa: E402
-from promotions.http.lane.lane import FixLane, lane_paths  # noqa: E402
+from promotions.http.lane.lane import FixLane  # noqa: E402
+from promotions.http.lane.schema import lane_paths  # noqa: E402
 from promotions.http.last_resort import LastResort  # noqa: E402
 from promotions.logs import capture_output  # noqa: E402
 
