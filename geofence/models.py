@@ -273,7 +273,7 @@ class Visit(models.Model):
 
     class Meta:
         constraints = [
-            # Two workers can never open the same stay twice.
+            # Two workers cannot open the same stay twice.
             models.UniqueConstraint(
                 fields=["device_id", "geofence"],
                 condition=Q(exited_at__isnull=True),
@@ -283,7 +283,7 @@ class Visit(models.Model):
         indexes = [
             # Reports: visits to a store in a span of time.
             models.Index(fields=["store", "entered_at"], name="geofence_visit_store_time"),
-            # Arrivals after a refusal or a message; export and erasure.
+            # Arrivals after a refusal or a message. Export and erasure.
             models.Index(fields=["device_id", "entered_at"], name="geofence_visit_device_time"),
         ]
 
@@ -394,7 +394,7 @@ class LastFix(models.Model):
     # After an impossible jump, the device cannot prove presence until then.
     jump_hold_until = models.DateTimeField(null=True)
 
-    # No index on `received_at`: each fix of each phone would have to change it. The retention sweep reads the table.
+    # No index on `received_at`: each fix of each phone would have to change it. Retention scans the table.
 
     class Meta:
         verbose_name_plural = "last fixes"

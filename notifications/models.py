@@ -11,7 +11,7 @@ from row_policies import Cascade, Delete, ExportedBy, Forever, Keep, Menu, RowPo
 
 
 class PushAddress(models.Model):
-    """A push address of a device. An address belongs to one device at a time: it moves with a phone that changes owner.
+    """A push address of a device. It belongs to one device at a time and moves to the device that registered it last.
 
     `is_active` is false once a provider reported the address dead; a new registration makes it true again.
 

@@ -11,7 +11,6 @@ from django.urls import reverse_lazy
 
 from promotions.conf import envbool, envfloat, envint, envlist, envmap, envtext, is_given, require_sound_settings
 from promotions.conf.addresses import parse_postgis_url, verify_broker
-from promotions.look import UNFOLD as UNFOLD
 from promotions.version import VERSION
 
 # Allows annotations such as `ModelForm[Store]` in code that runs.
@@ -285,6 +284,26 @@ SPECTACULAR_SETTINGS = {
         "promotions.http.lane.schema.add_lane_paths",
         "promotions.http.schema.add_problem_responses",
     ],
+}
+
+# Dotted paths: the admin imports models, which need settings first.
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Doorstep",
+    "SITE_HEADER": "Doorstep",
+    "SITE_SYMBOL": "storefront",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "promotions.admin.theme.find_favicon"}],
+    "STYLES": ["promotions.admin.theme.find_stylesheet"],
+    "COLORS": {"primary": "promotions.admin.theme.list_primary_shades"},
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "DASHBOARD_CALLBACK": "promotions.admin.dashboard.fill_dashboard",
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": "promotions.admin.navigation.build_navigation",
+    },
 }
 
 LOGIN_URL = reverse_lazy("admin:login")

@@ -65,7 +65,7 @@ class Device(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["registered_at"], name="promotions_device_registered"),
-            # Read for each device of each batch: may the pipeline use its fixes?
+            # Used for each batch: devices whose fixes the pipeline may process.
             models.Index(
                 fields=["id"],
                 condition=Q(is_blocked=False, consents__contains=[Purpose.GEO_MATCH]),
@@ -109,7 +109,7 @@ class Consent(models.Model):
 class RevocationNotice(models.Model):
     """A notice for the fix lanes: a device's credentials were revoked early, or the device may post again.
 
-    Written in the transaction of the change, and sent until it is received. The only row left of an erased device.
+    Written in the transaction of the change, and sent until it is received. It is the only row that an erasure leaves.
 
     pii: bare id of a device, also of an erased one.
     """

@@ -1,4 +1,4 @@
-"""State of the machinery: cursors of shards, runs of jobs, dead letters and stored answers."""
+"""Operational state: cursors of shards, runs of jobs, dead letters and stored answers."""
 
 from django.db import models
 from django.db.models import Q

@@ -12,7 +12,7 @@ from row_policies import Delete, Export, Keep, Menu, RowPolicy, Section
 class Opportunity(models.Model):
     """A device passed every gate of a campaign. Both arms get the same row; only the message differs.
 
-    When its visit and message are dropped, their part of the report is kept here. Until then the report reads them.
+    Before retention deletes its visit and message, it copies their part of the report to this row.
 
     pii: pseudonymous location event, the time to the visit as a span only.
     """
@@ -67,7 +67,7 @@ class Opportunity(models.Model):
             ),
         ]
         indexes = [
-            # Caps: recent opportunities of a device, over all campaigns; export and erasure.
+            # Caps: recent opportunities of a device in all campaigns. Export and erasure.
             models.Index(fields=["device_id", "local_on"], name="promotions_opportunity_device"),
             # Reports: arms over time.
             models.Index(fields=["campaign", "planned_at"], name="promotions_opportunity_time"),
@@ -80,7 +80,7 @@ class Opportunity(models.Model):
 class Refusal(models.Model):
     """A refused request of a phone or a till. Stored because brands count the devices that come afterwards.
 
-    When the visit is dropped, its figures for the report are kept here. Until then the report reads the visit.
+    Before retention deletes its visit, it copies the figures for the report to this row.
 
     pii: pseudonymous location event, distance and time to the visit as spans only.
     """
@@ -129,7 +129,7 @@ class Refusal(models.Model):
 
     class Meta:
         indexes = [
-            # "Refused, then came": refusals of a campaign joined to visits by device.
+            # Arrivals after a refusal: refusals of a campaign, joined to visits by device.
             models.Index(fields=["campaign", "refused_at"], name="promotions_refusal_campaign"),
             models.Index(fields=["device_id", "refused_at"], name="promotions_refusal_device"),
         ]

@@ -73,7 +73,7 @@ class WinningMoment(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["lot", "number"], name="promotions_moment_number")]
         indexes = [
-            # The play: the earliest open moment of the campaign.
+            # A play looks for the earliest open moment of the campaign.
             models.Index(
                 fields=["campaign", "opens_at"],
                 condition=Q(taken_at__isnull=True),

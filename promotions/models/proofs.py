@@ -12,14 +12,14 @@ SIGHTING_HOURS = 24
 
 
 class StoreCodeUse(models.Model):
-    """A device sent the store's rotating code of one step; once per step.
+    """A device sent the store's rotating code of one step. A unique constraint allows it once per step.
 
     pii: pseudonymous location event.
     """
 
     row_policy = RowPolicy(
         menu=Menu(_("Store code uses"), Section.FACTS, 170, "qr_code"),
-        # A use prevents a second one for half a minute and proves presence for ten; a day shows who passes codes on.
+        # A use prevents a second one for half a minute and proves presence for ten. A day shows groups that pass codes.
         retention=Keep(by="used_at", hours=24, is_short_lived=True),
         erasure=Cascade(by="device_id"),
         export=Export(order_by="used_at", columns=("store__uuid", "step", "used_at")),

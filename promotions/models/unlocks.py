@@ -188,7 +188,7 @@ class Reservation(models.Model):
             ),
         ]
         indexes = [
-            # The oldest expired reservation, to be taken over.
+            # The oldest expired reservation, which the next request takes over.
             models.Index(fields=["campaign", "expires_at"], name="promotions_reservation_ended"),
         ]
 

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.test import Client
 from django.urls import reverse
 from django.utils.text import capfirst
 
+from promotions.admin import theme
 from promotions.admin.navigation import build_navigation
 from promotions.models import Budget
 from tests import factories
@@ -97,6 +99,15 @@ def test_breadcrumbs_name_the_part_and_not_the_same_word_twice() -> None:
     page = rows.operator().get(reverse("admin:geofence_geofence_changelist")).content.decode()
 
     assert "Places and presence" in page
+
+
+def test_a_page_has_the_theme_of_the_product() -> None:
+    page = rows.operator().get(reverse("admin:index"))
+    html = page.content.decode()
+
+    assert f'href="{static("promotions/admin/favicon.svg")}"' in html
+    assert f'href="{static("promotions/admin/admin.css")}"' in html
+    assert theme.list_primary_shades(HttpRequest())["600"].removeprefix("oklch(").removesuffix(")") in html
 
 
 def test_the_menu_names_each_page_as_the_page_names_itself() -> None:
