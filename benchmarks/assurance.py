@@ -27,7 +27,7 @@ DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "assurance.md"
 BEGIN, END = "<!-- matrix: written by `make bench ARGS=assurance` -->", "<!-- end of the matrix -->"
 SEED = 20_260_922
 QUICK_SHARE = 0.1
-# Uploads are worked this often, and before every question.
+# Uploads are processed this often, and before every question.
 DRAIN_S = 120.0
 METRES_PER_DEG = 111_195.0
 HONEST_LEVEL_1, HONEST_LEVEL_2, CHEAT_LEVEL_2 = "≥ 98", "≥ 95", "≤ 2"

@@ -231,10 +231,10 @@ def _describe_messages() -> None:
 
     with connection.cursor() as cursor:
         cursor.execute(
-            "CREATE OR REPLACE FUNCTION benchmark_tell() RETURNS trigger LANGUAGE plpgsql AS "
+            "CREATE OR REPLACE FUNCTION benchmark_notify() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN PERFORM pg_notify('benchmark_outbox', data->>'opportunity_id') FROM fresh; RETURN NULL; END $$;"
-            "CREATE OR REPLACE TRIGGER benchmark_tell AFTER INSERT ON notifications_message "
-            "REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION benchmark_tell()"
+            "CREATE OR REPLACE TRIGGER benchmark_notify AFTER INSERT ON notifications_message "
+            "REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION benchmark_notify()"
         )
 
 

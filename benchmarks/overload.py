@@ -332,7 +332,7 @@ def _measure_catching_up(gauge: Gauge, from_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Fixes by the product's own counts: acknowledged by the lane, and worked by the workers, used or not."""
+    """Fixes by the product's own counts: acknowledged by the lane, and processed by the workers, used or not."""
 
     acknowledged: int
     worked: int

@@ -15,7 +15,7 @@ _READ_ENTRIES = 512
 
 @dataclass(slots=True)
 class Turn:
-    """One shard's backlog worked off, and the same entries and rows with nothing in between."""
+    """Process one shard's backlog, then read and write the same entries and rows alone."""
 
     fixes: int = 0
     messages: int = 0

@@ -1,6 +1,6 @@
--- Sends the requests of a file, one line each: path, token, body, apart by tabs. Told by the environment:
+-- Sends the requests of a file, one line each: path, token, body, apart by tabs. Environment:
 --   REQUESTS  the file
---   PACE      requests per second, sent on time whatever the server does; 0: as fast as the connections allow
+--   PACE      requests per second, sent on time, even if the server is slow; 0: as fast as the connections allow
 --   STATUSES  1: count every status by itself, which costs wrk some speed
 -- In a body, @now@ becomes the moment for which the request was planned, in 24 characters.
 

@@ -233,7 +233,7 @@ def _simulate_wifi(rng: Random) -> Trace:
 
 
 def _simulate_buffered(rng: Random) -> Trace:
-    """Uploads in bundles, one or two minutes late; the question carries a fix of its own."""
+    """Uploads in bundles, one or two minutes late; the question carries its own fix."""
     fixes, due_s, sent = _measure_indoors(rng, _walk_in(rng)), -math.inf, []
     for fix in fixes:
         if fix.at_s > due_s:

@@ -1,7 +1,7 @@
 """A database and Redis keys of the run's own, and worlds of any size in seconds: stores, fences, phones, campaigns.
 
 The benchmarks do not touch a deployment, for any DATABASE_URL and REDIS_URL: they create a database beside it and drop
-it at the end, and every Redis key has a prefix of its own.
+it at the end, and every Redis key has a separate prefix.
 """
 
 import os

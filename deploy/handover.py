@@ -345,7 +345,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="run")
     control = argparse.ArgumentParser(add_help=False)
-    control.add_argument("--control", type=Path, required=True, help="path of the socket that `replace` speaks to")
+    control.add_argument("--control", type=Path, required=True, help="path of the socket that `replace` connects to")
     serve = commands.add_parser("serve", parents=[control], help="keep the socket and run the web process on it")
     serve.add_argument("--listen", help="HOST:PORT; left out: the socket that systemd passes")
     serve.add_argument("--directory", type=Path, help="folder to start the command in; a link is read at each start")

@@ -177,7 +177,7 @@ _JOURNAL = _Journal()
 
 
 class ClockWatch:
-    """Compares this process's clock every few seconds in a thread of its own, and publishes it."""
+    """Compares this process's clock every few seconds in a separate thread, and publishes it."""
 
     def __init__(self, process: Process) -> None:
         self._process = process

@@ -1,4 +1,4 @@
-"""The control batch: a harmless walk into a store of its own, processed like any other and then rolled back.
+"""The control batch: a harmless walk into a store made for it, processed like any other and then rolled back.
 
 It separates an entry that cannot be processed from a deployment that can process none.
 """
@@ -31,7 +31,7 @@ class _Undo(Exception):
 def run_control(*, now: datetime) -> None:
     """Carry a phone into a store with a live campaign, with every verb of the pipeline, and roll all of it back.
 
-    In the caller's transaction. Errors: any that the pipeline raises; then no batch can be worked.
+    In the caller's transaction. Errors: any that the pipeline raises; then no batch can be processed.
     """
     try:
         with transaction.atomic():

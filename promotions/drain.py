@@ -242,7 +242,7 @@ PAUSE = Pause()
 
 
 def _end(client: "redis.Redis", shard: int, entry_id: str) -> bool:
-    """Coordinates go as soon as they are worked. What a failed trim leaves behind the cursor, the next one takes.
+    """Remove coordinates as soon as they are processed. The next trim removes what a failed one left behind the cursor.
 
     Return whether entries came in the meantime.
     """

@@ -1,7 +1,7 @@
 """Counters and histograms of the product, listed in `docs/metrics.md` and served at `/metrics`.
 
 The processes of one machine write to one folder, `PROMETHEUS_MULTIPROC_DIR`, whose files outlive them. Without the
-folder each process has figures of its own. Gauges are not here: `http/gauges.py` reads them at the scrape.
+folder each process has separate figures. Gauges are not here: `http/gauges.py` reads them at the scrape.
 """
 
 import fcntl

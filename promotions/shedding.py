@@ -1,6 +1,6 @@
 """Load shedding in a web process while the backlog is too old: reports, then fixes, then unlocks, never redemptions.
 
-The signal is the age of the oldest entry not yet worked, per shard, followed in Redis once a second. A process that
+The signal is the age of the oldest entry not yet processed, per shard, followed in Redis once a second. A process that
 cannot read it refuses nothing on its account. With it comes how full Redis is: fixes leave the last of its memory to
 the wake-ups of the workers who make room again.
 """
@@ -138,7 +138,7 @@ def require_room_for_fixes(shard: int) -> int:
 
 
 def require_room_for_unlocks(shard: int) -> None:
-    """Refuse an unlock only when the device's own fixes are worked far too late. Errors: `busy`."""
+    """Refuse an unlock only when the device's own fixes are processed far too late. Errors: `busy`."""
     if AGES.of_shard(shard) > settings.SHED_UNLOCKS_AGE_S:
         raise _shed("unlocks")
 
@@ -152,4 +152,4 @@ def require_room_for_reports() -> None:
 def _shed(what: str) -> DomainError:
     metrics.SHED.labels(what).inc()
     # Spread over a minute; nothing secret hangs on it.
-    return DomainError("busy", "Too much waits to be worked.", retry_after_s=random.randint(*RETRY_AFTER_S))
+    return DomainError("busy", "Too many fixes wait to be processed.", retry_after_s=random.randint(*RETRY_AFTER_S))

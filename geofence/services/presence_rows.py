@@ -79,7 +79,7 @@ class LastFixColumns:
 
 @dataclass(frozen=True, slots=True)
 class KnownPresences:
-    """Stored presences; `device` is the place of each one's device in what was asked for."""
+    """Stored presences; `device` is the index of each one's device in the query."""
 
     device: IntArray
     geofence_id: IntArray
@@ -90,7 +90,7 @@ class KnownPresences:
         return KnownPresences(self.device[rows], self.geofence_id[rows], self.states.take(rows))
 
     def take_devices(self, places: IntArray, count: int) -> "KnownPresences":
-        """Those of some of the `count` devices asked for, which now are counted in this order."""
+        """The presences of some of the `count` requested devices, which are counted in this order from now on."""
         place_of = np.full(count, -1, dtype=np.int64)
         place_of[places] = np.arange(len(places))
         known = self.take(place_of[self.device] >= 0)
@@ -187,7 +187,7 @@ def write_visits(visits: Sequence[VisitRow]) -> None:
 
 
 def write_last_fixes(last: LastFixColumns) -> None:
-    """Keep when each device was last heard of, its cell, and what its trail came to."""
+    """Store each device's last contact, its cell and its trail."""
     if not len(last.devices):
         return
     trails = last.trails

@@ -39,7 +39,7 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class FollowedFix:
-    """A fix compared with its device's earlier ones; `repeats` of its own point, before it."""
+    """A fix compared with its device's earlier ones; `repeats` counts its point before it."""
 
     point_digest: int
     jump_penalty_s: float = 0.0

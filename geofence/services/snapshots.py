@@ -1,7 +1,7 @@
 """The current set of fences and stores, cached per process and rebuilt when the database says it changed.
 
 A caller never waits for a rebuild, as long as there is a call every second or so: the rebuild runs beside, in a thread
-with a connection of its own, and the old edition is used until the new one is ready.
+with its own connection, and the old edition is used until the new one is ready.
 """
 
 import logging
@@ -123,7 +123,7 @@ class _Shelf:
 
 
 class _Rebuild:
-    """A new edition in the making, in a thread of its own."""
+    """A new edition in the making, in a separate thread."""
 
     def __init__(self, old: _Edition) -> None:
         self.edition: _Edition | None = None

@@ -1,4 +1,4 @@
-"""Callers of a web process, by path. Each audience has a pool of connections of its own."""
+"""Callers of a web process, by path. Each audience has its own pool of connections."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager

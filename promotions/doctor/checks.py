@@ -82,7 +82,7 @@ class _Run(Thread):
             connections.close_all()
 
     def finish(self, within_s: float) -> list[Row]:
-        """Return the matches, with a row that says so when there are more."""
+        """Return the matches, with a row that reports it when there are more."""
         self.join(within_s)
         rows = list(self._rows)
         if self.is_alive():

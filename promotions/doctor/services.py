@@ -96,7 +96,7 @@ def check_migrations(context: Context) -> Iterator[Row]:
         yield from skipped
         return
     try:
-        # Connect with a time limit of its own, which Django's connection does not have.
+        # Connect with a separate time limit, which Django's connection does not have.
         logins.require_postgresql()
         faults = find_migration_faults()
     except Unavailable:

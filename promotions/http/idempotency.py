@@ -51,7 +51,7 @@ class Concealment:
 
 
 def idempotent(method: Method) -> Method:
-    """Mark a view's method: a keyed request is worked once, and its answer is kept for `IDEMPOTENCY_LIFE_S`.
+    """Mark a view's method: a keyed request is processed once, and its answer is stored for `IDEMPOTENCY_LIFE_S`.
 
     Not stored: 401, 403, 409, 429 and 5xx. A repeat takes over a request that died after a minute.
     """

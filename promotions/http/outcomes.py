@@ -1,4 +1,4 @@
-"""Counting what a call came to and how long it took, by outcome."""
+"""Counts and durations of calls, by outcome."""
 
 import time
 from collections.abc import Callable, Mapping

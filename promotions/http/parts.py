@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Part(Generic[T]):
-    """One part, read in a thread of its own. Concurrent callers share one answer."""
+    """One part, read in a separate thread. Concurrent callers share one answer."""
 
     def __init__(self, name: str, look: Callable[[], T], *, within_s: float) -> None:
         self.name = name

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     setup.set_defaults(run=_setup)
     at = commands.add_parser("at", help="run a command at another date")
     at.add_argument("instant", help="such as 2028-02-29T23:50 (in Paris) or 2027-10-31T02:30+01:00")
-    # The rest unchanged: it may contain a `--` of its own.
+    # The rest unchanged: it may contain another `--`.
     at.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     at.set_defaults(run=_at)
     services = commands.add_parser("services", help="run a command with a private PostgreSQL and Redis")

@@ -41,6 +41,6 @@ class Interrupts:
                 os.killpg(self.group, signum)
 
     def check(self) -> None:
-        """Raise if the end was asked for."""
+        """Raise if the end was requested."""
         if self.received is not None:
             raise InterruptedBySignal(self.received)

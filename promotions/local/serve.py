@@ -15,7 +15,7 @@ from promotions.local.stack import Stack
 from promotions.local.workspaces import ROOT
 
 OPEN_TO_THE_NETWORK = """\
-Warning: HOST={host} lets every device on your network reach this demo. It runs in DEBUG mode:
+Warning: HOST={host} makes this demo reachable for every device on your network. It runs in DEBUG mode:
   errors show its inside, and each login printed above opens admin. Use it in a network
   you trust, without real data, and end it with Ctrl-C."""
 

@@ -242,7 +242,7 @@ class Stack:
         try:
             connection.request("GET", "/readyz")
             response = connection.getresponse()
-            self._last_answer = f"; /readyz said {response.status}: {response.read(200).decode(errors='replace')}"
+            self._last_answer = f"; /readyz answered {response.status}: {response.read(200).decode(errors='replace')}"
             return response.status == 200
         except (OSError, HTTPException):
             return False

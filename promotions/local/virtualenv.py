@@ -32,7 +32,7 @@ OLDEST_PYTHON = (3, 11)
 OLDEST_PYTHON_OF_NEXT_DJANGO = (3, 12)
 
 FOR_DEMO = ("base", "demo")
-# Releases of pip that the tests install packages with; each goes into a folder of its own, beside the virtualenv's pip.
+# Releases of pip that the tests install packages with; each has its own folder, beside the virtualenv's pip.
 PIPS = tuple(f"pip/{release}" for release in ("23.0", "23.2", "24", "25", "26"))
 FOR_TESTS = (*FOR_DEMO, "telemetry", "test", *PIPS)
 FOR_TESTS_ON_NEXT_DJANGO = ("next", *PIPS)

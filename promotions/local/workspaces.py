@@ -57,7 +57,7 @@ class Workspace:
         """Return the folder, writable by its owner only; `PermissionError` when it belongs to another user."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not os.access(self.folder, os.W_OK):
-            raise PermissionError(13, "it belongs to somebody else", str(self.folder))
+            raise PermissionError(13, "it belongs to another user", str(self.folder))
 
 
 def command_pids(folder: Path) -> Path:

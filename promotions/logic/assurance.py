@@ -36,7 +36,7 @@ class Thresholds:
     # A phone's clock may run ahead a little; what is further ahead is no fix of now.
     max_clock_ahead_s: float = 60.0
     max_accuracy_m: float = 100.0
-    # Phones asked for an approximate location give a circle of 1 to 20 km on purpose: no better fix will come.
+    # Phones with approximate location only give a circle of 1 to 20 km on purpose: no better fix will come.
     reduced_accuracy_m: float = 1_000.0
     min_share_inside: float = 0.5
     sustained_s: float = 60.0

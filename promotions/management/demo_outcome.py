@@ -1,4 +1,4 @@
-"""From the rows of a played demo to what it came to: the server's numbers beside the simulation's own."""
+"""Results of a demo from its rows: the server's numbers beside those of the simulation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """The day, played and worked to the last fix."""
+    """The day, played and processed to the last fix."""
 
     stage: Stage
     seed: int
@@ -111,7 +111,7 @@ def _compare(played: Played, visits: Sequence[Visit]) -> Truth:
                 stage.clock.to_second_of_day(left_at),
             )
         )
-    everybody, quiet, cheats, unclear = Score(), Score(), 0, 0
+    everyone, quiet, cheats, unclear = Score(), Score(), 0, 0
     mistakes: list[str] = []
     for phone in played.phones:
         theirs = seen.get(phone.credentials.device_id, []) if phone.credentials else []
@@ -123,10 +123,10 @@ def _compare(played: Played, visits: Sequence[Visit]) -> Truth:
         real = stays(inside)
         score = score_phone(real, theirs)
         mistakes.extend(_describe_mistakes(stage, phone, find_mistakes(real, theirs)))
-        everybody += score
+        everyone += score
         if phone.plan.accuracy_m <= QUIET_M:
             quiet += score
-    return Truth(everybody, quiet, cheats, unclear, mistakes)
+    return Truth(everyone, quiet, cheats, unclear, mistakes)
 
 
 def _describe_mistakes(stage: Stage, phone: Phone, mistakes: Mistakes) -> Iterator[str]:

@@ -205,7 +205,7 @@ KNOWN_SECRET_PREFIX = "development-only-"
 
 _LOGINS = (
     DemoLogin("operator", "operator", ()),
-    # A brand with shops of its own: it may place stores and draw fences there, and run campaigns everywhere.
+    # A brand with its own shops: it may place stores and draw fences there, and run campaigns everywhere.
     DemoLogin("brand", "brand_manager", (BRAND_MANAGER, PARTNER_MANAGER), brand_side=True, partner_names=(OWN_SHOPS,)),
     DemoLogin("analyst", "brand_analyst", (BRAND_ANALYST,), brand_side=True),
     DemoLogin("partner", "partner_manager", (PARTNER_MANAGER,), partner_names=("Tartine & Co",)),
@@ -234,7 +234,7 @@ def demo_password(username: str) -> str:
 def plant_world(*, now: datetime) -> PlantedWorld:
     """Make what is not there yet, and leave the rest as it is. Repeatable. In development only.
 
-    Raises ConfigurationError outside DEBUG, and without a secret of its own: any reader of the source could derive the
+    Raises ConfigurationError outside DEBUG, and without a secret set: any reader of the source could derive the
     passwords.
     """
     if not settings.DEBUG:

@@ -12,7 +12,7 @@ LOCK_TIMEOUT_S = 3
 
 
 def limit_waits() -> None:
-    """No statement of the running transaction waits longer than `LOCK_TIMEOUT_S` for somebody else's row."""
+    """Limit how long each statement of the running transaction waits for a locked row: `LOCK_TIMEOUT_S`."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
 

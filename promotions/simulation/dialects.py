@@ -59,7 +59,7 @@ def next_request(dialect: Dialect, credentials: Credentials, backlog: Sequence[F
 
 
 def is_accepted(dialect: Dialect, status: int, answer: object) -> bool:
-    """Return whether this answer lets the phone delete its fixes, by the rules of its app."""
+    """Return whether the phone may delete its fixes after this answer, by the rules of its app."""
     if dialect is Dialect.OWNTRACKS:
         return status == 200 and isinstance(answer, list)
     if dialect is Dialect.OVERLAND:

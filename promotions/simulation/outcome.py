@@ -28,7 +28,7 @@ class Share:
 
     def __str__(self) -> str:
         if not self.whole:
-            return "nobody"
+            return "no one"
         return (
             f"{self.part} of {self.whole} ({self.part / self.whole:.0%}, 95% range {self.low:.0%} to {self.high:.0%})"
         )
@@ -57,7 +57,7 @@ class CampaignOutcome:
     def effect(self) -> str:
         """Return what the message caused, the verdict first, then what it rests on. Both always agree."""
         if self.reason == "sample_ratio_mismatch":
-            return "not judged. The two groups are not of the planned sizes, so their visits cannot be compared."
+            return "not evaluated. The two groups are not of the planned sizes, so their visits cannot be compared."
         if self.incremental is None:
             return "not measured. One of the two groups is empty, so there is nothing to compare with."
         estimate, low, high = (_spell_visits(each) for each in self.incremental)
@@ -66,7 +66,7 @@ class CampaignOutcome:
                 (self.control_visits.part, "held-out phones"), (self.treated_visits.part, "messaged phones")
             )
             return (
-                f"not judged yet. Only {few} {group} visited, and a verdict needs {MIN_CONVERSIONS} in each group: with"
+                f"not evaluated yet. Only {few} {group} visited, and a verdict needs {MIN_CONVERSIONS} in each group: with"
                 f" fewer, a handful of people decides. Until then {estimate} visits (95% range {low} to {high}) is a"
                 " first estimate and proves nothing."
             )
@@ -91,7 +91,7 @@ class Truth:
     `mistakes`: each stay missed and each visit invented, in words.
     """
 
-    everybody: Score
+    everyone: Score
     quiet: Score
     cheats: int
     doubtful: int
@@ -129,12 +129,12 @@ class DayReport:
 def find_truth_faults(truth: Truth) -> list[str]:
     """Return how the server's visits fall short of the targets."""
     faults = []
-    if truth.everybody.right_share < RIGHT_AT_LEAST:
-        faults.append(f"only {truth.everybody.right_share:.1%} of the real visits were found")
+    if truth.everyone.right_share < RIGHT_AT_LEAST:
+        faults.append(f"only {truth.everyone.right_share:.1%} of the real visits were found")
     if truth.quiet.invented_share > INVENTED_AT_MOST:
         faults.append(f"{truth.quiet.invented_share:.1%} of the visits of phones with little noise were invented")
     if truth.doubtful:
-        faults.append(f"the simulation made {truth.doubtful} stays that nobody could judge")
+        faults.append(f"the simulation made {truth.doubtful} stays that no rule could decide")
     return faults
 
 
@@ -160,7 +160,7 @@ def as_json(outcome: DayReport) -> dict[str, Any]:
         "max_lag_shown_seconds": round(outcome.max_lag_s, 1),
         "slowest_answer_seconds": round(outcome.slowest_answer_s, 3),
         "truth": {
-            "all_phones": _score_as_json(outcome.truth.everybody),
+            "all_phones": _score_as_json(outcome.truth.everyone),
             "phones_up_to_20_m_noise": _score_as_json(outcome.truth.quiet),
             "visits_of_cheats_believed": outcome.truth.cheats,
             "mistakes": list(outcome.truth.mistakes),
@@ -282,7 +282,7 @@ def as_table(outcome: DayReport) -> str:
         f"Answers at the tills: {sum(outcome.scans.values())} ({_words(outcome.scans)}).",
         "",
         "Checked against where the phones really were",
-        f"  Visits of all phones: {_score_in_words(truth.everybody)}.",
+        f"  Visits of all phones: {_score_in_words(truth.everyone)}.",
         f"  Of phones with up to {QUIET_M:.0f} m of noise: {_score_in_words(truth.quiet)}.",
         f"  Cheats: {truth.cheats} visits believed; their unlocks: {_words(outcome.cheats_answered)}.",
         f"  Slowest answer {outcome.slowest_answer_s:.2f} s; the simulation was at most {outcome.max_lag_s:.0f} shown"

@@ -40,7 +40,7 @@ class StreamUnavailable(DomainError):
 
 
 class StreamOverloaded(StreamUnavailable):
-    """Too much waits to be written already."""
+    """Too many fixes wait to be written."""
 
     def __init__(self) -> None:
         super().__init__("busy")
@@ -251,7 +251,7 @@ class WakePublisher:
             self._requested.set()
 
     def close(self, timeout_s: float = 3.0) -> None:
-        """Publish what was asked for, then stop."""
+        """Publish the pending wake-ups, then stop."""
         self._closing.set()
         self._requested.set()
         self._thread.join(timeout_s)

@@ -19,7 +19,7 @@ _READ_BYTES = 64 * 1024
 
 
 class AppendPipe:
-    """Speaks RESP 2 on a connection of its own. Not for two writers at once. It never retries by itself."""
+    """Speaks RESP 2 on its own connection. Not for two writers at once. It never retries by itself."""
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._pool: Any = client.connection_pool

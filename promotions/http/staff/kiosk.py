@@ -38,7 +38,7 @@ STRINGS: Mapping[str, Promise] = {
 }
 
 _PACKAGE = Path(__file__).resolve().parents[2]
-# A hundred kiosks with forty codes each: a picture costs milliseconds, and each is asked for again every minute.
+# A hundred kiosks with forty codes each: a picture costs milliseconds, and each is requested again every minute.
 _PICTURES = 4096
 
 

@@ -228,7 +228,7 @@ class Command(BaseCommand):
         wire = Wire(stack.base_url)
         contest_id = str(stage.planted.contest.uuid)
         world = World(stage.city, stage.clock, stage.day, wire, journal, stage.target_shops, options.seed, contest_id)
-        with self._at_work("planning everybody's day"):
+        with self._at_work("planning each person's day"):
             plans = make_population(
                 stage.city, seed=options.seed, phones=options.phones, day=stage.day, target_shops=stage.target_shops
             )
@@ -252,7 +252,7 @@ class Command(BaseCommand):
         stack.check()
         faults = [] if is_dry else [f"the streams or the outbox were not dry after {DRAIN_TIMEOUT_S:.0f} s"]
         if DeadLetter.objects.count() > dead_before:
-            faults.append("some stream entries could not be worked")
+            faults.append("some stream entries could not be processed")
         # The day is in the past by now, so each phone's two hours are over, as they will be for `make run`.
         return Played(stage, options.seed, phones, journal, wire, faults, product_clock.now())
 

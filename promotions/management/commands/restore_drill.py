@@ -44,7 +44,7 @@ class Command(BaseCommand):
     """`manage.py restore_drill [--from-dump FILE] [--json]`"""
 
     help = (
-        "Restore a backup of DATABASE_URL into a cluster of its own, compare every table with the source, and serve "
+        "Restore a backup of DATABASE_URL into a separate cluster, compare every table with the source, and serve "
         "the copy. The product may run; the source is only read. Exit code 1 when anything differs."
     )
     # The drill must work for faulty databases too.

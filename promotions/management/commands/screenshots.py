@@ -311,7 +311,7 @@ def _wait_for_message(page: Page) -> None:
             # The other campaign's message may still be on its way.
             page.wait_for_timeout(LOOK_PAUSE_S * 1000)
             return
-    raise CommandError("No message came to the sandbox phone.")
+    raise CommandError("The sandbox phone received no message.")
 
 
 def _take_brand(studio: Studio) -> None:

@@ -53,7 +53,7 @@ def choose_installation(source_major: int) -> Installation:
     usable = postgres.usable_installation()
     if usable is None:
         raise CommandError(
-            "PostgreSQL with PostGIS is not installed here, and the drill restores into a cluster of its own: install "
+            "PostgreSQL with PostGIS is not installed here, and the drill restores into a separate cluster: install "
             f"postgresql-{source_major} and postgresql-{source_major}-postgis-3."
         )
     if usable.major < source_major:

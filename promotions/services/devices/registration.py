@@ -27,7 +27,7 @@ class ConsentGiven:
 
 @dataclass(frozen=True, slots=True)
 class NewDevice:
-    """What an app tells about its installation."""
+    """Installation data that an app sends."""
 
     platform: str
     app_id: str

@@ -30,7 +30,7 @@ class Accepted:
     dropped: Counter[DropReason]
 
 
-# The lane allows phones that run five minutes fast; by the time a fix is worked, it must lie in the past.
+# The lane allows phones that run five minutes fast; by the time a fix is processed, it must be in the past.
 MAX_AHEAD_S = 300
 
 

@@ -16,7 +16,7 @@ from promotions.logic.holdout import Arm
 _NAMESPACE = UUID("0d5d6e2a-9b1c-5c3e-8a0f-2f6f4f1f9c27")
 
 
-# Asked for twice: for the opportunity and for its message.
+# Used twice: for the opportunity and for its message.
 @lru_cache(maxsize=4096)
 def name_opportunity(campaign_id: int, device_id: UUID, local_on: date) -> UUID:
     """The id of a device's opportunity with a campaign on a day; working a fix twice names it again."""

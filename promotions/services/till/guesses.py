@@ -25,7 +25,7 @@ _MINUTE = timedelta(minutes=1)
 def require_guesses(*, staff_device: StaffDevice, now: datetime) -> None:
     """Errors: `rate_limited` when a budget is used up.
 
-    Guesses of others never block a device without a wrong guess of its own in the last minute: else one stolen tablet
+    Guesses of others never block a device without a wrong guess in the last minute: else one stolen tablet
     could block every honest till. The price is one guess a minute for each enrolled device beyond the wider budgets.
     """
     own = _guesses(now).filter(staff_device=staff_device)

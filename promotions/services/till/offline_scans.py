@@ -104,7 +104,7 @@ def read_given(*, staff_device: StaffDevice, at: datetime) -> Allowance:
 
 
 def evaluate_scans(*, staff_device: StaffDevice, scans: Sequence[LateScan], now: datetime) -> list[ScanEvaluation]:
-    """Evaluate each scan in a transaction of its own, in the order in which they were made; repeatable.
+    """Evaluate each scan in a separate transaction, in the order in which they were made; repeatable.
 
     Errors: `profile_forbidden`, `token_revoked`; `busy` when another transaction locked a row for too long. The other
     scans are evaluated anyway, and a repeat of the request finds their evaluations.

@@ -28,7 +28,7 @@ _TRAINING = "TRAIN"
 class Scan:
     """Input of a till: a typed code or a scanned token, and a nonce that names this scan.
 
-    `is_vouched`: staff answer for the customer's presence, should it be asked for.
+    `is_vouched`: staff vouch for the customer's presence, if it is required.
     """
 
     nonce: UUID

@@ -71,7 +71,7 @@ def test_a_day_that_went_well_has_no_faults(played: Played) -> None:
     outcome = sum_up(played, real_s=1.0)
 
     assert outcome.faults == []
-    assert (outcome.visits, outcome.truth.everybody.right) == (1, 1)
+    assert (outcome.visits, outcome.truth.everyone.right) == (1, 1)
     assert outcome.shown_on == "Tuesday, 22 September 2026"
 
 
@@ -123,5 +123,5 @@ def test_an_invented_visit_is_a_fault_and_is_named(played: Played) -> None:
 
     outcome = sum_up(played, real_s=1.0)
 
-    assert outcome.truth.everybody.invented == 1
+    assert outcome.truth.everyone.invented == 1
     assert outcome.truth.mistakes[0].startswith("invented: phone")

@@ -26,7 +26,7 @@ CONTEST = CampaignOutcome(
     reason="interval_above_zero",
 )
 COFFEE = dataclasses.replace(CONTEST, name="Free coffee", refusals=7, refused_for={"not_at_store": 7}, redemptions=60)
-GOOD = Truth(everybody=Score(98, 2, 1), quiet=Score(60, 0, 0), cheats=3, doubtful=0)
+GOOD = Truth(everyone=Score(98, 2, 1), quiet=Score(60, 0, 0), cheats=3, doubtful=0)
 OUTCOME = DayReport(
     phones=300,
     seed=1,
@@ -146,14 +146,14 @@ def test_the_table_tells_the_truth() -> None:
         (
             "too_few_conversions",
             (48.0, 27.0, 65.0),
-            "not judged yet. Only 10 held-out phones visited, and a verdict needs 20 in each group: with fewer, a "
+            "not evaluated yet. Only 10 held-out phones visited, and a verdict needs 20 in each group: with fewer, a "
             "handful of people decides. Until then +48 visits (95% range +27 to +65) is a first estimate and proves "
             "nothing.",
         ),
         (
             "sample_ratio_mismatch",
             (20.0, 2.0, 36.0),
-            "not judged. The two groups are not of the planned sizes, so their visits cannot be compared.",
+            "not evaluated. The two groups are not of the planned sizes, so their visits cannot be compared.",
         ),
         ("no_control_arm", None, "not measured. One of the two groups is empty, so there is nothing to compare with."),
         ("no_treated_arm", None, "not measured. One of the two groups is empty, so there is nothing to compare with."),
@@ -174,9 +174,9 @@ def test_every_reason_of_a_verdict_has_words() -> None:
 @pytest.mark.parametrize(
     ("truth", "word"),
     [
-        (dataclasses.replace(GOOD, everybody=Score(96, 4, 0)), "96.0%"),
+        (dataclasses.replace(GOOD, everyone=Score(96, 4, 0)), "96.0%"),
         (dataclasses.replace(GOOD, quiet=Score(95, 0, 2)), "invented"),
-        (dataclasses.replace(GOOD, doubtful=1), "nobody could judge"),
+        (dataclasses.replace(GOOD, doubtful=1), "no rule could decide"),
     ],
     ids=["missed", "invented", "doubtful"],
 )

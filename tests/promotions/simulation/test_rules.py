@@ -46,7 +46,7 @@ def find_visits(fixes: Measured, shop: int) -> list[SeenVisit]:
 
 
 def test_real_stays_are_found_and_none_is_invented() -> None:
-    everybody, quiet = Score(), Score()
+    everyone, quiet = Score(), Score()
     for seed in (11, 12):
         for plan in make_population(TOWN, seed=seed, phones=150, day=DAY, target_shops=TARGETS):
             fixes = take_fixes(plan, seed)
@@ -55,9 +55,9 @@ def test_real_stays_are_found_and_none_is_invented() -> None:
                 stay for stay in stays(times_inside(TOWN, plan.itinerary, until_s=DAY.end_s)) if stay.shop in CIRCLES
             ]
             score = score_phone(real, seen)
-            everybody += score
+            everyone += score
             quiet += score if plan.accuracy_m <= 20 else Score()
 
-    assert everybody.right + everybody.missed > 30
-    assert everybody.right_share >= 0.97
+    assert everyone.right + everyone.missed > 30
+    assert everyone.right_share >= 0.97
     assert quiet.invented_share <= 0.01
