@@ -21,7 +21,6 @@ machine, compare the machine lines. If a figure has a ratio, its target applies 
 
 
 def write_document(stored: Stored, order: Sequence[str]) -> str:
-    """The whole text."""
     return "\n".join([HEAD, *(_write_section(name, stored[name]) for name in order if name in stored)])
 
 

@@ -76,7 +76,6 @@ class SelectView(APIView):
     """One query and one small answer."""
 
     def post(self, request: Request) -> Response:
-        """SELECT 1."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             (one,) = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""From POST to outbox: web, worker, beat, PostgreSQL, Redis and the load generator together on the machine's cores.
+"""Measure from POST to outbox: web, worker, beat, PostgreSQL, Redis and the load generator on the machine's cores.
 
 The first part searches, in steps, for the highest rate at which the backlog does not grow. The second part runs at half
 of that rate. It measures the time from the planned instant of the fix that brings a phone into a shop until the message
@@ -66,7 +66,7 @@ class Crowd:
     visitors: "itertools.count[int]" = field(default_factory=lambda: itertools.count(PASSERS))
 
     def list_requests(self, count: int) -> Iterator[tuple[str, str, str]]:
-        """So many single fixes; one in `VISIT_EVERY` is a visitor's first, at the door of a shop."""
+        """Send so many single fixes; one in `VISIT_EVERY` is a visitor's first, at the door of a shop."""
         rng = np.random.default_rng(11)
         fences = len(self.world.latitude_deg)
         for number in range(count):
@@ -126,7 +126,7 @@ class Watch(threading.Thread):
             connection.close()
 
     def list_latencies_s(self) -> list[float]:
-        """From the moment for which each visitor's fix was planned to its message's being visible."""
+        """Return the delays from the planned instant of each visitor's fix to its visible message."""
         from promotions.models import Opportunity
 
         planned = Opportunity.objects.filter(id__in=self.seen_at_s).values_list("id", "fix_time")

@@ -94,7 +94,7 @@ def _take_turn(phones: Phones, worker: Connection, shard: int) -> Turn:
 
 
 def _place_phones(seeded: World) -> Phones:
-    """Those that report; the others belong to no shard."""
+    """Phones that report; the others belong to no shard."""
     from promotions import stream
 
     count = len(seeded.devices)

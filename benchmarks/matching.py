@@ -210,7 +210,6 @@ class _Table:
             cursor.execute("VACUUM ANALYZE bench_circles, bench_fixes")
 
     def count_pairs(self) -> None:
-        """The join alone."""
         from django.db import connection
 
         with connection.cursor() as cursor:
@@ -218,7 +217,6 @@ class _Table:
             cursor.fetchone()
 
     def match_pairs(self) -> Pairs:
-        """The join's pairs."""
         from django.db import connection
 
         with connection.cursor() as cursor:

@@ -107,7 +107,7 @@ class Product:
     second_pid: int | None
 
     def list_pids(self) -> list[int]:
-        """Those whose memory counts."""
+        """Processes whose memory counts."""
         pids = [self.stack.pid(name) for name in ("web", "worker") if self.stack.is_running(name)]
         return pids if self.second_pid is None else [*pids, self.second_pid]
 

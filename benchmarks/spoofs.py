@@ -49,8 +49,6 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One phone's story."""
-
     kind: str
     fixes: tuple[TracedFix, ...]
     questions: tuple[Question, ...]
@@ -266,7 +264,7 @@ def _simulate_tunnel(rng: Random) -> Trace:
 
 
 def _simulate_train(rng: Random) -> Trace:
-    """By fast train to a shop in the station: up to 89 m/s until some minutes before."""
+    """Arrive by fast train at a shop in the station: up to 89 m/s until some minutes before."""
     way, left_s = _direction(rng), rng.uniform(-480, -180)
     slow = _arrive_by(_walk_in(rng), speed_mps=rng.uniform(15, 30), until_s=left_s, way=way)
     path = _arrive_by(slow, speed_mps=rng.uniform(55, 89), until_s=left_s - 120, way=way)
@@ -319,7 +317,7 @@ def _simulate(rng: Random, *, since_s: float = 0.0, until_s: float = CHEATS_TRY_
 
 
 def _far_m(rng: Random) -> float:
-    """From the next quarter to the other end of the country."""
+    """Move from the next quarter to the other end of the country."""
     return math.exp(rng.uniform(math.log(2_000), math.log(600_000)))
 
 

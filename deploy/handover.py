@@ -35,7 +35,7 @@ POLL_S = 0.2
 
 
 class HandoverError(Exception):
-    """What went wrong, in a sentence for the operator."""
+    """A failure, described in a sentence for the operator."""
 
 
 @dataclass

@@ -11,7 +11,7 @@ from promotions.mechanics import PACKAGES
 
 
 class PromotionsConfig(AppConfig):
-    """THE PRODUCT."""
+    """The product app."""
 
     name = "promotions"
     verbose_name = _("Promotions")

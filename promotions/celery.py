@@ -138,7 +138,7 @@ def use_django_logging(**_kwargs: Any) -> None:
 @task_prerun.connect
 @task_postrun.connect
 def keep_connection(**_kwargs: Any) -> None:
-    """As Django does around a request: a connection that failed or is too old goes, the next use checks the others."""
+    """As Django does around a request: close a connection that failed or is too old; the next use checks the others."""
     from django.db import close_old_connections
 
     close_old_connections()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 def _parse_warp(text: str) -> tuple[float, float, float, float]:
     """`real_epoch_s,shown_epoch_s,rate[,usual_from_epoch_s]`: ours showed that at the real instant, and runs so fast.
 
-    From the shown second `usual_from_epoch_s` on it runs at the usual speed again.
+    From the shown second `usual_from_epoch_s` on, the clock runs at the usual speed.
     """
     real_epoch_s, shown_epoch_s, rate, *more = (float(part) for part in text.split(","))
     (usual_from_epoch_s,) = more or (math.inf,)

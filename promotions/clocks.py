@@ -191,7 +191,6 @@ class ClockWatch:
         self._compared.wait(MAX_READING_S)
 
     def stop(self) -> None:
-        """End the thread."""
         self._stopping.set()
 
     def _run(self) -> None:
@@ -225,7 +224,7 @@ def publish(client: "redis.Redis", process: Process) -> None:
 
 
 def _read_published(client: "redis.Redis", *, redis_ahead_s: float) -> dict[str, list[float]]:
-    """For each kind of process, the lead of the live ones over this one; ended ones are removed."""
+    """The lead of the live processes of each kind over this one; ended ones are removed."""
     now_ms = _read_redis_ms(client)
     found: dict[str, list[float]] = {}
     entries = cast("dict[bytes, bytes]", client.hgetall(clocks_key()))

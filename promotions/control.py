@@ -31,7 +31,7 @@ class _Undo(Exception):
 def run_control(*, now: datetime) -> None:
     """Carry a phone into a store with a live campaign, with every verb of the pipeline, and roll all of it back.
 
-    In the caller's transaction. Errors: any that the pipeline raises; then no batch can be processed.
+    Runs in the caller's transaction. Errors: any that the pipeline raises; then no batch can be processed.
     """
     try:
         with transaction.atomic():

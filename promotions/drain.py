@@ -1,4 +1,4 @@
-"""From the stream to committed effects: one shard at a time, a batch and its cursor in one transaction."""
+"""Drain a shard: from the stream to committed effects, a batch and its cursor in one transaction."""
 
 import logging
 import time

@@ -80,7 +80,7 @@ def load_facts(transitions: Sequence[TransitionFacts], *, now: datetime) -> Fact
 
 @metrics.timed
 def decide(transitions: Sequence[TransitionFacts], facts: Facts, *, now: datetime) -> Sequence[Decision]:
-    """For each transition and campaign: an opportunity, with its arm, or the reason against it. Pure."""
+    """Decide for each transition and campaign: an opportunity, with its arm, or the reason against it. Pure."""
     return eligibility.decide(transitions, facts, fact_service.deployment_rules(), now=now)
 
 

@@ -87,7 +87,6 @@ def mark_whole(client: "redis.Redis") -> None:
 
 
 def keep_ms() -> int:
-    """Lifetime of a revocation."""
     # A day more than the life of a credential, so that neither ends before the other.
     return (int(settings.ACCESS_TOKEN_LIFE_S) + 86_400) * 1000
 
@@ -111,7 +110,6 @@ class RevocationFeed:
         self._task = asyncio.create_task(self._follow(), name="revocations")
 
     async def close(self) -> None:
-        """Stop following."""
         # Before Python 3.12 `wait_for`, which the Redis client uses, may swallow a cancellation: the flag does not.
         self._is_closing = True
         if self._task is not None:

@@ -46,16 +46,14 @@ class Ages:
         self.is_calm = not is_full and self.oldest() <= min(settings.SLOW_FIXES_AGE_S, settings.SHED_FIXES_AGE_S)
 
     def forget(self) -> None:
-        """Nothing was heard for too long."""
+        """Return whether the last reading is too old."""
         self.set([])
 
     def of_shard(self, shard: int) -> float:
-        """Seconds."""
         ages_s = self._by_shard
         return ages_s[shard] if shard < len(ages_s) else 0.0
 
     def oldest(self) -> float:
-        """Seconds, over all shards."""
         return max(self._by_shard, default=0.0)
 
 
@@ -82,7 +80,6 @@ class AgeFeed:
         self._task = asyncio.create_task(self._follow(), name="stream-ages")
 
     async def close(self) -> None:
-        """Stop following."""
         # Before Python 3.12 `wait_for`, which the Redis client uses, may swallow a cancellation: the flag does not.
         self._is_closing = True
         if self._task is not None:

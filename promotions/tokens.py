@@ -104,8 +104,6 @@ def verify_access_token(token: str | None) -> DeviceClaims:
 
 
 class _Payload(msgspec.Struct, gc=False):
-    """The signed claims."""
-
     sub: str
     iat: float
     exp: float

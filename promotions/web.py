@@ -103,8 +103,8 @@ def passed_fd() -> int | None:
 def choose_let_go_s(options: argparse.Namespace) -> float:
     """Return how long silent connections may stay in the end.
 
-    With a successor on the same socket, until their usual timeout has closed the last one. Without one no process takes
-    new connections for so long, so the wait is short.
+    Wait for the last connections. With a successor on the same socket, until their usual timeout has closed the last
+    one. Without one no process takes new connections for so long, so the wait is short.
     """
     if options.let_go_s is not None:
         return float(options.let_go_s)

@@ -1,4 +1,4 @@
-"""What a container's health check asks. It imports neither Django nor the product: it runs every few seconds."""
+"""Health check of a container. It imports neither Django nor the product: it runs every few seconds."""
 
 import http.client
 import os

@@ -48,7 +48,7 @@ class FixBatch:
     is_kept: BoolArray
 
     def keep_hits(self, fix_index: IntArray, fence_index: IntArray) -> tuple[IntArray, IntArray]:
-        """Of fences that hold some of the ordered fixes, keep those that hold a kept one, by its row here."""
+        """Keep the pairs of fences and ordered fixes whose fix is kept, by its row here."""
         if len(self.fixes) == len(self.is_kept):
             return fix_index, fence_index
         kept = self.is_kept[fix_index]
@@ -71,7 +71,7 @@ def order_fixes(fixes: FixArray, devices: DeviceColumns, device_of: IntArray) ->
 
 
 def _sort_pairs(device_of: IntArray, fix_time_ms: IntArray) -> IntArray:
-    """By device and then by time. As one number where both fit into it: a quarter of the time of a sort by two."""
+    """Sort by device and then by time. As one number where both fit into it: a quarter of the time of a sort by two."""
     if not len(device_of):
         return np.empty(0, dtype=np.int64)
     since_ms = fix_time_ms - fix_time_ms.min()

@@ -73,16 +73,14 @@ class DeviceColumns:
         return len(self.hi)
 
     def take(self, rows: npt.NDArray[Any]) -> "DeviceColumns":
-        """Some of them."""
         return DeviceColumns(self.hi[rows], self.lo[rows])
 
     def read_id(self, row: int) -> UUID:
-        """One of them."""
         return join_device_id(int(self.hi[row]), int(self.lo[row]))
 
     @property
     def starts_new(self) -> npt.NDArray[np.bool_]:
-        """In sorted columns: where another device begins."""
+        """The rows of sorted columns at which another device begins."""
         return starts_new(self.hi) | starts_new(self.lo)
 
 

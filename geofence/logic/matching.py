@@ -133,7 +133,7 @@ class FenceSnapshot:
 
     @classmethod
     def build(cls, columns: FenceColumns, *, set_version: int = 0) -> "FenceSnapshot":
-        """Index the fences.
+        """Build the grid of all fences.
 
         Shapes:  m fences → snapshot; about 190 bytes a circle
         Units:   degrees WGS 84, metres

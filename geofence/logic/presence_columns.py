@@ -121,7 +121,6 @@ class ObservationColumns:
     accuracy_m: FloatArray
 
     def take(self, rows: npt.NDArray[Any] | slice) -> "ObservationColumns":
-        """Some of the rows."""
         return ObservationColumns(
             self.fix_at[rows], self.inside_share[rows], self.outside_m[rows], self.accuracy_m[rows]
         )
@@ -146,7 +145,6 @@ class FenceRules:
         return cls(margin_m, radius_m, dwell_s)
 
     def take(self, rows: npt.NDArray[Any]) -> "FenceRules":
-        """Some of the rows."""
         return FenceRules(self.exit_margin_m[rows], self.radius_m[rows], self.dwell_s[rows])
 
     def read_rules(self, row: int) -> PresenceRules:

@@ -50,7 +50,7 @@ class PolygonSlabs:
 
     @classmethod
     def build(cls, polygons: Sequence[shapely.Polygon]) -> "PolygonSlabs":
-        """Cut the polygons.
+        """Cut every polygon into slabs.
 
         Shapes:  m polygons of e edges in all → slabs; 32 bytes an edge and 4 to 16 for its lists
         Units:   metres

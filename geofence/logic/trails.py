@@ -51,7 +51,6 @@ class Trails:
         return cls(unknown[0], unknown[1], unknown[2], zeros[0], zeros[1], unknown[3])
 
     def take(self, rows: IntArray) -> "Trails":
-        """Some of them."""
         return Trails(
             self.cell_latitude_deg[rows],
             self.cell_longitude_deg[rows],

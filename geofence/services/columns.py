@@ -51,7 +51,6 @@ def pack_instants(epoch_s: FloatArray) -> PackedColumn:
 
 
 def pack_instants_ms(epoch_ms: IntArray) -> PackedColumn:
-    """Epoch milliseconds as instants."""
     return _pack((epoch_ms * 1_000 - _EPOCH_US).astype(">i8"), _INSTANT_OID, None)
 
 

@@ -126,7 +126,7 @@ class PresenceAdvance:
 
 @dataclass(frozen=True, slots=True)
 class PresenceEvidence:
-    """What is known of a device's current unbroken stay at a store; no stay: all None and zero."""
+    """Known values of a device's current unbroken stay at a store; no stay: all None and zero."""
 
     inside_since_at: datetime | None
     last_inside_at: datetime | None

@@ -86,7 +86,6 @@ class KnownPresences:
     states: PresenceColumns
 
     def take(self, rows: BoolArray) -> "KnownPresences":
-        """Some of them."""
         return KnownPresences(self.device[rows], self.geofence_id[rows], self.states.take(rows))
 
     def take_devices(self, places: IntArray, count: int) -> "KnownPresences":

@@ -103,7 +103,8 @@ def _left_s(until: datetime | None, now: datetime) -> float:
 def _find_way(
     last: LastFix, point: Point, accuracy_m: float, fix_time: datetime
 ) -> tuple[float, tuple[float, float], float] | None:
-    """From the last cell to the fix: how far, how vague both ends are, and in what time; None when nothing is known."""
+    """Return distance, accuracy of both ends and elapsed time from the last cell to the fix; None when nothing is
+    known."""
     if last.cell_latitude_deg is None or last.cell_longitude_deg is None or last.cell_at is None:
         return None
     if not is_reliable(accuracy_m):

@@ -89,7 +89,6 @@ class Seconds:
         return f"a whole number of seconds from {self.low} to {self.high} ({spoken})"
 
     def parse(self, text: str) -> int:
-        """As a whole number."""
         return Whole(self.low, self.high).parse(text)
 
 
@@ -102,8 +101,6 @@ def _speak(seconds: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some words."""
-
     values: tuple[str, ...]
 
     def __init__(self, *values: str) -> None:
@@ -111,7 +108,6 @@ class Choice:
 
     @property
     def allowed(self) -> str:
-        """The words."""
         return f"one of {', '.join(self.values)}"
 
     def parse(self, text: str) -> str:
@@ -160,7 +156,6 @@ class Word:
     allowed: str = "1 to 64 letters, digits, dots, colons, hyphens or underscores"
 
     def parse(self, text: str) -> str:
-        """The name."""
         if not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", text):
             raise ValueError
         return text
@@ -189,7 +184,6 @@ class Secrets:
     allowed: str = "texts separated by commas; empty: none"
 
     def parse(self, text: str) -> list[str]:
-        """The texts."""
         return _split(text)
 
 
@@ -219,7 +213,6 @@ class HttpUrl:
     allowed: str = "an absolute address such as `https://shop.example`"
 
     def parse(self, text: str) -> str:
-        """The address as given."""
         if not text.strip():
             return ""
         parts = _split_http(text.strip())
@@ -235,7 +228,6 @@ class SentryDsn:
     allowed: str = "an address such as `https://key@sentry.example/1`, as Sentry shows it; empty: none"
 
     def parse(self, text: str) -> str:
-        """The address as given."""
         dsn = text.strip()
         if dsn and not re.fullmatch(r"https?://\w+(:\w+)?@[^\s/@?#]+(/[^\s?#]*)?/[0-9]+", dsn):
             raise ValueError
@@ -249,7 +241,6 @@ class Headers:
     allowed: str = "`name=value` pairs separated by commas, values percent-encoded; empty: none"
 
     def parse(self, text: str) -> str:
-        """The pairs as given."""
         if any(not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[!-~ ]*", pair) for pair in _split(text)):
             raise ValueError
         return text.strip()
@@ -265,7 +256,6 @@ class TileUrl:
     )
 
     def parse(self, text: str) -> str:
-        """The template as given."""
         template = text.strip()
         if not template:
             return ""
@@ -288,7 +278,6 @@ class Hosts:
     )
 
     def parse(self, text: str) -> list[str]:
-        """The names."""
         hosts = _split(text)
         for host in hosts:
             if host != "*" and not is_host(host.removeprefix(".")):
@@ -303,7 +292,6 @@ class Origins:
     allowed: str = "origins such as `https://shop.example` separated by commas; empty: none"
 
     def parse(self, text: str) -> list[str]:
-        """The origins."""
         origins = _split(text)
         for origin in origins:
             parts = _split_http(origin.replace("://*.", "://", 1))
@@ -319,7 +307,6 @@ class File:
     allowed: str = "the path of a file"
 
     def parse(self, text: str) -> str:
-        """The path as given."""
         return _parse_path(text)
 
 
@@ -330,7 +317,6 @@ class Folder:
     allowed: str = "the path of a folder that may be created and written; empty: none"
 
     def parse(self, text: str) -> str:
-        """The path as given."""
         return _parse_path(text)
 
 
@@ -341,7 +327,6 @@ class PostgisUrl:
     allowed: str = "an address such as `postgis://user:password@host:5432/name`"
 
     def parse(self, text: str) -> str:
-        """The address as given."""
         if text:
             parse_postgis_url(text)
         return text
@@ -355,12 +340,10 @@ class RedisUrl:
 
     @property
     def allowed(self) -> str:
-        """An example per kind."""
         cluster = ", or `redis+cluster://host:6379` for a cluster; empty: none" if self.may_be_cluster else ""
         return f"an address such as `redis://:password@host:6379/0`, with TLS `rediss://`{cluster}"
 
     def parse(self, text: str) -> str:
-        """The address as given."""
         if text:
             parse_redis_url(text, may_be_cluster=self.may_be_cluster)
         return text

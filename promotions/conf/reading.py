@@ -55,12 +55,10 @@ def list_tolerated() -> tuple[Fault, ...]:
 
 
 def envbool(name: str) -> bool:
-    """A yes or no."""
     return _read(name, bool)
 
 
 def envint(name: str) -> int:
-    """A whole number."""
     return _read(name, int)
 
 
@@ -75,12 +73,10 @@ def envtext(name: str) -> str:
 
 
 def envlist(name: str) -> list[str]:
-    """Some texts."""
     return _read(name, list)
 
 
 def envmap(name: str) -> dict[str, str]:
-    """Some texts by name."""
     return _read(name, dict)
 
 

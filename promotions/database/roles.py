@@ -17,8 +17,6 @@ _PARAMETERS: Mapping[str, str] = {
 
 
 class Role(StrEnum):
-    """Kinds of process."""
-
     WEB = "web"
     WORKER = "worker"
     BEAT = "beat"

@@ -37,7 +37,6 @@ def check_disk(context: Context) -> Iterator[Row]:
 
 
 def check_releases(context: Context) -> Iterator[Row]:
-    """Python and Django."""
     return evaluate_releases((sys.version_info[0], sys.version_info[1]), django.VERSION[:2], today=context.now.date())
 
 

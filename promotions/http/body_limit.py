@@ -1,4 +1,4 @@
-"""No request body grows without bound: Django itself would write one of any length to disk before a view sees it."""
+"""Limit of request bodies: Django itself would write one of any length to disk before a view sees it."""
 
 from promotions.errors import DomainError
 from promotions.http.lane.answers import (

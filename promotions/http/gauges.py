@@ -54,8 +54,6 @@ GAUGES: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Figures from PostgreSQL."""
-
     cursors: dict[int, str]
     outbox: OutboxBacklog
     dead_letters: int
@@ -64,8 +62,6 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Figures from Redis."""
-
     shards: dict[int, stream.ShardBacklog]
     memory: Mapping[str, Any]
     persistence: Mapping[str, Any]
@@ -105,7 +101,6 @@ class GaugeCollector(Collector):
     """Collects `GAUGES`. If a part is down, its figures are left out."""
 
     def collect(self) -> Iterable[Metric]:
-        """Query each part once."""
         found: dict[str, list[tuple[tuple[str, ...], float]]] = {name: [] for name in GAUGES}
         try:
             rows = _ROWS.read()

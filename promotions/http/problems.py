@@ -337,7 +337,6 @@ def no_such_call(request: HttpRequest) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler404."""
     return render(request, DomainError("not_found"))
 
 

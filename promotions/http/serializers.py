@@ -71,7 +71,6 @@ class OneOfField(serializers.ChoiceField):
     default_error_messages = {"wrong_type": "This must be a text.", "invalid_choice": FAULTS["unknown_value"]}
 
     def to_internal_value(self, data: Any) -> Any:
-        """The listed value."""
         if not isinstance(data, str):
             self.fail("wrong_type")
         return super().to_internal_value(data)
@@ -83,7 +82,6 @@ class FlagField(serializers.BooleanField):
     default_error_messages = {"wrong_type": "This must be true or false."}
 
     def to_internal_value(self, data: Any) -> bool:
-        """The flag, unchanged."""
         if not isinstance(data, bool):
             self.fail("wrong_type")
         return data
@@ -95,7 +93,6 @@ class IdField(serializers.UUIDField):
     default_error_messages = {"wrong_type": "This must be a text.", "invalid": "This must be a UUID."}
 
     def to_internal_value(self, data: Any) -> Any:
-        """The UUID."""
         if not isinstance(data, str):
             self.fail("wrong_type")
         return super().to_internal_value(data)
@@ -110,7 +107,6 @@ class InstantField(serializers.DateTimeField):
     }
 
     def to_internal_value(self, value: Any) -> datetime:
-        """The instant in UTC."""
         if not isinstance(value, str):
             self.fail("wrong_type")
         if not _INSTANT.fullmatch(value):
@@ -139,7 +135,6 @@ class NumberTextField(serializers.FloatField):
     default_error_messages = {"not_finite": "This must be a finite number."}
 
     def to_internal_value(self, data: Any) -> float:
-        """The number."""
         if _NOT_FINITE.fullmatch(data):
             self.fail("not_finite")
         if not _NUMBER.fullmatch(data):
@@ -154,7 +149,6 @@ class CountField(serializers.IntegerField):
     """A whole number in a query parameter."""
 
     def to_internal_value(self, data: Any) -> int:
-        """The number."""
         if not _COUNT.fullmatch(data):
             self.fail("invalid")
         return int(data)
@@ -169,8 +163,6 @@ class ConstantField(serializers.CharField):
 
 
 class ConstantFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """`const` in OpenAPI."""
-
     target_class = "promotions.http.serializers.ConstantField"
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
@@ -205,7 +197,6 @@ class AmountField(serializers.DecimalField):
         super().__init__(max_digits=7, decimal_places=2, min_value=Decimal(0), **kwargs)
 
     def to_internal_value(self, data: Any) -> Decimal:
-        """The amount."""
         if not isinstance(data, str):
             self.fail("wrong_type")
         if not re.fullmatch(_AMOUNT, data):
@@ -214,7 +205,7 @@ class AmountField(serializers.DecimalField):
 
 
 def refuse_null_island(attrs: Mapping[str, Any]) -> None:
-    """For queries with a position. Errors: ValidationError at both of its parameters when it is 0, 0."""
+    """Checks of queries with a position. Errors: ValidationError at both of its parameters when it is 0, 0."""
     if attrs.get("latitude") == 0 and attrs.get("longitude") == 0:
         fault = ErrorDetail("0, 0 is no position.", code="null_island")
         raise ValidationError({"latitude": [fault], "longitude": [fault]})

@@ -21,8 +21,8 @@ def echo(text: str) -> None:
 def sign_of_life(what: str = "", *, out: TextIO | None = None) -> Iterator[None]:
     """Show the elapsed seconds while the block runs, so that a slow download does not look like a hang.
 
-    On a terminal one line counts up and disappears at the end. Elsewhere each sign is a line. `what` names the work;
-    `out` is standard error unless given.
+    Show progress. On a terminal one line counts up and disappears at the end. Elsewhere each sign is a line. `what`
+    names the work; `out` is standard error unless given.
     """
     done = Event()
     thread = Thread(target=_count_up, args=(done, what, out or sys.stderr), daemon=True)

@@ -34,8 +34,6 @@ daemonize no
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running Redis."""
-
     url: str
     child: Child
 

@@ -41,7 +41,7 @@ class Stack:
     `env` must hold DATABASE_URL and REDIS_URL of a migrated database. Logs go to `folder`/log/{web,worker,beat}.log;
     `folder` is by default the one of the services the caller was started with.
 
-    With a `listener`, an open listening socket of the caller's, web processes take their connections from it, so that
+    With a `listener` (an open listening socket of the caller), web processes take their connections from it, so that
     one can `replace` the other without a refused connection.
     """
 

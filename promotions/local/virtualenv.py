@@ -42,7 +42,6 @@ NAME_FOR_NEXT_DJANGO = ".venv-next"
 
 
 def python_of(root: Path, name: str = DEFAULT_NAME) -> Path:
-    """The virtualenv's interpreter."""
     return root / name / "bin" / "python"
 
 

@@ -43,7 +43,7 @@ class Workspace:
 
     @property
     def outside(self) -> Path:
-        """For a clone whose parents only root may enter."""
+        """The folder for a clone whose parents only root may enter."""
         digest = sha256(str(self.root).encode()).hexdigest()[:16]
         return OUTSIDE / digest / self.name
 
@@ -61,5 +61,5 @@ class Workspace:
 
 
 def command_pids(folder: Path) -> Path:
-    """Where a command with this folder records the processes it starts, so that they are ended if it is killed."""
+    """The folder in which a command records the processes it starts, so that they are ended if it is killed."""
     return folder / "pids" / "command"

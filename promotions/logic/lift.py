@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 
 
 class VerdictReason(StrEnum):
-    """Why this verdict; stable."""
+    """Reason of a verdict; stable."""
 
     INTERVAL_ABOVE_ZERO = "interval_above_zero"
     INTERVAL_BELOW_ZERO = "interval_below_zero"
@@ -46,7 +46,7 @@ class VerdictReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From `low` to `high`, both included."""
+    """An interval from `low` to `high`, both included."""
 
     low: float
     high: float

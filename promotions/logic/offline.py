@@ -110,7 +110,6 @@ class WorstLoss:
 
     @property
     def total(self) -> Decimal:
-        """Sum over all tills."""
         return self.tills * self.value_per_till
 
 

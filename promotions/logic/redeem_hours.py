@@ -18,7 +18,7 @@ class FrozenHours(TypedDict):
 
 
 def freeze_hours(windows: Iterable[TimeWindow]) -> list[FrozenHours]:
-    """As JSON keeps them. No window: taken at any hour."""
+    """Serialize hours as JSON stores them. No window: taken at any hour."""
     return [
         FrozenHours(
             weekdays=[DAYS[day] for day in sorted(window.weekdays)],

@@ -166,7 +166,7 @@ def _intersect(left: Sequence[Opening], right: Sequence[Opening]) -> list[Openin
 
 
 def _span(schedule: Schedule, zone: ZoneInfo) -> Opening:
-    """From the first second of the first day to the end of the last one."""
+    """The span from the first second of the first day to the end of the last one."""
     return Opening(_day_start(_clamped(schedule.starts_on), zone), _day_end(_clamped(schedule.ends_on), zone))
 
 

@@ -23,7 +23,7 @@ class KeyedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was answered, byte for byte."""
+    """A response, byte for byte."""
 
     status: int
     content_type: str

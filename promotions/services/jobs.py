@@ -1,4 +1,4 @@
-"""When each periodic job last succeeded and failed, and when beat last went round. Kept in PostgreSQL."""
+"""Last success and failure of each periodic job, and beat's last round. Stored in PostgreSQL."""
 
 import time
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What beat is to do, and whether it does."""
+    """The state of beat and of its jobs."""
 
     beat_at: datetime | None
     jobs: list[Job]

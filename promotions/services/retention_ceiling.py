@@ -1,4 +1,4 @@
-"""How much a run of retention may delete of a table: a wrong clock must not empty it.
+"""Limit of rows that one run of retention may delete of a table: a wrong clock must not empty it.
 
 Beyond the ceiling nothing of the table is deleted. An operator who knows why so much is due overrides it.
 """
@@ -31,7 +31,7 @@ _COUNTED_ROWS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a run found of one table. `expired` is not counted beyond the ceiling."""
+    """Findings of a run about one table. `expired` is not counted beyond the ceiling."""
 
     table: str
     expired: int
@@ -39,7 +39,7 @@ class Due:
 
     @property
     def is_within(self) -> bool:
-        """Whether it may be deleted."""
+        """Return whether it may be deleted."""
         return self.expired <= self.ceiling
 
 
@@ -53,7 +53,7 @@ class Ceiling:
     deleted: dict[str, int] = field(default_factory=dict)
 
     def allows(self, expired: QuerySet[Any], *, is_short_lived: bool = False) -> bool:
-        """Whether all of these rows may be deleted; if not, the table is held, counted and logged."""
+        """Return whether all of these rows may be deleted; if not, skip the table, count it and log it."""
         if self.allows_large:
             return True
         due = measure(expired, now=self.now, is_short_lived=is_short_lived)
@@ -84,7 +84,7 @@ class Ceiling:
 
 
 def measure(expired: QuerySet[Any], *, now: datetime, is_short_lived: bool = False) -> Due:
-    """How many rows of a table are past their time, and how many of them a run may delete. Three small queries."""
+    """Count the expired rows of a table, and those that a run may delete. Three small queries."""
     table = expired.model._meta.db_table
     rows = _count_rows(expired.model)
     small = SHORT_LIVED_ROWS if is_short_lived else min(SMALL_ROWS, ceil(rows / 2))

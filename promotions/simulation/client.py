@@ -28,7 +28,6 @@ class Reply:
 
     @property
     def is_success(self) -> bool:
-        """Any 2xx."""
         return 200 <= self.status < 300
 
     @property

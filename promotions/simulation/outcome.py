@@ -19,7 +19,7 @@ QUIET_M = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many of so many, and the 95 % interval of the share."""
+    """A count, its total, and the 95 % interval of the share."""
 
     part: int
     whole: int
@@ -66,9 +66,9 @@ class CampaignOutcome:
                 (self.control_visits.part, "held-out phones"), (self.treated_visits.part, "messaged phones")
             )
             return (
-                f"not evaluated yet. Only {few} {group} visited, and a verdict needs {MIN_CONVERSIONS} in each group: with"
-                f" fewer, a handful of people decides. Until then {estimate} visits (95% range {low} to {high}) is a"
-                " first estimate and proves nothing."
+                f"not evaluated yet. Only {few} {group} visited, and a verdict needs {MIN_CONVERSIONS} in each group:"
+                f" with fewer, a handful of people decides. Until then {estimate} visits (95% range {low} to {high}) is"
+                " a first estimate and proves nothing."
             )
         measured = f"{estimate} visits; with 95% confidence between {low} and {high}"
         if self.reason == "interval_above_zero":
@@ -79,7 +79,7 @@ class CampaignOutcome:
 
 
 def _spell_visits(visits: float) -> str:
-    """Whole visits with their sign; below one visit a decimal, so that a limit just off 0 does not read as 0."""
+    """Format whole visits with their sign; below one visit a decimal, so that a limit just off 0 does not read as 0."""
     text = f"{visits:+.0f}" if abs(visits) >= 0.95 else f"{visits:+.1f}"
     return "0" if text in {"+0.0", "-0.0"} else text
 

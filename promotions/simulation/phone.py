@@ -110,7 +110,7 @@ class Phone:
         self.credentials = Credentials(given["device_id"], given["access_token"], given["ingest_key"] or "")
 
     async def live(self, from_s: float) -> None:
-        """From now to the end of the day, then send what is left."""
+        """Live from now to the end of the day, then send the rest."""
         self._next_fix_s = from_s + self._rng.uniform(0, 240)
         self._plan_errands(from_s)
         while True:
@@ -326,7 +326,7 @@ class Phone:
     # The shop
 
     def _plan_counter(self, stay: Leg) -> None:
-        """In the shop, after settling in, open the app."""
+        """Open the app in the shop, after settling in."""
         if self.plan.dialect is Dialect.API:
             self._add_errand(stay.start_s + self._rng.uniform(90, 210), lambda: self._at_counter(stay, 1))
 

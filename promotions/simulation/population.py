@@ -69,8 +69,6 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From one second of the day to another."""
-
     start_s: float
     end_s: float
 
@@ -127,12 +125,10 @@ class Outing:
     legs: list[Leg] = field(default_factory=list)
 
     def rest_until(self, until_s: float) -> None:
-        """Stay where one is."""
         if until_s > self.now_s:
             self._add(Leg(Motion.REST, self.now_s, until_s, (self.here,)))
 
     def go(self, to: Point, motion: Motion = Motion.WALK, *, via: tuple[Point, ...] = ()) -> None:
-        """Travel, past every fence."""
         self._travel(Trip(self.here, to, motion, via, avoids=self._brushed()))
 
     def visit(self, shop: int, duration_s: float) -> None:
@@ -297,7 +293,7 @@ def _plan_passer(outing: Outing, shop: int) -> None:
 
 
 def _go_past(outing: Outing, shop: int, target: Point) -> None:
-    """By the door when the fence is small enough to be crossed in time, else by an edge of it, else by bicycle."""
+    """Pass by the door when the fence is small enough to be crossed in time, else by an edge of it, else by bicycle."""
     rng, counter = outing.rng, outing.city.shops[shop].counter
     motion = rng.choice((Motion.WALK, Motion.CYCLE))
     for _ in range(12):
@@ -342,5 +338,5 @@ def fix_interval_s(leg: Leg, at_s: float, rng: Random) -> float:
 
 
 def is_underground(leg: Leg) -> bool:
-    """In the metro there are no fixes."""
+    """A ride in the metro, without fixes."""
     return leg.motion is Motion.METRO

@@ -36,7 +36,6 @@ class Progress:
         self.out.flush()
 
     def finish(self) -> None:
-        """Go on below."""
         if self.out.isatty():
             self.out.write("\n")
             self.out.flush()

@@ -53,7 +53,6 @@ class Clerk:
         }
 
     def type(self, code: str) -> dict[str, object]:
-        """The code typed in."""
         return {"nonce": fresh_id(), "scanned_at": self.world.clock.warp.now().isoformat(), "code": code}
 
     async def take_back(self, redemption_id: str) -> None:
@@ -80,7 +79,6 @@ class Tills:
 
     @property
     def waiting(self) -> int:
-        """Customers in all lines."""
         return sum(clerk.line.qsize() for clerk in self.clerks.values())
 
     async def serve(self, shop: int) -> None:

@@ -111,7 +111,6 @@ def _polyline(points: Sequence[Point]) -> tuple[FloatArray, FloatArray, FloatArr
 
 
 def length_m(points: Sequence[Point]) -> float:
-    """Length of a line."""
     return float(_polyline(points)[2][-1])
 
 
@@ -141,7 +140,7 @@ def street_line(rng: Random, start: Point, end: Point) -> tuple[Point, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """From where to where, how, which shops it may go into (its own ends), and which it must not even brush."""
+    """A route: its two ends, the way of moving, the shops it may enter (its own ends), and those it must not touch."""
 
     start: Point
     end: Point
@@ -199,12 +198,11 @@ def is_clear(city: City, line: Sequence[Point], speed_mps: float, trip: Trip) ->
 
 
 def _arrival(inside: BoolArray) -> int:
-    """From which sample on the way is inside until its end."""
+    """Return the sample from which on the route is inside until its end."""
     return 0 if inside.all() else len(inside) - int(np.argmin(inside[::-1]))
 
 
 def _departure(inside: BoolArray) -> int:
-    """The first sample outside."""
     return len(inside) if inside.all() else int(np.argmin(inside))
 
 

@@ -16,7 +16,7 @@ DAY_S = 86_400.0
 class Warp:
     """At the real second `real_epoch_s` it shows `shown_epoch_s`; from there time runs `rate` × faster.
 
-    From the shown second `usual_from_epoch_s` on it runs at the usual speed.
+    From the shown second `usual_from_epoch_s` on, it runs at the usual speed.
     """
 
     real_epoch_s: float
@@ -32,13 +32,11 @@ class Warp:
         return ",".join(map(repr, parts))
 
     def epoch_s(self) -> float:
-        """The shown second."""
         fast_epoch_s = self.shown_epoch_s + (time.time() - self.real_epoch_s) * self.rate
         beyond_s = max(0.0, fast_epoch_s - self.usual_from_epoch_s)
         return min(fast_epoch_s, self.usual_from_epoch_s + beyond_s / self.rate)
 
     def now(self) -> datetime:
-        """The shown instant."""
         return datetime.fromtimestamp(self.epoch_s(), tz=UTC)
 
 
@@ -50,7 +48,6 @@ class DayClock:
     midnight_epoch_s: float
 
     def second_of_day(self) -> float:
-        """The shown time."""
         return self.warp.epoch_s() - self.midnight_epoch_s
 
     def to_epoch_s(self, second_of_day: float) -> float:
@@ -103,7 +100,7 @@ def start_day(
 ) -> DayClock:
     """A clock that will show that second of the local day in `lead_s` real seconds from now.
 
-    From the second of the day `usual_from_s` on it is as fast as any clock.
+    From the second of the day `usual_from_s` on, it is as fast as any clock.
     """
     midnight_epoch_s = _midnight_s(on, zone)
     warp = Warp(time.time() + lead_s, midnight_epoch_s + second_of_day, rate, midnight_epoch_s + usual_from_s)

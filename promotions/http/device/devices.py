@@ -46,7 +46,6 @@ class PatternField(TextField):
         self.validators.append(serializers.RegexField(pattern).validators[-1])
 
     def to_internal_value(self, data: Any) -> str:
-        """The string."""
         value = super().to_internal_value(data)
         # The validator's `$` would let a final line feed through.
         if value.endswith("\n"):
@@ -81,7 +80,6 @@ class ConsentsField(serializers.ListField):
     child = OneOfField(choices=Purpose.choices)
 
     def to_internal_value(self, data: Any) -> list[str]:
-        """The purposes, each once."""
         values = list(super().to_internal_value(data))
         if len(set(values)) != len(values):
             raise serializers.ValidationError("Each purpose once.", code="duplicate_value")

@@ -27,7 +27,7 @@ class NearbyQuery(StrictSerializer):
     limit = CountField(min_value=1, max_value=MAX_FENCES, default=DEFAULT_FENCES, help_text="Maximum number of fences.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """As for fixes, 0, 0 is no position."""
+        """0, 0 is no position, as for fixes."""
         refuse_null_island(attrs)
         return attrs
 

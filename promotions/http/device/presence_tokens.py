@@ -21,7 +21,8 @@ from promotions.services.unlocks.presence_tokens import issue_presence_token
 
 
 class PresenceTokenRequest(UnlockRequest):
-    """As for an unlock: a fresh fix and, if the campaign requires it, the code shown at the store's counter."""
+    """The input is that of an unlock: a fresh fix and, if the campaign requires it, the code shown at the store's
+    counter."""
 
 
 class PresenceTokenAnswer(serializers.Serializer[Any]):

@@ -196,11 +196,9 @@ class AnyType(BaseContentNegotiation):
     """An image is sent as it is, whatever the caller says it accepts; its problems are JSON as everywhere."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
-        """Nothing is parsed."""
         return None
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        """The first one."""
         return renderers[0], renderers[0].media_type
 
 

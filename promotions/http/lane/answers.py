@@ -141,7 +141,6 @@ class BodyWatch:
                     task.cancel()
 
     async def close(self) -> None:
-        """Stop looking."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 

@@ -1,7 +1,7 @@
 """The durable append: concurrent requests share one pipelined write; each is answered when Redis has acknowledged its
 own part.
 
-Nothing here retries. A request that hears `StreamUnavailable` answers 503 and the phone keeps its copy.
+This module never retries. A request that gets `StreamUnavailable` answers 503 and the phone keeps its copy.
 """
 
 import asyncio

@@ -33,7 +33,7 @@ class ClusterAppender:
         self._looking: asyncio.Task[None] | None = None
 
     def append(self, shard: int, payload: bytes) -> asyncio.Future[None]:
-        """As of `StreamAppender`, by the node that holds the shard."""
+        """`StreamAppender.append` at the node that has the shard."""
         if not self._by_shard:
             self._look_again()
             raise StreamUnavailable

@@ -38,7 +38,6 @@ class TillTimeField(InstantField):
     default_error_messages = {"out_of_range": "Give an instant from 1970 to 2099."}
 
     def to_internal_value(self, value: Any) -> datetime:
-        """The instant in UTC."""
         instant = super().to_internal_value(value)
         if not FIRST_TIME <= instant < LAST_TIME:
             self.fail("out_of_range")

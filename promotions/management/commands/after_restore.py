@@ -14,11 +14,9 @@ class Command(BaseCommand):
     help = "Run the steps after a restore of PostgreSQL, before the processes start. Can be repeated."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--json`"""
         parser.add_argument("--json", action="store_true", help="print the steps and their results as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run every step."""
         results = {}
         for step in AFTER_RESTORE:
             results[step.name] = step.run()

@@ -30,7 +30,6 @@ class Command(BaseCommand):
     help = "Print the running demo's addresses and logins, and write them to var/run.json (development only)."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--base-url`, `--output`"""
         parser.add_argument("--base-url", required=True)
         parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "var" / "run.json")
 

@@ -60,7 +60,6 @@ class Command(BaseCommand):
     help = "Choose the data that `make run` serves (development only)."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--fresh`, `--data`, `--day`, `--set-aside`"""
         parser.add_argument("--fresh", action="store_true")
         parser.add_argument("--data", type=Path)
         parser.add_argument("--day", type=Path, default=days.DAY)

@@ -24,7 +24,6 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--json`, `--url`"""
         parser.add_argument("--json", action="store_true", help="print the list as one JSON document")
         parser.add_argument(
             "--url", default="", help="also query the running service at this address, through its proxies"

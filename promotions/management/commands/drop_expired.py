@@ -17,7 +17,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--allow-large`"""
         parser.add_argument(
             "--allow-large",
             action="store_true",

@@ -16,7 +16,6 @@ class Command(BaseCommand):
     help = "Print the proof of an ended instant win's draw, for `verify_draw` and for publication."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The campaign's id."""
         parser.add_argument("campaign", type=UUID, help="the campaign's id")
 
     def handle(self, *args: Any, campaign: UUID, **options: Any) -> None:

@@ -51,7 +51,6 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--from-dump`, `--folder`, `--json`"""
         parser.add_argument("--from-dump", type=Path, metavar="FILE", help="your own dump (pg_dump --format=custom)")
         parser.add_argument("--folder", type=Path, help="folder of the second cluster (default: this clone)")
         parser.add_argument("--json", action="store_true", help="print the result as JSON")

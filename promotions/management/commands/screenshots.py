@@ -77,7 +77,6 @@ class Command(BaseCommand):
     help = "Take the pictures in docs/img from the running product (development only; needs an empty database)."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--output`"""
         parser.add_argument("--output", type=Path, default=settings.BASE_DIR / "docs" / "img")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -44,7 +44,6 @@ class Command(BaseCommand):
     help = "Write the generated parts of docs/ from the code. With --check, only list those that are out of date."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--check`"""
         parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is out of date")
 
     def handle(self, *args: Any, check: bool, **options: Any) -> None:

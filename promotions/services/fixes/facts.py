@@ -207,7 +207,7 @@ def _list_devices(rows: _Rows, reachable: Collection[UUID]) -> dict[UUID, Device
 
 
 def _device_facts(device: DeviceFacts, campaign_ids: Sequence[int] | None, days: Sequence[date] | None) -> DeviceFacts:
-    """With the opportunities it had: of which campaign, and on which of the store's days."""
+    """Devices with their opportunities: the campaigns, and which of the store's days."""
     if not campaign_ids or not days:
         return device
     days_by_campaign: dict[int, set[date]] = defaultdict(set)

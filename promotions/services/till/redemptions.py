@@ -48,7 +48,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Not taken, and why."""
+    """A refused scan and its reason."""
 
     error: DomainError
     coupon: Coupon | None
@@ -163,7 +163,7 @@ def take_lowest(context: RedemptionContext, units: Units, now: datetime) -> Take
 
 
 class _CapReached(Exception):
-    """No use is left under a cap; takes the redemption's row back with it."""
+    """A cap is used up; rolls the redemption's row back with it."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(scope)

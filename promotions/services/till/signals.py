@@ -23,7 +23,7 @@ CLOSING_GRACE = timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From, to before."""
+    """A period from `since` to before `until`."""
 
     since: datetime
     until: datetime
@@ -40,7 +40,6 @@ class Line:
     marks: tuple[Mark, ...]
 
     def mark_of(self, signal: Signal) -> Mark | None:
-        """A mark."""
         return next((mark for mark in self.marks if mark.signal is signal), None)
 
 

@@ -133,7 +133,7 @@ def sign_out(*, staff_device: StaffDevice) -> None:
 
 
 def fold_initials(initials: str) -> str:
-    """As they are kept and compared: without blanks around, in capitals."""
+    """Return initials as they are stored and compared: without blanks around, in capitals."""
     return initials.strip().upper()
 
 

@@ -47,7 +47,7 @@ class OfflineOffer:
 
     @property
     def digest(self) -> bytes:
-        """By which the till knows it in a coupon's signed part."""
+        """The offer's id in a coupon's signed part."""
         return coupon_tokens.digest_offer(self.terms)
 
 

@@ -32,7 +32,6 @@ class ParsedMessage:
     rejected: list[RejectedFix] = field(default_factory=list)
 
     def keep(self, place: int, fix: NormalisedFix) -> None:
-        """Take a fix."""
         self.fixes.append(fix)
         self.places.append(place)
 
