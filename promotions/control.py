@@ -15,8 +15,10 @@ from geofence.models import Geofence, Partner, Store
 from notifications.logic.addresses import Address
 from notifications.services import register_address
 from promotions import pipeline
-from promotions.models import Brand, Campaign, Device
+from promotions.models import Brand, Device
 from promotions.models.devices import Purpose
+from promotions.services.campaigns.editing import create_campaign
+from promotions.services.campaigns.states import open_campaign
 
 # In the open sea off Gabon.
 _LATITUDE_DEG, _LONGITUDE_DEG, _RADIUS_M = 1.0, 1.0, 150.0
@@ -56,23 +58,23 @@ def _make_world(now: datetime) -> tuple[Device, Geofence]:
         updated_at=now,
         **place,
     )
-    campaign = Campaign.objects.create(
-        brand=Brand.objects.create(name=name),
-        name=_NAME,
-        kind="coupon",
-        state=Campaign.State.LIVE,
-        starts_on=_day(now, -2),
-        ends_on=_day(now, 2),
-        offer_title=_NAME,
-        benefit=_NAME,
-        message_title=_NAME,
-        message_body="{offer} at {store}",
-        holdout_percent=0,
-        salt=uuid4().hex,
-        created_at=now,
-        opened_at=now,
+    draft = create_campaign(
+        values={
+            "brand": Brand.objects.create(name=name).pk,
+            "name": _NAME,
+            "kind": "coupon",
+            "stores": [store.pk],
+            "starts_on": _day(now, -2),
+            "ends_on": _day(now, 2),
+            "offer_title": _NAME,
+            "benefit": _NAME,
+            "message_title": _NAME,
+            "message_body": "{offer} at {store}",
+            "holdout_percent": 0,
+        },
+        now=now,
     )
-    campaign.stores.set([store])
+    open_campaign(campaign_id=draft.pk, now=now)
     device = Device.objects.create(
         platform="android", locale="en", consents=[str(purpose) for purpose in Purpose], registered_at=now
     )

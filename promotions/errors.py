@@ -1,6 +1,7 @@
 """Errors of the product: small exceptions with a stable `code`; `http/problems.py` maps them to problems."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -20,11 +21,29 @@ class DomainError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with the input. `pointer` is a JSON Pointer into the body, or `?name` for a query parameter."""
+    """One fault in the input. `pointer` is a JSON Pointer into the body, or `?name` for a query parameter.
+
+    `text` is English. A page can translate it before it fills in `values`: see `fill_in`.
+    """
 
     pointer: str
     code: str
-    detail: str
+    text: str
+    values: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    @property
+    def detail(self) -> str:
+        """The sentence in English, with its values."""
+        return self.fill_in(self.text)
+
+    def fill_in(self, text: str) -> str:
+        """Fill the values in a translation of `text`. Without values every brace stays as it is."""
+        return text.format(**self.values) if self.values else text
+
+
+def gettext_noop(text: str) -> str:
+    """Mark a text for translation: `make messages` finds it by this name. The page that shows it translates it."""
+    return text
 
 
 class InvalidInput(DomainError):

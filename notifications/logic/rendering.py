@@ -3,6 +3,7 @@
 Each value has a limit in bytes and is clipped to it, so the longest a text can become is known beforehand.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,11 +27,12 @@ _ELLIPSIS = "…"
 
 @dataclass(frozen=True, slots=True)
 class TemplateFault:
-    """One thing wrong with a text: in which field, what (stable), and in words."""
+    """A fault of a text: its field, a stable code, an English sentence, and the values in the sentence."""
 
     field: str
     code: str
     detail: str
+    values: Mapping[str, str | int] = dataclasses.field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ def _text_faults(field: str, text: str, limit_bytes: int) -> Iterator[TemplateFa
     for name in dict.fromkeys(_PLACEHOLDER.findall(text)):
         if name not in PLACEHOLDER_LIMIT_BYTES:
             known = ", ".join(f"{{{each}}}" for each in PLACEHOLDER_LIMIT_BYTES)
-            yield TemplateFault(field, "unknown_placeholder", f"{{{name}}} is not one of {known}")
+            found = f"{{{name}}}"
+            yield TemplateFault(field, "unknown_placeholder", f"{found} is not one of {known}", {"found": found})
     if _BRACE.search(_PLACEHOLDER.sub("", text)):
         yield TemplateFault(field, "stray_brace", "has a { or } that belongs to no placeholder")
     if _UNSENDABLE.search(text):
@@ -78,7 +81,7 @@ def _text_faults(field: str, text: str, limit_bytes: int) -> Iterator[TemplateFa
     longest_bytes = size_bytes(_substitute(text, {}))
     if longest_bytes > limit_bytes:
         detail = f"may become {longest_bytes} bytes with the longest names; at most {limit_bytes}"
-        yield TemplateFault(field, "too_long", detail)
+        yield TemplateFault(field, "too_long", detail, {"longest": longest_bytes, "most": limit_bytes})
 
 
 def find_template_faults(template: Template) -> tuple[TemplateFault, ...]:

@@ -1,20 +1,21 @@
-"""The campaign's form: weekdays as checkboxes, assurance levels in words, rules that span several fields."""
+"""The campaign's form: weekdays as checkboxes, assurance levels in words, faults at their fields."""
 
-from typing import Any, ClassVar
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, ClassVar, cast
 
 from django import forms
-from django.conf import settings
+from django.forms.models import BaseInlineFormSet
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleTimeWidget, UnfoldAdminTextareaWidget
 
-from notifications.logic.rendering import Template, find_template_faults
-from promotions.logic.schedule import MIDNIGHT
+from promotions.admin.faults import add_faults
+from promotions.errors import Fault
+from promotions.logic.campaign_rules import EVERY_DAY, MAX_NOTIFY_LEVEL, CampaignValues, Hours, find_hours_faults
 from promotions.models import Campaign, TimeWindow
-from promotions.services.campaigns.budgets import find_cap_faults, lock_exclusively
+from promotions.services.campaigns.editing import FIELDS, find_faults
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-EVERY_DAY = 127
-CAPS = ("unlock_cap", "redeem_cap", "store_redeem_cap")
-
+# Fields of a line that are not its values.
+_KEYS = frozenset({"id", "DELETE"})
 
 _LEVELS = (
     (0, "0: claimed by the phone"),
@@ -23,8 +24,6 @@ _LEVELS = (
     (3, "3: attested by the phone's platform (not available yet, counts as 4)"),
     (4, "4: co-present, seen by the store"),
 )
-# A fix that crosses a fence cannot reach a higher level, so no message would ever be sent.
-MAX_NOTIFY_LEVEL = 2
 
 
 class WeekdaysWidget(forms.CheckboxSelectMultiple):
@@ -71,16 +70,33 @@ class TimeWindowForm(forms.ModelForm[TimeWindow]):
         }
 
     def clean(self) -> dict[str, Any]:
-        """Reject equal start and end, except 00:00 twice, which means the whole day."""
         given = super().clean() or {}
-        starts_at, ends_at = given.get("starts_at"), given.get("ends_at")
-        if starts_at is not None and starts_at == ends_at != MIDNIGHT:
-            self.add_error(
-                "ends_at",
-                "The hours end at the minute they start. Enter a later end, an earlier end for hours past midnight, "
-                "or 00:00 in both fields for the whole day.",
-            )
+        hours = self.read_hours()
+        if hours is not None:
+            add_faults(self, find_hours_faults(hours))
         return given
+
+    def read_hours(self) -> Hours | None:
+        """Return the line's hours, or None if a part of them could not be read."""
+        given: dict[str, Any] = {name: self.cleaned_data.get(name) for name in Hours._fields}
+        return None if None in given.values() else Hours(**given)
+
+
+def read_inlines(formsets: Iterable[BaseInlineFormSet[Any, Campaign, Any]], rows: Collection[str]) -> CampaignValues:
+    """Return the lines of the page: hours, and the rows that the chosen kind has. The page hides those of others."""
+    values: CampaignValues = {}
+    kept: dict[str, list[dict[str, Any]]] = {}
+    for formset in formsets:
+        lines = [
+            {name: line.cleaned_data.get(name) for name in line.fields if name not in _KEYS | {formset.fk.name}}
+            for line in formset.forms
+            if line not in formset.deleted_forms and (line.has_changed() or line in formset.initial_forms)
+        ]
+        if formset.model is TimeWindow:
+            values["windows"] = [Hours(**line) for line in lines]
+        elif formset.get_default_prefix() in rows:
+            kept[formset.get_default_prefix()] = lines
+    return {**values, "rows": kept}
 
 
 class LevelField(forms.TypedChoiceField):
@@ -99,8 +115,13 @@ class CampaignForm(forms.ModelForm[Campaign]):
         initial=0,
         help_text="How certain it must be that the phone is there.",
     )
+    # The version of the campaign that this page shows.
+    seen_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     unlock_level = LevelField(label="Unlock at level", initial=1)
     redeem_level = LevelField(label="Redeem at level", initial=0)
+
+    # Faults of the whole page, with which the service rejected it.
+    rejected: ClassVar[Sequence[Fault]] = ()
 
     class Meta:
         model = Campaign
@@ -117,54 +138,31 @@ class CampaignForm(forms.ModelForm[Campaign]):
             "that store (the end of the hours below, or closing time if that comes first).",
         }
 
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
+        self.fields["seen_version"].initial = self.instance.version
+
     def clean(self) -> dict[str, Any]:
-        """Check the rules that span two fields: dates, message, till options and caps."""
+        """Show every fault that `services/campaigns/editing.py` finds. The row lock keeps the answer until the save."""
         given = super().clean() or {}
-        starts_on, ends_on = given.get("starts_on"), given.get("ends_on")
-        if starts_on and ends_on and ends_on < starts_on:
-            self.add_error("ends_on", "The last day is before the first day. Enter a later date.")
-        if given.get("is_flash") and not given.get("unlock_cap") and "unlock_cap" not in self.errors:
-            self.add_error("unlock_cap", "“Many phones at once” requires a cap. Enter one.")
-        self._clean_offline(given)
-        self._clean_message(given)
-        self._clean_caps(given)
+        faults = find_faults(
+            campaign_id=self.instance.pk,
+            changes=self.read_values(),
+            seen_version=self.read_seen_version(),
+            unreadable=set(self.errors),
+        )
+        add_faults(self, self.rejected or faults)
         return given
 
-    def _clean_offline(self, given: dict[str, Any]) -> None:
-        """An offline till can check neither presence nor hours, and what it gives away counts against its allowance."""
-        if not given.get("allows_offline"):
-            return
-        value, most = given.get("value"), settings.OFFLINE_MAX_COUPON_VALUE
-        if value is None and "value" not in self.errors:
-            self.add_error("value", "Enter what one use costs you: it counts against a till's offline allowance.")
-        elif value is not None and value > most:
-            self.add_error("value", f"An offline till accepts no coupon worth more than {most} per use.")
-        if given.get("redeem_level"):
-            self.add_error(
-                "redeem_level", "An offline till cannot check presence. Choose level 0 or disallow offline use."
-            )
-        if given.get("redeems_in_hours"):
-            self.add_error("redeems_in_hours", "An offline till cannot check hours. Choose only one of the two.")
+    def read_values(self) -> CampaignValues:
+        """Return the fields that the page shows and that could be read."""
+        values = {name: value for name, value in self.cleaned_data.items() if name in FIELDS}
+        if "brand" in values:
+            values["brand"] = values["brand"].pk
+        if "stores" in values:
+            values["stores"] = [store.pk for store in values["stores"]]
+        return cast(CampaignValues, values)
 
-    def _clean_caps(self, given: dict[str, Any]) -> None:
-        """Reject a cap below what an open campaign has used. The row lock keeps the count until the form is saved."""
-        caps = {name: given[name] for name in CAPS if name in given}
-        if not caps or self.instance.state not in {Campaign.State.LIVE, Campaign.State.PAUSED}:
-            return
-        campaign = lock_exclusively(self.instance.pk)
-        for name, cap in caps.items():
-            setattr(campaign, name, cap)
-        for fault in find_cap_faults(campaign):
-            name = fault.pointer.removeprefix("/")
-            if name in self.fields and name not in self.errors:
-                self.add_error(name, fault.detail)
-
-    def _clean_message(self, given: dict[str, Any]) -> None:
-        title, body = given.get("message_title", ""), given.get("message_body", "")
-        # No message: customers find the offer in the app.
-        if not title and not body:
-            return
-        for fault in find_template_faults(Template(title=title, body=body)):
-            name = f"message_{fault.field}"
-            if name in self.fields and name not in self.errors:
-                self.add_error(name, f"{fault.detail[0].upper()}{fault.detail[1:]}.")
+    def read_seen_version(self) -> int:
+        """Return the version that the page was built from. A page without one has seen none."""
+        return self.cleaned_data.get("seen_version") or 0

@@ -1,14 +1,16 @@
 """The admin pages of a campaign and of its time windows, prizes, budgets and winning moments."""
 
 import json
-import secrets
 from datetime import date, timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, JsonResponse
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
@@ -18,21 +20,22 @@ from unfold.decorators import display
 from geofence.models import Visit
 from notifications.logic.rendering import PLACEHOLDER_LIMIT_BYTES
 from promotions import clock
-from promotions.admin.base import FactAdmin, ScopedRelatedFilter, TenantAdmin, is_draft, tenancy_of
+from promotions.admin.base import FactAdmin, ReadOnly, ScopedRelatedFilter, TenantAdmin, is_draft, tenancy_of
 from promotions.admin.campaign_actions import CampaignActions
-from promotions.admin.campaign_form import CampaignForm, TimeWindowForm
+from promotions.admin.campaign_form import CampaignForm, TimeWindowForm, read_inlines
+from promotions.admin.faults import translate
 from promotions.admin.offline_loss import describe_offline_loss
+from promotions.errors import InvalidInput
+from promotions.logic.campaign_rules import FROZEN_WHEN_OPENED, OPENED, CampaignValues
 from promotions.logic.power import describe_proof
 from promotions.models import Budget, Campaign, TimeWindow
-from promotions.services.campaigns.budgets import fit_caps
+from promotions.services.campaigns.editing import create_campaign, delete_draft, edit_campaign
 from promotions.services.mechanics import list_mechanics, mechanic_of
 from promotions.services.report.arrivals import ArrivalCount, count_arrivals
 
 State = Campaign.State
 
 STATE_COLOURS = {State.DRAFT: "info", State.LIVE: "success", State.PAUSED: "warning", State.ENDED: "default"}
-# A change after the opening would mix the arms or contradict the budgets created then.
-FROZEN_WHEN_OPENED = ("brand", "kind", "holdout_percent", "is_flash")
 ASSUMED_PHONES_PER_WEEK = 1000
 # Smaller counts of devices are not shown to a brand.
 SMALLEST_CELL = 10
@@ -69,6 +72,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
         "offline_loss",
     ]
     warn_unsaved_form = True
+    change_form_before_template = "admin/promotions/campaign_version.html"
     fieldsets = [
         (
             None,
@@ -135,7 +139,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
         fields = super().get_readonly_fields(request, obj)
         if obj is None or is_draft(obj):
             return [*fields]
-        return [*fields, *FROZEN_WHEN_OPENED, *mechanic_of(obj).frozen_when_opened]
+        return [*fields, *sorted(FROZEN_WHEN_OPENED | mechanic_of(obj).frozen_when_opened)]
 
     def get_inlines(self, request: HttpRequest, obj: Campaign | None) -> list[type[TabularInline]]:
         """Show prizes where the kind can have them; the page's script hides them while another kind is chosen."""
@@ -161,29 +165,72 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
             **super().get_changeform_initial_data(request),
         }
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show the page again with the faults if the service rejects what the page's forms accepted."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except InvalidInput as error:
+            request.__dict__["_rejected"] = error.faults
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        """Delete a draft, or show why it can no longer be deleted."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except InvalidInput as error:
+            for fault in error.faults:
+                messages.error(request, translate(fault))
+            return redirect("admin:promotions_campaign_change", object_id)
+
     def get_form(
         self, request: HttpRequest, obj: Campaign | None = None, change: bool = False, **given: Any
     ) -> type[ModelForm[Campaign]]:
         form = super().get_form(request, obj, change, **given)
+        form.rejected = request.__dict__.get("_rejected", ())
         if "kind" in form.base_fields:
             # The script shows only the inlines of the chosen kind.
             form.base_fields["kind"].widget.attrs["data-kind-of-group"] = json.dumps(_map_inline_groups())
         return form
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: ModelForm[Campaign], change: bool) -> None:
-        """Give a new campaign the salt that assigns devices to its arms."""
-        if not change:
-            obj.created_at = clock.now()
-            obj.salt = secrets.token_hex(16)
-        elif obj.state in {State.LIVE, State.PAUSED}:
-            messages.info(request, "The campaign is open: the change applies at once. Issued coupons keep their terms.")
-        super().save_model(request, obj, form, change)
+        """Write nothing yet: `save_related` writes the campaign together with its stores and hours."""
 
     def save_related(self, request: HttpRequest, form: ModelForm[Campaign], formsets: Any, change: bool) -> None:
-        """Apply new caps of an open campaign at once, also to stores that join it."""
-        super().save_related(request, form, formsets, change)
-        if form.instance.state in {State.LIVE, State.PAUSED}:
-            fit_caps(campaign_id=form.instance.pk)
+        """Create or edit the campaign, its stores, hours and other rows through the service."""
+        assert isinstance(form, CampaignForm)
+        for formset in formsets:
+            # Saves nothing, but lists what was added, changed and deleted, for the log entry.
+            formset.save(commit=False)
+        values: CampaignValues = {**form.read_values(), **read_inlines(formsets, rows=mechanic_of(form.instance).rows)}
+        now = clock.now()
+        if change:
+            campaign = edit_campaign(
+                campaign_id=form.instance.pk, changes=values, now=now, seen_version=form.read_seen_version()
+            )
+        else:
+            campaign = create_campaign(values=values, now=now)
+        form.instance.pk = campaign.pk
+        form.instance.refresh_from_db()
+        if campaign.state in OPENED:
+            messages.info(request, "The campaign is open: the change applies at once. Issued coupons keep their terms.")
+
+    def delete_model(self, request: HttpRequest, obj: Campaign) -> None:
+        delete_draft(campaign_id=obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> None:
+        """Delete all or none: another user may have opened one of them since the list was shown."""
+        with transaction.atomic():
+            for campaign_id in queryset.values_list("pk", flat=True):
+                try:
+                    delete_draft(campaign_id=campaign_id)
+                except InvalidInput as error:
+                    raise PermissionDenied(translate(error.faults[0])) from error
 
     def get_urls(self) -> list[URLPattern]:
         """Add the view that the holdout field calls."""
@@ -258,16 +305,14 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
 
 
 @admin.register(TimeWindow)
-class TimeWindowAdmin(TenantAdmin):
-    """All time windows. They are usually edited on their campaign's page."""
+class TimeWindowAdmin(ReadOnly, TenantAdmin):
+    """All time windows. They are edited on their campaign's page, by its rules."""
 
-    form = TimeWindowForm
     list_display = ["campaign", "__str__", "weekdays"]
     list_filter = [("campaign", ScopedRelatedFilter)]
     list_select_related = ["campaign"]
     search_fields = ["campaign__name"]
     fields = ["campaign", "weekdays", "starts_at", "ends_at"]
-    autocomplete_fields = ["campaign"]
 
 
 @admin.register(Budget)

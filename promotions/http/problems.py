@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -225,7 +225,7 @@ def problem_body(
         **(fields or {}),
     }
     if faults:
-        body["errors"] = [asdict(fault) for fault in faults]
+        body["errors"] = [{"pointer": fault.pointer, "code": fault.code, "detail": fault.detail} for fault in faults]
     return body
 
 
@@ -322,7 +322,7 @@ def _faults(detail: Any, pointer: str) -> list[Fault]:
         if any(isinstance(item, Mapping | list) for item in detail):
             return [fault for index, item in enumerate(detail) for fault in _faults(item, f"{pointer}/{index}")]
         return [fault for item in detail for fault in _faults(item, pointer)]
-    return [Fault(pointer=pointer, code=fault_code(getattr(detail, "code", None)), detail=str(detail))]
+    return [Fault(pointer, fault_code(getattr(detail, "code", None)), str(detail))]
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

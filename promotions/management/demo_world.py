@@ -1,8 +1,7 @@
 """The demo's brand, stores, campaigns and logins: first as plain data, then as rows. All names are invented."""
 
-import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -15,8 +14,10 @@ from django.utils.crypto import salted_hmac
 from geofence.models import Geofence, Partner, Store
 from geofence.services.fences import CircleShape, PolygonShape, create_geofence
 from promotions.errors import ConfigurationError
-from promotions.models import Brand, Campaign, Membership, PrizeLot, TimeWindow
+from promotions.logic.campaign_rules import EVERY_DAY, CampaignValues, Hours
+from promotions.models import Brand, Campaign, Membership
 from promotions.services.accounts.tenancy import BRAND_ANALYST, BRAND_MANAGER, PARTNER_MANAGER, ensure_roles
+from promotions.services.campaigns.editing import create_campaign
 from promotions.services.campaigns.states import open_campaign
 
 TIMEZONE = "Europe/Paris"
@@ -231,9 +232,11 @@ def demo_password(username: str) -> str:
     return salted_hmac("promotions.demo", username, algorithm="sha256").hexdigest()[:12]
 
 
-def plant_world(*, now: datetime) -> PlantedWorld:
+def plant_world(*, now: datetime, outsiders: int = 0, holdout_percent: int | None = None) -> PlantedWorld:
     """Make what is not there yet, and leave the rest as it is. Repeatable. In development only.
 
+    The last `outsiders` stores take no part in the campaigns; `holdout_percent` replaces the campaigns' own. Both
+    apply to new campaigns only.
     Raises ConfigurationError outside DEBUG, and without a secret set: any reader of the source could derive the
     passwords.
     """
@@ -252,7 +255,11 @@ def plant_world(*, now: datetime) -> PlantedWorld:
         ensure_roles()
         for login in world.logins:
             _plant_login(login, brand, partners)
-    campaigns = tuple(_plant_campaign(campaign, brand, stores, now) for campaign in world.campaigns)
+    described = world.campaigns
+    if holdout_percent is not None:
+        described = tuple(replace(campaign, holdout_percent=holdout_percent) for campaign in described)
+    targets = stores[: len(stores) - outsiders]
+    campaigns = tuple(_plant_campaign(campaign, brand, targets, now) for campaign in described)
     return PlantedWorld(
         world=world, brand=brand, partner=partners[world.partner_name], stores=stores, campaigns=campaigns
     )
@@ -324,40 +331,31 @@ def _plant_campaign(described: DemoCampaign, brand: Brand, stores: tuple[Store, 
     ).first()
     if running is not None:
         return running
-    campaign = _draft_campaign(described, brand, stores, today, now)
-    open_campaign(campaign_id=campaign.pk, now=now)
-    campaign.refresh_from_db()
-    return campaign
+    draft = create_campaign(values=_read_values(described, brand, stores, today), now=now)
+    return open_campaign(campaign_id=draft.pk, now=now)
 
 
-@transaction.atomic
-def _draft_campaign(
-    described: DemoCampaign, brand: Brand, stores: tuple[Store, ...], today: date, now: datetime
-) -> Campaign:
-    campaign = Campaign.objects.create(
-        brand=brand,
-        name=described.name,
-        kind=described.kind,
-        starts_on=today + timedelta(days=described.first_day),
-        ends_on=today + timedelta(days=described.last_day),
-        offer_title=described.offer_title,
-        benefit=described.benefit,
-        terms=described.terms,
-        trigger=described.trigger,
-        message_title=described.message_title,
-        message_body=described.message_body,
-        priority=described.priority,
-        holdout_percent=described.holdout_percent,
-        salt=secrets.token_hex(16),
-        unlock_level=described.unlock_level,
-        unlock_cap=described.unlock_cap,
-        value=described.value,
-        allows_offline=described.allows_offline,
-        created_at=now,
-    )
-    campaign.stores.set(stores)
-    for starts_at, ends_at in described.hours:
-        TimeWindow.objects.create(campaign=campaign, starts_at=starts_at, ends_at=ends_at)
-    for name, quantity in described.prizes:
-        PrizeLot.objects.create(campaign=campaign, name=name, quantity=quantity)
-    return campaign
+def _read_values(described: DemoCampaign, brand: Brand, stores: Sequence[Store], today: date) -> CampaignValues:
+    prizes = [{"name": name, "quantity": quantity} for name, quantity in described.prizes]
+    return {
+        "brand": brand.pk,
+        "name": described.name,
+        "kind": described.kind,
+        "stores": [store.pk for store in stores],
+        "starts_on": today + timedelta(days=described.first_day),
+        "ends_on": today + timedelta(days=described.last_day),
+        "windows": [Hours(EVERY_DAY, starts_at, ends_at) for starts_at, ends_at in described.hours],
+        "rows": {"prize_lots": prizes} if prizes else {},
+        "offer_title": described.offer_title,
+        "benefit": described.benefit,
+        "terms": described.terms,
+        "trigger": described.trigger,
+        "message_title": described.message_title,
+        "message_body": described.message_body,
+        "priority": described.priority,
+        "holdout_percent": described.holdout_percent,
+        "unlock_level": described.unlock_level,
+        "unlock_cap": described.unlock_cap,
+        "value": described.value,
+        "allows_offline": described.allows_offline,
+    }

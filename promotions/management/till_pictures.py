@@ -17,7 +17,7 @@ from geofence.models import Store
 from promotions.logic import codes
 from promotions.logic.redeem_hours import freeze_hours
 from promotions.logic.schedule import EVERY_DAY, TimeWindow
-from promotions.models import Campaign, Coupon, StaffMember
+from promotions.models import Coupon, StaffMember
 from promotions.services.till.staff_devices import create_enrolment
 from promotions.services.till.staff_members import set_pin
 from promotions.services.unlocks.coupon_tokens import render_token
@@ -70,7 +70,6 @@ def lay_out_props(*, store: Store, elsewhere: Store, now: datetime) -> TillProps
         "french": {},
         "small": {},
     }
-    Campaign.objects.filter(kind="coupon").update(allows_offline=True)
     free = list(Coupon.objects.filter(redemptions=None, campaign__kind="coupon").order_by("pk"))
     if len(free) < len(terms):
         raise CommandError("Too few phones have a coupon for the till's pictures.")

@@ -154,6 +154,8 @@ class Campaign(models.Model):
 
     created_at = models.DateTimeField(editable=False)
     opened_at = models.DateTimeField(null=True, editable=False)
+    # Incremented by each edit and each change of state, so that an editor cannot overwrite what it has not seen.
+    version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
 
     class Meta:
         ordering = ["-starts_on", "name"]

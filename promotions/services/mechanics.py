@@ -4,13 +4,16 @@ The packages in `promotions/mechanics` implement it. Nothing here imports them: 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.db.models import Model
+
 from geofence.models import Store
 from promotions.errors import Fault
+from promotions.logic.campaign_rules import CampaignValues
 from promotions.models import Campaign, Unlock
 from promotions.models.kinds import KINDS, OUTCOMES
 
@@ -52,15 +55,17 @@ class Mechanic:
 
     # Opening and editing a campaign
 
-    # Fields and related names that cannot change after the first opening, besides those of every campaign.
+    # Fields that cannot change after the first opening, besides those of every campaign.
     frozen_when_opened: ClassVar[frozenset[str]] = frozenset()
-    # Admin inlines of the campaign page, for rows that belong to this mechanic. Their media bring scripts.
+    # The rows that only campaigns of this kind have, by the campaign's name for them. They are frozen when it opens.
+    rows: ClassVar[Mapping[str, type[Model]]] = {}
+    # Their admin inlines, subclasses of `promotions.admin.base.MechanicInline`. `Media` of an inline brings scripts.
     inlines: ClassVar[tuple[type[Any], ...]] = ()
 
-    def find_editing_faults(self, campaign: Campaign, changed: Collection[str]) -> Iterable[Fault]:
+    def find_editing_faults(self, campaign: Campaign, changes: CampaignValues) -> Iterable[Fault]:
         """Yield what is wrong with a campaign that has its new values and is not saved yet.
 
-        `changed`: the names of its fields with new values. Those in `frozen_when_opened` are refused without this.
+        `changes` are the new values, its rows among them. Changes of frozen fields are rejected without this.
         """
         return ()
 
@@ -132,6 +137,11 @@ def register(mechanics: Iterable[Mechanic]) -> None:
 def list_mechanics() -> Sequence[Mechanic]:
     """Return all registered mechanics, in the order of the registry."""
     return tuple(_REGISTERED.values())
+
+
+def list_rows() -> Mapping[str, type[Model]]:
+    """Return the rows that only some kinds of campaigns have, by the campaign's name for them."""
+    return {name: model for mechanic in list_mechanics() for name, model in mechanic.rows.items()}
 
 
 def is_supported(kind: str) -> bool:

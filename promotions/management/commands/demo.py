@@ -30,6 +30,7 @@ from promotions.local.stack import Stack
 from promotions.management.demo_outcome import Played, Stage, sum_up
 from promotions.management.demo_world import describe_world, plant_world
 from promotions.models import Campaign, DeadLetter
+from promotions.services.campaigns.states import end_campaign
 from promotions.services.till.staff_devices import create_enrolment
 from promotions.simulation.city import City, Ground, Plane, Shop
 from promotions.simulation.client import Wire
@@ -282,16 +283,10 @@ def _set_stage(clock: DayClock, day: Day) -> Stage:
     now = clock.warp.now()
     # Campaigns of an earlier run have their own phones' numbers, and would compete for ours.
     running = [Campaign.State.LIVE, Campaign.State.PAUSED]
-    Campaign.objects.filter(brand__name=describe_world().brand_name, state__in=running).update(
-        state=Campaign.State.ENDED
-    )
-    planted = plant_world(now=now)
-    outsider = planted.stores[-1]
-    for campaign in planted.campaigns:
-        campaign.stores.remove(outsider)
-        # No device is assigned to an arm yet, so the share may still change.
-        campaign.holdout_percent = HOLDOUT_PERCENT
-        campaign.save(update_fields=["holdout_percent"])
+    earlier = Campaign.objects.filter(brand__name=describe_world().brand_name, state__in=running)
+    for campaign_id in earlier.values_list("pk", flat=True):
+        end_campaign(campaign_id=campaign_id, now=now)
+    planted = plant_world(now=now, outsiders=1, holdout_percent=HOLDOUT_PERCENT)
     return Stage(
         clock=clock,
         day=day,

@@ -1,14 +1,12 @@
 """Prizes and winning moments in admin."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from promotions import clock
-from promotions.admin.base import FactAdmin, MechanicInline, ScopedRelatedFilter, TenantAdmin, is_draft
-from promotions.models import Campaign, PrizeLot, WinningMoment
+from promotions.admin.base import FactAdmin, MechanicInline, ReadOnly, ScopedRelatedFilter, TenantAdmin
+from promotions.models import PrizeLot, WinningMoment
 
 
 class PrizeLotInline(MechanicInline):
@@ -20,27 +18,14 @@ class PrizeLotInline(MechanicInline):
 
 
 @admin.register(PrizeLot)
-class PrizeLotAdmin(TenantAdmin):
-    """All prize lots; fixed once their campaign has opened."""
+class PrizeLotAdmin(ReadOnly, TenantAdmin):
+    """All prize lots. They are edited on their campaign's page, by its rules."""
 
     list_display = ["campaign", "name", "quantity"]
     list_filter = [("campaign", ScopedRelatedFilter)]
     list_select_related = ["campaign"]
     search_fields = ["name", "campaign__name"]
-    autocomplete_fields = ["campaign"]
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return (obj is None or is_draft(obj.campaign)) and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return (obj is None or is_draft(obj.campaign)) and super().has_delete_permission(request, obj)
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **given: Any) -> Any:
-        """Offer only drafts: prizes are fixed at the opening."""
-        field = super().formfield_for_foreignkey(db_field, request, **given)
-        if field is not None and db_field.name == "campaign":
-            field.queryset = field.queryset.filter(state=Campaign.State.DRAFT)  # type: ignore[union-attr]
-        return field
+    fields = ["campaign", "name", "quantity"]
 
 
 @admin.register(WinningMoment)

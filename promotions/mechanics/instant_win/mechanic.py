@@ -10,7 +10,7 @@ from promotions.errors import Fault
 from promotions.mechanics.instant_win import prizes
 from promotions.mechanics.instant_win.admin import PrizeLotInline
 from promotions.mechanics.instant_win.answers import InstantWinUnlock
-from promotions.models import Campaign, Unlock
+from promotions.models import Campaign, PrizeLot, Unlock
 from promotions.services.mechanics import Benefit, Grant, Mechanic, Outcome
 
 LOST = Outcome("lost", "not won", has_coupon=False)
@@ -24,7 +24,7 @@ class InstantWin(Mechanic):
     label = "instant win"
     outcomes = (LOST, WON)
     unlock_answer = InstantWinUnlock
-    frozen_when_opened = frozenset({"prize_lots"})
+    rows = {"prize_lots": PrizeLot}
     inlines = (PrizeLotInline,)
 
     def find_opening_faults(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterable[Fault]:

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Count, F, QuerySet
 
 from promotions.errors import Fault, InvalidInput
+from promotions.errors import gettext_noop as _
 from promotions.models import Budget, Campaign, Redemption, Reservation, Unlock
 
 Scope = Budget.Scope
@@ -110,24 +111,34 @@ def lock_exclusively(campaign_id: int) -> Campaign:
 
 
 def find_cap_faults(campaign: Campaign) -> Iterator[Fault]:
-    """Caps that let nobody in, or less than what is used already. For sure only after `lock_exclusively`."""
+    """Yield a fault for each cap below what is used already. Only after `lock_exclusively` does the answer hold."""
     caps = read_caps(campaign)
     if caps.unlock is not None:
         used = _count_used(campaign.pk, Scope.UNLOCK, None)
-        yield from _find_cap_fault("unlock_cap", caps.unlock, used, f"{used} have unlocked or kept a turn")
+        yield from _evaluate_cap(
+            "unlock_cap",
+            caps.unlock,
+            used,
+            _("{used} devices have unlocked or reserved already; the cap cannot be lower."),
+        )
     if caps.redeem is not None:
         used = _count_used(campaign.pk, Scope.REDEEM, None)
-        yield from _find_cap_fault("redeem_cap", caps.redeem, used, f"{used} uses were taken at tills")
+        yield from _evaluate_cap(
+            "redeem_cap", caps.redeem, used, _("{used} uses were redeemed already; the cap cannot be lower.")
+        )
     if caps.store_redeem is not None:
         used = max(_count_by_store(campaign.pk).values(), default=0)
-        yield from _find_cap_fault("store_redeem_cap", caps.store_redeem, used, f"{used} uses were taken in one store")
+        yield from _evaluate_cap(
+            "store_redeem_cap",
+            caps.store_redeem,
+            used,
+            _("{used} uses were redeemed in one store already; the cap cannot be lower."),
+        )
 
 
-def _find_cap_fault(name: str, cap: int, used: int, found: str) -> Iterator[Fault]:
-    if cap < 1:
-        yield Fault(f"/{name}", "out_of_range", "A cap of nothing lets nobody in; leave it empty for no limit.")
-    elif cap < used:
-        yield Fault(f"/{name}", "below_used", f"{found} already; the cap cannot be lower.")
+def _evaluate_cap(name: str, cap: int, used: int, text: str) -> Iterator[Fault]:
+    if cap < used:
+        yield Fault(f"/{name}", "below_used", text, {"used": used})
 
 
 def _lock_shared(campaign_id: int) -> None:

@@ -6,17 +6,18 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.db.models import F
 
 from geofence.models import Geofence, Store
-from notifications.logic.rendering import Template, find_template_faults
 from promotions.errors import DomainError, Fault, InvalidInput
+from promotions.logic.campaign_rules import find_value_faults
 from promotions.logic.hours import InvalidHours, parse_hours
 from promotions.models import Campaign
 from promotions.services.campaigns.budgets import find_cap_faults, fit_caps, lock_exclusively
+from promotions.services.campaigns.editing import read_limits, read_values
 from promotions.services.campaigns.schedules import read_zone
 from promotions.services.mechanics import mechanic_of
 
-MAX_HOLDOUT_PERCENT = 50
 _OPENABLE = (Campaign.State.DRAFT, Campaign.State.PAUSED)
 
 
@@ -37,7 +38,8 @@ def open_campaign(*, campaign_id: int, now: datetime) -> Campaign:
     campaign.salt = campaign.salt or secrets.token_hex(16)
     campaign.opened_at = campaign.opened_at or now
     campaign.state = Campaign.State.LIVE
-    campaign.save(update_fields=["salt", "opened_at", "state", "seed", "seed_commitment"])
+    campaign.version += 1
+    campaign.save(update_fields=["salt", "opened_at", "state", "seed", "seed_commitment", "version"])
     return campaign
 
 
@@ -52,7 +54,8 @@ def end_campaign(*, campaign_id: int, now: datetime) -> None:
 
 
 def _move(campaign_id: int, expected: Sequence[str], state: str) -> None:
-    if not Campaign.objects.filter(pk=campaign_id, state__in=expected).update(state=state):
+    rows = Campaign.objects.filter(pk=campaign_id, state__in=expected)
+    if not rows.update(state=state, version=F("version") + 1):
         found = Campaign.objects.filter(pk=campaign_id).first()
         if found is None:
             raise DomainError("not_found")
@@ -68,9 +71,10 @@ def find_opening_faults(campaign: Campaign, stores: Sequence[Store], now: dateti
     """Everything that keeps the campaign from being opened."""
     if campaign.state not in _OPENABLE:
         yield _state_fault(campaign, _OPENABLE)
-    if campaign.holdout_percent > MAX_HOLDOUT_PERCENT:
-        yield Fault("/holdout_percent", "out_of_range", f"At most {MAX_HOLDOUT_PERCENT} % may be held out.")
-    yield from _message_faults(campaign)
+    values = read_values(campaign)
+    # Only active stores count here; they have their own check.
+    del values["stores"]
+    yield from find_value_faults(values, read_limits())
     yield from find_cap_faults(campaign)
     yield from _store_faults(stores)
     zones = [zone for store in stores if (zone := read_zone(store)) is not None]
@@ -81,13 +85,6 @@ def find_opening_faults(campaign: Campaign, stores: Sequence[Store], now: dateti
 
 def _is_over(campaign: Campaign, zone: ZoneInfo, now: datetime) -> bool:
     return now.astimezone(zone).date() > campaign.ends_on
-
-
-def _message_faults(campaign: Campaign) -> Iterator[Fault]:
-    if not campaign.message_title and not campaign.message_body:
-        return
-    for fault in find_template_faults(Template(campaign.message_title, campaign.message_body)):
-        yield Fault(f"/message_{fault.field}", fault.code, f"The message's {fault.field} {fault.detail}.")
 
 
 def _store_faults(stores: Sequence[Store]) -> Iterator[Fault]:

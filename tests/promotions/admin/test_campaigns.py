@@ -72,6 +72,13 @@ def page(campaign: Campaign) -> str:
     return reverse("admin:promotions_campaign_change", args=[campaign.pk])
 
 
+def save(client: Client, campaign: Campaign, **given: Any) -> HttpResponse:
+    """Save the page as it is loaded now."""
+    campaign.refresh_from_db()
+    posted = fields(campaign.brand, campaign.stores.get(), **{"seen_version": campaign.version, **given})
+    return client.post(page(campaign), posted)
+
+
 def press(client: Client, campaign: Campaign, button: str) -> HttpResponse:
     return client.post(f"{page(campaign)[: -len('change/')]}{button}/", {"_form_submitted": "on"})
 
@@ -318,10 +325,8 @@ def test_after_the_opening_arms_and_kind_stay_as_they_are(client: Client, draft:
     draft.refresh_from_db()
     salt = draft.salt
 
-    client.post(
-        page(draft),
-        fields(factories.brand(), store, kind="vote", holdout_percent=40, name="Renamed", salt="x", seed="x"),
-    )
+    stranger = factories.brand().pk
+    save(client, draft, brand=stranger, kind="vote", holdout_percent=40, name="Renamed", salt="x", seed="x")
 
     draft.refresh_from_db()
     assert draft.name == "Renamed"
@@ -333,7 +338,7 @@ def test_prizes_are_fixed_once_their_moments_are_drawn(client: Client, draft: Ca
     lot = PrizeLot.objects.create(campaign=draft, name="Sandwich", quantity=2)
     press(client, draft, "open_now")
 
-    client.post(page(draft), fields(draft.brand, store, **inline("prize_lots", {"name": "More", "quantity": 9})))
+    save(client, draft, **inline("prize_lots", {"name": "More", "quantity": 9}))
 
     assert [found.pk for found in draft.prize_lots.all()] == [lot.pk]
     change = reverse("admin:promotions_prizelot_change", args=[lot.pk])
@@ -394,7 +399,7 @@ def test_caps_of_a_live_campaign_hold_at_once(client: Client, draft: Campaign, s
     late = factories.store(name="Late")
 
     stores = [store.pk, late.pk]
-    client.post(page(draft), fields(draft.brand, store, unlock_cap=9, store_redeem_cap=4, stores=stores))
+    save(client, draft, unlock_cap=9, store_redeem_cap=4, stores=stores)
 
     assert set(Budget.objects.values_list("scope", "store__name", "cap")) == {
         ("unlock", None, 9),
@@ -408,7 +413,7 @@ def test_a_cap_is_not_lowered_below_what_is_used(client: Client, draft: Campaign
     press(client, draft, "open_now")
     Budget.objects.update(used=3)
 
-    answer = client.post(page(draft), fields(draft.brand, store, unlock_cap=2, redeem_cap=0))
+    answer = save(client, draft, unlock_cap=2, redeem_cap=0)
 
     assert faults(answer) == {"unlock_cap", "redeem_cap"}
     assert list(Budget.objects.values_list("cap", "used")) == [(5, 3)]

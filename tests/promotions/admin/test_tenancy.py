@@ -67,7 +67,7 @@ OPERATORS_ALONE: list[type[Model]] = [
     WinningMoment,
 ]
 # What each role sees of its own, and whether it may change it.
-BRAND_MANAGERS = {Brand: False, BrandToken: True, Campaign: True, TimeWindow: True, PrizeLot: True}
+BRAND_MANAGERS = {Brand: False, BrandToken: True, Campaign: True, TimeWindow: False, PrizeLot: False}
 BRAND_ANALYSTS = {Brand: False, Campaign: False, TimeWindow: False, PrizeLot: False}
 PARTNER_MANAGERS = {
     Partner: False,
