@@ -16,18 +16,9 @@ from geofence.logic.geodesy import Point, measure_distance_m
 from geofence.logic.matching import FenceRole
 from geofence.models import Geofence, GeofenceRevision, Store
 from geofence.services import snapshots
-from geofence.services.fences import (
-    CircleShape,
-    PolygonShape,
-    change_geofence,
-    create_geofence,
-    current_snapshot,
-    evaluate_fix,
-    forget_snapshot,
-    list_shape_faults,
-    nearby,
-    nearest_stores,
-)
+from geofence.services.fences import CircleShape, PolygonShape, change_geofence, create_geofence, list_shape_faults
+from geofence.services.snapshots import current_snapshot, forget_snapshot
+from geofence.services.surroundings import evaluate_fix, nearby, nearest_stores
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW, circle, partner, store
 from tests.geofence.fixmaking import METRE_DEG
 from tests.patience import SLACK_S

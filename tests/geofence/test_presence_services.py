@@ -7,14 +7,9 @@ import pytest
 
 from geofence.models import LastFix, Presence, Visit
 from geofence.services.erasure import export_device, forget_device
-from geofence.services.presence import (
-    PresenceEvidence,
-    advance_presence,
-    confirm_visit,
-    presence_evidence,
-    record_presence,
-)
+from geofence.services.presence import advance_presence, record_presence
 from geofence.services.snapshots import current_snapshot
+from geofence.services.visits import PresenceEvidence, confirm_visit, presence_evidence
 from tests.factories import NOW, circle, store
 from tests.geofence.fixmaking import make_fix, make_visit, pack
 

@@ -9,10 +9,11 @@ import pytest
 from geofence.logic.geodesy import Point
 from geofence.logic.jumps import jump_penalty_s
 from geofence.models import LastFix
-from geofence.services.presence import Transition, advance_presence, record_presence
+from geofence.services.presence import advance_presence, record_presence
 from geofence.services.presence_trail import FollowedFix, Trail, follow_fix, read_trail
 from geofence.services.retention import drop_expired
 from geofence.services.snapshots import current_snapshot
+from geofence.services.transitions import Transition
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW, store
 from tests.geofence.fixmaking import METRE_DEG, make_fix, make_visit, pack
 

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.assurance import BEGIN, DOCUMENT, END, QUICK_SHARE, SEED, Shop, Tally, fill_document, play, tally
 from benchmarks.spoofs import KINDS, list_traces
-from geofence.services.fences import forget_snapshot
+from geofence.services.snapshots import forget_snapshot
 from promotions.models import Device
 from tests import factories
 from tests.factories import NOW

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from geofence.models import Geofence
-from geofence.services.fences import NearbyFences, nearby
+from geofence.services.surroundings import NearbyFences, nearby
 from promotions.http.auth import DeviceAuthentication
 from promotions.http.schema import operation
 from promotions.http.serializers import CountField, NumberTextField, StrictSerializer, refuse_null_island

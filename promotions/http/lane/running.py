@@ -70,7 +70,7 @@ class Tally:
 
 
 class RefusalLog:
-    """Counts what stock phones sent and we did not store; logs each dialect and reason once a minute, without content."""
+    """Counts what stock phones sent and we did not store; logs each kind once a minute, without content."""
 
     def __init__(self) -> None:
         self._logged_at_s: dict[tuple[FixSource, str], float] = {}

@@ -17,7 +17,7 @@ from geofence.logic.fixes import FixFlag
 from geofence.logic.matching import FenceSnapshot
 from geofence.logic.presence import TransitionKind
 from geofence.services.columns import together
-from geofence.services.presence import Transition
+from geofence.services.transitions import Transition
 from notifications.logic.policy import parse_quiet_hours
 from notifications.services import reachable_devices
 from promotions.logic.assurance import Evidence, FixEvidence, StayEvidence, assess

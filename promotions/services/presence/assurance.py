@@ -12,9 +12,10 @@ from django.db.models import Max
 from geofence.logic.geodesy import Point
 from geofence.logic.matching import FenceRole
 from geofence.models import Store
-from geofence.services.fences import FixEvaluation, current_snapshot
-from geofence.services.presence import presence_evidence
 from geofence.services.presence_trail import follow_fix, read_trail
+from geofence.services.snapshots import current_snapshot
+from geofence.services.surroundings import FixEvaluation
+from geofence.services.visits import presence_evidence
 from promotions.errors import DomainError
 from promotions.logic.assurance import (
     DEFAULT_THRESHOLDS,

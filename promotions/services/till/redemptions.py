@@ -8,7 +8,7 @@ from django.db.models import Q
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
 from geofence.models import Visit
-from geofence.services.presence import confirm_visit
+from geofence.services.visits import confirm_visit
 from promotions.errors import DomainError
 from promotions.models import Budget, Coupon, Redemption, Refusal, StaffDevice
 from promotions.services.campaigns.budgets import take_unit

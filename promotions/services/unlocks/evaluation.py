@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from geofence.models import Store
-from geofence.services.fences import FixEvaluation, evaluate_fix
+from geofence.services.surroundings import FixEvaluation, evaluate_fix
 from promotions.errors import DomainError
 from promotions.logic.assurance import (
     Assurance,

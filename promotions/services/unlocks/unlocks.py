@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 
 from geofence.models import Visit
-from geofence.services.presence import confirm_visit
+from geofence.services.visits import confirm_visit
 from promotions.errors import DomainError
 from promotions.logic.assurance import Level
 from promotions.models import Campaign, Coupon, Device, Refusal, Unlock

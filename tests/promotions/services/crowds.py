@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from geofence.services.fences import forget_snapshot
+from geofence.services.snapshots import forget_snapshot
 from promotions.errors import DomainError
 
 Call = Callable[[int], Any]

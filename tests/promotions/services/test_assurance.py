@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from geofence.models import LastFix, Presence, Store
-from geofence.services.fences import evaluate_fix
+from geofence.services.surroundings import evaluate_fix
 from promotions.logic.assurance import Assurance, Level, StoreProof, Thresholds, assess
 from promotions.models import Device, PointSighting, StoreCodeUse, Unlock
 from promotions.services.devices.erasure import forget_device

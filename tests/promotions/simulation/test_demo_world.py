@@ -14,8 +14,8 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from geofence.models import Geofence, Store
-from geofence.services.fences import evaluate_fix
 from geofence.services.snapshots import forget_snapshot
+from geofence.services.surroundings import evaluate_fix
 from notifications.models import Message
 from promotions import pipeline
 from promotions.errors import ConfigurationError

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from geofence.models import Geofence
-from geofence.services.fences import forget_snapshot
+from geofence.services.snapshots import forget_snapshot
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem

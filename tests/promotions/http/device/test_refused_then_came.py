@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from geofence.services.fences import forget_snapshot
+from geofence.services.snapshots import forget_snapshot
 from promotions import pipeline
 from promotions.models import Budget, Campaign, Reservation, Unlock
 from promotions.services.accounts.brand_tokens import create_brand_token

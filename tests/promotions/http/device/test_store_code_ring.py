@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from geofence.models import Store
-from geofence.services.fences import forget_snapshot
+from geofence.services.snapshots import forget_snapshot
 from promotions.models import Campaign, Device, Refusal, StoreCodeUse, Unlock
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.presence.store_codes import draw_store_codes
