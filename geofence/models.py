@@ -75,7 +75,7 @@ class Store(models.Model):
     opening_hours = models.JSONField(
         default=dict,
         blank=True,
-        help_text='{"mon": [["09:00", "19:00"]], …}; a day left out is closed; empty: always open.',
+        help_text='{"mon": [["09:00", "19:00"]], …}; a missing day is closed; empty: always open.',
     )
     latitude_deg = models.FloatField("latitude", help_text="Degrees, WGS 84.")
     longitude_deg = models.FloatField("longitude", help_text="Degrees, WGS 84.")
@@ -143,10 +143,10 @@ class Geofence(models.Model):
     latitude_deg = models.FloatField("centre latitude")
     longitude_deg = models.FloatField("centre longitude")
     radius_m = models.FloatField(
-        null=True, blank=True, help_text="50–1,000 m; below 100 m phones often miss it. Circles only."
+        null=True, blank=True, help_text="50 to 1,000 m; phones often miss less than 100 m. Circles only."
     )
     area = models.PolygonField(srid=4326, null=True, blank=True, help_text="Polygons only.")
-    dwell_s = models.PositiveIntegerField(default=180, help_text="Seconds inside until a visit counts.")
+    dwell_s = models.PositiveIntegerField(default=180, help_text="Seconds inside after which a visit counts.")
     version = models.PositiveIntegerField(default=1, editable=False)
     is_active = models.BooleanField(default=True)
     updated_at = models.DateTimeField(editable=False)

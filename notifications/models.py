@@ -65,7 +65,7 @@ class Message(models.Model):
         ACCEPTED = "accepted", "accepted by the transport"
         EXPIRED = "expired", "expired"
         SUPPRESSED = "suppressed", "suppressed"
-        FAILED = "failed", "failed for good"
+        FAILED = "failed", "failed permanently"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     dedupe_key = models.CharField(max_length=120)
@@ -120,8 +120,8 @@ class Attempt(models.Model):
 
     class Outcome(models.TextChoices):
         ACCEPTED = "accepted", "accepted"
-        RETRY = "retry", "to be tried again"
-        FAILED = "failed", "failed for good"
+        RETRY = "retry", "to be retried"
+        FAILED = "failed", "failed permanently"
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attempt_log")
     transport = models.CharField(max_length=20)

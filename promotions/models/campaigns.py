@@ -41,7 +41,7 @@ class Campaign(models.Model):
     class State(models.TextChoices):
         DRAFT = "draft", "draft"
         LIVE = "live", "live"
-        PAUSED = "paused", "paused: nothing is issued, coupons already out still count"
+        PAUSED = "paused", "paused: no coupons are issued, issued ones stay valid"
         ENDED = "ended", "ended"
 
     class Trigger(models.TextChoices):
@@ -55,17 +55,19 @@ class Campaign(models.Model):
     kind = models.CharField(max_length=24, choices=list_kinds, default="coupon")
     state = models.CharField(max_length=8, choices=State.choices, default=State.DRAFT)
     stores = models.ManyToManyField("geofence.Store", related_name="campaigns")
-    starts_on = models.DateField(help_text="First day, in each store's own time zone.")
-    ends_on = models.DateField(help_text="Last day, to its last second, in each store's own time zone.")
+    starts_on = models.DateField(help_text="First day, in each store's time zone.")
+    ends_on = models.DateField(help_text="Last day (included), in each store's time zone.")
 
-    offer_title = models.CharField(max_length=80, help_text="What the customer sees: “Free coffee with any sandwich”.")
-    benefit = models.CharField(max_length=80, help_text="What staff hand over: “1 free coffee”.")
+    offer_title = models.CharField(
+        max_length=80, help_text="Shown to the customer, such as “Free coffee with any sandwich”."
+    )
+    benefit = models.CharField(max_length=80, help_text="What staff give the customer, such as “1 free coffee”.")
     terms = models.TextField(blank=True, help_text="Frozen into each coupon when it is issued.")
     units = models.PositiveSmallIntegerField(
         "uses of one coupon",
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(50)],
-        help_text="“3 coffees” is 3: each scan takes one.",
+        help_text="“3 coffees” is 3: each scan redeems one.",
     )
     value = models.DecimalField(
         "value of one use",
@@ -74,7 +76,7 @@ class Campaign(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(0)],
-        help_text="What one use costs you; counts against a till's allowance without network.",
+        help_text="What one use costs you. It counts against a till's offline allowance.",
     )
     asks_amount = models.BooleanField(
         "ask for the amount", default=False, help_text="Staff enter what the customer pays."
@@ -83,39 +85,40 @@ class Campaign(models.Model):
         "redeem within (hours)",
         default=24,
         validators=[MinValueValidator(1)],
-        help_text="Life of an issued coupon.",
+        help_text="How long an issued coupon is valid.",
     )
     redeems_in_hours = models.BooleanField(
-        "taken in the hours below only",
+        "valid only in the hours below",
         default=False,
         db_default=False,
-        help_text="Tills refuse a coupon outside the campaign's hours, as they stand when it is issued.",
+        help_text="Tills refuse a coupon outside the campaign's hours. It keeps the hours of its issue.",
     )
 
     trigger = models.CharField(max_length=8, choices=Trigger.choices, default=Trigger.ENTER)
     message_title = models.CharField(
-        max_length=80, blank=True, help_text="Empty: no message; the offer is found in the app."
+        max_length=80, blank=True, help_text="Leave it empty to send no message: customers find the offer in the app."
     )
     message_body = models.CharField(
-        max_length=240, blank=True, help_text="May contain {store}, {brand}, {offer} and {until}."
+        max_length=240, blank=True, help_text="Can contain {store}, {brand}, {offer} and {until}."
     )
     message_life_s = models.PositiveIntegerField(
-        "message life (s)",
+        "message lifetime (s)",
         default=1200,
-        help_text="Not sent by then: dropped.",
+        help_text="A message that is not sent within this time is dropped.",
         validators=[MinValueValidator(60)],
     )
     messages_per_device = models.PositiveSmallIntegerField(
-        default=3, help_text="Over the whole campaign; one a day at most."
+        default=3, help_text="In the whole campaign; at most one per day."
     )
     priority = models.SmallIntegerField(
-        default=0, help_text="When two campaigns want the same moment, the higher one has it."
+        default=0,
+        help_text="If two campaigns match at the same time, only the one with the higher priority sends its message.",
     )
 
     holdout_percent = models.PositiveSmallIntegerField(
         default=10,
         validators=[MaxValueValidator(50)],
-        help_text="Share that gets no message, to measure what the message causes.",
+        help_text="Share of phones that get no message, to measure the effect of the message.",
     )
     salt = models.CharField(max_length=32, editable=False)
 
@@ -123,29 +126,31 @@ class Campaign(models.Model):
     unlock_level = models.PositiveSmallIntegerField(default=1, validators=[MaxValueValidator(4)])
     redeem_level = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(4)])
     max_speed_mps = models.FloatField(
-        "fastest way in (m/s)",
+        "maximum speed inside (m/s)",
         default=3.0,
         validators=[MinValueValidator(1), MaxValueValidator(15)],
-        help_text="Between two fixes inside, for level 2: 3 is a walk, 15 a drive-through.",
+        help_text="Between two fixes inside, for level 2. 3 allows walking, 15 a drive-through.",
     )
     allows_vouching = models.BooleanField(
         "staff may vouch",
         default=False,
-        help_text="Staff who see the customer may redeem although the phone's presence is not proven.",
+        help_text="Staff who see the customer may redeem without proof of the phone's presence.",
     )
     allows_offline = models.BooleanField(
-        "tills may take it without network",
+        "tills may redeem it offline",
         default=False,
-        help_text="A till without network may take a coupon that another took; it loses its allowance at most.",
+        help_text="An offline till may accept a coupon that another till has redeemed. Its allowance limits the loss.",
     )
 
-    unlock_cap = models.PositiveIntegerField(null=True, blank=True, help_text="Unlocks in all; empty: no limit.")
+    unlock_cap = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Maximum number of unlocks. Empty: no limit."
+    )
     is_flash = models.BooleanField(default=False, help_text="Many phones at once: the cap is split over 16 rows.")
     redeem_cap = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Uses taken at tills in all; empty: no limit."
+        null=True, blank=True, help_text="Maximum number of uses at all tills. Empty: no limit."
     )
     store_redeem_cap = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Uses taken at the tills of one store; empty: no limit."
+        null=True, blank=True, help_text="Maximum number of uses at the tills of one store. Empty: no limit."
     )
 
     # A mechanic that draws: the seed is secret until the end; its commitment is published when the campaign opens.
@@ -200,7 +205,7 @@ class TimeWindow(models.Model):
     weekdays = models.PositiveSmallIntegerField(default=127)
     starts_at = models.TimeField("from")
     ends_at = models.TimeField(
-        "until", help_text="Not included; earlier than “from”: past midnight; 00:00: end of day."
+        "until", help_text="Not included. Earlier than “from” means past midnight; 00:00 is the end of the day."
     )
 
     class Meta:

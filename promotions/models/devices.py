@@ -123,9 +123,11 @@ class RevocationNotice(models.Model):
         erasure=Remains("the fix lanes must still reject the credentials of an erased device"),
     )
 
-    subject = models.UUIDField(primary_key=True, help_text="The device; not a key, for it may be gone.")
+    subject = models.UUIDField(
+        primary_key=True, help_text="The device. Not a foreign key, as the device may be erased."
+    )
     tokens_not_before = models.DateTimeField()
-    blocked = models.CharField(max_length=20, blank=True, help_text="Why it may not post at all; empty: it may.")
+    blocked = models.CharField(max_length=20, blank=True, help_text="Why the device is blocked; empty if it is not.")
     is_heard = models.BooleanField(default=False)
 
     class Meta:

@@ -47,7 +47,7 @@ class JobRecord(models.Model):
     name = models.CharField(primary_key=True, max_length=100)
     succeeded_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
-    error = models.CharField(max_length=200, blank=True, default="", help_text="The class of the last failure.")
+    error = models.CharField(max_length=200, blank=True, default="", help_text="Class of the last error.")
 
     class Meta:
         ordering = ["name"]
@@ -71,7 +71,7 @@ class DeadLetter(models.Model):
 
     shard = models.PositiveSmallIntegerField()
     entry_id = models.CharField(max_length=40)
-    fields = models.JSONField(help_text="Field names to base64 of their values, as they stood in the stream.")
+    fields = models.JSONField(help_text="Field names and values (base64) of the stream entry.")
     reason = models.CharField(max_length=200)
     buried_at = models.DateTimeField()
     replayed_at = models.DateTimeField(null=True)
@@ -97,7 +97,7 @@ class IdempotencyRecord(models.Model):
         export=NotExported("a copy of an answer that the device has received"),
     )
 
-    scope = models.CharField(max_length=80, help_text="The credential that asked.")
+    scope = models.CharField(max_length=80, help_text="The credential of the request.")
     key = models.CharField(max_length=255)
     fingerprint = models.BinaryField(max_length=32)
     status = models.PositiveSmallIntegerField(null=True)

@@ -47,14 +47,18 @@ class Opportunity(models.Model):
     store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="+")
     arm = models.CharField(max_length=8, choices=Arm.choices)
     fix_time = models.DateTimeField()
-    planned_at = models.DateTimeField(help_text="When the message goes or, in the control arm, would have gone.")
-    local_on = models.DateField(help_text="The store's day of the fix.")
+    planned_at = models.DateTimeField(help_text="When the message is sent or, in the control arm, would be sent.")
+    local_on = models.DateField(help_text="Date of the fix in the store's time zone.")
     request_id = models.CharField(max_length=36, blank=True)
     visited_within_minutes = models.PositiveSmallIntegerField(
-        null=True, help_text="The shortest span of the report in which a visit came, once the visit is dropped."
+        null=True, help_text="The shortest span of the report with a visit; set when the visit is deleted."
     )
     message_state = models.CharField(
-        max_length=10, blank=True, default="", db_default="", help_text="Of its message, once that is dropped."
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Taken from its message; set when the message is deleted.",
     )
     message_reason = models.CharField(max_length=40, blank=True, default="", db_default="")
 
@@ -121,10 +125,10 @@ class Refusal(models.Model):
     level = models.PositiveSmallIntegerField(null=True)
     refused_at = models.DateTimeField()
     was_inside = models.BooleanField(
-        default=False, db_default=False, help_text="At a store of the campaign already, once the visit is dropped."
+        default=False, db_default=False, help_text="Already at a store of the campaign; set when the visit is deleted."
     )
     arrived_within_minutes = models.PositiveSmallIntegerField(
-        null=True, help_text="The shortest span of the report in which a visit came, once the visit is dropped."
+        null=True, help_text="The shortest span of the report with a visit; set when the visit is deleted."
     )
 
     class Meta:

@@ -37,7 +37,7 @@ class PrizeLot(models.Model):
     )
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="prize_lots")
-    name = models.CharField(max_length=80, help_text="What the winner gets and staff hand over.")
+    name = models.CharField(max_length=80, help_text="What staff give the winner.")
     quantity = models.PositiveIntegerField(validators=[MinValueValidator(1)])
 
     class Meta:

@@ -33,11 +33,11 @@ class Redemption(models.Model):
     class Source(models.TextChoices):
         CAMERA = "camera", "camera"
         TYPED = "typed", "typed"
-        OFFLINE = "offline", "without network"
+        OFFLINE = "offline", "offline"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     coupon = models.ForeignKey(Coupon, on_delete=models.CASCADE, related_name="redemptions")
-    unit = models.PositiveSmallIntegerField(default=1, help_text="Which of the coupon's units, from 1 on.")
+    unit = models.PositiveSmallIntegerField(default=1, help_text="Number of the coupon's unit, from 1.")
     staff_device = models.ForeignKey(StaffDevice, on_delete=models.PROTECT, related_name="redemptions")
     staff_member = models.ForeignKey(
         StaffMember, on_delete=models.SET_NULL, null=True, blank=True, related_name="redemptions"
@@ -51,9 +51,9 @@ class Redemption(models.Model):
     scanned_at = models.DateTimeField(help_text="The staff device's clock.")
     redeemed_at = models.DateTimeField(help_text="The server's clock.")
     level = models.PositiveSmallIntegerField(
-        default=0, help_text="How sure it was, apart from this scan, that the customer's phone was there."
+        default=0, help_text="Assurance level of the phone's presence, without this scan."
     )
-    is_vouched = models.BooleanField(default=False, help_text="Staff answered for the customer's presence.")
+    is_vouched = models.BooleanField(default=False, help_text="Staff confirmed the customer's presence.")
     is_live = models.BooleanField(default=True)
 
     class Meta:
@@ -147,7 +147,7 @@ class OfflineScan(models.Model):
 
     class Outcome(models.TextChoices):
         ACCEPTED = "accepted", "accepted"
-        CONFLICT = "conflict", "conflict: another till had taken it"
+        CONFLICT = "conflict", "conflict: already redeemed at another till"
         OUT_OF_POLICY = "out_of_policy", "out of policy"
 
     class Decision(models.TextChoices):
@@ -161,17 +161,25 @@ class OfflineScan(models.Model):
     fingerprint = models.BinaryField(max_length=32)
     coupon = models.ForeignKey(Coupon, on_delete=models.CASCADE, null=True, related_name="offline_scans")
     amount = models.DecimalField(max_digits=10, decimal_places=2, null=True)
-    value = models.DecimalField(max_digits=7, decimal_places=2, null=True, help_text="What the till gave away.")
+    value = models.DecimalField(max_digits=7, decimal_places=2, null=True, help_text="Value that the till gave away.")
     scanned_at = models.DateTimeField(help_text="The staff device's clock.")
-    corrected_at = models.DateTimeField(help_text="The same on the server's clock, by the difference last seen.")
+    corrected_at = models.DateTimeField(help_text="The same time on the server's clock, by the last known difference.")
     received_at = models.DateTimeField()
     outcome = models.CharField(max_length=13, choices=Outcome.choices)
     reason = models.CharField(max_length=40, blank=True)
     redemption = models.OneToOneField(
-        Redemption, on_delete=models.CASCADE, null=True, related_name="offline_scan", help_text="When accepted."
+        Redemption,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="offline_scan",
+        help_text="Set if the scan was accepted.",
     )
     taken_before_by = models.ForeignKey(
-        Redemption, on_delete=models.CASCADE, null=True, related_name="+", help_text="In a conflict: who was first."
+        Redemption,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+        help_text="In a conflict: the earlier redemption.",
     )
     decision = models.CharField(max_length=8, choices=Decision.choices, blank=True)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -212,7 +220,7 @@ class WithdrawnCoupon(models.Model):
 
     coupon_id = models.UUIDField(primary_key=True)
     campaign = models.ForeignKey("promotions.Campaign", on_delete=models.CASCADE, related_name="+")
-    store_ids = models.JSONField(help_text="Stores whose tills are told.")
+    store_ids = models.JSONField(help_text="Stores whose tills refuse it.")
     valid_until = models.DateTimeField()
 
     class Meta:

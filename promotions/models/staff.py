@@ -28,7 +28,7 @@ class StaffMember(models.Model):
     store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="staff_members")
     initials = models.CharField(max_length=4)
     is_manager = models.BooleanField(
-        default=False, help_text="May void for seven days, redemptions of other tills too."
+        default=False, help_text="May void redemptions for seven days, also those of other tills."
     )
     # Django's password hash of six digits; five wrong attempts lock it until a manager sets a new PIN.
     pin_hash = models.CharField(max_length=128, editable=False)
@@ -48,7 +48,7 @@ class StaffMember(models.Model):
 class StaffProfile(models.TextChoices):
     """Profiles of an enrolled device, which limit its calls."""
 
-    TILL = "till", "till: takes coupons"
+    TILL = "till", "till: redeems coupons"
     KIOSK = "kiosk", "kiosk: shows the store's code"
 
 
@@ -73,7 +73,7 @@ class StaffDevice(models.Model):
     label = models.CharField(max_length=80)
     profile = models.CharField(max_length=5, choices=StaffProfile.choices, default=StaffProfile.TILL)
     is_manager = models.BooleanField(
-        default=False, help_text="May void for seven days, redemptions of other devices too."
+        default=False, help_text="May void redemptions for seven days, also those of other devices."
     )
     # The member who is signed in.
     staff_member = models.ForeignKey(

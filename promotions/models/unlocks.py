@@ -106,19 +106,19 @@ class Coupon(models.Model):
     code_digest = models.BinaryField(max_length=32)
     benefit = models.CharField(max_length=80)
     terms = models.TextField(blank=True)
-    units = models.PositiveSmallIntegerField(default=1, help_text="How often it is taken.")
+    units = models.PositiveSmallIntegerField(default=1, help_text="How often it can be redeemed.")
     value = models.DecimalField(max_digits=7, decimal_places=2, null=True)
     asks_amount = models.BooleanField(default=False)
     redeem_level = models.PositiveSmallIntegerField(default=0)
     allows_vouching = models.BooleanField(default=False)
     allows_offline = models.BooleanField(default=False)
-    store_ids = models.JSONField(help_text="Stores that take it, frozen at issue.")
+    store_ids = models.JSONField(help_text="Stores in which it is valid, frozen at issue.")
     valid_from = models.DateTimeField()
-    valid_until = models.DateTimeField(help_text="The first instant at which it is no longer taken.")
+    valid_until = models.DateTimeField(help_text="The first instant at which it is no longer valid.")
     redeem_hours = models.JSONField(
-        default=list, db_default=[], help_text="Weekly hours at which tills take it, frozen at issue; none: at any."
+        default=list, db_default=[], help_text="Weekly hours in which it is valid, frozen at issue. Empty: always."
     )
-    recalled_at = models.DateTimeField(null=True, help_text="From then on tills refuse it.")
+    recalled_at = models.DateTimeField(null=True, help_text="Tills refuse it from this time on.")
 
     class Meta:
         constraints = [
