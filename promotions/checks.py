@@ -164,11 +164,11 @@ def check_row_policies(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) 
 
 @register(Tags.security, deploy=True)
 def check_proxies(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
-    """A warning only: a web process that ends TLS itself has no proxy before it."""
+    """Warn only: a web process that ends TLS itself has no proxy in front of it."""
     if settings.TRUSTED_PROXIES > 0 or settings.DEBUG:
         return []
     warning = (
-        "TRUSTED_PROXIES is 0, so X-Forwarded-Proto is not believed: behind a proxy that ends TLS, every page would "
-        "lead back to itself."
+        "TRUSTED_PROXIES is 0, so X-Forwarded-Proto is ignored: behind a proxy that ends TLS, every page redirects to "
+        "itself."
     )
-    return [Warning(warning, hint="Say how many proxies stand before the web process.", id="doorstep.W002")]
+    return [Warning(warning, hint="Set it to the number of proxies in front of the web process.", id="doorstep.W002")]

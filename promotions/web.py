@@ -114,7 +114,7 @@ def choose_let_go_s(options: argparse.Namespace) -> float:
 def find_faults(fd: int | None, options: argparse.Namespace) -> Iterator[str]:
     """Yield a sentence for each option that this process cannot use."""
     if fd is not None and not _is_socket(fd):
-        yield f"descriptor {fd} is no socket: let the supervisor pass a listening one, or leave --fd out."
+        yield f"descriptor {fd} is no socket: configure the supervisor to pass a listening one, or omit --fd."
     for option in ("ssl_keyfile", "ssl_certfile"):
         path = getattr(options, option)
         if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):
@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keep-alive-s",
         type=_seconds,
         default=75,
-        help="close a connection that is silent this long; longer than a proxy keeps its own (default: %(default)s)",
+        help="close a connection idle for this long; must exceed the idle timeout of the proxy (default: %(default)s)",
     )
     parser.add_argument(
         "--unready-s",
@@ -177,8 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--let-go-s",
         type=_seconds,
-        help="after SIGTERM, let silent connections stay this long for one more request (default: with --fd as long as "
-        "they would have stayed, else 5)",
+        help="after SIGTERM, keep idle connections open this long for one more request (default: with --fd the rest of "
+        "--keep-alive-s, else 5)",
     )
     parser.add_argument(
         "--end-within-s",

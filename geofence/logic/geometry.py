@@ -33,8 +33,8 @@ _GEOS_REASON = re.compile(r"(?P<reason>[^\[]+)\[(?P<longitude>\S+) (?P<latitude>
 _REASONS = {
     "Self-intersection": "The border crosses itself",
     "Ring Self-intersection": "The border touches itself",
-    "Hole lies outside shell": "A hole lies outside the border",
-    "Holes are nested": "A hole lies within another",
+    "Hole lies outside shell": "A hole is outside the border",
+    "Holes are nested": "A hole is inside another hole",
     "Interior is disconnected": "The holes cut the fence apart",
 }
 

@@ -144,9 +144,9 @@ def verify_broker(url: str) -> str:
 
 def _split(text: str) -> tuple[str, str, str, str]:
     if re.search(r"[\s\x00-\x1f\x7f]", text):
-        raise ValueError("it holds a space or a control character, write %20 and the like")
+        raise ValueError("it contains a space or a control character, write it as %20 or another %xx")
     if "#" in text:
-        raise ValueError("it holds #, write %23")
+        raise ValueError("it contains #, write %23")
     try:
         parts = urlsplit(text)
     except ValueError:

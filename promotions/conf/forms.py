@@ -374,7 +374,7 @@ def _split(text: str) -> list[str]:
 def _split_http(text: str) -> SplitResult:
     """Scheme http or https, a host, perhaps a port and a path. Errors: ValueError."""
     if re.search(r"[\s\x00-\x1f\x7f\\]", text):
-        raise ValueError("it holds a space or a control character")
+        raise ValueError("it contains a space or a control character")
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"}:
         raise ValueError("it does not begin with http:// or https://")

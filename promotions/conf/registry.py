@@ -209,7 +209,7 @@ _declare(
     Seconds(60, DAY),
     "2700",
     "s",
-    "Time for which “keep my turn” reserves a unit of a cap. Three of four people who come at all come within half an hour.",
+    "Time for which “keep my turn” reserves a unit of a cap. Three of four arrivals happen within half an hour.",
 )
 _declare(
     "RESERVATIONS_PER_DEVICE",

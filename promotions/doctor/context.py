@@ -24,4 +24,4 @@ class Context:
     def explain_skip(self, *names: str) -> Iterator[Row]:
         """Yield a row when one of these settings has a fault, and none when all can be used."""
         for name in sorted(self.faulty.intersection(names)):
-            yield unknown(f"Not asked, since {name} has a fault.")
+            yield unknown(f"Skipped, because {name} is invalid.")

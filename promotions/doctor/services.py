@@ -100,7 +100,7 @@ def check_migrations(context: Context) -> Iterator[Row]:
         logins.require_postgresql()
         faults = find_migration_faults()
     except Unavailable:
-        yield unknown("Not asked, since PostgreSQL does not let us in.")
+        yield unknown("Skipped, because the connection to PostgreSQL failed.")
         return
     yield from (fault(sentence) for sentence in faults)
     if not faults:
@@ -137,7 +137,7 @@ def check_clocks(context: Context) -> Iterator[Row]:
     try:
         comparison = clocks.compare_all("command")
     except (redis.RedisError, DatabaseError, InterfaceError):
-        yield unknown("Not asked, since PostgreSQL or Redis does not answer.")
+        yield unknown("Skipped, because PostgreSQL or Redis does not answer.")
         return
     for sentence in clocks.describe(comparison):
         yield fault(sentence, "Start the time service of its machine (systemd-timesyncd or chrony).")

@@ -73,7 +73,7 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     ),
     "mock_location": ProblemKind(403, "The location comes from a mock provider", "Turn off mock locations."),
     "level_too_low": ProblemKind(403, "The presence level is too low", "Follow the steps in `missing`."),
-    "outside_window": ProblemKind(403, "The offer is closed at this hour", "Come back at `next_opening_at`."),
+    "outside_window": ProblemKind(403, "The offer is closed at this time", "Come back at `next_opening_at`."),
     "before_start": ProblemKind(403, "The campaign has not started", "Come back at `next_opening_at`."),
     "after_end": ProblemKind(403, "The campaign has ended", "Nothing to do."),
     "campaign_paused": ProblemKind(403, "The campaign is paused", "Try again later."),
@@ -109,7 +109,7 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     "not_yet_valid": ProblemKind(422, "The coupon is not valid yet", "It is valid from `valid_from`."),
     "outside_hours": ProblemKind(
         422,
-        "The coupon is not valid at this hour",
+        "The coupon is not valid at this time",
         "It is valid from `next_opening_at` to `next_closing_at`. Null means: not again before it expires.",
     ),
     "coupon_expired": ProblemKind(410, "The coupon has expired", "Do not hand out the benefit."),
@@ -129,7 +129,7 @@ CATALOGUE: Mapping[str, ProblemKind] = {
         "A till redeems coupons; a kiosk shows the store's code. Enrol the device again with the other profile.",
     ),
     "training_code": ProblemKind(
-        422, "This is a demo code for training", "Do not hand out anything. The code never counts."
+        422, "This is a practice code", "Do not hand out anything. The code works in training only."
     ),
     "scanned_at_implausible": ProblemKind(
         422, "The time of the scan is implausible", "Correct the device's clock; `server_time` is the server's."

@@ -272,7 +272,7 @@ def as_table(outcome: DayReport) -> str:
         f"Fixes: {outcome.fixes_accepted:,} accepted, {outcome.fixes_rejected:,} rejected. Visits: {outcome.visits:,}.",
         "",
         *_align(find_funnel(outcome.campaigns), [each.name for each in outcome.campaigns]),
-        "Visited: within 2 h of the message or, held out, of when it would have gone.",
+        "Visited: within 2 h of the message or, held out, of the time at which it would be sent.",
         "",
         "Visits that the messages caused",
         *(f"  {each.name}: {each.effect()}" for each in outcome.campaigns),
@@ -329,7 +329,7 @@ def _add_reasons(campaigns: Sequence[CampaignOutcome]) -> Mapping[str, int]:
 
 
 # Answers without a code of their own.
-ANSWERS = {"201": "taken", "200": "asked again", "dry_run": "looked up only", "void": "taken back"}
+ANSWERS = {"201": "redeemed", "200": "repeated", "dry_run": "looked up only", "void": "voided"}
 
 
 def _words(counts: Mapping[str, int]) -> str:

@@ -203,7 +203,7 @@ def test_data_that_people_made_stay_until_they_ask_and_come_back(kept: Kept, fol
     back = kept.choose(data=aside)
 
     assert "Serving this run's own data (1 phone).\n`make run FRESH=1` sets them aside" in refused
-    assert "Set aside what this run held (1 phone)" in fresh
+    assert "Saved the former data (1 phone)" in fresh
     assert f"make run DATA={aside}" in fresh
     assert (after_refusal, after_fresh) == (phones + 1, phones)
     assert f"Serving {aside.name}, set aside on" in back
@@ -265,6 +265,6 @@ def test_what_cannot_be_played_is_said_in_a_sentence(environment: dict[str, str]
     done = play(environment, "--rate", "0", "--until", "12:00")
 
     assert done.returncode == 1
-    assert "--rate must lie between 1 and 1000." in done.stderr
-    assert "--until must lie between 14:30 and 20:00." in done.stderr
+    assert "--rate must be between 1 and 1000." in done.stderr
+    assert "--until must be between 14:30 and 20:00." in done.stderr
     assert "Traceback" not in done.stderr

@@ -104,7 +104,7 @@ class Command(BaseCommand):
         path = folder / f"run-{clock.now().astimezone():%Y%m%d-%H%M%S}.dump"
         days.save(settings.DATABASE_URL, path)
         shown = path.relative_to(settings.BASE_DIR) if path.is_relative_to(settings.BASE_DIR) else path
-        self.stdout.write(f"Set aside what this run held ({held}): `make run DATA={shown}` serves it again.")
+        self.stdout.write(f"Saved the former data ({held}): `make run DATA={shown}` serves it again.")
 
     def _replace(self, chosen: Path | None) -> None:
         _disconnect()

@@ -91,9 +91,9 @@ class Options:
         """Return the faults of the options."""
         rules = (
             ("--phones must be 1 or more.", self.phones >= 1),
-            ("--rate must lie between 1 and 1000.", 1 <= self.rate <= 1000),
-            ("--lead must lie between 5 and 120.", 5 <= self.lead_s <= LONGEST_LEAD_S),
-            ("--until must lie between 14:30 and 20:00.", EARLIEST_END_S <= self.until_s <= 20 * HOUR_S),
+            ("--rate must be between 1 and 1000.", 1 <= self.rate <= 1000),
+            ("--lead must be between 5 and 120.", 5 <= self.lead_s <= LONGEST_LEAD_S),
+            ("--until must be between 14:30 and 20:00.", EARLIEST_END_S <= self.until_s <= 20 * HOUR_S),
         )
         return [sentence for sentence, holds in rules if not holds]
 
@@ -164,7 +164,9 @@ class Command(BaseCommand):
         self._echo(f"A day of {options.phones} phones through the real product: about {minutes:.0f} minutes.")
         if options.day is not None and options.day.is_file():
             made = datetime.fromtimestamp(options.day.stat().st_mtime, tz=UTC).astimezone()
-            self._echo(f"At its end it replaces the day made on {made:%-d %B at %H:%M}; what `make run` holds stays.")
+            self._echo(
+                f"At its end it replaces the day made on {made:%-d %B at %H:%M}; the data of `make run` is kept."
+            )
 
     def _echo(self, line: str) -> None:
         self.stdout.write(line)

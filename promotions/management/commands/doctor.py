@@ -51,7 +51,7 @@ class Command(BaseCommand):
                     yield f"    {row.remedy}"
         counts = {state: sum(row.state is state for area in areas for row in area.rows) for state in State}
         yield ""
-        yield f"{counts[State.FAULT]} fault(s), {counts[State.WARNING]} warning(s), {counts[State.UNKNOWN]} not asked."
+        yield f"{counts[State.FAULT]} fault(s), {counts[State.WARNING]} warning(s), {counts[State.UNKNOWN]} skipped."
 
 
 def _can_write(stream: Any, text: str) -> bool:

@@ -13,7 +13,7 @@ INVARIANTS: Mapping[str, str] = {
     "no coupon is taken more often than it is good for": """
         SELECT count(*) FROM promotions_redemption r JOIN promotions_coupon c ON c.id = r.coupon_id
         WHERE r.unit > c.units""",
-    "a redemption is live or was taken back": """
+    "a redemption is live or was voided": """
         SELECT count(*) FROM promotions_redemption r LEFT JOIN promotions_void v ON v.redemption_id = r.id
         WHERE r.is_live = (v.id IS NOT NULL)""",
     "unlocks counted against a cap cover those given": """

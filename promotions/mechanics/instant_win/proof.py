@@ -25,7 +25,7 @@ def write_proof(campaign_uuid: UUID) -> dict[str, Any]:
     if campaign is None:
         raise DomainError("not_found", "There is no such instant win.")
     if campaign.state != Campaign.State.ENDED or campaign.seed is None or campaign.opened_at is None:
-        raise NotProvable("The seed stays sealed until the campaign was opened and ended.")
+        raise NotProvable("The seed is published only after the campaign has ended.")
     stores = list(campaign.stores.filter(is_active=True).order_by("pk"))
     proof = {
         "campaign": str(campaign.uuid),

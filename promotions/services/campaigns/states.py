@@ -64,7 +64,7 @@ def _move(campaign_id: int, expected: Sequence[str], state: str) -> None:
 
 def _state_fault(campaign: Campaign, expected: Sequence[str]) -> Fault:
     allowed = " or ".join(str(Campaign.State(state).value) for state in expected)
-    return Fault("/state", "wrong_state", f"The campaign is {campaign.state}; it would have to be {allowed}.")
+    return Fault("/state", "wrong_state", f"The campaign is {campaign.state}. It must be {allowed}.")
 
 
 def find_opening_faults(campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterator[Fault]:

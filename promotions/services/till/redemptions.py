@@ -159,7 +159,7 @@ def take_lowest(context: RedemptionContext, units: Units, now: datetime) -> Take
         if redemption is not None:
             return Taken(coupon, redemption, redemption.unit, units.left - 1, is_replay=False)
         units = read_units(coupon)
-    raise DomainError("busy", "The coupon is being redeemed and taken back at the same moment.")
+    raise DomainError("busy", "The coupon is being redeemed and voided at the same time. Try again.")
 
 
 class _CapReached(Exception):

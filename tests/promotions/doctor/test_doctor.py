@@ -256,7 +256,7 @@ def test_it_reports_when_nothing_at_all_is_set() -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "  XX DATABASE_URL is not set: it must be an address" in done.stdout
-    assert "  ?? Not asked, since DATABASE_URL has a fault." in done.stdout
+    assert "  ?? Skipped, because DATABASE_URL is invalid." in done.stdout
     assert "  ok Python 3." in done.stdout
 
 

@@ -280,7 +280,7 @@ BREACHES = {
         " (SELECT coupon_id FROM promotions_redemption LIMIT 1)"
     ),
     "no coupon is taken more often than it is good for": "UPDATE promotions_redemption SET unit = 7",
-    "a redemption is live or was taken back": "UPDATE promotions_redemption SET is_live = false",
+    "a redemption is live or was voided": "UPDATE promotions_redemption SET is_live = false",
     "unlocks counted against a cap cover those given": "UPDATE promotions_budget SET used = 0",
     "uses counted against a cap cover those taken": "UPDATE promotions_budget SET used = 0",
     "no cap is exceeded": (
