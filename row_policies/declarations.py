@@ -80,9 +80,9 @@ class Blanked:
 class Keep:
     """A row expires this long after the time in its field `by`: days, hours and the seconds of a setting, summed.
 
-    It does not expire before the time at the path `not_before`, and a row with the key `or_with_parent` does not expire
-    by itself: it is deleted with that parent. Retention deletes expired rows, or calls `deleted_by(now=...)`, which
-    returns how many rows it deleted. The ceiling of a table with short-lived rows is higher.
+    It does not expire until `not_before_days` after the time at the path `not_before`, and a row with the key
+    `or_with_parent` does not expire by itself: it is deleted with that parent. Retention deletes expired rows, or calls
+    `deleted_by(now=...)`, which returns how many rows it deleted. A table with short-lived rows has a higher ceiling.
     """
 
     by: str
@@ -90,6 +90,7 @@ class Keep:
     hours: int = 0
     seconds_setting: str | None = None
     not_before: str | None = None
+    not_before_days: int = 0
     or_with_parent: str | None = None
     is_short_lived: bool = False
     blanked: Blanked | None = None

@@ -72,7 +72,9 @@ def find_expired(model: type[Model], *, now: datetime) -> QuerySet[Any]:
     rows = model._default_manager.filter(**{f"{keep.by}__lt": cutoff.date() if by_day else cutoff})
     if keep.or_with_parent:
         rows = rows.filter(**{keep.or_with_parent: None})
-    return rows.exclude(**{f"{keep.not_before}__gt": now}) if keep.not_before else rows
+    if keep.not_before is None:
+        return rows
+    return rows.exclude(**{f"{keep.not_before}__gt": now - timedelta(days=keep.not_before_days)})
 
 
 def delete_rows(expired: QuerySet[Any]) -> object:

@@ -7,6 +7,8 @@ from row_policies import Keep, Menu, NotPersonal, RowPolicy, Section
 
 # Thirteen months: a campaign can be compared with the one a year before.
 OFFER_DAYS = 396
+# After a coupon's end: late scans of offline tills, voids, and till signals.
+ENDED_COUPON_DAYS = 30
 
 
 class DeletedRows(models.Model):

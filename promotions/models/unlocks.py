@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from promotions.models.campaigns import Campaign
 from promotions.models.devices import Device
 from promotions.models.kinds import list_outcomes
-from promotions.models.retention import OFFER_DAYS
+from promotions.models.retention import ENDED_COUPON_DAYS, OFFER_DAYS
 from row_policies import Cascade, Export, Keep, Menu, RowPolicy, Section
 
 
@@ -20,7 +20,9 @@ class Unlock(models.Model):
 
     row_policy = RowPolicy(
         menu=Menu(_("Unlocks"), Section.FACTS, 70, "lock_open"),
-        retention=Keep(by="granted_at", days=OFFER_DAYS, not_before="coupon__valid_until"),
+        retention=Keep(
+            by="granted_at", days=OFFER_DAYS, not_before="coupon__valid_until", not_before_days=ENDED_COUPON_DAYS
+        ),
         erasure=Cascade(by="device_id"),
         export=Export(
             order_by="granted_at", columns=("id", "campaign__uuid", "store__uuid", "outcome", "level", "granted_at")
@@ -57,8 +59,14 @@ class Coupon(models.Model):
 
     row_policy = RowPolicy(
         menu=Menu(_("Coupons"), Section.FACTS, 80, "confirmation_number"),
-        # A valid coupon stays, and so does its unlock.
-        retention=Keep(by="valid_from", days=OFFER_DAYS, not_before="valid_until", or_with_parent="unlock"),
+        # A coupon goes with its unlock, which stays as long.
+        retention=Keep(
+            by="valid_from",
+            days=OFFER_DAYS,
+            not_before="valid_until",
+            not_before_days=ENDED_COUPON_DAYS,
+            or_with_parent="unlock",
+        ),
         # Offline tills keep rejecting it until it expires.
         erasure=Cascade(by="device_id", first="promotions.services.devices.erasure.withdraw_coupons"),
         export=Export(

@@ -168,7 +168,9 @@ def _describe_life(keep: Keep) -> str:
     amounts = [f"{keep.days} days"] * bool(keep.days) + [f"{keep.hours} hours"] * bool(keep.hours)
     amounts += [f"`{keep.seconds_setting}`"] * bool(keep.seconds_setting)
     life = f"{' and '.join(amounts)} after `{keep.by}`" if amounts else f"until `{keep.by}`"
-    life += f", not before `{keep.not_before}`" if keep.not_before else ""
+    if keep.not_before:
+        days = f"{keep.not_before_days} days after " if keep.not_before_days else ""
+        life += f", not before {days}`{keep.not_before}`"
     life += f", or as long as its `{keep.or_with_parent}`" if keep.or_with_parent else ""
     return f"{life}; {keep.blanked.what} {keep.blanked.hours} hours" if keep.blanked else life
 

@@ -52,9 +52,10 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
     _wait_for_batch(device_id)
     # An unlock in progress holds a key share of this row until it commits: it is deleted below, or fails on its key.
     Device.objects.select_for_update().filter(pk=device_id).first()
-    _wait_for_tills(device_id)
     geofence_erasure.forget_device(device_id, now=now)
     notifications.forget_device(device_id, now=now)
+    _lock_coupons(device_id)
+    _lock_redemptions(device_id)
     erase_device("promotions", device_id, now=now)
     with connection.cursor() as cursor:
         # The trigger of the consent ledger allows deletion in an erasure only.
@@ -93,7 +94,17 @@ def _wait_for_batch(device_id: UUID) -> None:
     ShardCursor.objects.select_for_update().filter(shard=shard_of(device_id)).first()
 
 
-def _wait_for_tills(device_id: UUID) -> None:
+def _lock_coupons(device_id: UUID) -> None:
+    """Lock the coupons, in the order in which a recall does.
+
+    A scan at a till either has committed, and is deleted below, or fails on its key. Scans lock the visit before their
+    commit locks the coupon, so this comes after the visits.
+    """
+    of_device = Coupon.objects.filter(device_id=device_id)
+    list(of_device.select_for_update().order_by("pk").values_list("pk"))
+
+
+def _lock_redemptions(device_id: UUID) -> None:
     """Wait until a till that voids a redemption commits: its void is deleted with the redemption only if it is seen."""
     of_device = Redemption.objects.filter(coupon__device_id=device_id)
     list(of_device.select_for_update(of=("self",)).order_by("pk").values_list("pk"))

@@ -1,16 +1,21 @@
-"""Taking coupons out of the world again before they end: a misprint, a cheat, a brand that has to stop."""
+"""Recall coupons before they end: after a misprint, for a device that cheats, or when a brand has to stop."""
 
 from datetime import datetime
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from promotions.models import Coupon
 
 
+@transaction.atomic
 def recall_coupons(*, coupons: QuerySet[Coupon], now: datetime) -> int:
-    """Let tills refuse these coupons from now on; how many were still good. Repeatable, and for good.
+    """Refuse these coupons at tills from now on, permanently; return how many were still valid. Repeatable.
 
-    What was taken stays taken, and a scan being decided at this moment may still be. Tills without network learn of
-    it when they next synchronise.
+    Existing redemptions stay, and a scan that is evaluated at the same time may still be accepted. Offline tills
+    receive the ids when they next synchronize.
     """
-    return coupons.filter(recalled_at=None, valid_until__gt=now).update(recalled_at=now)
+    valid = coupons.filter(recalled_at=None, valid_until__gt=now)
+    # In the order in which an erasure locks the coupons of a device, so the two cannot deadlock.
+    locked = valid.order_by("pk").select_for_update(no_key=True, of=("self",)).values("pk")
+    return Coupon.objects.filter(pk__in=locked).update(recalled_at=now)

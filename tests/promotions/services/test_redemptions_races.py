@@ -11,11 +11,13 @@ from datetime import datetime
 import pytest
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.models import QuerySet
+from django.db.models.signals import pre_delete
 
 from promotions.errors import DomainError
-from promotions.models import Redemption, Refusal, StaffDevice, StaffMember, Void
+from promotions.models import Coupon, Redemption, Refusal, StaffDevice, StaffMember, Void
+from promotions.services.devices import erasure
 from promotions.services.devices.erasure import forget_device
 from promotions.services.till import redemptions, staff_members, voids
 from promotions.services.till.redemptions import redeem_coupon
@@ -228,19 +230,56 @@ def test_what_is_voided_while_it_is_erased_goes_with_its_void(monkeypatch: pytes
     till, coupon = tills.till(store).row, tills.coupon(factories.campaign(store))
     redeem(till, coupon)
     write = voids._write
-    erasure = threading.Thread(target=together, args=([lambda: forget_device(coupon.row.device_id, now=NOW)],))
+    erasing = threading.Thread(target=together, args=([lambda: forget_device(coupon.row.device_id, now=NOW)],))
 
     def erase_and_write(row: Void, now: datetime) -> Void:
-        erasure.start()
-        erasure.join(0.3)
+        erasing.start()
+        erasing.join(0.3)
         return write(row, now)
 
     monkeypatch.setattr(voids, "_write", erase_and_write)
 
     assert void(till, Redemption.objects.get()) == "voided"
-    erasure.join()
+    erasing.join()
     assert not Redemption.objects.exists()
     assert not Void.objects.exists()
+
+
+def scan_during_erasure(scans_before: int, *, is_locked: bool) -> list[object]:
+    """Scan a coupon at the moment at which the erasure of its holder has found everything that it will delete."""
+    store = factories.store()
+    gate, coupon = tills.till(store).row, tills.issued(factories.campaign(store))
+    for _ in range(scans_before):
+        redeem(gate, coupon)
+    answers: list[object] = []
+    scan = threading.Thread(target=lambda: answers.extend(together([lambda: redeem(gate, coupon)])))
+
+    def scan_now(**_of: object) -> None:
+        scan.start()
+        # One that waits for the coupon ends after the erasure.
+        scan.join(0.3 if is_locked else None)
+
+    pre_delete.connect(scan_now, sender=Coupon)
+    try:
+        forget_device(coupon.row.device_id, now=NOW)
+    finally:
+        pre_delete.disconnect(scan_now, sender=Coupon)
+        scan.join()
+    return answers
+
+
+@pytest.mark.parametrize("scans_before", [0, 1], ids=["redeemed", "refused"])
+def test_a_scan_while_the_coupon_is_erased_finds_no_coupon(scans_before: int) -> None:
+    assert scan_during_erasure(scans_before, is_locked=True) == ["code_unknown"]
+    assert not any(model.objects.exists() for model in (Coupon, Redemption))
+    assert not Refusal.objects.exclude(coupon=None).exists()
+
+
+def test_without_locking_the_coupon_its_erasure_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "_lock_coupons", lambda device_id: None)
+
+    with pytest.raises(IntegrityError, match="still referenced"):
+        scan_during_erasure(0, is_locked=False)
 
 
 def test_a_void_and_a_scan_at_once_never_leave_two_live_redemptions() -> None:

@@ -1,11 +1,11 @@
-"""Unlocks and coupons are kept for thirteen months, and as long as a coupon is valid."""
+"""Unlocks and coupons are kept for thirteen months, and until a month after a coupon's end."""
 
 from datetime import timedelta
 
 import pytest
 
 from promotions.models import Campaign, Coupon, Device, Unlock
-from promotions.models.retention import OFFER_DAYS
+from promotions.models.retention import ENDED_COUPON_DAYS, OFFER_DAYS
 from promotions.services.retention import drop_expired
 from tests import factories
 from tests.factories import NOW
@@ -57,12 +57,13 @@ def test_a_coupon_is_deleted_after_thirteen_months(campaign: Campaign, device: D
 
 
 @pytest.mark.parametrize("source", ["unlock", "goodwill"])
-def test_a_coupon_that_is_still_valid_stays(campaign: Campaign, device: Device, source: str) -> None:
-    coupon = make_coupon(campaign, device, source=source, days_valid=OFFER_DAYS + 30)
+def test_a_coupon_that_ended_less_than_a_month_ago_stays(campaign: Campaign, device: Device, source: str) -> None:
+    coupon = make_coupon(campaign, device, source=source, days_valid=OFFER_DAYS + 60)
+    month_after = coupon.valid_until + timedelta(days=ENDED_COUPON_DAYS)
 
-    drop_expired(now=AFTER, allow_large=True)
+    drop_expired(now=month_after - timedelta(seconds=1), allow_large=True)
     kept = Coupon.objects.get(), coupon.unlock is None or Unlock.objects.filter(pk=coupon.unlock_id).exists()
-    drop_expired(now=coupon.valid_until, allow_large=True)
+    drop_expired(now=month_after, allow_large=True)
 
     assert kept == (coupon, True)
     assert not Coupon.objects.exists()

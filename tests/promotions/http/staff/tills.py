@@ -5,8 +5,10 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db import transaction
 from django.test import Client
 
 from geofence.models import Store
@@ -15,6 +17,8 @@ from promotions.logic import codes
 from promotions.models import Campaign, Coupon, StaffDevice, Unlock
 from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment, enrol_device
 from promotions.services.unlocks.coupon_tokens import render_token
+from promotions.services.unlocks.coupons import NewCoupon, issue_coupon, read_code
+from promotions.services.waits import lock_device
 from tests import factories
 from tests.factories import NOW
 
@@ -56,6 +60,23 @@ def coupon(campaign: Campaign, **given: Any) -> Printed:
     }
     row = Coupon.objects.create(id=coupon_id, **values)
     return Printed(row, code, token_of(row))
+
+
+def issued(campaign: Campaign, *, source: Coupon.Source = Coupon.Source.GOODWILL, **given: Any) -> Printed:
+    """A coupon without an unlock, issued at `NOW` as a mechanic does it."""
+    device = given.pop("device", None) or factories.device()
+    values: dict[str, Any] = {
+        "campaign": campaign,
+        "store_ids": [store.pk for store in campaign.stores.all()],
+        "zone": ZoneInfo("Europe/Paris"),
+        "benefit": campaign.benefit,
+        "units": campaign.units,
+        **given,
+    }
+    with transaction.atomic():
+        lock_device(device.pk)
+        row = issue_coupon(NewCoupon(device_id=device.pk, source=source, **values), now=NOW)
+    return Printed(row, read_code(row), token_of(row))
 
 
 def offline_coupon(campaign: Campaign, **given: Any) -> Printed:
