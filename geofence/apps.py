@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class GeofenceConfig(AppConfig):
-    """WHERE."""
+    """Stores, fences, fixes and visits."""
 
     name = "geofence"
     verbose_name = _("Places and presence")

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class NotificationsConfig(AppConfig):
-    """TELL."""
+    """Addresses, messages and transports."""
 
     name = "notifications"
     verbose_name = _("Messaging")

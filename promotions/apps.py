@@ -5,6 +5,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.utils.module_loading import module_has_submodule
 from django.utils.translation import gettext_lazy as _
 
 from promotions.mechanics import PACKAGES
@@ -15,6 +16,13 @@ class PromotionsConfig(AppConfig):
 
     name = "promotions"
     verbose_name = _("Promotions")
+
+    def import_models(self) -> None:
+        """Import the mechanics' models too: their tables belong to this app."""
+        super().import_models()
+        for package in PACKAGES:
+            if module_has_submodule(import_module(package), "models"):
+                import_module(f"{package}.models")
 
     def ready(self) -> None:
         """Load the Celery app, so that shared tasks find their broker, the checks, and the mechanics."""

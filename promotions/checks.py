@@ -1,4 +1,4 @@
-"""Start-up checks: settings that a deployment must not run with, and checks of readiness. One sentence each."""
+"""Start-up checks: settings that a deployment must not run with, and checks of readiness; a sentence per fault."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Queries that follow from the declarations: which rows have expired, and which are a device's."""
+"""Queries that follow from the declarations: rows that have expired, and the rows of a device."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -9,7 +9,6 @@ from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectM
 from django.core.exceptions import SuspiciousOperation
 from django.db.models import ForeignKey, ManyToManyField, Model, Q, QuerySet
 from django.forms import ModelChoiceField
-from django.forms.models import _get_foreign_key
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
@@ -151,12 +150,6 @@ class MechanicInline(TabularInline):
     """A campaign's rows of one mechanic. They are fixed when the campaign opens."""
 
     extra = 0
-
-    @classmethod
-    def relation_name(cls) -> str:
-        """Return the campaign's name for these rows."""
-        key = _get_foreign_key(Campaign, cls.model)
-        return str(key.remote_field.get_accessor_name())
 
     def has_add_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         return is_draft(obj) and bool(super().has_add_permission(request, obj))

@@ -328,9 +328,7 @@ class BudgetAdmin(FactAdmin):
 
 def _map_inline_groups() -> dict[str, str]:
     """Return the kind that each mechanic's inline belongs to, by the id of its group on the page."""
-    return {
-        f"{inline.relation_name()}-group": mechanic.kind for mechanic in list_mechanics() for inline in mechanic.inlines
-    }
+    return {f"{name}-group": mechanic.kind for mechanic in list_mechanics() for name in mechanic.rows}
 
 
 def _is_over(campaign: Campaign | None) -> bool:

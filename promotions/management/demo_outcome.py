@@ -8,6 +8,7 @@ from geofence.models import LastFix, Visit
 from promotions.logic.lift import ArmCounts, wilson_interval
 from promotions.management.demo_world import PlantedWorld
 from promotions.models import Unlock
+from promotions.services.mechanics import mechanic_of
 from promotions.services.report.report import VERDICT_WINDOW, Funnel, campaign_funnel
 from promotions.simulation.city import City
 from promotions.simulation.client import Wire
@@ -184,6 +185,7 @@ def _read_campaign(funnel: Funnel) -> CampaignOutcome:
         refused_for=funnel.refused_for,
         arrived_soon=Share(soon.arrived, soon.refused, soon.share.low, soon.share.high),
         unlocks=funnel.unlocks,
+        outcomes=_label_outcomes(funnel),
         redemptions=funnel.redemptions,
         treated_visits=_share(visits.treated),
         control_visits=_share(visits.control),
@@ -191,6 +193,12 @@ def _read_campaign(funnel: Funnel) -> CampaignOutcome:
         verdict=lift.verdict.value,
         reason=lift.reason.value,
     )
+
+
+def _label_outcomes(funnel: Funnel) -> dict[str, int]:
+    """Return the unlocks by the label of their outcome, or nothing if there is only one outcome."""
+    outcomes = mechanic_of(funnel.campaign).outcomes
+    return {outcome.label: funnel.outcomes[outcome.value] for outcome in outcomes} if len(outcomes) > 1 else {}
 
 
 def _share(arm: ArmCounts) -> Share:

@@ -4,7 +4,6 @@ from promotions.models.campaigns import Budget, Campaign, TimeWindow
 from promotions.models.devices import Consent, Device, RevocationNotice
 from promotions.models.operations import DeadLetter, IdempotencyRecord, JobRecord, ShardCursor
 from promotions.models.opportunities import Opportunity, Refusal
-from promotions.models.prizes import PrizeLot, WinningMoment
 from promotions.models.proofs import PointSighting, SpentPresenceToken, StoreCodeUse
 from promotions.models.redemptions import OfflineScan, Redemption, Void, WithdrawnCoupon
 from promotions.models.retention import DeletedRows
@@ -28,7 +27,6 @@ __all__ = [
     "OfflineScan",
     "Opportunity",
     "PointSighting",
-    "PrizeLot",
     "Redemption",
     "Refusal",
     "Reservation",
@@ -42,6 +40,5 @@ __all__ = [
     "TimeWindow",
     "Unlock",
     "Void",
-    "WinningMoment",
     "WithdrawnCoupon",
 ]

@@ -153,7 +153,7 @@ class Campaign(models.Model):
         null=True, blank=True, help_text="Maximum number of uses at the tills of one store. Empty: no limit."
     )
 
-    # A mechanic that draws: the seed is secret until the end; its commitment is published when the campaign opens.
+    # Of a mechanic that draws. The seed is secret until the end; its commitment is published when the campaign opens.
     seed = models.BinaryField(max_length=32, null=True, editable=False)
     seed_commitment = models.CharField(max_length=64, blank=True, editable=False)
 

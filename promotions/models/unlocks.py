@@ -1,4 +1,4 @@
-"""Unlocks, their coupons, and reservations for an unlock."""
+"""Unlocks, coupons, and reservations for an unlock."""
 
 import uuid
 

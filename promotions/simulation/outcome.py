@@ -47,6 +47,8 @@ class CampaignOutcome:
     refused_for: Mapping[str, int]
     arrived_soon: Share
     unlocks: int
+    # Unlocks by the label of their outcome, if the campaign's kind has several.
+    outcomes: Mapping[str, int]
     redemptions: int
     treated_visits: Share
     control_visits: Share
@@ -259,8 +261,16 @@ def find_funnel(campaigns: Sequence[CampaignOutcome]) -> list[FunnelRow]:
         row("Visited, messaged", lambda each: each.treated_visits.part, of=treated, of_name="message group"),
         row("Visited, held out", lambda each: each.control_visits.part, of=control, of_name="held-out group"),
         unlocked,
+        *(
+            row(f"  {label}", _count_outcome(label), of=unlocked, of_name="unlocked")
+            for label in dict.fromkeys(label for each in campaigns for label in each.outcomes)
+        ),
         row("Redeemed at a till", lambda each: each.redemptions, of=unlocked, of_name="unlocked"),
     ]
+
+
+def _count_outcome(label: str) -> Callable[[CampaignOutcome], int]:
+    return lambda campaign: campaign.outcomes.get(label, 0)
 
 
 def as_table(outcome: DayReport) -> str:

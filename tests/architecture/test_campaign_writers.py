@@ -10,7 +10,8 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import RequestFactory
 
-from promotions.models import Campaign, PrizeLot, TimeWindow
+from promotions.mechanics.instant_win.models import PrizeLot
+from promotions.models import Campaign, TimeWindow
 from tests.architecture.test_tree import PRODUCT, ROOT
 
 GUARDED = {"Campaign", "TimeWindow", "PrizeLot"}

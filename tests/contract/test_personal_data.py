@@ -11,6 +11,7 @@ from geofence.models import LastFix, Presence, Visit
 from notifications.models import Attempt, Message, PushAddress
 from promotions.checks import list_own_models
 from promotions.management.commands.write_docs import read_pii
+from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.models import (
     Consent,
     Coupon,
@@ -18,7 +19,6 @@ from promotions.models import (
     OfflineScan,
     Opportunity,
     PointSighting,
-    PrizeLot,
     Redemption,
     Refusal,
     Reservation,
@@ -26,7 +26,6 @@ from promotions.models import (
     StoreCodeUse,
     Unlock,
     Void,
-    WinningMoment,
 )
 from promotions.services.devices.erasure import export_device, forget_device
 from row_policies import Export, ExportedBy, NotExported, NotPersonal, Remains

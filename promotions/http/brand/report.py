@@ -168,6 +168,12 @@ class ReportAnswer(serializers.Serializer[Any]):
     refusals = ReasonCells()
     arrivals_after_refusal = ArrivalWindow(many=True)
     unlocks = CellField()
+    outcomes = serializers.DictField(
+        child=CellField(), help_text="Unlocks by outcome; all are null while one of them is fewer than 10."
+    )
+    figures = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Figures of the campaign's kind, such as the number of prizes."
+    )
     redemptions = CellField()
     effect = ReportEffect()
     health = ReportHealth()
@@ -234,6 +240,8 @@ def _serialize_funnel(funnel: Funnel) -> dict[str, Any]:
             for count in funnel.arrivals
         ],
         "unlocks": suppress_small(funnel.unlocks),
+        "outcomes": _serialize_outcomes(funnel.outcomes),
+        "figures": dict(funnel.figures),
         "redemptions": suppress_small(funnel.redemptions),
         "effect": _serialize_effect(funnel),
         "health": {
@@ -265,6 +273,12 @@ def _serialize_effect(funnel: Funnel) -> dict[str, Any]:
         "incremental_interval": _serialize_interval(lift.incremental_interval) if is_shown else None,
         "expected_without": lift.expected_without if is_shown else None,
     }
+
+
+def _serialize_outcomes(counts: Mapping[str, int]) -> dict[str, int | None]:
+    """Return the counts, all or none: a hidden one would follow from the unlocks and the others."""
+    is_shown = all(count >= MIN_CELL for count in counts.values())
+    return {outcome: count if is_shown else None for outcome, count in counts.items()}
 
 
 def _serialize_reasons(counts: Mapping[str, int]) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from promotions.management.drill.lines import Database, Line
+from promotions.services.mechanics import list_mechanics
 
 # Counters may be higher than the rows beside them: erasure and retention delete rows, and a use stays used.
-INVARIANTS: Mapping[str, str] = {
+_INVARIANTS: Mapping[str, str] = {
     "no unit of a coupon is taken twice": """
         SELECT count(*) FROM (SELECT FROM promotions_redemption WHERE is_live
             GROUP BY coupon_id, unit HAVING count(*) > 1) AS twice""",
@@ -27,12 +28,6 @@ INVARIANTS: Mapping[str, str] = {
         WHERE b.used < (SELECT count(*) FROM promotions_redemption r JOIN promotions_coupon c ON c.id = r.coupon_id
             WHERE c.campaign_id = b.campaign_id AND r.is_live AND (b.store_id IS NULL OR r.store_id = b.store_id))""",
     "no cap is exceeded": "SELECT count(*) FROM promotions_budget WHERE used > cap OR used < 0",
-    "every prize that was won has its moment": """
-        SELECT count(*) FROM promotions_unlock u LEFT JOIN promotions_winningmoment m ON m.unlock_id = u.id
-        WHERE (u.outcome = 'won') <> (m.id IS NOT NULL)""",
-    "every unlocked coupon is there": """
-        SELECT count(*) FROM promotions_unlock u LEFT JOIN promotions_coupon c ON c.unlock_id = u.id
-        WHERE u.outcome IN ('coupon', 'won') AND c.id IS NULL""",
     "the holder of an unlocked coupon is the device that unlocked it": """
         SELECT count(*) FROM promotions_coupon c JOIN promotions_unlock u ON u.id = c.unlock_id
         WHERE c.device_id <> u.device_id""",
@@ -41,9 +36,31 @@ INVARIANTS: Mapping[str, str] = {
 }
 
 
+def list_invariants() -> Mapping[str, str]:
+    """Return all invariants, also those of the mechanics."""
+    found = {**_INVARIANTS, "every unlocked coupon is there": _missing_coupons()}
+    for mechanic in list_mechanics():
+        found |= mechanic.invariants
+    return found
+
+
+def _missing_coupons() -> str:
+    """Return the query that counts unlocks without the coupon that their outcome comes with."""
+    with_coupon = [
+        f"('{mechanic.kind}', '{outcome.value}')"
+        for mechanic in list_mechanics()
+        for outcome in mechanic.outcomes
+        if outcome.has_coupon
+    ]
+    return f"""
+        SELECT count(*) FROM promotions_unlock u JOIN promotions_campaign k ON k.id = u.campaign_id
+            LEFT JOIN promotions_coupon c ON c.unlock_id = u.id
+        WHERE (k.kind, u.outcome) IN ({", ".join(with_coupon)}) AND c.id IS NULL"""
+
+
 def count_breaches(database: Database) -> dict[str, int]:
     """Return for each invariant how many rows break it."""
-    return {what: int(_one(database, query)) for what, query in INVARIANTS.items()}
+    return {what: int(_one(database, query)) for what, query in list_invariants().items()}
 
 
 def evaluate_breaches(copy: Mapping[str, int], source: Mapping[str, int] | None) -> Iterator[Line]:

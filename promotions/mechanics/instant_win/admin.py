@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from promotions import clock
 from promotions.admin.base import FactAdmin, MechanicInline, ReadOnly, ScopedRelatedFilter, TenantAdmin
-from promotions.models import PrizeLot, WinningMoment
+from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 
 
 class PrizeLotInline(MechanicInline):

@@ -10,7 +10,8 @@ from promotions.errors import Fault
 from promotions.mechanics.instant_win import prizes
 from promotions.mechanics.instant_win.admin import PrizeLotInline
 from promotions.mechanics.instant_win.answers import InstantWinUnlock
-from promotions.models import Campaign, PrizeLot, Unlock
+from promotions.mechanics.instant_win.models import PrizeLot
+from promotions.models import Campaign, Unlock
 from promotions.services.mechanics import Benefit, Grant, Mechanic, Outcome
 
 LOST = Outcome("lost", "not won", has_coupon=False)
@@ -26,6 +27,7 @@ class InstantWin(Mechanic):
     unlock_answer = InstantWinUnlock
     rows = {"prize_lots": PrizeLot}
     inlines = (PrizeLotInline,)
+    invariants = prizes.INVARIANTS
 
     def find_opening_faults(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterable[Fault]:
         """Yield a fault if there is nothing to win, or no time to win it."""
@@ -46,7 +48,7 @@ class InstantWin(Mechanic):
         yield from ((campaign, Benefit(lot.name)) for campaign in campaigns for lot in campaign.prize_lots.all())
 
     def count_figures(self, campaign: Campaign) -> Mapping[str, int]:
-        """Return the number of prizes, and of those that are won."""
+        """Return the number of prizes."""
         return prizes.count_prizes(campaign)
 
 

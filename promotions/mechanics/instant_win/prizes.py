@@ -8,9 +8,17 @@ from django.db.models import Sum
 
 from geofence.models import Store
 from promotions.errors import Fault
+from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.mechanics.instant_win.moments import SEED_BYTES, Lot, commitment, draw_moments
-from promotions.models import Campaign, PrizeLot, Unlock, WinningMoment
+from promotions.models import Campaign, Unlock
 from promotions.services.campaigns.schedules import list_openings
+
+INVARIANTS: Mapping[str, str] = {
+    "every prize that was won has its moment": """
+        SELECT count(*) FROM promotions_unlock u JOIN promotions_campaign c ON c.id = u.campaign_id
+            LEFT JOIN promotions_winningmoment m ON m.unlock_id = u.id
+        WHERE c.kind = 'instant_win' AND (u.outcome = 'won') <> (m.id IS NOT NULL)""",
+}
 
 
 def find_prize_faults(campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterator[Fault]:
@@ -57,7 +65,5 @@ def draw_prize(unlock: Unlock, now: datetime) -> str | None:
 
 
 def count_prizes(campaign: Campaign) -> Mapping[str, int]:
-    """Return the number of prizes, and of those that are won."""
-    prizes = PrizeLot.objects.filter(campaign=campaign).aggregate(prizes=Sum("quantity", default=0))["prizes"]
-    won = WinningMoment.objects.filter(campaign=campaign, taken_at__isnull=False).count()
-    return {"prizes": prizes, "prizes_won": won}
+    """Return the number of prizes of the campaign, won or not."""
+    return PrizeLot.objects.filter(campaign=campaign).aggregate(prizes=Sum("quantity", default=0))

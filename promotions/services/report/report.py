@@ -11,6 +11,7 @@ from django.db.models import Count
 from notifications.models import Message
 from promotions.logic.lift import ArmCounts, Lift, estimate_lift
 from promotions.models import Campaign, Opportunity, Redemption, Refusal, Unlock
+from promotions.services.mechanics import mechanic_of
 from promotions.services.report.arrivals import ArrivalCount, count_arrivals
 
 # How long after the message a visit still counts for it.
@@ -46,9 +47,15 @@ class Funnel:
     visits: Sequence[WindowCount]
     refused_for: Mapping[str, int]
     arrivals: Sequence[ArrivalCount]
-    unlocks: int
+    outcomes: Mapping[str, int]
+    figures: Mapping[str, int]
     redemptions: int
     lift: Lift
+
+    @property
+    def unlocks(self) -> int:
+        """Return the number of unlocks, whatever they came to."""
+        return sum(self.outcomes.values())
 
     @property
     def refusals(self) -> int:
@@ -61,7 +68,7 @@ class Funnel:
 
 
 def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
-    """Compute all numbers of one campaign. Eight aggregates for any size. Errors: Campaign.DoesNotExist."""
+    """Return one campaign's numbers by eight aggregates and the mechanic's own. Errors: Campaign.DoesNotExist."""
     campaign = Campaign.objects.get(pk=campaign_id)
     opportunities = dict(
         Opportunity.objects.filter(campaign=campaign).values_list("arm").annotate(rows=Count("pk")).order_by()
@@ -78,7 +85,8 @@ def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
         visits=visits,
         refused_for=_count_refusals(campaign),
         arrivals=count_arrivals(campaign_id=campaign.pk, now=now),
-        unlocks=Unlock.objects.filter(campaign=campaign).count(),
+        outcomes=_count_outcomes(campaign),
+        figures=mechanic_of(campaign).count_figures(campaign),
         redemptions=Redemption.objects.filter(coupon__campaign=campaign, is_live=True).count(),
         lift=estimate_lift(
             treated=chosen.treated, control=chosen.control, holdout_share=campaign.holdout_percent / 100
@@ -113,6 +121,12 @@ def _count_messages(campaign: Campaign) -> tuple[Mapping[str, int], Mapping[str,
         if state == Message.State.SUPPRESSED:
             suppressed_for[reason] += count
     return by_state, suppressed_for
+
+
+def _count_outcomes(campaign: Campaign) -> Mapping[str, int]:
+    """Return the unlocks by outcome, also by those outcomes of the mechanic that have none."""
+    rows = Unlock.objects.filter(campaign=campaign).values_list("outcome").annotate(rows=Count("pk")).order_by()
+    return {**{outcome.value: 0 for outcome in mechanic_of(campaign).outcomes}, **dict(rows)}
 
 
 def _count_refusals(campaign: Campaign) -> Mapping[str, int]:

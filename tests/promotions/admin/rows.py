@@ -13,6 +13,7 @@ from django.test import Client
 
 from geofence.models import FenceSet, Geofence, GeofenceRevision, LastFix, Partner, Presence, Store, Visit
 from notifications.models import Attempt, Message, PushAddress
+from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.models import (
     Brand,
     BrandToken,
@@ -29,7 +30,6 @@ from promotions.models import (
     OfflineScan,
     Opportunity,
     PointSighting,
-    PrizeLot,
     Redemption,
     Refusal,
     Reservation,
@@ -43,7 +43,6 @@ from promotions.models import (
     TimeWindow,
     Unlock,
     Void,
-    WinningMoment,
     WithdrawnCoupon,
 )
 from promotions.services.accounts.tenancy import BRAND_ANALYST, BRAND_MANAGER, PARTNER_MANAGER, ensure_roles

@@ -12,7 +12,8 @@ from django.test import Client
 from django.urls import reverse
 
 from geofence.models import Store, Visit
-from promotions.models import Brand, Budget, Campaign, Coupon, PrizeLot, Refusal
+from promotions.mechanics.instant_win.models import PrizeLot
+from promotions.models import Brand, Budget, Campaign, Coupon, Refusal
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows

@@ -8,6 +8,7 @@ from django.urls import reverse
 from geofence.models import FenceSet, GeofenceRevision, LastFix, Presence, Visit
 from notifications.models import Attempt, Message, PushAddress
 from promotions.admin.base import FactAdmin
+from promotions.mechanics.instant_win.models import WinningMoment
 from promotions.models import (
     Consent,
     Coupon,
@@ -23,7 +24,6 @@ from promotions.models import (
     ShardCursor,
     Unlock,
     Void,
-    WinningMoment,
 )
 from tests import factories
 from tests.factories import NOW

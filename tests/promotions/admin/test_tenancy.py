@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from geofence.models import Geofence, GeofenceRevision, LastFix, Partner, Presence, Store, Visit
 from notifications.models import Attempt, Message, PushAddress
+from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.models import (
     Brand,
     BrandToken,
@@ -26,7 +27,6 @@ from promotions.models import (
     Membership,
     Opportunity,
     PointSighting,
-    PrizeLot,
     Redemption,
     Refusal,
     ShardCursor,
@@ -36,7 +36,6 @@ from promotions.models import (
     TimeWindow,
     Unlock,
     Void,
-    WinningMoment,
 )
 from tests import factories
 from tests.promotions.admin import rows

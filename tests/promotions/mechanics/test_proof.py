@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
-from promotions.models import Campaign, PrizeLot
+from promotions.mechanics.instant_win.models import PrizeLot
+from promotions.models import Campaign
 from promotions.services.campaigns.states import end_campaign, open_campaign
 from tests import factories
 from tests.factories import NOW

@@ -8,8 +8,9 @@ import pytest
 
 from geofence.models import Geofence, Store
 from promotions.errors import DomainError, InvalidInput
+from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.mechanics.instant_win.moments import Lot, Moment, commitment, verify_moments
-from promotions.models import Budget, Campaign, PrizeLot, TimeWindow, WinningMoment
+from promotions.models import Budget, Campaign, TimeWindow
 from promotions.services.campaigns.schedules import list_openings
 from promotions.services.campaigns.states import end_campaign, open_campaign, pause_campaign
 from tests import factories

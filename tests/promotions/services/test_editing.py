@@ -9,7 +9,8 @@ import pytest
 from geofence.models import Store
 from promotions.errors import DomainError, InvalidInput
 from promotions.logic.campaign_rules import CampaignValues, Hours
-from promotions.models import Budget, Campaign, PrizeLot
+from promotions.mechanics.instant_win.models import PrizeLot
+from promotions.models import Budget, Campaign
 from promotions.services.campaigns.editing import create_campaign, delete_draft, edit_campaign, read_values
 from promotions.services.campaigns.states import end_campaign, open_campaign, pause_campaign
 from tests import factories

@@ -8,7 +8,8 @@ from django.db import IntegrityError, connection
 from django.db.models import F
 
 from geofence.models import Store
-from promotions.models import Budget, Campaign, Coupon, Device, PrizeLot, Refusal, Unlock, WinningMoment
+from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
+from promotions.models import Budget, Campaign, Coupon, Device, Refusal, Unlock
 from promotions.services import waits
 from promotions.services.campaigns import budgets
 from promotions.services.devices.registration import block_device

@@ -27,7 +27,8 @@ from promotions.management.demo_world import (
     plant_welcome_campaign,
     plant_world,
 )
-from promotions.models import Brand, Campaign, Membership, WinningMoment
+from promotions.mechanics.instant_win.models import WinningMoment
+from promotions.models import Brand, Campaign, Membership
 from promotions.services.fixes.facts import deployment_rules
 from promotions.services.till.staff_devices import enrol_device
 from tests import factories

@@ -18,6 +18,7 @@ CONTEST = CampaignOutcome(
     refused_for={"not_at_store": 46, "mock_location": 4},
     arrived_soon=Share(18, 46, 0.264, 0.536),
     unlocks=70,
+    outcomes={"not won": 56, "won": 14},
     redemptions=9,
     treated_visits=Share(50, 90, 0.45, 0.65),
     control_visits=Share(10, 30, 0.19, 0.51),
@@ -25,7 +26,9 @@ CONTEST = CampaignOutcome(
     verdict="proven up",
     reason="interval_above_zero",
 )
-COFFEE = dataclasses.replace(CONTEST, name="Free coffee", refusals=7, refused_for={"not_at_store": 7}, redemptions=60)
+COFFEE = dataclasses.replace(
+    CONTEST, name="Free coffee", outcomes={}, refusals=7, refused_for={"not_at_store": 7}, redemptions=60
+)
 GOOD = Truth(everyone=Score(98, 2, 1), quiet=Score(60, 0, 0), cheats=3, doubtful=0)
 OUTCOME = DayReport(
     phones=300,
@@ -86,6 +89,8 @@ def test_the_table_is_a_funnel_with_one_total_and_one_explained_share_a_row() ->
         "Visited, messaged": (["100", "50", "50"], "56% of message group"),
         "Visited, held out": (["20", "10", "10"], "33% of held-out group"),
         "Unlocked": (["140", "70", "70"], "by any phone there"),
+        "not won": (["56", "56", "0"], "40% of unlocked"),
+        "won": (["14", "14", "0"], "10% of unlocked"),
         "Redeemed at a till": (["69", "9", "60"], "49% of unlocked"),
     }
 
@@ -93,7 +98,7 @@ def test_the_table_is_a_funnel_with_one_total_and_one_explained_share_a_row() ->
 def test_each_row_is_in_the_file_as_well() -> None:
     funnel = {row["step"]: row for row in as_json(OUTCOME)["funnel"]}
 
-    assert len(funnel) == 8
+    assert len(funnel) == 10
     assert funnel["Redeemed at a till"] == {
         "step": "Redeemed at a till",
         "total": 69,

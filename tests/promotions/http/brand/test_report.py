@@ -8,7 +8,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from geofence.models import Store, Visit
-from promotions.models import Brand, Campaign, Membership, Opportunity, Refusal
+from promotions.mechanics.instant_win.models import PrizeLot
+from promotions.models import Brand, Campaign, Membership, Opportunity, Refusal, Unlock
 from promotions.services.accounts.brand_tokens import create_brand_token
 from tests import factories
 from tests.factories import NOW
@@ -192,6 +193,31 @@ def test_small_reasons_are_told_together_or_not_at_all(campaign: Campaign, now: 
 
     assert refusals == {"total": 14, "by_reason": {"not_at_store": 14}}
     assert more == {"total": 25, "by_reason": {"not_at_store": 14, "other": 11}}
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "shown"),
+    [
+        (12, 20, {"lost": 20, "won": 12}),
+        (9, 20, {"lost": None, "won": None}),
+        (0, 20, {"lost": None, "won": None}),
+    ],
+)
+def test_unlocks_are_counted_by_outcome_if_no_count_is_small(
+    shop: Store, now: object, won: int, lost: int, shown: dict[str, int | None]
+) -> None:
+    contest = factories.campaign(shop, kind="instant_win")
+    PrizeLot.objects.create(campaign=contest, name="1 bicycle", quantity=3)
+    for outcome in ["won"] * won + ["lost"] * lost:
+        Unlock.objects.create(
+            campaign=contest, device=factories.device(), store=shop, outcome=outcome, level=1, granted_at=NOW
+        )
+
+    report = token_client(contest.brand).get(path_of(contest)).json()
+
+    assert (report["unlocks"], report["outcomes"]) == (won + lost, shown)
+    # Prizes are no devices, so their number is shown however small.
+    assert report["figures"] == {"prizes": 3}
 
 
 def test_an_unknown_parameter_is_refused(campaign: Campaign, now: object) -> None:

@@ -10,18 +10,8 @@ from django.conf import settings
 
 from geofence.models import Store, Visit
 from promotions.logic import codes
-from promotions.models import (
-    Budget,
-    Campaign,
-    Coupon,
-    Device,
-    IdempotencyRecord,
-    PrizeLot,
-    Refusal,
-    TimeWindow,
-    Unlock,
-    WinningMoment,
-)
+from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
+from promotions.models import Budget, Campaign, Coupon, Device, IdempotencyRecord, Refusal, TimeWindow, Unlock
 from promotions.services.unlocks.coupon_tokens import identify_token
 from promotions.services.unlocks.recalls import recall_coupons
 from tests import factories

@@ -13,7 +13,8 @@ from django.conf import LazySettings
 
 from geofence.models import Store
 from promotions.logic import codes
-from promotions.models import Campaign, PrizeLot, StaffDevice, WithdrawnCoupon
+from promotions.mechanics.instant_win.models import PrizeLot
+from promotions.models import Campaign, StaffDevice, WithdrawnCoupon
 from promotions.services.devices.erasure import forget_device
 from promotions.services.till import sync as till_sync
 from tests import factories

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from promotions.models.campaigns import Campaign
+from promotions.models import Campaign
 from row_policies import (
     MANAGE,
     VIEW,
