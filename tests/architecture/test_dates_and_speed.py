@@ -36,15 +36,19 @@ def find_close_bounds(text: str) -> list[str]:
     return [found["bound"] for found in _BOUND.finditer(text) if not _GENEROUS.search(found["bound"])]
 
 
-@pytest.mark.parametrize("path", TESTS, ids=_relative)
-def test_few_tests_read_the_clock(path: Path) -> None:
-    if not _relative(path).startswith((*_TALK_TO_PROCESSES, *_COMPARE_CLOCKS)):
-        assert not _CLOCK.findall(path.read_text(encoding="utf-8")), "hand in `now`, or use the fixture `now`"
+def test_few_tests_read_the_clock() -> None:
+    others = [path for path in TESTS if not _relative(path).startswith((*_TALK_TO_PROCESSES, *_COMPARE_CLOCKS))]
+    found = [_relative(path) for path in others if _CLOCK.search(path.read_text(encoding="utf-8"))]
+
+    assert found == [], "hand in `now`, or use the fixture `now`"
 
 
-@pytest.mark.parametrize("path", TESTS, ids=_relative)
-def test_no_duration_is_asserted_closely(path: Path) -> None:
-    assert not find_close_bounds(path.read_text(encoding="utf-8")), "add SLACK_S of tests/patience.py, or count instead"
+def test_no_duration_is_asserted_closely() -> None:
+    found = {_relative(path): find_close_bounds(path.read_text(encoding="utf-8")) for path in TESTS}
+
+    assert {name: bounds for name, bounds in found.items() if bounds} == {}, (
+        "add SLACK_S of tests/patience.py, or count instead"
+    )
 
 
 @pytest.mark.parametrize(

@@ -36,29 +36,27 @@ def _links(page: Path) -> Iterator[str]:
             yield link
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_relative)
-def test_every_link_leads_somewhere(page: Path) -> None:
-    dead = [link for link in _links(page) if not (page.parent / link.split("#")[0]).resolve().exists()]
+def test_every_link_leads_somewhere() -> None:
+    links = [(page, link) for page in PAGES for link in _links(page)]
+    dead = [(page, link) for page, link in links if not (page.parent / link.split("#")[0]).resolve().exists()]
 
-    assert dead == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=_relative)
-def test_every_file_a_page_names_is_there(page: Path) -> None:
-    named = re.findall(
-        r"`((?:promotions|geofence|notifications|tests|docs)/[\w./-]+\.\w+)`", page.read_text(encoding="utf-8")
-    )
-
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert [(_relative(page), link) for page, link in dead] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_relative)
-def test_every_make_target_a_page_names_is_there(page: Path) -> None:
+def _find_in_pages(pattern: str) -> list[tuple[str, str]]:
+    return [(_relative(page), name) for page in PAGES for name in re.findall(pattern, page.read_text(encoding="utf-8"))]
+
+
+def test_every_file_a_page_names_is_there() -> None:
+    named = _find_in_pages(r"`((?:promotions|geofence|notifications|tests|docs)/[\w./-]+\.\w+)`")
+
+    assert [(page, name) for page, name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_make_target_a_page_names_is_there() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
-    named = set(re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8")))
-
-    assert named - targets == set()
+    assert [(page, name) for page, name in _find_in_pages(r"`make ([a-z-]+)") if name not in targets] == []
 
 
 def test_every_reason_of_a_decision_is_in_the_architecture() -> None:
