@@ -52,7 +52,7 @@ def running_stage(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.T
 
 @pytest.fixture
 def stage(running_stage: Stage, django_db_blocker: DjangoDbBlocker) -> Iterator[Stage]:
-    """The running product, whole; this process's own ORM looks at its database."""
+    """The whole running product. The ORM of this process reads its database."""
     with django_db_blocker.unblock(), use_database(**running_stage.database.address):
         running_stage.heal()
         yield running_stage

@@ -39,7 +39,7 @@ def require_clean(stage: Stage, history: History) -> dict[str, object]:
 
 
 def _check_messages(shops: Ledger, shopped: list[tuple[str, int | str]], walks: Ledger) -> Discrepancies:
-    """One message per opportunity, handed over; none to the walkers, whose fixes are hours old."""
+    """One sent message per opportunity, and none to the walkers, whose fixes are hours old."""
     rows = Message.objects.filter(device_id__in=[*shops.invoked, *walks.invoked])
     messages = Ledger(
         invoked={who: {"message"} for who, _ in shopped}, acknowledged={who: {"message"} for who, _ in shopped}
@@ -51,7 +51,7 @@ def _check_messages(shops: Ledger, shopped: list[tuple[str, int | str]], walks: 
 
 
 def _check_redemptions(till: Ledger) -> Discrepancies:
-    """Each coupon that the till was told is taken is taken, once."""
+    """Each coupon that the server reported as redeemed is redeemed once."""
     pepper = settings.CODE_SECRET.encode()
     digests = {
         bytes(codes.digest(pepper, codes.normalise(str(code)))): code for code in till.invoked.get("till", set())

@@ -1,4 +1,4 @@
-"""A worker whose process ends at once when it works a fix of one device, as a fault in a C library would end it."""
+"""A worker that exits when it processes a fix of one device, as after a fault in a C library."""
 
 import os
 from datetime import datetime

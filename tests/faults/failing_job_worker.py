@@ -1,4 +1,4 @@
-"""A worker whose sweeper fails each time, as on a fault in our code. Loaded with `-A` by a test."""
+"""A worker whose sweeper always fails, as after a bug in our code. A test loads it with `-A`."""
 
 from typing import Any
 

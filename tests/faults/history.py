@@ -1,7 +1,7 @@
-"""What every client asked and what it was told, one line each, never changed; and what the database must hold for it.
+"""A history of requests and answers, one line each, append-only, and the database rows that must exist for it.
 
 The method is Jepsen's: an operation is invoked and then ok, failed or unknown. Unknown (no answer, or 503) may have
-happened or not; ok must have happened, once and in order; what nobody invoked must not have happened.
+happened or not; ok must have happened, once and in order; an effect without a request must not exist.
 """
 
 import json
@@ -125,7 +125,7 @@ class Discrepancies:
 
 
 def check_once(ledger: Ledger, effects: Iterable[tuple[str, int | str]]) -> Discrepancies:
-    """Each promised effect is there, none twice, none that nobody asked for."""
+    """Each acknowledged effect exists once, and there is none without a request."""
     discrepancies = Discrepancies()
     counted = Counter(effects)
     for who, effect in counted:
@@ -144,8 +144,8 @@ def check_once(ledger: Ledger, effects: Iterable[tuple[str, int | str]]) -> Disc
 def check_walks(ledger: Ledger, effects: Sequence[Effect], last_fix_ms: Mapping[str, int]) -> Discrepancies:
     """`check_once`, and each device's fixes were worked in the order in which it made them.
 
-    In a designed walk every fix stands in another store, so each begins a visit, and the visit is ended by the very
-    next fix that was worked, told when the one after that came: the last two visits are open. One fix worked out of
+    In a designed walk every fix is in another store, so each begins a visit, and the visit is ended by the very
+    next processed fix, recorded when the one after that arrives: the last two visits are open. One fix processed out of
     turn or left out would show in the chain, and the device's last fix is the last of the chain.
     """
     discrepancies = check_once(ledger, ((effect.who, effect.fix_time_ms) for effect in effects))

@@ -1,4 +1,4 @@
-"""Processes of the stage whose clock is moved, as on a machine without time synchronisation."""
+"""Processes of the stage with a moved clock, as on a machine without time synchronisation."""
 
 import os
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Clients that write down what they ask and hear: phones on designed walks, phones in a shop, a till.
 
 Real HTTP on loopback, a thread per group, bounded in number. Like a phone, a client keeps its fixes until they are
-acknowledged and sends them again; now and then it gives up, and then nobody knows.
+acknowledged and sends them again; sometimes it gives up, and then the outcome is unknown.
 """
 
 import json
@@ -39,7 +39,7 @@ class Sample:
     took_s: float
     status: int
     code: str = ""
-    # What a refusal said; 0 when it said nothing.
+    # The value in a refusal; 0 without one.
     retry_after_s: int = 0
     # 2: the server had closed the connection that the client kept, and the client asked again.
     tries: int = 1
@@ -48,7 +48,7 @@ class Sample:
 class Line:
     """A client's connection: kept open, opened again after any trouble. Every request leaves a sample.
 
-    With `is_fresh` each request has a connection of its own.
+    With `is_fresh` each request opens its own connection.
     """
 
     def __init__(self, port: int, samples: list[Sample], *, is_fresh: bool = False) -> None:
@@ -131,7 +131,7 @@ def register(count: int) -> list[tuple[str, str]]:
 
 
 def make_walkers(count: int, *, steps: int) -> list[Walker]:
-    """Phones whose walk of so many steps ends a little before now."""
+    """Phones with a walk of the given number of steps that ends shortly before now."""
     started_ms = round(time.time() * 1000) - (steps + 1) * STEP_MS
     return [
         Walker(device_id, token, started_ms + number, number)
@@ -241,7 +241,7 @@ class Crowd:
                 return
 
     def _post(self, line: Line, kind: str, who: tuple[str, str], times_ms: list[int], body: Any) -> bool:
-        """One request, written down before and after. False: nobody knows whether it was stored."""
+        """Send one request, recorded before and after. False: it is unknown whether it was stored."""
         device_id, token = who
         operation = self.history.invoke(kind, device_id, times_ms)
         status, answer = line.send("POST", "/v1/fixes", body, token)
@@ -251,7 +251,7 @@ class Crowd:
             if refused:
                 self.history.settle(operation, CallResult.FAILED, [times_ms[index] for index in refused])
             return True
-        # 503 says "not acknowledged": the entry may be in the stream all the same.
+        # 503 means "not acknowledged": the entry may still be in the stream.
         is_unknown = status in {0, 503}
         self.history.settle(operation, CallResult.UNKNOWN if is_unknown else CallResult.FAILED, times_ms)
         return not is_unknown
@@ -282,7 +282,7 @@ def open_till(stage: Stage) -> str:
 
 
 def unlock_coupons(stage: Stage, count: int) -> list[str]:
-    """Codes of fresh coupons, each unlocked at the shop by a phone of its own."""
+    """Codes of new coupons, each unlocked at the shop by another phone."""
     shop, line, codes = stage.world.shop, Line(stage.port, []), []
     for _device_id, token in register(count):
         fix = {
@@ -306,7 +306,7 @@ def read_figures(stage: Stage) -> dict[str, float]:
 
 
 def read_readiness(stage: Stage) -> tuple[int, dict[str, str]]:
-    """The status of `/readyz` and what it says of each part."""
+    """The status of `/readyz` and the state of each part."""
     status, text = _get(stage, "/readyz")
     return status, json.loads(text)["checks"]
 

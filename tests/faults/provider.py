@@ -1,4 +1,4 @@
-"""A push provider on loopback: it takes batches and answers each message as a test says."""
+"""A push provider on loopback: it accepts batches and answers each message as a test configures it."""
 
 import json
 import threading

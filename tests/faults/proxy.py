@@ -36,11 +36,11 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._flows.clear)
 
     def cut(self) -> None:
-        """Reset every open connection, whatever is under way on it; new ones are taken."""
+        """Reset every open connection, also with a request in progress; accept new ones."""
         self._run(self._reset())
 
     def heal(self) -> None:
-        """Let everything through again, what was held up included."""
+        """Forward everything again, also what was delayed."""
         self.delay_s = 0.0
         self._loop.call_soon_threadsafe(self._flows.set)
 

@@ -54,7 +54,7 @@ class PrivateRedis:
                 time.sleep(0.02)
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay open and nobody answers."""
+        """SIGSTOP: connections stay open without an answer."""
         self._child.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -62,7 +62,7 @@ class PrivateRedis:
         self._child.process.send_signal(signal.SIGCONT)
 
     def heal(self) -> None:
-        """Whatever was done to it: let it run."""
+        """Resume it, also if a test failed half-way."""
         if self._child.is_running():
             self.thaw()
         else:
@@ -123,7 +123,7 @@ class PrivatePostgres:
             time.sleep(0.02)
 
     def heal(self) -> None:
-        """Whatever was done to it: let it run."""
+        """Resume it, also if a test failed half-way."""
         if not self._child.is_running():
             self.launch()
 

@@ -158,7 +158,7 @@ class Stage:
             os.killpg(self.stack.pid("worker"), signal.SIGCONT)
 
     def heal(self) -> None:
-        """Whatever a test did and did not undo, when it failed half-way."""
+        """Undo the changes of a test that failed half-way."""
         connection.close()
         self.redis.heal()
         self.database.heal()
@@ -222,7 +222,7 @@ def _read_ms(instant: datetime) -> int:
 
 
 def log_lines(path: Path, event: str) -> list[dict[str, Any]]:
-    """The JSON log lines of a process that tell of one event."""
+    """The JSON log lines of a process with one event."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

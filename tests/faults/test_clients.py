@@ -95,7 +95,7 @@ def save_up(fixes: Sequence[PostedFix], *, hours: float) -> list[Posted]:
 
 @pytest.fixture
 def shop(transactional_db: None) -> Iterator[None]:
-    """A shop whose campaign speaks to whoever enters."""
+    """A shop with a campaign that messages every phone that enters."""
     factories.campaign(messages_per_device=3)
     yield
     client = stream.sync_client()

@@ -30,7 +30,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateCluster]:
 
 @pytest.fixture
 def lane(nodes: PrivateCluster, redis_prefix: str, settings: Any) -> Iterator[LaneDriver]:
-    """A lane whose streams live on the cluster, and all else on the one Redis."""
+    """A lane with its streams on the cluster and everything else on the one Redis."""
     settings.STREAM_URL = nodes.url
     driver = LaneDriver()
     yield driver

@@ -34,7 +34,7 @@ def locked_devices(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def run_all(call: Callable[[Any], None], given: Sequence[Any]) -> Iterator[None]:
-    """A call for each, in a thread of its own; all have ended after the block."""
+    """Run each call in its own thread; all have ended after the block."""
     threads = [threading.Thread(target=call, args=(each,)) for each in given]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Entries that cannot be worked, one of them deadly: buried where they can be seen and replayed, the others worked."""
+"""Poison entries, one of them deadly, become dead letters that can be read and replayed; the others are processed."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -44,7 +44,7 @@ def append_poison(stage: Stage, shard: int) -> None:
             client.xadd(stream.stream_key(shard), {field: packed})
 
 
-def test_poison_is_buried_and_its_neighbours_are_worked(
+def test_poison_is_dead_lettered_and_its_neighbours_are_processed(
     stage: Stage, settings: LazySettings, report: Callable[..., None]
 ) -> None:
     settings.REDIS_URL = stage.redis.url

@@ -1,4 +1,4 @@
-"""A new release is put in place under load, and taken back: no client notices."""
+"""A new release is installed under load and rolled back: no client notices."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ def web_of_the_keeper(stage: Stage, folder: Path) -> Iterator[Keeper]:
 
 
 def put_in_place(stage: Stage, keeper: Keeper, release: str) -> None:
-    """Change web, worker and beat to a release, one by one."""
+    """Change web, worker and beat to a release, one after the other."""
     keeper.install(release)
     keeper.replace()
     stage.stack.env = {**stage.stack.env, "DJANGO_SETTINGS_MODULE": release}

@@ -208,7 +208,7 @@ def test_no_free_connection_is_busy_and_named(stage: Stage) -> None:
     wait_for(lambda: scan(stage, till, code)[0] in {200, 201}, 180.0)
 
 
-def test_a_setting_that_no_batch_survives_makes_no_dead_letter(stage: Stage) -> None:
+def test_a_setting_that_fails_every_batch_causes_no_dead_letter(stage: Stage) -> None:
     walkers = make_walkers(5, steps=1)
 
     with stage.worker("tests.faults.misconfigured_worker"):

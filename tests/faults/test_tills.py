@@ -256,7 +256,7 @@ def test_without_compare_and_set_the_voids_key_is_the_guard(
 def _void_or_fault(device: StaffDevice, redemption: Redemption) -> str:
     try:
         return void(device, redemption)
-    except Exception as error:  # noqa: BLE001 - whatever it is, its name is what is asserted
+    except Exception as error:  # noqa: BLE001 - the test asserts the name of any exception
         return type(error).__name__
 
 
@@ -273,7 +273,7 @@ def test_a_coupon_is_taken_to_its_last_instant_however_many_ask(store: Store, ca
 
 
 def send(campaign: Campaign, device: Device, number: int, now: datetime = NOW) -> str:
-    """What a phone at the door is told; no two stand on one point."""
+    """The answer to a phone at the door; no two phones are at the same point."""
     fix = GivenFix(LATITUDE_DEG + number * 1e-6, LONGITUDE_DEG, 10.0, now)
     try:
         unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=fix, now=now)
@@ -302,7 +302,7 @@ def test_an_offer_is_granted_to_its_last_instant_under_its_cap(store: Store, rep
 
 
 def rush_into_a_pause(campaign: Campaign) -> tuple[Counter[str], Counter[str]]:
-    """What phones were told that asked before the campaign was paused, or while it was; and those that asked after."""
+    """The answers to phones that asked before or during the pause, and to those that asked after it."""
     phones = times(20, 120)
     devices = [[factories.device() for _ in range(phones)] for _ in range(8)]
     is_paused = threading.Event()
@@ -329,7 +329,7 @@ def rush_into_a_pause(campaign: Campaign) -> tuple[Counter[str], Counter[str]]:
     )
 
 
-def test_nobody_who_asks_after_the_pause_is_granted(store: Store, report: Report) -> None:
+def test_no_request_after_the_pause_is_granted(store: Store, report: Report) -> None:
     campaign = factories.campaign(store)
 
     before, after = rush_into_a_pause(campaign)

@@ -38,7 +38,7 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
             time.sleep(chance.uniform(0.0, 0.5))
             stage.kill_worker_in_batch()
             stage.launch("worker")
-            # One death after the other of the same batch is another story: then its entries are worked one by one.
+            # Repeated deaths with the same batch are another case: then its entries are processed singly.
             wait_for(lambda: stage.backlog() < BACKLOG_ENTRIES, 60.0)
 
     report(kills=kills, **require_clean(stage, history))

@@ -40,7 +40,7 @@ def stage(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
             "REDIS_PREFIX": name,
             "NOTIFICATION_TRANSPORT": "file",
             "NOTIFICATION_FILE": str(folder / "messages.jsonl"),
-            # Even then no place may stand in a log.
+            # Even then, no position may be in a log.
             "LOG_LEVEL": "DEBUG",
             # The suite must pass at any hour.
             "QUIET_HOURS": "",
@@ -57,7 +57,7 @@ def stage(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
 
 @pytest.fixture
 def web(stage: Web, django_db_blocker: DjangoDbBlocker) -> Iterator[Web]:
-    """The running product; the test's own ORM looks at the same database."""
+    """The running product. The test's ORM reads the same database."""
     name = f"{DATABASE}_{os.getpid()}"
     with django_db_blocker.unblock(), use_database(NAME=name):
         yield stage
@@ -72,7 +72,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    """Chromium, once for all stories of this process; each page has a profile of its own."""
+    """Chromium, started once for all stories of this process; each page has its own profile."""
     with open_browser(playwright) as chromium:
         yield chromium
 

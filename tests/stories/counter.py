@@ -48,7 +48,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A store of its own with a campaign of its own, so that tests need not clean up after one another."""
+    """A new store with a new campaign, so that tests need not clean up for each other."""
 
     web: Web
     store: Store
@@ -127,7 +127,7 @@ def expect_answer(page: Page, kind: str, word: str, main: Any) -> None:
 
 
 def next_customer(page: Page) -> None:
-    """Close the answer. It stands for a moment, so that nobody closes one unread."""
+    """Close the answer. It cannot be closed in its first 300 ms, so that no one closes it unread."""
     page.wait_for_timeout(320)
     page.locator("#answer-next").click()
     expect(page.locator("#answer")).to_be_hidden()

@@ -93,7 +93,7 @@ def place_store(page: Page) -> Store:
 
 def drag(page: Page, knob: str, *, by_x: int) -> None:
     handle = page.locator(knob)
-    # Until all is there, and it is in sight and stands still: the map may still be finding its place.
+    # Wait until everything is loaded, visible and at rest: the map may still move.
     page.wait_for_load_state()
     handle.hover()
     box = handle.bounding_box()

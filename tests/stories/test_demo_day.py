@@ -83,7 +83,7 @@ def played(environment: dict[str, str], folder: Path) -> "subprocess.CompletedPr
 
 
 def play(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """`manage.py demo` in a process of its own."""
+    """Run `manage.py demo` as a process."""
     return subprocess.run(
         [sys.executable, "manage.py", "demo", *arguments],
         cwd=settings.BASE_DIR,
@@ -110,7 +110,7 @@ def test_twenty_phones_live_lunch_and_the_server_saw_it_right(
     assert list((folder / "pids" / "command").iterdir()) == []
 
 
-def test_what_the_demo_says_fits_a_terminal_and_ends_with_what_next(played: "subprocess.CompletedProcess[str]") -> None:
+def test_the_output_fits_a_terminal_and_ends_with_the_next_step(played: "subprocess.CompletedProcess[str]") -> None:
     lines = played.stdout.splitlines()
 
     assert lines[0].startswith("A day of 20 phones")
@@ -177,7 +177,7 @@ AHEAD = re.compile(r".*_until|expires_at|opens_at|next_attempt_at|expire_date")
 
 
 def find_instants_after(now: datetime) -> dict[str, int]:
-    """Every column of every model that says when something happened, with rows that happened after `now`."""
+    """Every column with the time of an event that has rows after `now`."""
     found = {}
     for model in apps.get_models():
         for field in model._meta.concrete_fields:
@@ -261,7 +261,7 @@ def test_servers_of_the_caller_are_left_alone(kept: Kept, monkeypatch: pytest.Mo
         kept.choose(fresh=True)
 
 
-def test_what_cannot_be_played_is_said_in_a_sentence(environment: dict[str, str]) -> None:
+def test_an_invalid_option_is_explained_in_a_sentence(environment: dict[str, str]) -> None:
     done = play(environment, "--rate", "0", "--until", "12:00")
 
     assert done.returncode == 1

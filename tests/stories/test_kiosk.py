@@ -1,4 +1,4 @@
-"""The screen on the counter, in a real browser: it rotates, outlives the network for ten minutes, and mends itself."""
+"""The screen on the counter, in a real browser: it rotates codes, works offline for ten minutes, and recovers."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -101,7 +101,7 @@ def test_an_enrolled_screen_shows_the_code_and_rotates_twice(
     expect_code(screen, store, NOW + 30 * SECOND)
 
 
-def test_without_network_it_goes_on_for_ten_minutes_then_says_so_and_comes_back(
+def test_offline_it_continues_for_ten_minutes_then_shows_an_alert_and_recovers(
     screen: Page, live_server: LiveServer, store: Store, set_clock: Callable[[datetime], None]
 ) -> None:
     enrol(screen, live_server, store)
@@ -123,9 +123,7 @@ def test_without_network_it_goes_on_for_ten_minutes_then_says_so_and_comes_back(
     expect(screen.locator("#gone")).to_be_hidden()
 
 
-def test_restarted_without_network_it_shows_what_it_still_has(
-    screen: Page, live_server: LiveServer, store: Store
-) -> None:
+def test_restarted_offline_it_shows_the_stored_codes(screen: Page, live_server: LiveServer, store: Store) -> None:
     enrol(screen, live_server, store)
     screen.evaluate("navigator.serviceWorker.ready.then(() => true)")
     screen.reload()
@@ -165,9 +163,7 @@ def test_a_wrong_clock_changes_nothing(
     expect_code(screen, store, NOW + 20 * SECOND)
 
 
-def test_after_a_sleep_without_network_it_knows_how_long_it_slept(
-    screen: Page, live_server: LiveServer, store: Store
-) -> None:
+def test_after_an_offline_sleep_it_derives_the_right_time(screen: Page, live_server: LiveServer, store: Store) -> None:
     enrol(screen, live_server, store)
     screen.context.set_offline(True)
 
@@ -178,7 +174,7 @@ def test_after_a_sleep_without_network_it_knows_how_long_it_slept(
     expect_code(screen, store, NOW + 4 * MINUTE)
 
 
-def test_what_it_cannot_read_of_its_own_does_not_stop_it(screen: Page, live_server: LiveServer, store: Store) -> None:
+def test_unreadable_storage_does_not_stop_it(screen: Page, live_server: LiveServer, store: Store) -> None:
     enrol(screen, live_server, store)
     for spoilt in ('{"codes": 7}', "{", '"x"'):
         screen.evaluate("text => localStorage.setItem('doorstep.kiosk.codes', text)", spoilt)

@@ -87,7 +87,7 @@ def test_the_figures_of_all_processes_are_seen_at_one_address(web: Web) -> None:
 
 
 def _wander(web: Web, token: str, key: str) -> None:
-    """Tell the product where a phone is, in every way there is, the wrong ones among them."""
+    """Post a position in every supported way, including invalid ones."""
     at = datetime.now(tz=UTC) - timedelta(seconds=1)
     here = {"latitude": float(CANARY_LATITUDE), "longitude": float(CANARY_LONGITUDE), "fix_time": at.isoformat()}
     query = f"latitude={CANARY_LATITUDE}&longitude={CANARY_LONGITUDE}"

@@ -34,7 +34,7 @@ exec "$REAL_DATE" --date="@$(($("$REAL_DATE" +%s) + OFFSET))" "$@"
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A folder that looks like a clone to `make run` and to the README's commands."""
+    """A folder that `make run` and the README's commands accept as a clone."""
     (tmp_path / "manage.py").symlink_to(settings.BASE_DIR / "manage.py")
     (tmp_path / "bin").mkdir()
     date = tmp_path / "bin" / "date"
@@ -45,7 +45,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(clone: Path) -> Iterator[dict[str, str]]:
-    """A database and a part of Redis of its own, and the night on every clock."""
+    """Its own database and part of Redis, with every clock set to the night."""
     name = f"doorstep_readme_{os.getpid()}"
     real_s = time.time()
     with psycopg.connect(_server_url("postgres"), autocommit=True) as server:
@@ -72,8 +72,8 @@ def environment(clone: Path) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def run(clone: Path, environment: dict[str, str]) -> Iterator[Path]:
-    """`make run`, ready; the file with what it says on standard error."""
-    output = clone / "said"
+    """`make run` once it is ready, and the file with its standard error."""
+    output = clone / "stderr"
     with output.open("wb") as errors:
         process = subprocess.Popen([sys.executable, "-c", SERVE, str(clone)], env=environment, stderr=errors)
         try:

@@ -1,4 +1,4 @@
-"""The till's camera: a QR in the picture is one scan, whoever reads it, and stays one while it lies there."""
+"""The till's camera: a QR in the picture is one scan with every decoder, for as long as it stays in view."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.stories.counter import Counter, expect_answer, next_customer
 from tests.stories.videos import write_video
 
 COFFEE = "1 free coffee"
-# A browser with a detector of its own, which sees what the test puts before it.
+# A browser with a built-in detector, which returns the code set by the test.
 OWN_DETECTOR = """
 window.BarcodeDetector = class {
   static async getSupportedFormats() { return ["qr_code"]; }
@@ -71,7 +71,7 @@ def test_a_code_that_lies_there_is_scanned_once_and_one_that_left_again(browser:
         switch_camera(page, "Scan the QR")
         expect_answer(page, "give", "GIVE", COFFEE)
         next_customer(page)
-        # Its code has turned meanwhile; it is the same coupon, still in view.
+        # The code has changed, but the same coupon is still in view.
         page.evaluate("text => { window.qr = text }", coupon.old_qr(seconds_ago=-15))
         page.wait_for_timeout(1000)
         expect(page.locator("#answer")).to_be_hidden()
@@ -120,7 +120,7 @@ def test_a_code_counts_again_when_it_left_or_after_three_seconds(phone: Page) ->
     assert counted == [counts for _seconds, _text, counts in LOOKS]
 
 
-def test_where_nothing_reads_a_qr_the_page_says_so(browser: Browser, counter: Counter) -> None:
+def test_the_page_shows_that_it_cannot_read_a_qr(browser: Browser, counter: Counter) -> None:
     with open_page(browser, scripts="delete window.WebAssembly;") as page:
         counter.enrol(page)
         switch_camera(page, "Scan the QR")

@@ -1,4 +1,4 @@
-"""The till without network: it says so, gives within limits what it can check, and tells the truth afterwards."""
+"""The offline till: it shows its state, redeems within limits what it can check, and reports the results later."""
 
 import re
 
@@ -49,7 +49,7 @@ def scan(page: Page, shown: Shown) -> None:
     type_code(page, shown.qr)
 
 
-def give_without_network(page: Page, counter: Counter) -> Shown:
+def redeem_offline(page: Page, counter: Counter) -> Shown:
     """A coupon good for once, taken by a till that lost the network: it waits to be sent."""
     coupon = counter.coupon(units=1)
     enrol_and_lose_network(page, counter)
@@ -59,7 +59,7 @@ def give_without_network(page: Page, counter: Counter) -> Shown:
     return coupon
 
 
-def test_coupons_are_given_without_network_and_sent_when_it_is_back(phone: Page, counter: Counter) -> None:
+def test_coupons_are_redeemed_offline_and_sent_after_reconnecting(phone: Page, counter: Counter) -> None:
     coupon = counter.coupon()
     enrol_and_lose_network(phone, counter)
     expect(phone.locator("#announcement")).to_have_text(re.compile("checked on this device and sent later"))
@@ -86,8 +86,8 @@ def test_coupons_are_given_without_network_and_sent_when_it_is_back(phone: Page,
     expect(phone.locator("#notices")).to_be_hidden()
 
 
-def test_a_conflict_is_told_plainly_and_stays_until_read(browser: Browser, phone: Page, counter: Counter) -> None:
-    coupon = give_without_network(phone, counter)
+def test_a_conflict_is_shown_until_it_is_read(browser: Browser, phone: Page, counter: Counter) -> None:
+    coupon = redeem_offline(phone, counter)
     with open_page(browser) as other:
         counter.enrol(other, label="Till 2")
         scan(other, coupon)
@@ -105,7 +105,7 @@ def test_a_conflict_is_told_plainly_and_stays_until_read(browser: Browser, phone
     assert Redemption.objects.filter(coupon=coupon.row).count() == 1
 
 
-def test_what_cannot_be_checked_without_network_is_not_given(phone: Page, counter: Counter) -> None:
+def test_a_coupon_that_cannot_be_checked_offline_is_not_redeemed(phone: Page, counter: Counter) -> None:
     known, old = counter.coupon(), counter.coupon()
     online_only = counter.coupon(allows_offline=False)
     forged = re.sub(r"^D1\.....", "D1.AQAA", known.qr)
@@ -167,7 +167,7 @@ def test_what_was_given_in_one_outage_counts_in_the_next(phone: Page, counter: C
     expect_answer(phone, "used", "USED", re.compile("It is waiting to be sent"))
 
 
-def test_what_was_taken_with_network_is_told_apart_without_it(browser: Browser, phone: Page, counter: Counter) -> None:
+def test_a_coupon_redeemed_online_is_recognized_offline(browser: Browser, phone: Page, counter: Counter) -> None:
     here, elsewhere = counter.coupon(units=1), counter.coupon(units=1)
     with open_page(browser) as other:
         counter.enrol(other, label="Till 2")
@@ -235,8 +235,8 @@ def test_what_was_sent_is_off_the_allowance_before_the_network_goes_again(phone:
     expect_answer(phone, "unsure", "NOT YET", re.compile("has reached its offline allowance"))
 
 
-def test_what_waits_is_sent_before_the_till_is_enrolled_anew(phone: Page, counter: Counter) -> None:
-    coupon = give_without_network(phone, counter)
+def test_the_queue_is_sent_before_the_till_is_enrolled_again(phone: Page, counter: Counter) -> None:
+    coupon = redeem_offline(phone, counter)
     phone.goto("about:blank")
     phone.context.set_offline(False)
 
@@ -247,8 +247,8 @@ def test_what_waits_is_sent_before_the_till_is_enrolled_anew(phone: Page, counte
     assert Redemption.objects.get(coupon=coupon.row).staff_device.label == "Till 1"
 
 
-def test_a_till_whose_scans_cannot_be_sent_yet_is_not_enrolled_anew(phone: Page, counter: Counter) -> None:
-    coupon = give_without_network(phone, counter)
+def test_a_till_that_cannot_send_its_scans_is_not_enrolled_again(phone: Page, counter: Counter) -> None:
+    coupon = redeem_offline(phone, counter)
     phone.context.route("**/v1/staff/scans", lambda route: route.fulfill(status=503, json={"code": "busy"}))
     phone.goto("about:blank")
     phone.context.set_offline(False)
@@ -256,7 +256,9 @@ def test_a_till_whose_scans_cannot_be_sent_yet_is_not_enrolled_anew(phone: Page,
     link = f"{counter.web.base_url}/staff/#enrol={token}"
     phone.goto(link)
 
-    expect(phone.locator("#announcement")).to_have_text(re.compile("Not set up anew: scans wait to be sent"))
+    expect(phone.locator("#announcement")).to_have_text(
+        re.compile("Not set up: some scans are still waiting to be sent")
+    )
     expect(phone.locator("#label")).to_contain_text("Till 1")
     assert not Redemption.objects.filter(coupon=coupon.row).exists()
 
@@ -268,7 +270,7 @@ def test_a_till_whose_scans_cannot_be_sent_yet_is_not_enrolled_anew(phone: Page,
 
 
 def test_a_till_switched_off_with_scans_becomes_a_kiosk_and_a_till_again(phone: Page, counter: Counter) -> None:
-    coupon = give_without_network(phone, counter)
+    coupon = redeem_offline(phone, counter)
     StaffDevice.objects.filter(store=counter.store).update(revoked_at=now())
     phone.context.set_offline(False)
     expect(phone.locator("#enrol-fault")).to_have_text(re.compile("switched off"))
@@ -285,7 +287,7 @@ def test_a_till_switched_off_with_scans_becomes_a_kiosk_and_a_till_again(phone: 
     assert OfflineScan.objects.get(coupon=coupon.row).reason == "before_enrolment"
 
 
-def test_a_browser_without_the_signature_says_so(browser: Browser, counter: Counter) -> None:
+def test_a_browser_without_ed25519_shows_it(browser: Browser, counter: Counter) -> None:
     coupon = counter.coupon()
     no_ed25519 = "crypto.subtle.generateKey = () => Promise.reject(new DOMException('no', 'NotSupportedError'));"
     with open_page(browser, scripts=no_ed25519) as page:
@@ -297,7 +299,7 @@ def test_a_browser_without_the_signature_says_so(browser: Browser, counter: Coun
         expect_answer(page, "unsure", "NOT YET", re.compile("This browser cannot check"))
 
 
-def test_no_answer_is_told_apart_and_tried_again_with_the_same_nonce(phone: Page, counter: Counter) -> None:
+def test_a_missing_answer_is_shown_and_retried_with_the_same_nonce(phone: Page, counter: Counter) -> None:
     coupon = counter.coupon(allows_offline=False)
     enrol_and_lose_network(phone, counter)
     type_code(phone, coupon.code)

@@ -24,9 +24,9 @@ WRONG_CODES = [
     ("00000000000", "Unknown code. Ask the customer to open the coupon in the app."),
     ("TRAIN-GIVE", "This is a practice code. It works in training only."),
 ]
-# Somebody else's QR.
+# A QR of another company.
 MENU = f"https://menu.example/{'table-' * 20}12?lang=fr"
-# From Enter to the answer on the screen, as the page itself sees it, and what it asked the server meanwhile.
+# The time from Enter to the answer on the screen, measured in the page, and the requests sent in that time.
 STOPWATCH = """() => {
 window.asked = [];
 window.really ??= window.fetch;
@@ -44,7 +44,7 @@ window.took = new Promise((done) => {
 }"""
 
 
-# Scans stay under way until they are let go, however long that takes.
+# Scans stay in progress until the test releases them.
 HOLD = """() => {
 window.held = [];
 window.really = window.fetch;
@@ -275,7 +275,7 @@ def test_at_320_px_everything_fits_and_is_large_enough_for_a_thumb(phone: Page, 
     assert phone.evaluate(small) == []
 
 
-def test_the_answer_stands_on_the_screen_at_once(
+def test_the_answer_is_shown_at_once(
     phone: Page, counter: Counter, record_property: Callable[[str, object], None]
 ) -> None:
     coupons = [counter.coupon() for _ in range(3)]
@@ -289,5 +289,5 @@ def test_the_answer_stands_on_the_screen_at_once(
         assert phone.evaluate("window.asked") == ["redemptions"]
         next_customer(phone)
 
-    # 300 ms are promised and 55 measured on two idle cores; here a whole suite shares them, so it is told, not held.
+    # 300 ms are promised and 55 measured on two idle cores. Here a whole suite shares them, so it is only reported.
     record_property("median_ms_to_answer", median(took_ms))

@@ -1,4 +1,4 @@
-"""Who stands at the till, and a first hour there: initials and PIN, the lock, training, the page without network."""
+"""A member's first hour at the till: initials and PIN, the lock, training, the offline page."""
 
 import re
 

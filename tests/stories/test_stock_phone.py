@@ -1,4 +1,4 @@
-"""Phones with somebody else's app, posting to us unchanged: each dialect makes a visit and gets its own answer."""
+"""Unmodified apps of other vendors: each dialect creates a visit and gets its own form of answer."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Loaded by Python at its start: a web process whose callers share one pool, as without the guard."""
+"""Loaded when Python starts: a web process in which all callers share one pool, as without the guard."""
 
 from promotions.database import audiences
 
