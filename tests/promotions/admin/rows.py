@@ -1,4 +1,4 @@
-"""Some rows of every model, and somebody logged in, for tests of the admin."""
+"""Rows of every model and logged-in users, for tests of the admin."""
 
 import secrets
 import uuid
@@ -79,7 +79,7 @@ def brand_manager(brand: Brand) -> Client:
 
 
 def brand_analyst(brand: Brand) -> Client:
-    """Looks at the campaigns of a brand."""
+    """A user who may see the campaigns of a brand."""
     return log_in(BRAND_ANALYST, brand=brand)
 
 
@@ -95,7 +95,7 @@ def staff_device(store: Store, **given: Any) -> StaffDevice:
 
 
 def staff_member(store: Store, **given: Any) -> StaffMember:
-    """Somebody with initials of their own."""
+    """A staff member with unused initials."""
     values = {"initials": f"{next(_numbers) % 10_000:04}", "pin_hash": "!", **given}
     return StaffMember.objects.create(store=store, **values)
 
@@ -123,7 +123,7 @@ def coupon(campaign: Campaign, store: Store) -> Coupon:
 
 
 def redemption(campaign: Campaign, store: Store) -> Redemption:
-    """A coupon taken at a till of its own."""
+    """A coupon redeemed at a new till."""
     return Redemption.objects.create(
         coupon=coupon(campaign, store),
         staff_device=staff_device(store),
@@ -210,7 +210,7 @@ def _enrolment(store: Store) -> StaffEnrolment:
 
 
 def offline_scan(campaign: Campaign, store: Store, **given: Any) -> OfflineScan:
-    """A coupon that a till gave without network while another had taken it."""
+    """An offline scan of a coupon that another till had redeemed."""
     first = redemption(campaign, store)
     values: dict[str, Any] = {
         "staff_device": staff_device(store, label="Away"),
@@ -252,7 +252,7 @@ def _window(campaign: Campaign) -> TimeWindow:
     return factories.lunch_window(campaign)
 
 
-# One new row of each model that an operator sees, with new rows of whatever it hangs on, so that nothing is shared.
+# One new row of each model that an operator sees, with new rows for all its relations, so that nothing is shared.
 MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
     Attempt: lambda campaign, store: _attempt(),
     Brand: lambda campaign, store: campaign.brand,
@@ -335,6 +335,6 @@ SINGLE_ROW = {FenceSet}
 
 
 def make(model: type[Model]) -> Model:
-    """One new row, in a store and a campaign of its own."""
+    """One new row in a new store and a new campaign."""
     store = factories.store()
     return MAKERS[model](factories.campaign(store), store)

@@ -56,7 +56,7 @@ def test_the_page_carries_the_version_that_it_shows(client: Client, draft: Campa
 
 
 @pytest.mark.parametrize("seen", [1, ""])
-def test_a_page_that_is_out_of_date_saves_nothing_and_says_why(client: Client, draft: Campaign, seen: Any) -> None:
+def test_an_outdated_page_saves_nothing_and_shows_why(client: Client, draft: Campaign, seen: Any) -> None:
     edit_campaign(campaign_id=draft.pk, changes={"terms": "by a colleague"}, now=NOW)
 
     answer = save(client, draft, name="Renamed", seen_version=seen)
@@ -141,7 +141,7 @@ def test_a_page_that_the_service_rejects_is_shown_again(
 
 
 @pytest.mark.parametrize("is_bulk", [False, True])
-def test_a_campaign_opened_meanwhile_is_not_deleted(
+def test_a_campaign_opened_in_the_meantime_is_not_deleted(
     client: Client, draft: Campaign, monkeypatch: pytest.MonkeyPatch, is_bulk: bool
 ) -> None:
     open_campaign(campaign_id=draft.pk, now=NOW)

@@ -179,7 +179,7 @@ BAD: list[tuple[dict[str, Any], set[str]]] = [
 
 
 @pytest.mark.parametrize(("given", "wrong"), BAD)
-def test_every_fault_is_told_at_its_field(
+def test_every_fault_is_shown_at_its_field(
     client: Client, brand: Brand, store: Store, given: dict[str, Any], wrong: set[str]
 ) -> None:
     answer = client.post(reverse(ADD), fields(brand, store, **given))
@@ -241,7 +241,7 @@ def test_the_button_opens_a_campaign_that_is_ready(client: Client, draft: Campai
     assert reported(answer) == ["The campaign is open."]
 
 
-def test_the_dialog_is_told_where_to_go(client: Client, draft: Campaign) -> None:
+def test_the_dialog_gets_the_next_address(client: Client, draft: Campaign) -> None:
     answer = client.post(
         f"{page(draft)[: -len('change/')]}open_now/", {"_form_submitted": "on"}, headers={"HX-Request": "true"}
     )
@@ -257,7 +257,7 @@ def test_asking_for_the_dialog_opens_nothing(client: Client, draft: Campaign) ->
     assert "Open this campaign?" in answer.content.decode()
 
 
-def test_everything_missing_is_told_at_once(client: Client, draft: Campaign, store: Store) -> None:
+def test_everything_missing_is_listed_at_once(client: Client, draft: Campaign, store: Store) -> None:
     store.geofences.all().delete()
     Campaign.objects.filter(pk=draft.pk).update(ends_on="2026-09-02", kind="instant_win")
 
@@ -373,7 +373,7 @@ def test_live_campaigns_are_not_deleted_in_bulk_either(client: Client, draft: Ca
     assert Campaign.objects.filter(pk=draft.pk).exists()
 
 
-def test_the_page_says_what_the_holdout_costs_and_can_prove(client: Client) -> None:
+def test_the_page_shows_the_cost_and_power_of_the_holdout(client: Client) -> None:
     requested = {"phones_per_week": "2000", "holdout_percent": "20", "days": "28"}
 
     sentence = client.get(reverse("admin:promotions_campaign_proof"), requested).json()["sentence"]

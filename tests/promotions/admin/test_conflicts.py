@@ -31,7 +31,7 @@ LIST = "admin:promotions_offlinescan_changelist"
 
 @pytest.fixture(autouse=True)
 def _at_noon(now: Any) -> None:
-    """The clock stands at `NOW`."""
+    """The clock is fixed at `NOW`."""
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_list_shows_what_waits_for_a_decision(campaign: Campaign, store: Sto
     assert listed(client, standing="nonsense") == {scan.pk, strange.pk}
 
 
-def test_a_conflict_tells_both_tills_both_times_the_clock_and_the_value(scan: OfflineScan) -> None:
+def test_a_conflict_shows_both_tills_both_times_the_clock_and_the_value(scan: OfflineScan) -> None:
     reported = words(rows.operator().get(page_of(scan)))
 
     for expected in (
@@ -104,7 +104,7 @@ def test_a_conflict_tells_both_tills_both_times_the_clock_and_the_value(scan: Of
         ({"outcome": "accepted", "taken_before_by": None, "reason": ""}, "nothing to decide"),
     ],
 )
-def test_clocks_and_delays_are_told_in_few_words(
+def test_clocks_and_delays_are_shown_in_few_words(
     campaign: Campaign, store: Store, given: dict[str, Any], reported: str
 ) -> None:
     scan = rows.offline_scan(campaign, store, **given)
@@ -128,7 +128,7 @@ def test_a_till_of_another_partner_is_not_named(campaign: Campaign, store: Store
     assert "Secret till" not in reported
 
 
-def test_each_sees_its_own_and_nobody_elses(campaign: Campaign, store: Store, scan: OfflineScan) -> None:
+def test_each_sees_only_its_own(campaign: Campaign, store: Store, scan: OfflineScan) -> None:
     foreign = rows.offline_scan(factories.campaign(elsewhere := factories.store()), elsewhere)
     strange = rows.offline_scan(campaign, store, coupon=None, outcome="out_of_policy", reason="code_unknown")
     brand, partner = rows.brand_manager(campaign.brand), rows.partner_manager(store.partner)
@@ -193,7 +193,7 @@ def test_of_two_decisions_at_once_one_counts() -> None:
     assert (scan.decision, scan.decided_by) == (("honoured", users[0]) if answers[0] else ("declined", users[1]))
 
 
-def test_every_reason_is_told_in_words_and_in_the_document() -> None:
+def test_every_reason_has_a_sentence_and_is_documented() -> None:
     document = (Path(settings.BASE_DIR) / "docs" / "api.md").read_text()
     reasons = {*Breach, "already_redeemed", "redeem_cap_reached"}
 

@@ -32,7 +32,7 @@ def test_a_blocked_device_is_refused_from_then_on(ada: Device, ada_client: Devic
     assert_problem(ada_client.send("GET", "/v1/offers"), "token_revoked")
 
 
-def test_a_blocked_device_s_coupons_are_withdrawn_and_nobody_else_s(ada: Device) -> None:
+def test_only_the_coupons_of_a_blocked_device_are_recalled(ada: Device) -> None:
     campaign = factories.campaign(factories.store())
     hers, other = tills.coupon(campaign, device=ada), tills.coupon(campaign)
 

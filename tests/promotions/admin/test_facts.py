@@ -106,7 +106,7 @@ def test_a_coupon_page_shows_neither_code_nor_digest() -> None:
     assert bytes(row.code_digest).hex() not in page
 
 
-def test_times_are_told_by_the_store_s_clock() -> None:
+def test_times_are_shown_in_the_store_s_time_zone() -> None:
     row = rows.make(Redemption)
 
     page = rows.operator().get(address(Redemption, "change", row.pk)).content.decode()
@@ -150,7 +150,7 @@ def test_words_find_by_text() -> None:
     assert [found.pk for found in answer.context_data["cl"].result_list] == [row.pk]  # type: ignore[attr-defined]
 
 
-def test_a_title_tells_the_time_of_the_store_and_the_outcome_in_words() -> None:
+def test_a_title_shows_the_store_s_time_and_the_outcome_in_words() -> None:
     store = factories.store(timezone="Europe/Paris")
     campaign, client = factories.campaign(store), rows.operator()
     redemption = rows.redemption(campaign, store)
@@ -163,7 +163,7 @@ def test_a_title_tells_the_time_of_the_store_and_the_outcome_in_words() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
-def test_an_instant_without_a_store_says_that_it_is_utc(language: str) -> None:
+def test_an_instant_without_a_store_is_marked_as_utc(language: str) -> None:
     sent = rows.message()
 
     page = rows.operator().get(address(Message, "change", sent.pk), headers={"Accept-Language": language})

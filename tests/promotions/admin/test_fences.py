@@ -66,7 +66,7 @@ def test_a_circle_is_saved_with_its_first_revision(client: Client, store: Store)
     assert fence.revisions.get().radius_m == 120
 
 
-def test_a_polygon_is_saved_with_a_centre_of_its_own(client: Client, store: Store) -> None:
+def test_a_polygon_is_saved_with_its_computed_centre(client: Client, store: Store) -> None:
     client.post(reverse(ADD), polygon_fields(store, polygon()))
 
     fence = Geofence.objects.get()
@@ -145,7 +145,7 @@ BAD_CIRCLES: list[tuple[dict[str, Any], set[str]]] = [
 
 
 @pytest.mark.parametrize(("given", "fields"), BAD_CIRCLES)
-def test_every_fault_of_a_circle_is_told_at_its_field(
+def test_every_fault_of_a_circle_is_shown_at_its_field(
     client: Client, store: Store, given: dict[str, Any], fields: set[str]
 ) -> None:
     answer = client.post(reverse(ADD), circle_fields(store, **given))
@@ -197,7 +197,7 @@ def test_what_was_typed_stays_in_the_form(client: Client, store: Store) -> None:
     assert "&lt;b&gt;" in answer.content.decode()
 
 
-def test_the_map_is_told_of_the_neighbours_but_not_of_the_fence_itself(client: Client, store: Store) -> None:
+def test_the_map_gets_the_neighbours_but_not_the_fence_itself(client: Client, store: Store) -> None:
     fence = factories.circle(store)
     ring = factories.circle(store, role="approach", radius_m=450)
     factories.store(name="Stranger")
@@ -222,11 +222,11 @@ def test_any_store_in_the_address_opens_the_form(client: Client, store_id: str) 
     assert client.get(reverse(ADD), {"store": store_id}).status_code == 200
 
 
-def test_the_map_tells_nothing_to_a_user_without_a_role(store: Store) -> None:
+def test_the_map_returns_nothing_to_a_user_without_a_role(store: Store) -> None:
     assert rows.log_in().get(reverse("admin:geofence_geofence_surroundings")).status_code == 403
 
 
-def test_a_store_of_one_s_own_partner_is_created_with_readable_hours(client: Client, store: Store) -> None:
+def test_a_store_of_the_user_s_partner_is_created_with_valid_hours(client: Client, store: Store) -> None:
     answer = client.post(
         reverse("admin:geofence_store_add"),
         store_fields(store.partner, opening_hours_mon="9:00-12:30, 14:00 – 19:00", opening_hours_sat="10:00-16:00"),
@@ -274,7 +274,7 @@ def test_a_bad_store_is_refused_at_its_field(client: Client, store: Store, given
     assert Store.objects.count() == 1
 
 
-def test_each_bad_day_is_told_in_a_sentence_of_its_own(client: Client, store: Store) -> None:
+def test_each_invalid_day_has_a_sentence(client: Client, store: Store) -> None:
     hours = {
         "mon": "nine to five",
         "tue": "25:00-26:00",
@@ -317,7 +317,7 @@ def test_a_fence_is_offered_only_to_who_may_draw_it_there(client: Client, store:
         assert offer not in answer.content.decode()
 
 
-def test_a_border_that_crosses_itself_is_told_with_the_place(client: Client, store: Store) -> None:
+def test_a_border_that_crosses_itself_is_reported_with_the_position(client: Client, store: Store) -> None:
     answer = client.post(reverse(ADD), polygon_fields(store, polygon(BOW_TIE)))
 
     assert faults(answer)["area_geojson"] == ["The border crosses itself near 48.86800, 2.36350."]

@@ -1,4 +1,4 @@
-"""Dead letters go back into their streams from the admin, by the operator."""
+"""The operator replays dead letters in admin."""
 
 import pytest
 from django.contrib.messages import get_messages
@@ -32,7 +32,7 @@ def reported(answer: HttpResponse) -> list[str]:
     return [str(message) for message in get_messages(answer.wsgi_request)]  # type: ignore[attr-defined]
 
 
-def test_a_letter_is_put_back_once(dead_letter: DeadLetter) -> None:
+def test_a_dead_letter_is_replayed_once(dead_letter: DeadLetter) -> None:
     first, second = replay(dead_letter), replay(dead_letter)
 
     dead_letter.refresh_from_db()
@@ -43,7 +43,9 @@ def test_a_letter_is_put_back_once(dead_letter: DeadLetter) -> None:
     assert reported(second) == ["0 replayed."]
 
 
-def test_redis_being_away_is_said_and_breaks_nothing(dead_letter: DeadLetter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_redis_is_reported_and_breaks_nothing(
+    dead_letter: DeadLetter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*args: object, **given: object) -> int:
         raise RedisConnectionError
 

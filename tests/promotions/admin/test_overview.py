@@ -1,4 +1,4 @@
-"""The first page: what runs, in counts that name nobody."""
+"""The overview page: running campaigns, in counts that reveal no person."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_the_operator_reads_exact_counts() -> None:
     assert (row.used, row.cap, row.used_percent) == ("10", 40, 25)
 
 
-def test_a_brand_is_not_told_counts_below_ten() -> None:
+def test_counts_below_ten_are_hidden_from_a_brand() -> None:
     store = factories.store()
     campaign = factories.campaign(store)
     for _ in range(12):

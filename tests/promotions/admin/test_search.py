@@ -1,4 +1,4 @@
-"""The admin's search box takes whatever is typed into its address."""
+"""The admin's search box accepts any query string."""
 
 import pytest
 from django.test import Client

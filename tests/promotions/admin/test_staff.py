@@ -83,7 +83,7 @@ def test_a_foreign_store_gets_no_device(client: Client) -> None:
     assert not StaffEnrolment.objects.exists()
 
 
-def test_a_brand_enrols_nobody(store: Store) -> None:
+def test_a_brand_cannot_enrol_a_device(store: Store) -> None:
     brand = rows.brand_manager(factories.brand())
 
     assert brand.get(reverse(ENROL)).status_code == 403

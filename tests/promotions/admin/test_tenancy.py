@@ -42,7 +42,7 @@ from tests.promotions.admin import rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
-# Rows about single devices, and the machinery: nobody's but the operator's.
+# Rows about single devices and internal state, for the operator only.
 OPERATORS_ALONE: list[type[Model]] = [
     Attempt,
     Budget,
@@ -65,7 +65,7 @@ OPERATORS_ALONE: list[type[Model]] = [
     Visit,
     WinningMoment,
 ]
-# What each role sees of its own, and whether it may change it.
+# The models that each role sees, and whether it may change its own rows.
 BRAND_MANAGERS = {Brand: False, BrandToken: True, Campaign: True, TimeWindow: False, PrizeLot: False}
 BRAND_ANALYSTS = {Brand: False, Campaign: False, TimeWindow: False, PrizeLot: False}
 PARTNER_MANAGERS = {
@@ -80,12 +80,12 @@ PARTNER_MANAGERS = {
     Void: False,
 }
 # A directory: a brand chooses stores from all there are.
-BRANDS_MAY_LOOK_AT_ALL: list[type[Model]] = [Partner, Store, Geofence]
+BRANDS_MAY_SEE_ALL: list[type[Model]] = [Partner, Store, Geofence]
 
 
 @dataclass(frozen=True)
 class Case:
-    """Somebody logged in, a row of theirs and one of a stranger."""
+    """A logged-in user, a row of theirs and a foreign row."""
 
     client: Client
     own: Model
@@ -193,8 +193,8 @@ def test_the_operator_sees_everything() -> None:
         assert {own.pk, foreign.pk} <= listed(client.get(list_address(model))), model
 
 
-@pytest.mark.parametrize("model", BRANDS_MAY_LOOK_AT_ALL, ids=name)
-def test_a_brand_looks_at_every_store_and_changes_none(model: type[Model]) -> None:
+@pytest.mark.parametrize("model", BRANDS_MAY_SEE_ALL, ids=name)
+def test_a_brand_sees_every_store_and_changes_none(model: type[Model]) -> None:
     given = case("brand_manager", model)
 
     answer = given.client.get(address(given.foreign))
@@ -205,7 +205,7 @@ def test_a_brand_looks_at_every_store_and_changes_none(model: type[Model]) -> No
     assert given.client.post(address(given.foreign), {"name": "taken over"}).status_code == 403
 
 
-def test_a_partner_looks_at_campaigns_in_its_stores_and_changes_none() -> None:
+def test_a_partner_sees_campaigns_in_its_stores_and_changes_none() -> None:
     given = case("partner_manager", Campaign)
 
     answer = given.client.get(address(given.own))
@@ -277,7 +277,7 @@ def test_a_member_without_a_role_may_do_nothing() -> None:
     assert client.get(list_address(Store)).status_code == 403
 
 
-def test_whoever_opens_the_login_itself_comes_to_the_overview(django_user_model: type[User]) -> None:
+def test_the_login_page_leads_to_the_overview(django_user_model: type[User]) -> None:
     django_user_model.objects.create_superuser("operator", password="a long one")
 
     answer = Client().post(reverse("admin:login"), {"username": "operator", "password": "a long one"})

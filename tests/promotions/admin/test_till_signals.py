@@ -62,7 +62,7 @@ class City:
         self.unit += 1
         return Redemption(
             coupon=self.rng.choice((self.unseen if happens["absent"] else self.seen)[till.store_id]),
-            # One for each row: what is told apart here is who took it.
+            # One for each row: only the member who redeemed it differs.
             unit=self.unit,
             staff_device=till,
             store_id=till.store_id,
@@ -167,7 +167,7 @@ def test_brands_and_passers_by_do_not_see_it() -> None:
     assert [answer.status_code for answer in answers] == [403, 403, 302]
 
 
-def test_the_page_marks_in_words_and_says_why() -> None:
+def test_the_page_marks_figures_and_explains_why() -> None:
     city = City()
     for till in city.tills[:12]:
         city.work(till, 60)
@@ -227,7 +227,7 @@ def test_closing_time_is_the_stores_own(at: datetime, closed: int) -> None:
 
 
 @pytest.mark.parametrize("spoilt", [{"timezone": "Mars/Olympus"}, {"opening_hours": {"mon": "always"}}])
-def test_hours_that_cannot_be_read_accuse_nobody(spoilt: dict[str, Any]) -> None:
+def test_invalid_hours_mark_no_one(spoilt: dict[str, Any]) -> None:
     store = factories.store(opening_hours=HOURS)
     row = rows.redemption(factories.campaign(store), store)
     Redemption.objects.filter(pk=row.pk).update(redeemed_at=NOW.replace(hour=2))

@@ -53,7 +53,7 @@ def test_a_body_within_the_limit_passes_whole() -> None:
     assert Upload([b"x" * 600, b"x" * 400]).run() == (200, b"1000")
 
 
-def test_a_body_that_says_it_is_too_long_is_not_read() -> None:
+def test_a_body_with_a_too_large_content_length_is_not_read() -> None:
     upload = Upload([b"x"], content_length=LIMIT + 1)
 
     status, body = upload.run()

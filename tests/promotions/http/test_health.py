@@ -20,12 +20,12 @@ from tests.contract.problems import assert_problem
 from tests.patience import SLACK_S
 
 
-def test_liveness_asks_nobody(client: Client) -> None:
+def test_liveness_uses_no_other_service(client: Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_readiness_looks_at_every_part(client: Client) -> None:
+def test_readiness_checks_every_part(client: Client) -> None:
     JobRecord.objects.create(name=BEAT, succeeded_at=clock.now())
 
     reported = client.get("/readyz").json()
@@ -60,7 +60,7 @@ def test_readiness_names_migrations_that_wait(client: Client, monkeypatch: pytes
 
 
 @pytest.mark.django_db
-def test_readiness_tells_the_backlog(client: Client, redis_prefix: str) -> None:
+def test_readiness_reports_the_backlog(client: Client, redis_prefix: str) -> None:
     ShardCursor.objects.create(shard=0)
     stream.sync_client().xadd(stream.stream_key(0), {"v1": b"x"})
 
@@ -94,7 +94,7 @@ def test_metrics_are_in_the_text_format(client: Client) -> None:
     assert b"python_info" in response.content
 
 
-def test_checks_look_at_the_database_in_use() -> None:
+def test_checks_use_the_configured_database() -> None:
     assert settings.DATABASES["default"]["ENGINE"] == "promotions.database"
     assert callable(checks.find_start_faults)
 

@@ -36,7 +36,7 @@ def test_the_lane_answers_a_problem(
     credential = driver.token() if path == "/v1/fixes" else driver.key()
     driver.post_fixes({"fixes": [fix()]})
     monkeypatch.setattr(shedding, "require_room_for_fixes", break_down)
-    # The description promises no 500, so the answer is not held against it.
+    # The OpenAPI description has no 500, so the answer is not validated.
     monkeypatch.setattr("tests.promotions.http.lane.lanes.find_breaches", lambda **_: [])
 
     answer = driver.post(path, {"fixes": [fix()]}, authorization=f"Bearer {credential}")
@@ -70,7 +70,7 @@ async def run(application: Any, sent: list[Any]) -> None:
     await application(scope, receive, send)
 
 
-def test_what_stands_before_django_answers_a_problem(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_before_django_returns_a_problem(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[Any] = []
 
     asyncio.run(run(LastResort(BodyLimit(break_down)), sent))

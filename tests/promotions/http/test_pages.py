@@ -16,7 +16,7 @@ PAGES = ["/staff/", "/staff/manifest.webmanifest", "/staff/sw.js"]
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_lets_no_foreign_code_in(path: str) -> None:
+def test_a_page_allows_no_foreign_code(path: str) -> None:
     response = Client().get(path)
 
     assert response.status_code == 200

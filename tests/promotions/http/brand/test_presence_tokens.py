@@ -50,7 +50,7 @@ def spend(brand: Brand, token: Any) -> Any:
     )
 
 
-def test_the_first_time_it_is_good_and_tells_its_claims(brand: Brand, settings: Settings) -> None:
+def test_the_first_use_is_valid_and_returns_the_claims(brand: Brand, settings: Settings) -> None:
     jti = uuid.uuid4()
 
     answer = spend(brand, token_for(brand, settings, jti=jti))
@@ -155,7 +155,7 @@ def test_rows_of_tokens_long_expired_are_dropped(brand: Brand, settings: Setting
 
 
 def crowd(brand: Brand, token: str, count: int = 64, threads: int = 32) -> Counter[str]:
-    """So many clients spend one token at once, each thread on a connection of its own."""
+    """Several clients use one token at once, each in its own thread and connection."""
     gate = threading.Barrier(threads)
 
     def attempt() -> str:

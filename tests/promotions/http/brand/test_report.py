@@ -132,7 +132,7 @@ def test_a_partner_does_not_see_what_a_brand_causes(campaign: Campaign, shop: St
     assert client.get(path_of(campaign)).status_code == 404
 
 
-def test_a_token_speaks_for_its_brand_whoever_is_logged_in(campaign: Campaign, now: object) -> None:
+def test_a_token_acts_for_its_brand_also_with_another_login(campaign: Campaign, now: object) -> None:
     token = create_brand_token(brand=factories.brand(), label="reports", now=NOW)
 
     response = member_client(campaign.brand).get(path_of(campaign), headers={"Authorization": f"Bearer {token}"})
@@ -144,9 +144,7 @@ def test_a_token_speaks_for_its_brand_whoever_is_logged_in(campaign: Campaign, n
     ("header", "code"),
     [({}, "token_missing"), ({"Authorization": "Bearer nonsense"}, "token_malformed")],
 )
-def test_nobody_reads_it_without_a_credential(
-    campaign: Campaign, now: object, header: dict[str, str], code: str
-) -> None:
+def test_the_report_requires_a_credential(campaign: Campaign, now: object, header: dict[str, str], code: str) -> None:
     response = Client(headers=header).get(path_of(campaign))
 
     assert response.status_code == 401
@@ -183,7 +181,7 @@ def test_cells_below_ten_are_hidden_and_so_is_what_would_give_them_away(
     assert report["unlocks"] is None
 
 
-def test_small_reasons_are_told_together_or_not_at_all(campaign: Campaign, now: object) -> None:
+def test_small_reasons_are_reported_together_or_not_at_all(campaign: Campaign, now: object) -> None:
     refuse_often(campaign, "not_at_store", 14)
     refuse_often(campaign, "mock_location", 4)
 
@@ -227,7 +225,7 @@ def test_an_unknown_parameter_is_refused(campaign: Campaign, now: object) -> Non
     assert response.json()["errors"][0]["pointer"] == "?device"
 
 
-def test_arrivals_after_a_refusal_are_told_within_30_minutes_and_a_day_in_large_cells(
+def test_arrivals_after_a_refusal_are_reported_within_30_minutes_and_a_day_in_large_cells(
     campaign: Campaign, shop: Store, now: object
 ) -> None:
     refuse_often(campaign, "not_at_store", 30)

@@ -200,7 +200,7 @@ def test_granting_geo_match_gives_an_ingest_key(cy_client: DeviceClient) -> None
     assert verify_ingest_key(response.json()["ingest_key"]).device_id == cy_client.device.pk
 
 
-def test_the_export_tells_what_all_three_apps_hold(ada: Device, ada_client: DeviceClient) -> None:
+def test_the_export_contains_the_data_of_all_three_apps(ada: Device, ada_client: DeviceClient) -> None:
     LastFix.objects.create(device_id=ada.pk, fix_time=NOW, received_at=NOW)
     ada_client.send("PATCH", "/v1/devices/me", {"push_address": PUSH, "consents": ["geo_match"]})
 

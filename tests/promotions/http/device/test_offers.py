@@ -26,7 +26,7 @@ def offers(client: DeviceClient, **query: Any) -> list[dict[str, Any]]:
     return found
 
 
-def test_an_offer_tells_the_nearest_store_and_the_window(ada_client: DeviceClient) -> None:
+def test_an_offer_has_the_nearest_store_and_the_window(ada_client: DeviceClient) -> None:
     near, far = factories.store(), factories.store(name="Bastille", latitude_deg=48.8532, longitude_deg=2.3692)
     campaign = factories.campaign(far, near, terms="One each.")
     factories.lunch_window(campaign)
@@ -75,7 +75,7 @@ def test_what_is_far_away_is_shown_only_once_unlocked(ada_client: DeviceClient) 
     assert (offer["state"], offer["unlock_id"], offer["outcome"]) == ("unlocked", str(unlock.pk), "coupon")
 
 
-def test_a_redeemed_offer_says_so(ada_client: DeviceClient) -> None:
+def test_a_redeemed_offer_is_marked(ada_client: DeviceClient) -> None:
     store = factories.store()
     campaign = factories.campaign(store)
     request_unlock(ada_client, campaign)
@@ -155,7 +155,9 @@ def test_both_arms_see_the_same(ada_client: DeviceClient) -> None:
     assert len(seen) == 1
 
 
-def test_the_list_costs_the_same_queries_whatever_it_holds(ada_client: DeviceClient, connection_queries: Any) -> None:
+def test_the_list_needs_the_same_number_of_queries_for_any_length(
+    ada_client: DeviceClient, connection_queries: Any
+) -> None:
     store = factories.store()
     first = factories.campaign(store)
     factories.lunch_window(first)

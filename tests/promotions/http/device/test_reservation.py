@@ -101,7 +101,7 @@ def test_the_unlock_uses_the_turn_and_no_second_unit(ada_client: DeviceClient, c
     assert_problem(reserve(ada_client, campaign), "already_unlocked")
 
 
-def test_an_ended_turn_is_its_owners_until_somebody_takes_it(
+def test_an_expired_reservation_is_its_owner_s_until_another_device_takes_it(
     ada: Device, ada_client: DeviceClient, campaign: Campaign
 ) -> None:
     kept(campaign, ada, minutes_ago=60)
@@ -119,7 +119,7 @@ def test_the_next_who_asks_takes_an_ended_turn_over(ada: Device, ada_client: Dev
     assert not Reservation.objects.exists()
 
 
-def test_an_ended_turn_can_be_kept_anew(ada: Device, ada_client: DeviceClient, campaign: Campaign) -> None:
+def test_an_expired_reservation_can_be_repeated(ada: Device, ada_client: DeviceClient, campaign: Campaign) -> None:
     kept(campaign, ada, minutes_ago=50)
 
     assert reserve(ada_client, campaign).status_code == 201
@@ -142,7 +142,7 @@ def test_erasure_gives_the_turn_back(ada_client: DeviceClient, campaign: Campaig
     assert (used(campaign), Reservation.objects.count()) == (0, 0)
 
 
-def test_ended_turns_that_nobody_wants_are_dropped(ada: Device, campaign: Campaign, store: Store) -> None:
+def test_unused_expired_reservations_are_deleted(ada: Device, campaign: Campaign, store: Store) -> None:
     kept(campaign, ada, minutes_ago=46)
     lives = limited(store, cap=1)
     kept(lives, ada, minutes_ago=44)
@@ -171,7 +171,7 @@ def test_three_turns_are_as_many_as_one_device_keeps(ada: Device, ada_client: De
     assert Reservation.objects.filter(expires_at__gt=NOW).count() == 3
 
 
-def test_the_store_is_the_one_named_or_the_one_last_told(ada_client: DeviceClient, store: Store) -> None:
+def test_the_store_is_the_given_one_or_the_last_reported_one(ada_client: DeviceClient, store: Store) -> None:
     bastille = factories.store(name="Bastille", latitude_deg=48.8532, longitude_deg=2.3692)
     campaign = factories.campaign(store, bastille)
 
@@ -237,7 +237,7 @@ def test_the_campaign_must_open_before_the_turn_ends(
         assert assert_problem(response, "outside_window")["next_opening_at"] == "2026-09-22T11:15:00Z"
 
 
-def test_offers_tell_whose_turn_is_kept(ada: Device, ada_client: DeviceClient, campaign: Campaign) -> None:
+def test_offers_show_the_device_s_own_reservation(ada: Device, ada_client: DeviceClient, campaign: Campaign) -> None:
     kept(campaign, ada)
 
     mine, others = (client.get("/v1/offers").json()["offers"][0] for client in (ada_client, another()))
@@ -249,7 +249,7 @@ def test_offers_tell_whose_turn_is_kept(ada: Device, ada_client: DeviceClient, c
     assert (ended["reserved_until"], ended["is_sold_out"]) == (None, False)
 
 
-def test_a_refused_phone_is_told_three_stores_to_choose_from(ada_client: DeviceClient, store: Store) -> None:
+def test_a_refused_phone_gets_three_stores_to_choose_from(ada_client: DeviceClient, store: Store) -> None:
     places = [("Nation", 48.8484), ("Bastille", 48.8532), ("Stalingrad", 48.8842), ("Closed", 48.87)]
     others = [factories.store(name=name, latitude_deg=latitude, longitude_deg=2.3635) for name, latitude in places]
     others[3].is_active = False
@@ -269,7 +269,7 @@ def test_a_refused_phone_is_told_three_stores_to_choose_from(ada_client: DeviceC
     assert not any("distance_m" in each for each in reported)
 
 
-def test_a_phone_whose_position_was_not_looked_at_is_told_no_store(cy_client: DeviceClient, campaign: Campaign) -> None:
+def test_a_phone_whose_position_was_not_evaluated_gets_no_store(cy_client: DeviceClient, campaign: Campaign) -> None:
     assert assert_problem(request_unlock(cy_client, campaign), "consent_required")["nearest_stores"] == []
     assert Refusal.objects.get().store is None
 

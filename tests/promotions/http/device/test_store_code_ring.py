@@ -1,4 +1,4 @@
-"""Friends of somebody at the counter: the live code alone opens nothing, and one step used by many raises an alarm."""
+"""A passed-on store code: the code alone unlocks nothing, and one step used by many devices raises an alarm."""
 
 import logging
 import threading

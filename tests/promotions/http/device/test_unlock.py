@@ -95,7 +95,7 @@ def test_a_coupon_keeps_the_hours_of_the_day_it_was_issued(
     assert first["recalled_at"] is None
 
 
-def test_a_phone_is_told_that_its_coupon_was_withdrawn(ada_client: DeviceClient, campaign: Campaign) -> None:
+def test_a_phone_sees_that_its_coupon_was_recalled(ada_client: DeviceClient, campaign: Campaign) -> None:
     request_unlock(ada_client, campaign)
 
     recall_coupons(coupons=Coupon.objects.all(), now=NOW + timedelta(minutes=1))
@@ -130,7 +130,7 @@ def test_a_phone_elsewhere_is_sent_to_the_nearest_store(
         ({"latitude": LONGITUDE_DEG, "longitude": LATITUDE_DEG}, "not_at_store"),
     ],
 )
-def test_a_fix_that_proves_nothing_is_refused(
+def test_an_insufficient_fix_is_refused(
     ada: Device, ada_client: DeviceClient, campaign: Campaign, fix: Any, code: str
 ) -> None:
     body = assert_refused(request_unlock(ada_client, campaign, **fix), code, ada)
@@ -180,7 +180,7 @@ def test_a_campaign_that_does_not_run_refuses(
     assert body.get("next_opening_at") == opens
 
 
-def test_outside_its_hours_a_campaign_says_when_it_opens(
+def test_outside_its_hours_a_campaign_returns_its_next_opening(
     ada: Device, ada_client: DeviceClient, campaign: Campaign, set_clock: Callable[[datetime], None]
 ) -> None:
     factories.lunch_window(campaign)
@@ -232,7 +232,7 @@ def test_a_stay_gives_level_two_and_confirms_the_visit(ada: Device, ada_client: 
 
 
 @pytest.mark.parametrize("level", [3, 4])
-def test_a_level_that_nothing_proves_yet_is_refused_with_its_reason(
+def test_a_level_without_evidence_is_refused_with_its_reason(
     ada: Device, ada_client: DeviceClient, store: Store, level: int
 ) -> None:
     stay(ada.pk, store, since=NOW - timedelta(seconds=200), until=NOW - timedelta(seconds=20))
@@ -321,7 +321,7 @@ def test_an_id_that_is_none_is_not_found(ada_client: DeviceClient, path: str) ->
     assert_problem(ada_client.send("POST", f"/v1/offers/{path}/unlock", {}), "not_found")
 
 
-def test_a_kept_answer_holds_no_code_and_is_told_again_in_full(ada_client: DeviceClient, campaign: Campaign) -> None:
+def test_a_stored_answer_contains_no_code_and_is_replayed_in_full(ada_client: DeviceClient, campaign: Campaign) -> None:
     first = request_unlock(ada_client, campaign, key="unlock-1")
     kept = bytes(IdempotencyRecord.objects.get().body or b"").decode()
 

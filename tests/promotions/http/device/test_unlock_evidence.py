@@ -1,4 +1,4 @@
-"""Asking for an offer: what stored evidence and the store's code add to the fix in hand, and how a refusal says so."""
+"""Unlocks with stored evidence and the store's code in addition to the fix, and the refusals without them."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,7 +62,7 @@ def code_of(store: Store, at: datetime = NOW) -> str:
         ("", {"mock": True}, "Turn off the app that sets your location"),
     ],
 )
-def test_a_refusal_says_what_to_do_in_the_devices_language(
+def test_a_refusal_gives_advice_in_the_device_s_language(
     ada: Device, ada_client: DeviceClient, store: Store, language: str, fix: dict[str, Any], message: str
 ) -> None:
     Device.objects.filter(pk=ada.pk).update(locale=language)
@@ -72,7 +72,7 @@ def test_a_refusal_says_what_to_do_in_the_devices_language(
     assert message in [piece["message"] for piece in body["missing"]]
 
 
-def test_a_refusal_tells_no_metre_more_than_its_step(ada_client: DeviceClient, store: Store) -> None:
+def test_a_refusal_rounds_the_distance_to_its_step(ada_client: DeviceClient, store: Store) -> None:
     campaign = factories.campaign(store)
 
     reported = [
@@ -140,7 +140,7 @@ def test_a_flight_is_believed_and_bars_level_two(ada: Device, ada_client: Device
 
 
 @pytest.mark.parametrize(("repeats", "is_granted"), [(3, True), (4, False)])
-def test_a_point_that_comes_again_and_again_bars_level_two(
+def test_a_repeated_point_prevents_level_two(
     ada: Device, ada_client: DeviceClient, store: Store, repeats: int, is_granted: bool
 ) -> None:
     point = digest_point(point_key(), LATITUDE_DEG, LONGITUDE_DEG)
@@ -219,9 +219,7 @@ def test_the_counters_code_and_a_plausible_fix_are_level_four(
         ("of a minute ahead", "store_code_wrong"),
     ],
 )
-def test_a_code_that_is_not_the_counters_of_now_says_so(
-    ada_client: DeviceClient, store: Store, proof: str, code: str
-) -> None:
+def test_a_code_that_is_not_current_is_reported(ada_client: DeviceClient, store: Store, proof: str, code: str) -> None:
     shown = {
         "of another store": code_of(factories.store(name="Bastille")),
         "of an hour ago": code_of(store, NOW - timedelta(hours=1)),
@@ -234,7 +232,9 @@ def test_a_code_that_is_not_the_counters_of_now_says_so(
     assert not Unlock.objects.exists()
 
 
-def test_a_code_used_for_another_campaign_says_so_and_leaves_nothing(ada_client: DeviceClient, store: Store) -> None:
+def test_a_code_used_for_another_campaign_is_reported_and_leaves_nothing(
+    ada_client: DeviceClient, store: Store
+) -> None:
     proof = code_of(store)
     first, second = factories.campaign(store, unlock_level=4), factories.campaign(store, unlock_level=4)
     assert request_with_proof(ada_client, first, proof).status_code == 201

@@ -1,4 +1,4 @@
-"""The wallet: pages, one unlock, its QR; nobody else's."""
+"""The wallet: pages, one unlock and its QR, for the owner only."""
 
 import uuid
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def test_an_unlock_that_arrives_while_paging_shifts_nothing(ada_client: DeviceCl
     assert [unlock["unlock_id"] for unlock in second["unlocks"]] == expected[2:4]
 
 
-def test_a_page_costs_the_same_queries_whatever_it_holds(
+def test_a_page_needs_the_same_number_of_queries_for_any_length(
     ada_client: DeviceClient, django_assert_num_queries: Any
 ) -> None:
     fill(ada_client, 20)
@@ -126,7 +126,7 @@ def test_the_qr_is_an_svg_without_anything_from_elsewhere(ada_client: DeviceClie
     assert response["Cache-Control"] == "private, no-store"
 
 
-def test_the_qr_says_the_token(ada_client: DeviceClient, campaign: Campaign) -> None:
+def test_the_qr_contains_the_token(ada_client: DeviceClient, campaign: Campaign) -> None:
     import segno
 
     granted = request_unlock(ada_client, campaign).json()
@@ -150,7 +150,7 @@ def test_the_qr_of_a_later_step_is_another_one(
     assert later["qr_token"] != granted["qr_token"]
     assert later["rotation"] == granted["rotation"]
     assert ada_client.get(granted["qr_path"]).content != image
-    # An answer given before is told again with the QR of now: the old one would soon be taken for a screenshot.
+    # A replayed answer has the current QR: the old one would soon be rejected as a screenshot.
     assert repeated == later
     assert granted["qr_valid_until"] == "2026-09-22T10:30:45Z"
     assert later["qr_valid_until"] == "2026-09-22T10:31:00Z"
@@ -185,7 +185,7 @@ def test_a_play_without_luck_has_no_qr(ada_client: DeviceClient) -> None:
     assert_problem(ada_client.get(f"/v1/unlocks/{unlock_id}/qr.svg"), "not_found")
 
 
-def test_a_problem_is_told_in_json_even_where_an_image_was_wanted(ada_client: DeviceClient) -> None:
+def test_a_problem_is_json_also_for_an_image(ada_client: DeviceClient) -> None:
     response = ada_client.get(f"/v1/unlocks/{uuid.uuid4()}/qr.svg", headers={"Accept": "image/svg+xml"})
 
     assert_problem(response, "not_found")

@@ -1,4 +1,4 @@
-"""Fixtures of the fix lane: a running one on keys of its own."""
+"""Fixtures of the fix lane: a running lane with its own Redis keys."""
 
 from collections.abc import Iterator
 

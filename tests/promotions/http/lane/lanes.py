@@ -1,4 +1,4 @@
-"""Driving the fix lane as a server would: ASGI events in, ASGI events out, on an event loop of its own."""
+"""A driver of the fix lane: ASGI events in and out, on its own event loop."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ class Response:
 
 
 class NoAnswer(Exception):
-    """The lane said nothing, as to a client that is gone."""
+    """The lane sent no answer, as to a client that has disconnected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class LaneDriver:
     async def request(
         self, method: str, path: str, body: Any = b"", *, headers: Mapping[str, str] | None = None, pace: Pace = Pace()
     ) -> Response:
-        """One request through the ASGI interface; every answer is held against the OpenAPI description."""
+        """Send one request through the ASGI interface; validate the answer against the OpenAPI description."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {"content_type": "application/json", **(headers or {})}
         path, _, query = path.partition("?")

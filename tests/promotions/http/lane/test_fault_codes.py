@@ -48,16 +48,16 @@ def test_a_mistake_has_one_name(
 ) -> None:
     fix = _FIX.replace(sound, faulty)
 
-    told_by_lane = lane.post_fixes(('{"fixes":[' + fix + "]}").encode()).json()
-    told_by_unlock = assert_problem(
+    lane_answer = lane.post_fixes(('{"fixes":[' + fix + "]}").encode()).json()
+    unlock_answer = assert_problem(
         ada_client.post(
             f"/v1/offers/{uuid.uuid4()}/unlock", ('{"fix":' + fix + "}").encode(), content_type="application/json"
         ),
         "invalid_input",
     )
 
-    assert (pointer, code) in _codes(told_by_lane["errors"], "/fixes/0")
-    assert (pointer, code) in _codes(told_by_unlock["errors"], "/fix")
+    assert (pointer, code) in _codes(lane_answer["errors"], "/fixes/0")
+    assert (pointer, code) in _codes(unlock_answer["errors"], "/fix")
 
 
 @pytest.mark.parametrize(

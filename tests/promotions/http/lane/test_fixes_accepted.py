@@ -1,4 +1,4 @@
-"""`POST /v1/fixes`: what is taken, how it stands in the stream, and which fixes are named as not taken."""
+"""`POST /v1/fixes`: accepted fixes, their stream entry, and the list of rejected fixes."""
 
 import asyncio
 import math
@@ -38,7 +38,7 @@ def test_the_fix_of_the_description_is_taken(lane: LaneDriver) -> None:
 
 
 @pytest.mark.parametrize("output", [{}, {"horizontal_accuracy_m": None}, {"horizontal_accuracy_m": 0}])
-def test_accuracy_that_was_not_said_is_unknown(lane: LaneDriver, output: dict[str, object]) -> None:
+def test_missing_accuracy_is_unknown(lane: LaneDriver, output: dict[str, object]) -> None:
     body = fix(**output)
     if not output:
         del body["horizontal_accuracy_m"]

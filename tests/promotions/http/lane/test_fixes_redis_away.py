@@ -212,7 +212,9 @@ def test_a_lane_that_starts_without_redis_refuses_until_it_comes(private_redis: 
     assert back[0].status == 202
 
 
-def test_nobody_waits_for_ever_while_the_connection_hangs(redis_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_request_waits_forever_while_the_connection_hangs(
+    redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(appender, "ANSWER_WITHIN_S", 0.1)
 
     async def hang(_pipe: AppendPipe) -> None:

@@ -202,7 +202,7 @@ def test_unknown_parameters_are_refused(lane: LaneDriver) -> None:
         ("/v1/ingest/osmand", "PATCH", "GET, POST"),
     ],
 )
-def test_other_methods_are_told_which_are_allowed(lane: LaneDriver, path: str, method: str, allow: str) -> None:
+def test_other_methods_get_the_allowed_ones(lane: LaneDriver, path: str, method: str, allow: str) -> None:
     response = lane.run(lane.request(method, path))
 
     assert_problem(response, 405, "method_not_allowed")
@@ -267,7 +267,7 @@ _NEARLY_A_FIX = st.fixed_dictionaries(
 
 @hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.one_of(_JSON, st.fixed_dictionaries({"fixes": st.lists(_NEARLY_A_FIX, max_size=3) | _JSON})))
-def test_no_json_whatever_makes_a_server_error(lane: LaneDriver, value: Any) -> None:
+def test_no_json_causes_a_server_error(lane: LaneDriver, value: Any) -> None:
     response = lane.post_fixes(json.dumps(value).encode())
 
     assert response.status in {202, 400}
@@ -291,5 +291,5 @@ def test_what_is_taken_can_be_worked_and_spoils_no_neighbour(
 
 @hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_no_bytes_whatever_make_a_server_error(lane: LaneDriver, body: bytes) -> None:
+def test_no_bytes_cause_a_server_error(lane: LaneDriver, body: bytes) -> None:
     assert lane.post_fixes(body).status == 400

@@ -214,7 +214,7 @@ def test_text_that_is_no_utf8_does_not_hide_the_key_beside_it(lane: LaneDriver) 
     _stored_nothing(lane, lane.post(PATH, f"id={lane.key()}&lat=".encode() + b"\xff&lon=2", content_type=FORM))
 
 
-def test_unreadable_bodies_of_nobody_are_malformed(lane: LaneDriver) -> None:
+def test_unreadable_bodies_without_a_device_are_malformed(lane: LaneDriver) -> None:
     assert_problem(lane.post(PATH, b"{"), 400, "malformed_body")
 
 

@@ -184,7 +184,7 @@ _FEATURES = st.lists(
 
 @hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(features=_FEATURES)
-def test_no_batch_whatever_is_answered_otherwise(lane: LaneDriver, features: Any) -> None:
+def test_every_batch_gets_a_valid_answer(lane: LaneDriver, features: Any) -> None:
     response = _post(lane, json.dumps({"locations": features}).encode())
 
     assert (response.status, response.body) == (200, OK)

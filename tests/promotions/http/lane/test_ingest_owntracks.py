@@ -37,7 +37,7 @@ def _location(**given: Any) -> dict[str, Any]:
 
 
 def _post(lane: LaneDriver, message: Any, **headers: str) -> Response:
-    return lane.post(PATH, message, **{"authorization": lane.basic(), "x_limit_u": "somebody", **headers})
+    return lane.post(PATH, message, **{"authorization": lane.basic(), "x_limit_u": "someone", **headers})
 
 
 def test_a_location_is_stored_in_our_units(lane: LaneDriver) -> None:
@@ -166,7 +166,7 @@ def test_the_key_may_come_as_a_bearer(lane: LaneDriver, authorization: str) -> N
         ("Bearer dk_" + "A" * 44, "token_malformed"),
     ],
 )
-def test_without_a_genuine_key_the_app_is_told(lane: LaneDriver, authorization: str, code: str) -> None:
+def test_an_invalid_key_is_reported_to_the_app(lane: LaneDriver, authorization: str, code: str) -> None:
     assert_problem(_post(lane, _location(), authorization=authorization), 401, code)
     assert lane.stored().size == 0
 
@@ -189,7 +189,7 @@ _MESSAGE = st.fixed_dictionaries(
 
 @hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(message=_MESSAGE)
-def test_no_message_whatever_is_answered_otherwise(lane: LaneDriver, message: dict[str, Any]) -> None:
+def test_every_message_gets_a_valid_answer(lane: LaneDriver, message: dict[str, Any]) -> None:
     response = _post(lane, json.dumps(message).encode())
 
     assert (response.status, response.body) == (200, b"[]")

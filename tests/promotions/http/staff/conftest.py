@@ -13,7 +13,7 @@ from tests.promotions.http.staff.tills import Printed, Till
 
 @pytest.fixture(autouse=True)
 def _at_noon(now: datetime) -> None:
-    """The clock stands at `NOW` in every test of the till."""
+    """Fix the clock at `NOW` in every test of the till."""
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def test_a_staff_device_knows_its_store(till: Till) -> None:
     }
 
 
-def test_a_revoked_device_is_told_so(till: Till) -> None:
+def test_a_revoked_device_gets_its_reason(till: Till) -> None:
     StaffDevice.objects.update(revoked_at=NOW)
 
     response = till.get("me")

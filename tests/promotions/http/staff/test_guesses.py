@@ -81,7 +81,7 @@ def test_an_honest_till_beside_a_thief_goes_on(till: Till, store: Store, coupon:
     assert response.status_code == 201
 
 
-def test_a_deployment_has_a_budget_of_its_own(till: Till, settings: Settings, set_clock: SetClock) -> None:
+def test_a_deployment_has_its_own_budget(till: Till, settings: Settings, set_clock: SetClock) -> None:
     settings.GUESSES_PER_MINUTE = 6
     for _ in range(5):
         refuse(factories.store(), 1)

@@ -1,4 +1,4 @@
-"""The kiosk's page itself: nothing inline, nothing from elsewhere, installable, kept for a restart without network."""
+"""The kiosk page: nothing inline, nothing from other origins, installable, cached for an offline restart."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ PAGES = ["/kiosk/", "/kiosk/manifest.webmanifest", "/kiosk/sw.js"]
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_lets_no_foreign_code_in_and_takes_no_post(path: str) -> None:
+def test_a_page_allows_no_foreign_code_and_no_post(path: str) -> None:
     response = Client().get(path)
 
     policy = response.headers["Content-Security-Policy"]
@@ -62,7 +62,7 @@ def test_the_worker_keeps_every_file_the_page_needs() -> None:
     assert kept == {file.name for file in folder.iterdir()}
 
 
-def test_everything_the_kiosk_says_is_translated() -> None:
+def test_every_text_of_the_kiosk_is_translated() -> None:
     template = (BASE_DIR / "promotions/templates/kiosk/index.html").read_text(encoding="utf-8")
     with translation.override("en"):
         output = {str(text) for text in STRINGS.values()} | set(re.findall(r'{% translate "([^"]+)" %}', template))

@@ -1,4 +1,4 @@
-"""Coupons that were withdrawn: refused from that moment on, and told to tills for the time without network."""
+"""Recalled coupons: refused from then on, and listed to tills for offline use."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -47,32 +47,32 @@ def test_units_that_were_taken_stay_taken(till: Till, campaign: Campaign) -> Non
     assert Redemption.objects.get().is_live
 
 
-def test_a_coupon_used_up_before_says_when_it_was(till: Till, coupon: Printed) -> None:
+def test_a_coupon_used_up_before_returns_the_time(till: Till, coupon: Printed) -> None:
     till.scan(code=coupon.code)
     recall(coupon)
 
     assert problem_of(till.scan(code=coupon.code)) == (409, "already_redeemed")
 
 
-def test_tills_are_told_of_their_own_store_s_live_coupons_only(
+def test_tills_get_only_live_coupons_of_their_own_store(
     till: Till, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Campaign.objects.update(allows_offline=True)
-    told_of = tills.offline_coupon(campaign, value=Decimal("2.50"))
+    listed = tills.offline_coupon(campaign, value=Decimal("2.50"))
     elsewhere = factories.campaign(factories.store(), allows_offline=True, value=Decimal(1))
     later = NOW + timedelta(hours=1)
-    recall(told_of, tills.offline_coupon(elsewhere), tills.offline_coupon(campaign, valid_until=later))
+    recall(listed, tills.offline_coupon(elsewhere), tills.offline_coupon(campaign, valid_until=later))
 
     found = till_sync._list_withdrawn(till.row.store_id, later)
     monkeypatch.setattr(till_sync, "MAX_WITHDRAWN", 0)
     full = till_sync._list_withdrawn(till.row.store_id, later)
 
-    assert found == ([told_of.row.pk], set())
+    assert found == ([listed.row.pk], set())
     assert full == ([], {campaign.pk})
 
 
 @pytest.mark.parametrize("units_taken", [0, 1])
-def test_tills_are_told_once_for_the_time_without_network(till: Till, campaign: Campaign, units_taken: int) -> None:
+def test_tills_get_a_recalled_coupon_once(till: Till, campaign: Campaign, units_taken: int) -> None:
     Campaign.objects.update(allows_offline=True)
     coupon = tills.offline_coupon(campaign, value=Decimal("2.50"))
     for _ in range(units_taken):

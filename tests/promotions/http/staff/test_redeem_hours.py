@@ -1,4 +1,4 @@
-"""A coupon that is good at certain hours only, at a till whose store has a clock of its own."""
+"""A coupon with weekly hours, at a till in the store's time zone."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -94,7 +94,7 @@ def test_a_coupon_without_hours_asks_no_store_for_its_zone(till: Till, campaign:
         ({"asks_amount": True}, "outside_hours"),
     ],
 )
-def test_what_cannot_be_mended_by_waiting_comes_first(
+def test_a_reason_that_waiting_cannot_resolve_comes_first(
     till: Till, campaign: Campaign, set_clock: SetClock, given: dict[str, Any], code: str
 ) -> None:
     coupon = tills.coupon(campaign, redeem_hours=LUNCH, **given)

@@ -83,7 +83,7 @@ def test_two_devices_may_use_the_same_nonce(till: Till, store: Store, campaign: 
     assert [answer.status_code for answer in answers] == [201, 201]
 
 
-def test_a_dry_run_says_yes_and_writes_nothing(till: Till, coupon: Printed) -> None:
+def test_a_dry_run_succeeds_and_writes_nothing(till: Till, coupon: Printed) -> None:
     response = till.scan(code=coupon.code, dry_run=True)
 
     assert response.status_code == 200
@@ -102,7 +102,9 @@ def test_a_refused_dry_run_leaves_no_refusal(till: Till, coupon: Printed) -> Non
     assert Refusal.objects.count() == 0
 
 
-def test_a_second_scan_in_the_store_says_when(till: Till, store: Store, coupon: Printed, set_clock: SetClock) -> None:
+def test_a_second_scan_in_the_store_returns_the_time(
+    till: Till, store: Store, coupon: Printed, set_clock: SetClock
+) -> None:
     till.scan(code=coupon.code)
     set_clock(NOW + timedelta(minutes=4))
 

@@ -1,4 +1,4 @@
-"""Scans made without network and sent in later: each is judged at its own time, and none holds up another."""
+"""Offline scans sent later: each is evaluated at its own time, and none blocks another."""
 
 import itertools
 import uuid
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 SetClock = Callable[[datetime], None]
 
-# The till was without network from 10:30 on and is back at 11:30.
+# The till is offline from 10:30 to 11:30.
 BACK = NOW + timedelta(hours=1)
 
 
@@ -41,7 +41,7 @@ def coupon(campaign: Campaign) -> Printed:
 
 @dataclass
 class OfflineTill:
-    """A till without network, and what it sends when it is back."""
+    """An offline till and the scans that it sends later."""
 
     till: Till
     waiting: list[dict[str, Any]] = field(default_factory=list)
@@ -129,7 +129,7 @@ def test_a_scan_whose_online_answer_was_lost_is_a_replay(till: Till, coupon: Pri
     assert not OfflineScan.objects.exists()
 
 
-def test_the_same_nonce_for_another_coupon_is_told_and_not_kept(
+def test_the_same_nonce_for_another_coupon_is_reported_and_not_stored(
     till: Till, campaign: Campaign, coupon: Printed, set_clock: SetClock
 ) -> None:
     gone = OfflineTill(till)
@@ -246,7 +246,7 @@ def test_a_scan_older_than_three_days_is_out_of_policy(till: Till, campaign: Cam
     assert [(each["outcome"], each["reason"]) for each in reported] == [("out_of_policy", "too_old"), ("accepted", "")]
 
 
-def test_an_altered_token_and_an_erased_coupon_are_told_apart(
+def test_an_altered_token_and_an_erased_coupon_have_different_reasons(
     till: Till, campaign: Campaign, coupon: Printed, set_clock: SetClock
 ) -> None:
     gone = OfflineTill(till)
@@ -258,7 +258,7 @@ def test_an_altered_token_and_an_erased_coupon_are_told_apart(
     assert [each["reason"] for each in gone.send()] == ["coupon_gone", "code_unknown"]
 
 
-def test_a_strangers_coupon_looks_like_a_forged_one(till: Till, set_clock: SetClock) -> None:
+def test_a_foreign_coupon_is_answered_like_a_forged_one(till: Till, set_clock: SetClock) -> None:
     elsewhere = factories.campaign(factories.store(name="Bastille"), allows_offline=True, value=Decimal(1))
     gone = OfflineTill(till)
     gone.take(tills.offline_coupon(elsewhere))
@@ -323,7 +323,7 @@ def test_the_allowance_is_counted_over_twelve_hours(
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([0, 10, 20])))
-def test_sent_one_by_one_in_any_order_no_more_than_the_allowance_is_accepted(
+def test_sent_singly_in_any_order_no_more_than_the_allowance_is_accepted(
     till: Till, campaign: Campaign, set_clock: SetClock, settings: LazySettings, order: tuple[int, ...]
 ) -> None:
     settings.OFFLINE_COUPONS_PER_TILL = 2
@@ -344,7 +344,7 @@ def test_a_late_scan_between_two_shifts_counts_with_the_fuller_one_and_not_with_
     settings.OFFLINE_COUPONS_PER_TILL = 2
     reasons = []
     set_clock(NOW + timedelta(hours=15))
-    # Morning and evening; then, told last, two at noon, of which the second is the third within twelve hours.
+    # Morning and evening; then, sent last, two at noon, of which the second is the third within twelve hours.
     for hours in (0, 14, 7, 7.5):
         gone = OfflineTill(till)
         gone.take(tills.offline_coupon(campaign), at=NOW + timedelta(hours=hours))
@@ -387,7 +387,7 @@ def test_the_allowance_is_counted_by_value_too_and_conflicts_use_it_up(
     assert (left["coupons_left"], left["value_left"]) == (17, "0.00")
 
 
-def test_a_faulty_scan_stands_beside_the_good_ones(till: Till, coupon: Printed, set_clock: SetClock) -> None:
+def test_an_invalid_scan_does_not_affect_valid_ones(till: Till, coupon: Printed, set_clock: SetClock) -> None:
     gone = OfflineTill(till)
     gone.take(coupon)
     good = gone.waiting[0]
@@ -416,7 +416,7 @@ def test_a_list_that_is_none_is_a_fault(till: Till, scans: Any) -> None:
     assert problem_of(till.post("scans", {"scans": scans})) == (400, "invalid_input")
 
 
-def test_a_hundred_scans_at_once_are_judged(till: Till) -> None:
+def test_a_hundred_scans_at_once_are_evaluated(till: Till) -> None:
     scan = {"token": "x", "scanned_at": NOW.isoformat()}
 
     response = till.post("scans", {"scans": [{**scan, "nonce": str(uuid.uuid4())} for _ in range(100)]})
@@ -425,7 +425,7 @@ def test_a_hundred_scans_at_once_are_judged(till: Till) -> None:
     assert OfflineScan.objects.count() == 100
 
 
-def test_a_void_frees_the_unit_of_a_scan_without_network(till: Till, coupon: Printed, set_clock: SetClock) -> None:
+def test_a_void_frees_the_unit_of_an_offline_scan(till: Till, coupon: Printed, set_clock: SetClock) -> None:
     gone = OfflineTill(till)
     gone.take(coupon)
     set_clock(NOW + timedelta(minutes=20))
@@ -438,9 +438,7 @@ def test_a_void_frees_the_unit_of_a_scan_without_network(till: Till, coupon: Pri
     assert till.scan(code=coupon.code).status_code == 201
 
 
-def test_who_was_signed_in_is_kept_and_nobody_else(
-    till: Till, campaign: Campaign, store: Store, set_clock: SetClock
-) -> None:
+def test_only_the_signed_in_member_is_stored(till: Till, campaign: Campaign, store: Store, set_clock: SetClock) -> None:
     member = StaffMember.objects.create(store=store, initials="AB", pin_hash="!")
     signed_in_at = NOW + timedelta(minutes=5)
     StaffDevice.objects.update(staff_member=member, signed_in_at=signed_in_at)

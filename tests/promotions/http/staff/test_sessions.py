@@ -1,4 +1,4 @@
-"""`POST` and `DELETE /v1/staff/sessions`, and what a till does while nobody is signed in."""
+"""`POST` and `DELETE /v1/staff/sessions`, and a till without a signed-in member."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -57,14 +57,14 @@ def test_what_is_taken_and_taken_back_carries_the_member(till: Till, lea: StaffM
     assert till.get("redemptions").json()["redemptions"][0]["initials"] == "LM"
 
 
-def test_where_staff_is_known_nobody_redeems_unknown(till: Till, lea: StaffMember, coupon: Printed) -> None:
+def test_a_store_with_members_redeems_only_after_sign_in(till: Till, lea: StaffMember, coupon: Printed) -> None:
     response = till.scan(code=coupon.code)
 
     assert problem_of(response) == (403, "pin_required")
     assert Redemption.objects.count() == 0
 
 
-def test_where_staff_is_known_nobody_voids_unknown(till: Till, coupon: Printed, store: Store) -> None:
+def test_a_store_with_members_voids_only_after_sign_in(till: Till, coupon: Printed, store: Store) -> None:
     redemption_id = till.scan(code=coupon.code).json()["id"]
     member_of(store)
 
@@ -120,7 +120,7 @@ def test_the_right_pin_gives_all_tries_back(till: Till, lea: StaffMember) -> Non
     assert lea.failed_tries == 0
 
 
-def test_a_locked_member_locks_nobody_else(till: Till, lea: StaffMember, store: Store) -> None:
+def test_a_locked_member_locks_no_other_member(till: Till, lea: StaffMember, store: Store) -> None:
     member_of(store, "AB")
     for _ in range(5):
         sign_in(till, pin="000000")
@@ -200,7 +200,7 @@ def test_a_manager_voids_what_another_till_took_days_ago(
     assert Void.objects.get().staff_member.initials == "AB"  # type: ignore[union-attr]
 
 
-def test_a_kiosk_signs_nobody_in_and_takes_nothing(store: Store, lea: StaffMember, coupon: Printed) -> None:
+def test_a_kiosk_signs_no_one_in_and_redeems_nothing(store: Store, lea: StaffMember, coupon: Printed) -> None:
     kiosk = tills.kiosk(store)
 
     answers = [sign_in(kiosk), sign_out(kiosk), kiosk.scan(code=coupon.code), kiosk.get("redemptions")]
@@ -235,7 +235,7 @@ def test_sessions_need_no_redis(till: Till, lea: StaffMember, coupon: Printed, s
     assert [answer.status_code for answer in answers] == [201, 200, 201, 204]
 
 
-def test_a_store_that_knows_nobody_asks_nobody(till: Till, coupon: Printed) -> None:
+def test_a_store_without_members_requires_no_sign_in(till: Till, coupon: Printed) -> None:
     member_of(factories.store(), "ZZ")
 
     assert till.get("me").json()["has_members"] is False

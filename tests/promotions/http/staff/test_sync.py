@@ -1,4 +1,4 @@
-"""What a till takes along for the time without network: exactly what it may act on, and how far its clock is off."""
+"""The sync of a till for offline use: exactly the data that it may act on, and the error of its clock."""
 
 import base64
 import uuid
@@ -51,7 +51,7 @@ def digest_in(token: str) -> str:
     return base64.urlsafe_b64encode(unpadded(token.split(".")[1])[26:34]).rstrip(b"=").decode()
 
 
-def test_a_till_is_told_all_it_needs_to_take_a_coupon_by_itself(till: Till, coupon: Printed) -> None:
+def test_a_till_gets_everything_to_redeem_a_coupon_offline(till: Till, coupon: Printed) -> None:
     reported = sync(till)
 
     raw = unpadded(coupon.token.split(".")[1])
@@ -106,14 +106,14 @@ def test_terms_of_coupons_already_out_stay_known_when_the_campaign_changes(
         {"redeem_level": 1},
     ],
 )
-def test_what_is_taken_online_only_is_not_told(till: Till, store: Store, given: dict[str, Any]) -> None:
+def test_online_only_offers_are_left_out(till: Till, store: Store, given: dict[str, Any]) -> None:
     campaign = factories.campaign(store, **{"allows_offline": True, "value": Decimal(20), **given})
     tills.offline_coupon(campaign, **given)
 
     assert sync(till)["offers"] == []
 
 
-def test_a_switched_off_campaign_another_store_and_a_draft_are_not_told(till: Till, campaign: Campaign) -> None:
+def test_a_switched_off_campaign_another_store_and_a_draft_are_left_out(till: Till, campaign: Campaign) -> None:
     tills.offline_coupon(campaign)
     Campaign.objects.filter(pk=campaign.pk).update(allows_offline=False)
     elsewhere = factories.campaign(factories.store(name="Bastille"), allows_offline=True, value=Decimal(1))
@@ -158,7 +158,7 @@ def test_an_erasure_keeps_no_coupon_that_no_till_could_take_offline(campaign: Ca
     assert not WithdrawnCoupon.objects.exists()
 
 
-def test_a_campaign_whose_withdrawn_coupons_do_not_fit_is_online_only(
+def test_a_campaign_with_too_many_refused_coupons_is_online_only(
     till: Till, store: Store, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = factories.campaign(store, allows_offline=True, value=Decimal(1), benefit="1 cup")
@@ -195,7 +195,7 @@ def test_a_time_that_no_clock_shows_is_a_fault(till: Till, text: Any) -> None:
     assert problem_of(till.post("sync", {"device_time": text})) == (400, "invalid_input")
 
 
-def test_practice_codes_are_told_and_are_never_a_coupons(till: Till) -> None:
+def test_practice_codes_are_listed_and_never_belong_to_a_coupon(till: Till) -> None:
     training = sync(till)["training"]
 
     assert {each["outcome"] for each in training} >= {"new", "already_redeemed", "screenshot", "accepted_offline"}
@@ -212,7 +212,7 @@ def test_a_kiosk_takes_nothing_along(store: Store) -> None:
     assert problem_of(kiosk.post("scans", {"scans": [scan]})) == (403, "profile_forbidden")
 
 
-def test_no_allowance_says_so(till: Till, settings: LazySettings) -> None:
+def test_a_till_without_allowance_gets_zero(till: Till, settings: LazySettings) -> None:
     settings.OFFLINE_COUPONS_PER_TILL = 0
 
     assert sync(till)["allowance"]["coupons_left"] == 0

@@ -66,7 +66,7 @@ def seen_at(store: Store, coupon: Printed, *, minutes_ago: float = 2, stayed_s: 
 
 @pytest.fixture
 def careful(campaign: Campaign) -> Printed:
-    """A coupon that asks for level 2 at the till, and lets nobody vouch."""
+    """A coupon that requires level 2 at the till and does not allow vouching."""
     return tills.coupon(campaign, redeem_level=2)
 
 
@@ -116,7 +116,7 @@ def test_an_unlock_granted_here_just_now_is_presence(till: Till, careful: Printe
     assert till.scan(code=careful.code).status_code == 201
 
 
-def test_staff_may_not_vouch_where_the_coupon_says_no(till: Till, careful: Printed) -> None:
+def test_staff_cannot_vouch_for_a_coupon_that_does_not_allow_it(till: Till, careful: Printed) -> None:
     assert problem_of(till.scan(code=careful.code, vouch=True)) == (422, "presence_required")
 
 
@@ -189,7 +189,7 @@ def test_a_full_campaign_takes_nothing_from_the_stores_cap(till: Till, store: St
     assert (used(), used(store)) == (1, 1)
 
 
-def test_what_is_taken_back_can_be_taken_by_somebody_else(till: Till, store: Store, campaign: Campaign) -> None:
+def test_a_voided_unit_can_be_redeemed_by_another_customer(till: Till, store: Store, campaign: Campaign) -> None:
     capped(campaign, redeem_cap=1, store_redeem_cap=1)
     redemption_id = till.scan(code=tills.coupon(campaign).code).json()["id"]
 

@@ -51,7 +51,7 @@ def test_a_unit_taken_back_is_the_next_to_be_taken(till: Till, three: Printed) -
     assert Redemption.objects.filter(is_live=True).count() == 2
 
 
-def test_a_repeat_takes_no_unit_and_says_how_many_are_left(till: Till, store: Store, three: Printed) -> None:
+def test_a_repeat_takes_no_unit_and_returns_the_units_left(till: Till, store: Store, three: Printed) -> None:
     scan = {"code": three.code, "nonce": str(uuid.uuid4())}
     till.scan(**scan)
     tills.till(store, label="till 2").scan(code=three.code)
@@ -63,7 +63,7 @@ def test_a_repeat_takes_no_unit_and_says_how_many_are_left(till: Till, store: St
     assert Redemption.objects.count() == 2
 
 
-def test_a_dry_run_says_which_unit_would_be_taken(till: Till, three: Printed) -> None:
+def test_a_dry_run_returns_the_next_unit(till: Till, three: Printed) -> None:
     till.scan(code=three.code)
 
     response = till.scan(code=three.code, dry_run=True)

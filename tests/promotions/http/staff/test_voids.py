@@ -38,7 +38,7 @@ def test_a_voided_coupon_can_be_redeemed_again(till: Till, redeemed: str, coupon
     assert Redemption.objects.filter(is_live=True).count() == 1
 
 
-def test_a_second_void_is_told_when_the_first_was(till: Till, redeemed: str, set_clock: SetClock) -> None:
+def test_a_second_void_returns_the_time_of_the_first(till: Till, redeemed: str, set_clock: SetClock) -> None:
     till.post(redeemed, {"reason": "mistake"})
     set_clock(NOW + timedelta(minutes=1))
 
@@ -84,7 +84,7 @@ def test_a_manager_has_seven_days_for_every_till_of_the_store(
     assert Void.objects.count() == (status == 201)
 
 
-def test_too_late_is_a_problem_that_says_until_when(till: Till, redeemed: str, set_clock: SetClock) -> None:
+def test_too_late_is_a_problem_with_the_deadline(till: Till, redeemed: str, set_clock: SetClock) -> None:
     set_clock(NOW + timedelta(hours=1))
 
     response = till.post(redeemed, {"reason": "mistake"})

@@ -80,12 +80,12 @@ def issued(campaign: Campaign, *, source: Coupon.Source = Coupon.Source.GOODWILL
 
 
 def offline_coupon(campaign: Campaign, **given: Any) -> Printed:
-    """A coupon that a till may take without network, on the campaign's terms."""
+    """A coupon on the campaign's terms that a till may redeem offline."""
     return coupon(campaign, **{"allows_offline": True, "value": campaign.value, **given})
 
 
 def token_of(coupon: Coupon, now: datetime = NOW) -> str:
-    """What the QR says at `now`."""
+    """The text of the QR at `now`."""
     return render_token(coupon=coupon, now=now).text
 
 
@@ -105,7 +105,7 @@ class Till:
         return Client().post(f"/v1/staff/{path}", body, content_type="application/json", headers=self._headers)
 
     def scan(self, **given: Any) -> Any:
-        """Answer of one scan with a nonce of its own."""
+        """The answer to one scan with a new nonce."""
         body = {"nonce": str(uuid.uuid4()), "scanned_at": clock.now().isoformat(), **given}
         return self.post("redemptions", body)
 
