@@ -154,8 +154,8 @@ def _find_faults(played: Played, *, sent: int) -> list[str]:
         for phone in played.phones
         if is_measured(phone.plan)
         and phone.credentials is not None
-        and phone.last_accepted_at_s is not None
-        and last_fixes.get(phone.credentials.device_id, 0.0) < phone.last_accepted_at_s - WHOLE_SECOND
+        and phone.location.last_accepted_at_s is not None
+        and last_fixes.get(phone.credentials.device_id, 0.0) < phone.location.last_accepted_at_s - WHOLE_SECOND
     ]
     if missing:
         faults.append(f"acknowledged fixes of {len(missing)} phones are missing")

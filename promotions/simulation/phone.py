@@ -1,4 +1,4 @@
-"""One phone and its owner, living through the day: fixes, uploads, the app, and walks that were not planned."""
+"""One phone and its owner through the day: the app, the shop, and walks that were not planned."""
 
 import asyncio
 import heapq
@@ -8,34 +8,27 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from promotions.simulation.city import Point
 from promotions.simulation.client import RETRY_REAL_S, Reply
-from promotions.simulation.dialects import Credentials, Fix, api_fix, is_accepted, next_request
+from promotions.simulation.dialects import Credentials, Fix, api_fix
 from promotions.simulation.inbox import Mail
+from promotions.simulation.location import LocationReporter
 from promotions.simulation.noise import Receiver
 from promotions.simulation.population import (
     APP_PULL,
-    HOUR_S,
     MESSAGE_PULL,
     MINUTE_S,
-    NOON_S,
     REFUSAL_PULL,
     Dialect,
     Persona,
     PhonePlan,
     Trick,
-    fix_interval_s,
     is_underground,
     plan_visit,
 )
 from promotions.simulation.tills import Tills
-from promotions.simulation.walks import Itinerary, Leg, Motion, length_m
+from promotions.simulation.walks import Itinerary, Leg, Motion
 from promotions.simulation.world import CouponInHand, World, fresh_id
 
-# Fixes wait this long at most before a phone with a network sends them.
-UPLOAD_WITHIN_S = 150.0
-GLITCH = 0.002
-NULL_ISLAND = (0.0, 0.0)
 # How far people go for an offer they see.
 REACH_M = 900.0
 DETOUR = 1.3
@@ -48,8 +41,6 @@ HESITATIONS = 10
 FLUSH_ATTEMPTS = 20
 # Being somewhere that may not be looked like a stay there; wait until past it.
 CLEAR_M = 10.0
-
-FROZEN_FROM_S, FROZEN_UNTIL_S = NOON_S + 5 * MINUTE_S, NOON_S + HOUR_S
 
 
 class RegistrationFailed(Exception):
@@ -74,21 +65,18 @@ class Phone:
     tills: Tills
     itinerary: Itinerary = field(init=False)
     credentials: Credentials | None = None
-    last_accepted_at_s: float | None = None
+    location: LocationReporter = field(init=False)
     _rng: Random = field(init=False)
-    _receiver: Receiver = field(init=False)
-    _backlog: list[Fix] = field(default_factory=list)
     _errands: list[Errand] = field(default_factory=list)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
-    _next_fix_s: float = 0.0
     _has_plans: bool = False
-    _may_send: bool = True
 
     def __post_init__(self) -> None:
         key = f"{self.world.seed}/{self.plan.number}"
         self._rng = Random(f"{key}/life")
-        self._receiver = Receiver(Random(f"{key}/noise"), self.plan.accuracy_m, self.plan.memory_s)
         self.itinerary = Itinerary(list(self.plan.itinerary.legs))
+        receiver = Receiver(Random(f"{key}/noise"), self.plan.accuracy_m, self.plan.memory_s)
+        self.location = LocationReporter(self.world, self.plan, self.itinerary, receiver, self._rng)
         self._has_plans = self.plan.visits_shop is not None or not self.plan.is_honest
 
     # The day
@@ -111,10 +99,10 @@ class Phone:
 
     async def live(self, from_s: float) -> None:
         """Live from now to the end of the day, then send the rest."""
-        self._next_fix_s = from_s + self._rng.uniform(0, 240)
+        self.location.next_fix_s = from_s + self._rng.uniform(0, 240)
         self._plan_errands(from_s)
         while True:
-            at_s = min(self._next_fix_s, self._errands[0].at_s if self._errands else math.inf)
+            at_s = min(self.location.next_fix_s, self._errands[0].at_s if self._errands else math.inf)
             if at_s >= self.world.day.end_s:
                 break
             if await self._is_time(at_s):
@@ -122,10 +110,11 @@ class Phone:
                 await self._act(at_s)
         await self.world.clock.sleep_until(self.world.day.end_s)
         for _ in range(FLUSH_ATTEMPTS):
-            if not self._backlog or not self._may_send:
+            if not self.location.backlog or not self.location.may_send:
                 return
-            await self._upload()
-            if self._backlog:
+            assert self.credentials is not None
+            await self.location.upload(self.credentials)
+            if self.location.backlog:
                 await asyncio.sleep(RETRY_REAL_S)
 
     def receive(self, mail: Mail) -> None:
@@ -133,7 +122,7 @@ class Phone:
         self.world.journal.messages_received += 1
         pull = MESSAGE_PULL.get(self.plan.persona, 0.0)
         now_s = self.world.clock.second_of_day()
-        if self._has_plans or self._is_offline(now_s) or self._rng.random() >= pull:
+        if self._has_plans or self.location.is_offline(now_s) or self._rng.random() >= pull:
             return
         shop = self._shop_of(str(mail.data.get("store_id", "")))
         self._intend(shop, now_s + self._rng.uniform(0.5, 4) * MINUTE_S, "message")
@@ -152,10 +141,11 @@ class Phone:
         return False
 
     async def _act(self, at_s: float) -> None:
-        if self._errands and self._errands[0].at_s <= self._next_fix_s:
+        if self._errands and self._errands[0].at_s <= self.location.next_fix_s:
             await heapq.heappop(self._errands).act()
         else:
-            await self._take_fix(at_s)
+            assert self.credentials is not None
+            await self.location.take_fix(at_s, self.credentials, sees_sky=self._has_plans)
 
     def _plan_errands(self, from_s: float) -> None:
         if self.plan.dialect is not Dialect.API:
@@ -171,87 +161,6 @@ class Phone:
     def _add_errand(self, at_s: float, act: Callable[[], Awaitable[None]]) -> None:
         heapq.heappush(self._errands, Errand(at_s, self._rng.getrandbits(32), act))
         self._woken.set()
-
-    # Fixes
-
-    async def _take_fix(self, at_s: float) -> None:
-        leg = self.itinerary.leg_at(at_s)
-        self._next_fix_s = at_s + fix_interval_s(leg, at_s, self._rng)
-        if self._can_see_sky(leg, at_s):
-            self._backlog.append(self._measure(at_s))
-            self.world.journal.fixes_taken += 1
-            if self._rng.random() < GLITCH and self.plan.dialect is Dialect.API:
-                self._backlog.append(Fix(self.world.clock.to_epoch_s(at_s), *NULL_ISLAND, 5.0, 0.0))
-        if self._backlog and self._is_upload_due(at_s):
-            await self._upload()
-
-    def _can_see_sky(self, leg: Leg, at_s: float) -> bool:
-        if is_underground(leg):
-            return False
-        return self._has_plans or self.plan.blind is None or at_s not in self.plan.blind
-
-    def _is_upload_due(self, at_s: float) -> bool:
-        if self._is_offline(at_s) or not self._may_send:
-            return False
-        oldest_s = self._backlog[0].at_epoch_s - self.world.clock.midnight_epoch_s
-        is_slow = self._next_fix_s - oldest_s > UPLOAD_WITHIN_S
-        return is_slow or len(self._backlog) >= self.plan.upload_every
-
-    def _is_offline(self, at_s: float) -> bool:
-        return self.plan.offline is not None and at_s in self.plan.offline
-
-    def _measure(self, at_s: float) -> Fix:
-        """Return the position that the phone reports now; a cheat's phone reports a chosen one."""
-        leg = self.itinerary.leg_at(at_s)
-        point, accuracy_m = self._receiver.measure(at_s, leg.position_at(at_s))
-        is_moving = len(leg.points) > 1 and leg.end_s > leg.start_s
-        speed_mps = length_m(leg.points) / (leg.end_s - leg.start_s) if is_moving else 0.0
-        claimed = self._claimed_point(at_s)
-        if claimed is not None:
-            offset = self._rng.gauss(0, 0 if self.plan.trick is Trick.FROZEN else 4)
-            point, accuracy_m, speed_mps = (claimed[0] + offset, claimed[1] - offset), 10.0, 0.0
-        latitude_deg, longitude_deg = self.world.city.plane.to_degrees(point)
-        return Fix(
-            at_epoch_s=round(self.world.clock.to_epoch_s(at_s), 3),
-            latitude_deg=round(latitude_deg, 7),
-            longitude_deg=round(longitude_deg, 7),
-            accuracy_m=accuracy_m,
-            speed_mps=round(speed_mps, 2),
-            is_mock=self.plan.trick is Trick.MOCK and claimed is not None,
-        )
-
-    def _claimed_point(self, at_s: float) -> Point | None:
-        if self.plan.trick in {None, Trick.CLAIM} or not FROZEN_FROM_S <= at_s < FROZEN_UNTIL_S:
-            return None
-        return self._dreamt_point()
-
-    def _dreamt_point(self) -> Point | None:
-        return None if self.plan.trick_shop is None else self.world.city.shops[self.plan.trick_shop].counter
-
-    async def _upload(self) -> None:
-        """Send the backlog, oldest first. What is not acknowledged stays for the next time."""
-        assert self.credentials is not None
-        while self._backlog and self._may_send:
-            request = next_request(self.plan.dialect, self.credentials, self._backlog, self.plan.number)
-            reply = await self.world.wire.send(request)
-            sent = self._backlog[: request.fixes]
-            if reply.code == "consent_required":
-                # The app learns that its owner never agreed to this.
-                self._may_send = False
-                self.world.journal.fixes_rejected += len(sent)
-            elif is_accepted(self.plan.dialect, reply.status, reply.body):
-                self._note_accepted(sent, reply)
-                del self._backlog[: request.fixes]
-            else:
-                return
-
-    def _note_accepted(self, sent: list[Fix], reply: Reply) -> None:
-        refused = {each["index"] for each in reply.body["rejected"]} if self.plan.dialect is Dialect.API else set()
-        self.world.journal.fixes_rejected += len(refused)
-        self.world.journal.fixes_accepted += len(sent) - len(refused)
-        taken = [fix.at_epoch_s for index, fix in enumerate(sent) if index not in refused]
-        if taken:
-            self.last_accepted_at_s = max(taken)
 
     # The app
 
@@ -290,7 +199,7 @@ class Phone:
     async def _fetch_offers(self, now_s: float) -> list[dict[str, Any]]:
         """Offers that could still be unlocked, as the app shows them."""
         assert self.credentials is not None
-        if self._is_offline(now_s):
+        if self.location.is_offline(now_s):
             return []
         latitude_deg, longitude_deg = self.world.city.plane.to_degrees(self.itinerary.position_at(now_s))
         path = f"/v1/offers?latitude={latitude_deg:.6f}&longitude={longitude_deg:.6f}"
@@ -304,13 +213,13 @@ class Phone:
         """Request an offer with a current fix; None when offline."""
         assert self.credentials is not None
         at_s = self.world.clock.second_of_day()
-        if self._is_offline(at_s):
+        if self.location.is_offline(at_s):
             return None
-        fix = self._measure(at_s)
+        fix = self.location.measure(at_s)
         if self.plan.trick is not None:
-            dreamt = self._dreamt_point()
-            assert dreamt is not None
-            latitude_deg, longitude_deg = self.world.city.plane.to_degrees(dreamt)
+            chosen = self.location.chosen_point()
+            assert chosen is not None
+            latitude_deg, longitude_deg = self.world.city.plane.to_degrees(chosen)
             fix = Fix(fix.at_epoch_s, latitude_deg, longitude_deg, 10.0, 0.0, self.plan.trick is Trick.MOCK)
         reply = await self.world.wire.call(
             "POST",
@@ -380,7 +289,7 @@ class Phone:
         if stay.end_s > self.world.day.end_s - 10 * MINUTE_S:
             return
         self.itinerary.divert(now_s, legs)
-        self._next_fix_s = min(self._next_fix_s, now_s + self._rng.uniform(5, 30))
+        self.location.next_fix_s = min(self.location.next_fix_s, now_s + self._rng.uniform(5, 30))
         self._plan_counter(stay)
 
     def _plan_visit(self, shop: int, now_s: float) -> list[Leg] | None:

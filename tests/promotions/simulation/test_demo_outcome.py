@@ -49,7 +49,7 @@ def played(shop: Store, contest: Campaign) -> Played:
     phone = Phone(World(city, CLOCK, Day(), wire, journal, (0,), 3, "c1"), plan, Tills({}, None))
     device = factories.device()
     phone.credentials = Credentials(str(device.pk), "t", "k")
-    phone.last_accepted_at_s = NOW.timestamp()
+    phone.location.last_accepted_at_s = NOW.timestamp()
     LastFix.objects.create(device_id=device.pk, fix_time=NOW, received_at=NOW)
     (stay,) = stays(times_inside(city, plan.itinerary, until_s=Day().end_s))
     Visit.objects.create(

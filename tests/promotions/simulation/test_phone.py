@@ -142,7 +142,7 @@ def test_a_phone_told_of_missing_consent_stops_sending() -> None:
 
     assert phone.world.journal.fixes_accepted == 0
     assert 1 <= phone.world.journal.fixes_rejected <= 3
-    assert phone.last_accepted_at_s is None
+    assert phone.location.last_accepted_at_s is None
 
 
 def test_fixes_named_in_the_answer_are_counted_as_rejected() -> None:
