@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from promotions.conf import forms, places
-from promotions.conf.registry import SETTINGS, YEAR
-from promotions.conf.setting import Setting
+from promotions.conf.registry import SETTINGS
+from promotions.conf.setting import YEAR, Setting
 from promotions.errors import ConfigurationError
 from promotions.logs import refuse_start
 

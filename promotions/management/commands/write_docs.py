@@ -100,7 +100,7 @@ def describe_settings() -> str:
         "",
         "Settings are environment variables. Every process and command checks all of them at start and reports each",
         "fault. Settings in **bold** are required outside DEBUG. A secret can also be read from a file, whose path is",
-        "in `<NAME>_FILE`. `make docs` writes this file from `promotions/conf/registry.py`.",
+        "in `<NAME>_FILE`. `make docs` writes this file from `promotions/conf/rules.py` and `servers.py`.",
         "",
         "| Name | Allowed | Default | Unit | What it does |",
         "|---|---|---|---|---|",
