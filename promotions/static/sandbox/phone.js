@@ -174,8 +174,8 @@ function formatWindow({ current, next, timezone }) {
   const day = { weekday: "short", day: "numeric", month: "short" };
   const options = { timeZone: timezone, ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   const format = (instant) => new Date(instant).toLocaleString(undefined, options);
-  if (current) return `Open until ${tell(current.ends_at)}`;
-  return next ? `Opens ${tell(next.starts_at)}` : "Over";
+  if (current) return `Open until ${format(current.ends_at)}`;
+  return next ? `Opens ${format(next.starts_at)}` : "Over";
 }
 
 function showLocked(offer) {

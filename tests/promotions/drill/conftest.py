@@ -1,4 +1,4 @@
-"""A database of its own with a day at the till in it, and the drill as its operator runs it."""
+"""A new database with a day of redemptions, and the drill as its operator runs it."""
 
 import json
 import os
@@ -51,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run of the command said."""
+    """The output of one run of the command."""
 
     code: int
     out: str

@@ -15,14 +15,14 @@ from tests.promotions.local.conftest import recorded_processes, wait_for
 
 StartLocal = Callable[..., "Popen[str]"]
 
-# Says that it runs, and stays until it is told to end; then it ends with a code of its own.
+# Prints that it runs and waits for a signal; then it exits with a special code.
 PATIENT = "trap 'exit 5' INT TERM; touch running; while :; do sleep 0.05; done"
 
 
 @pytest.fixture
 def given_services(monkeypatch: pytest.MonkeyPatch, clone: Path) -> None:
     """Nothing to start: quick."""
-    monkeypatch.setenv("DATABASE_URL", "postgis://somebody@db.example/shop")
+    monkeypatch.setenv("DATABASE_URL", "postgis://someone@db.example/shop")
     monkeypatch.setenv("REDIS_URL", "redis://cache.example/3")
 
 

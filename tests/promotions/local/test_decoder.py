@@ -1,4 +1,4 @@
-"""The QR decoder of the till: fetched once, and a plain sentence where it cannot be had."""
+"""The QR decoder of the till: fetched once, or a sentence if it is not available."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from promotions.local.workspaces import ROOT
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clone with a lock file, on a machine whose only npm is the one a test writes."""
+    """A clone with a lock file, on a machine with no npm but the test's own."""
     (tmp_path / "package-lock.json").write_text("{}", encoding="utf-8")
     (tmp_path / "programs").mkdir()
     for program in ("sh", "mkdir"):
@@ -40,7 +40,7 @@ def test_it_is_fetched_once_and_again_when_the_lock_changes(root: Path) -> None:
     assert calls[0].startswith("ci --omit=dev --ignore-scripts")
 
 
-def test_without_npm_a_sentence_is_said_and_the_set_up_goes_on(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_npm_the_set_up_prints_a_sentence_and_continues(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decoder.prepare(root, is_needed=False)
 
     output = capsys.readouterr().err

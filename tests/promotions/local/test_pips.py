@@ -1,4 +1,4 @@
-"""The set-up installs what the lists pin, whatever the package index holds today and whichever pip the machine has."""
+"""The set-up installs the pinned releases with any package index and any version of pip."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ PINNED = {"plugin": "1.0", "covered": "1.0", "tables": "1.0"}
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone whose virtualenv is empty."""
+    """A clone with an empty virtualenv."""
     root = tmp_path_factory.mktemp("clone with a space")
     (root / "requirements").mkdir()
     (root / "requirements" / "base.txt").write_text("", encoding="utf-8")
@@ -107,7 +107,7 @@ def test_each_supported_generation_of_pip_is_tried() -> None:
 
 
 @pytest.mark.usefixtures("python")
-def test_the_pinned_releases_are_installed_whatever_the_index_and_the_machines_settings_prefer(
+def test_the_pinned_releases_are_installed_with_any_index_and_machine_settings(
     clone: Path, packages: Path, tmp_path: Path
 ) -> None:
     constraints = tmp_path / "constraints.txt"

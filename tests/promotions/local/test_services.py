@@ -24,7 +24,7 @@ from promotions.local.workspaces import Workspace
 from tests.promotions.local.conftest import recorded_processes
 
 ONLY_POSTGRESQL = {"REDIS_URL": "redis://cache.example/3"}
-ONLY_REDIS = {"DATABASE_URL": "postgis://somebody@db.example/shop"}
+ONLY_REDIS = {"DATABASE_URL": "postgis://someone@db.example/shop"}
 
 
 def services_of(
@@ -145,7 +145,7 @@ def test_a_port_taken_in_the_last_moment_costs_another_try(place: Workspace, mon
     assert next(offers, None) is None
 
 
-def test_a_second_holder_is_refused_and_told_who_has_it(place: Workspace) -> None:
+def test_a_second_holder_is_refused_with_the_name_of_the_first(place: Workspace) -> None:
     holding = held(place.lock, what="var/one")
 
     with holding, pytest.raises(LocalError, match=f"var/one is in use by process {os.getpid()}") as refusal:

@@ -1,4 +1,4 @@
-"""What the set-up installs, what it says where it cannot, and that it is quick the second time."""
+"""The set-up: what it installs, its messages if it cannot, and its speed the second time."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from promotions.local import packages, postgres, redis, virtualenv
 from promotions.local.errors import LocalError
 from promotions.local.workspaces import ROOT
 
-GIVEN = {"DATABASE_URL": "postgis://somebody@db.example/shop", "REDIS_URL": "redis://cache.example/3"}
+GIVEN = {"DATABASE_URL": "postgis://someone@db.example/shop", "REDIS_URL": "redis://cache.example/3"}
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_without_apt_the_sentence_names_what_to_install(monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("bare_machine")
-def test_without_root_and_sudo_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_root_and_sudo_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(shutil, "which", {"apt-get": "/usr/bin/apt-get"}.get)
 
@@ -93,7 +93,7 @@ def test_without_root_and_sudo_the_sentence_says_so(monkeypatch: pytest.MonkeyPa
         packages.install_missing(with_chromium=False, environment={})
 
 
-def test_packages_are_installed_with_the_new_servers_held_back_meanwhile(tmp_path: Path) -> None:
+def test_packages_are_installed_without_starting_their_servers(tmp_path: Path) -> None:
     system, programs = tmp_path / "system", tmp_path / "programs"
     (system / "usr/sbin").mkdir(parents=True)
     programs.mkdir()
@@ -192,7 +192,7 @@ def test_pip_keeps_addresses_and_loses_what_would_break_it() -> None:
     }
 
 
-def test_without_a_new_enough_python_the_start_says_what_to_install(tmp_path: Path) -> None:
+def test_a_too_old_python_is_explained_at_the_start(tmp_path: Path) -> None:
     write_program(tmp_path, "python3", "exit 1")
 
     done = subprocess.run(
@@ -207,7 +207,7 @@ def test_without_a_new_enough_python_the_start_says_what_to_install(tmp_path: Pa
     assert done.stderr.startswith("Doorstep needs Python 3.11 or newer and found none")
 
 
-def test_the_first_set_up_says_so_before_anything_else(tmp_path: Path) -> None:
+def test_the_first_set_up_is_announced_before_anything_else(tmp_path: Path) -> None:
     write_program(tmp_path, "python3", '[ "$1" = -c ] || echo "ran $*" >&2')
 
     def start(command: str) -> list[str]:
@@ -236,7 +236,7 @@ def test_make_help_lists_every_public_command_from_any_folder(tmp_path: Path) ->
     assert listed >= {"demo", "test", "run", "check", "bench", "faults", "screenshots", "openapi", "help", "setup"}
 
 
-def test_the_next_django_says_which_python_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_django_names_the_python_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_program(tmp_path, "python3", "exit 1")
     monkeypatch.setattr(virtualenv.sys, "executable", str(tmp_path / "python3"))
     monkeypatch.setattr(shutil, "which", lambda _name: None)

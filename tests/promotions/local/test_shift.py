@@ -52,7 +52,7 @@ def unshifted(monkeypatch: pytest.MonkeyPatch) -> None:
         ("2028-02-29T23:50", datetime(2028, 2, 29, 22, 50, tzinfo=UTC)),
         ("2026-12-31 23:59:30", datetime(2026, 12, 31, 22, 59, 30, tzinfo=UTC)),
         ("2027-03-28T01:59", datetime(2027, 3, 28, 0, 59, tzinfo=UTC)),
-        # The hour that comes twice: the first of the two, unless the offset says which.
+        # The hour that occurs twice: the first of the two, unless the offset selects the second.
         ("2027-10-31T02:30", datetime(2027, 10, 31, 0, 30, tzinfo=UTC)),
         ("2027-10-31T02:30+01:00", datetime(2027, 10, 31, 1, 30, tzinfo=UTC)),
     ],
@@ -99,9 +99,9 @@ def test_all_processes_of_a_command_are_at_the_same_other_date(start_local: Star
 
     assert process.returncode == 0, errors
     begun_s = datetime(2028, 2, 29, 22, 50, tzinfo=UTC).timestamp()
-    told_s = json.loads(output)
-    assert all(-1 <= one_s - begun_s < 50 for one_s in told_s), told_s
-    assert max(told_s) - min(told_s) < SLACK_S
+    shown_s = json.loads(output)
+    assert all(-1 <= one_s - begun_s < 50 for one_s in shown_s), shown_s
+    assert max(shown_s) - min(shown_s) < SLACK_S
 
 
 @pytest.mark.usefixtures("unshifted")

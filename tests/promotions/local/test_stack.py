@@ -25,7 +25,7 @@ def test_a_process_that_dies_is_named_with_the_end_of_its_log_and_nothing_stays(
     assert list(command_pids(tmp_path).glob("*.pid")) == []
 
 
-def test_the_next_free_port_is_taken_when_the_wanted_one_is_not() -> None:
+def test_the_next_free_port_is_used_if_the_requested_one_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as occupant:
         taken = occupant.getsockname()[1]
 

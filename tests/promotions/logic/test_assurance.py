@@ -69,7 +69,7 @@ def test_a_fresh_fix_inside_alone_is_level_one() -> None:
     assert pieces(assurance, Level.SUSTAINED) == [("no_second_fix", {"seconds": 60})]
 
 
-def test_no_location_is_level_zero_and_says_so() -> None:
+def test_no_location_is_level_zero_and_is_reported() -> None:
     assurance = assess(Evidence(None, STAY))
 
     assert assurance.level is Level.CLAIMED
@@ -267,7 +267,7 @@ def test_all_missing_pieces_come_at_once() -> None:
     ]
 
 
-def test_a_campaign_is_told_what_its_own_minimum_misses() -> None:
+def test_missing_pieces_are_those_of_the_campaign_s_own_minimum() -> None:
     assurance = assess(Evidence(replace(FIX, is_mock=True)))
 
     reported = {minimum: [piece.code for piece in assurance.missing_for(minimum)] for minimum in range(5)}
@@ -376,7 +376,7 @@ def test_what_is_not_a_number_never_passes(
         (83_210, 83_300, "Come 84 km closer", "Approchez-vous de 84 km"),
     ],
 )
-def test_metres_are_told_in_steps(metres: int, reported: int, english: str, french: str) -> None:
+def test_metres_are_reported_in_steps(metres: int, reported: int, english: str, french: str) -> None:
     piece = Missing(MissingCode.NOT_AT_STORE, Level.PLAUSIBLE, {"metres": metres})
 
     assert serialize_amounts(piece) == {"metres": reported}
@@ -387,7 +387,7 @@ def test_metres_are_told_in_steps(metres: int, reported: int, english: str, fren
     ("seconds", "english"),
     [(40, "Wait 40 s more"), (119, "Wait 119 s more"), (121, "Wait 3 min more"), (7_260, "Wait 3 h more")],
 )
-def test_seconds_are_told_so_that_one_can_wait_for_them(seconds: int, english: str) -> None:
+def test_seconds_are_reported_in_units_to_wait_for(seconds: int, english: str) -> None:
     piece = Missing(MissingCode.STAY_TOO_SHORT, Level.SUSTAINED, {"seconds": seconds})
 
     assert describe_missing(piece, "en") == english
@@ -422,7 +422,7 @@ def test_every_piece_has_a_sentence_in_each_language(code: MissingCode, amounts:
         (30.0, (100.0, 100.0), 0.0, 0.0),
     ],
 )
-def test_an_impossible_way_is_held_as_long_as_it_would_take(
+def test_an_impossible_jump_is_penalized_for_its_travel_time(
     distance_m: float, accuracies_m: tuple[float, float], elapsed_s: float, penalty_s: float
 ) -> None:
     assert jump_penalty_s(distance_m, accuracies_m, elapsed_s) == pytest.approx(penalty_s, abs=0.01)

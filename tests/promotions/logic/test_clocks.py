@@ -42,7 +42,7 @@ def test_one_clock_alone_is_not_compared() -> None:
 
 
 @given(st.floats(-1e8, 1e8), st.floats(-25, 25), st.floats(-25, 25))
-def test_a_lone_wrong_clock_is_found_whatever_it_shows(off_s: float, one_s: float, other_s: float) -> None:
+def test_a_single_wrong_clock_is_found_for_any_time(off_s: float, one_s: float, other_s: float) -> None:
     comparison = compare_clocks(
         {"web": 0, "postgresql": off_s + one_s, "redis": off_s + other_s}, own="web", max_skew_s=60
     )

@@ -1,4 +1,4 @@
-"""Codes: derivation, the check character's two promises, characters that look alike, and what the till is told."""
+"""Codes: derivation, the two guarantees of the check character, similar characters, and reported faults."""
 
 import hashlib
 import hmac
@@ -80,7 +80,7 @@ def test_every_single_wrong_character_is_detected(payload: str) -> None:
     assert missed == []
 
 
-def test_every_wrong_character_is_detected_at_every_place_whatever_stands_there() -> None:
+def test_every_wrong_character_is_detected_at_every_position() -> None:
     # Exhaustive over position, right and wrong character; by linearity the rest of the code does not matter.
     for position, right, wrong in itertools.product(range(10), ALPHABET, ALPHABET):
         payload = "0" * position + right + "0" * (9 - position)
@@ -89,7 +89,7 @@ def test_every_wrong_character_is_detected_at_every_place_whatever_stands_there(
         assert (codes.check(mistyped) is None) == (wrong == right)
 
 
-def test_every_swap_of_two_places_is_detected_whatever_stands_there() -> None:
+def test_every_swap_of_two_characters_is_detected() -> None:
     # Exhaustive over both places and both characters; neighbours are among them.
     for first, second in itertools.combinations(range(10), 2):
         for left, right in itertools.combinations(ALPHABET, 2):
@@ -144,15 +144,15 @@ def test_full_width_characters_are_folded() -> None:
 
 
 @pytest.mark.parametrize(("text", "length"), [("", 0), (" - ", 0), ("ABCD", 4), ("A" * 12, 12), ("A" * 65, 65)])
-def test_a_wrong_length_is_told_with_what_was_typed(text: str, length: int) -> None:
+def test_a_wrong_length_is_reported(text: str, length: int) -> None:
     assert codes.check(text) == CodeFault(CodeFaultKind.LENGTH, (), length)
 
 
-def test_all_characters_outside_the_alphabet_are_told_by_their_place() -> None:
+def test_all_characters_outside_the_alphabet_are_reported_by_position() -> None:
     assert codes.check("AB*D-EFGH-J?U") == CodeFault(CodeFaultKind.CHARACTER, (3, 10, 11), CODE_LENGTH)
 
 
-def test_a_wrong_check_character_is_told() -> None:
+def test_a_wrong_check_character_is_reported() -> None:
     code = codes.add_check_character("ABCDEFGHJK")
     wrong = code[:10] + ("0" if code[10] != "0" else "1")
 

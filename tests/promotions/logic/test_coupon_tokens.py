@@ -45,7 +45,7 @@ def unpadded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def test_a_text_says_what_was_signed() -> None:
+def test_a_text_contains_the_signed_values() -> None:
     shown = coupon_tokens.read(SECRET, rendered())
 
     assert shown is not None
@@ -60,7 +60,7 @@ def test_a_text_is_the_same_whenever_it_is_drawn_and_fits_a_small_code() -> None
     assert (code.designator, code.symbol_size(border=4)) == ("9-M", (61, 61))
 
 
-def test_the_signed_part_can_be_checked_by_whoever_has_the_public_key() -> None:
+def test_the_signed_part_can_be_verified_with_the_public_key() -> None:
     period = coupon_tokens.key_period(CLAIMS.valid_from)
     key = Ed25519PublicKey.from_public_bytes(unpadded(coupon_tokens.public_key(SECRET, period)))
     raw = unpadded(rendered().split(".")[1])
@@ -155,7 +155,7 @@ def test_a_text_is_fresh_for_its_step_and_two_more() -> None:
     assert shown.is_fresh(start)
     assert shown.is_fresh(start + timedelta(seconds=45) - instant)
     assert not shown.is_fresh(start + timedelta(seconds=45))
-    # A phone whose clock is a little ahead.
+    # A phone with a clock slightly ahead.
     assert shown.is_fresh(start - timedelta(seconds=30))
     assert not shown.is_fresh(start - timedelta(seconds=30) - instant)
 

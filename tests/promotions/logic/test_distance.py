@@ -27,7 +27,7 @@ from promotions.logic.distance import DistanceBucket, bucket_distance, most_walk
         (math.nan, "beyond_5000_m"),
     ],
 )
-def test_a_distance_falls_in_the_step_whose_bound_it_does_not_pass(distance_m: float, bucket: str) -> None:
+def test_a_distance_falls_into_the_first_step_that_contains_it(distance_m: float, bucket: str) -> None:
     assert bucket_distance(distance_m) == DistanceBucket(bucket)
 
 
@@ -54,7 +54,7 @@ def test_walking_minutes_are_those_of_the_distance(distance_m: float, minutes: i
     assert walking_minutes(distance_m) == minutes
 
 
-def test_nobody_is_told_to_walk_from_beyond() -> None:
+def test_no_phone_beyond_walking_distance_is_sent_to_a_store() -> None:
     assert most_walking_minutes(DistanceBucket.BEYOND_5000_M) is None
     assert walking_minutes(5_001.0) is None
     assert walking_minutes(math.nan) is None

@@ -222,7 +222,7 @@ def test_what_is_just_allowed_passes(world: World) -> None:
     assert world.decide().outcome is GateOutcome.OPPORTUNITY
 
 
-def test_the_window_is_judged_at_the_fix_and_quiet_hours_when_the_message_would_go() -> None:
+def test_the_window_is_evaluated_at_the_fix_and_quiet_hours_at_the_time_of_sending() -> None:
     long = World().but("campaign", message_ttl_s=36_000, schedule=Schedule(TODAY, TODAY)).but("store", hours=OPEN)
     night = replace(long, now=FIX_TIME + timedelta(hours=9, minutes=5))
 

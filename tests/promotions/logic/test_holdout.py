@@ -40,7 +40,7 @@ def test_a_larger_share_never_frees_a_device(salt: str, device_id: UUID, one: fl
 
 
 @given(st.text(max_size=32), st.uuids())
-def test_nobody_is_held_out_of_a_campaign_without_holdout(salt: str, device_id: UUID) -> None:
+def test_a_campaign_without_holdout_has_no_control_arm(salt: str, device_id: UUID) -> None:
     assert assign_arm(salt, Layer.CAMPAIGN, device_id, 0) is Arm.TREATED
     assert assign_arm(salt, Layer.CAMPAIGN, device_id, 1) is Arm.CONTROL
     assert bucket_of(salt, Layer.CAMPAIGN, device_id) < BUCKETS

@@ -38,7 +38,7 @@ def test_hours_become_time_windows() -> None:
 
 
 @pytest.mark.parametrize("pair", [["00:00", "24:00"], ["00:00", "00:00"]])
-def test_a_whole_day_can_be_said_in_two_ways(pair: list[str]) -> None:
+def test_a_whole_day_can_be_written_in_two_ways(pair: list[str]) -> None:
     assert parse_hours({"tue": [pair]}) == (TimeWindow(frozenset({1}), MIDNIGHT, MIDNIGHT),)
 
 
@@ -69,7 +69,7 @@ def test_openings_may_touch_also_over_the_end_of_the_week() -> None:
         ({"mon": [["01:00", "04:00"]], "sun": [["22:00", "02:00"]]}, [("/mon/0", "overlaps")]),
     ],
 )
-def test_each_fault_is_told_with_its_place(raw: object, expected: list[tuple[str, str]]) -> None:
+def test_each_fault_is_reported_with_its_pointer(raw: object, expected: list[tuple[str, str]]) -> None:
     assert codes_of(raw) == expected
 
 

@@ -127,7 +127,7 @@ def test_the_incremental_figures_are_the_difference_over_the_treated_arm() -> No
         ((9_000, 900), (1, 0), 0.0, "data fault", "sample_ratio_mismatch"),
     ],
 )
-def test_only_what_the_interval_allows_is_said(
+def test_the_verdict_follows_from_the_interval(
     treated: tuple[int, int], control: tuple[int, int], share: float, verdict: str, reason: str
 ) -> None:
     lift = estimate_lift(treated=ArmCounts(*treated), control=ArmCounts(*control), holdout_share=share)

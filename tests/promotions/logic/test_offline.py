@@ -1,4 +1,4 @@
-"""The rules for scans without network: each broken one is named, edges belong where they are said to."""
+"""The rules for offline scans: each broken rule is named, and the limits are exact."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -127,7 +127,7 @@ def test_the_worst_loss_is_in_whole_coupons(value: str, coupons: int, worth: str
     assert loss.total == 3 * Decimal(worth)
 
 
-def test_no_practice_code_passes_the_check_character_and_none_stands_for_two_answers() -> None:
+def test_no_practice_code_passes_the_check_character_and_each_has_one_answer() -> None:
     assert all(codes.check(each.code) is not None for each in PRACTICE_CODES)
     assert len({codes.normalise(each.code) for each in PRACTICE_CODES}) == len(PRACTICE_CODES)
     assert len({each.outcome for each in PRACTICE_CODES}) == len(PRACTICE_CODES)

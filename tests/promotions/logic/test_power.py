@@ -1,4 +1,4 @@
-"""What a holdout can prove: against a simulation, in its order, and in words."""
+"""The power of a holdout: against a simulation, monotonic, and in words."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("numbers", "sentence"), SENTENCES)
-def test_the_sentence_says_cost_and_proof(numbers: tuple[int, int, int], sentence: str) -> None:
+def test_the_sentence_has_cost_and_power(numbers: tuple[int, int, int], sentence: str) -> None:
     phones_per_week, holdout_percent, days = numbers
 
     output = describe_proof(phones_per_week=phones_per_week, holdout_percent=holdout_percent, days=days)

@@ -64,12 +64,12 @@ def own_key() -> Ed25519PrivateKey:
 
 
 def signed(claims: Any, **header: Any) -> str:
-    """Signed by our own key, with whatever header and claims."""
+    """A token signed with our own key, with any header and claims."""
     headers = {"typ": "presence+jwt", "kid": name_key(SECRET, key_period(NOW)), **header}
     return jwt.encode(claims, own_key(), algorithm="EdDSA", headers=headers)
 
 
-def test_the_token_says_all_of_it_and_no_place() -> None:
+def test_the_token_has_all_claims_and_no_position() -> None:
     token, expires_at = sign_presence(SECRET, PARTIES, PRESENCE, NOW + timedelta(microseconds=900_000))
 
     issued_at_s = int(NOW.timestamp())
@@ -109,7 +109,9 @@ def test_the_token_says_all_of_it_and_no_place() -> None:
         (float("nan"), float("nan"), (0, 100)),
     ],
 )
-def test_dwell_and_accuracy_are_told_in_buckets(dwell_s: float, accuracy_m: float, expected: tuple[int, int]) -> None:
+def test_dwell_and_accuracy_are_reported_in_buckets(
+    dwell_s: float, accuracy_m: float, expected: tuple[int, int]
+) -> None:
     presence = replace(PRESENCE, dwell_s=dwell_s, accuracy_m=accuracy_m)
 
     claims = read(sign_presence(SECRET, PARTIES, presence, NOW)[0])
@@ -178,7 +180,7 @@ def test_a_token_is_good_for_two_minutes(after: timedelta, is_good: bool) -> Non
 
 
 @pytest.mark.parametrize("after", [120 * SECOND, 121 * SECOND, timedelta(days=60)])
-def test_an_expired_token_is_told_apart(after: timedelta) -> None:
+def test_an_expired_token_has_its_own_error(after: timedelta) -> None:
     late = replace(PARTIES, jti=uuid4())
     begin = EPOCH + key_period(NOW) * KEY_PERIOD
     token, _ = sign_presence(SECRET, late, PRESENCE, begin)

@@ -1,4 +1,4 @@
-"""Hours frozen into a coupon: kept as they were, judged by the store's clock, never told beyond the coupon's end."""
+"""Hours frozen into a coupon: unchanged, evaluated in the store's time zone, never after the coupon's end."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -23,7 +23,7 @@ def test_what_is_frozen_thaws_as_it_was(windows: list[TimeWindow]) -> None:
     assert thaw_hours(freeze_hours(windows)) == tuple(windows)
 
 
-def test_it_is_kept_in_words_that_phones_are_told() -> None:
+def test_it_is_stored_in_the_form_that_phones_get() -> None:
     weekend_night = TimeWindow(frozenset({5, 4}), time(22, 30), time(2))
 
     assert freeze_hours([weekend_night]) == [
@@ -41,7 +41,7 @@ def test_it_is_kept_in_words_that_phones_are_told() -> None:
         (3, None),
     ],
 )
-def test_the_next_time_is_told_up_to_the_coupons_end(valid_h: float, opening_h: tuple[float, float] | None) -> None:
+def test_the_next_time_is_reported_up_to_the_coupons_end(valid_h: float, opening_h: tuple[float, float] | None) -> None:
     valid = Opening(NOON - timedelta(hours=1), NOON + timedelta(hours=valid_h))
 
     found = next_taking(LUNCH, NOON + timedelta(hours=2), valid, PARIS)

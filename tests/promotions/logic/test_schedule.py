@@ -179,12 +179,12 @@ LUNCH = Schedule(date(2026, 9, 1), date(2026, 9, 30), (window("12:00", "14:00", 
         ("2026-09-30T22:00:00", ClosedReason.AFTER_END),
     ],
 )
-def test_the_closest_failure_is_told(instant: str, reason: ClosedReason | None) -> None:
+def test_the_closest_failure_is_reported(instant: str, reason: ClosedReason | None) -> None:
     assert schedule.closed_reason(LUNCH, utc(instant), PARIS) == reason
     assert schedule.is_open(LUNCH, utc(instant), PARIS) == (reason is None)
 
 
-def test_the_same_instant_is_judged_in_each_stores_own_zone() -> None:
+def test_the_same_instant_is_evaluated_in_each_stores_time_zone() -> None:
     instant = utc("2026-09-01T10:30:00")
 
     assert schedule.is_open(LUNCH, instant, PARIS)

@@ -119,7 +119,7 @@ def test_a_forged_text_learns_nothing_of_time(step: int) -> None:
         "\x00" * 64,
     ],
 )
-def test_whatever_is_not_letter_by_letter_ours_is_wrong(text: str) -> None:
+def test_every_other_text_is_wrong(text: str) -> None:
     assert check_proof(KEY, STORE, text, NOW) is StoreCodeFault.WRONG
 
 

@@ -36,7 +36,7 @@ def test_each_abuse_is_marked_by_its_own_signal(signal: Signal, count: int) -> N
     assert marked(cheat) == {signal}
 
 
-def test_a_mark_tells_the_share_and_what_is_usual() -> None:
+def test_a_mark_has_the_share_and_the_usual_share() -> None:
     (mark,) = find_marks(Figures(redemptions=100, voided=30), NEIGHBOURS)
 
     assert (mark.signal, mark.share, mark.usual) == (Signal.VOIDED, 0.30, 0.02)
@@ -49,7 +49,7 @@ def test_a_few_cases_are_never_marked(signal: Signal) -> None:
     assert marked(Figures(**{"redemptions": few, signal.value: few})) == set()
 
 
-def test_a_till_without_neighbours_is_held_against_what_is_usual_elsewhere() -> None:
+def test_a_till_without_neighbours_is_compared_with_other_stores() -> None:
     assert find_usual(Signal.VOIDED, [NEIGHBOUR]) == RULES[Signal.VOIDED].usual
     assert marked(Figures(redemptions=100, voided=30), []) == {Signal.VOIDED}
     assert marked(Figures(redemptions=100, absent=60), []) == set()

@@ -1,4 +1,4 @@
-"""Many calls at once, each thread on a connection of its own."""
+"""Runs many calls at once, each in its own thread and connection."""
 
 import threading
 from collections.abc import Callable

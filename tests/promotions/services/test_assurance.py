@@ -118,7 +118,7 @@ def test_thresholds_are_the_operators_and_the_speed_the_campaigns(settings: Any,
     assert limits == Thresholds(max_fix_age_s=45.0, max_speed_mps=15.0)
 
 
-def test_a_shown_text_is_judged_and_not_taken(store: Store) -> None:
+def test_a_shown_text_is_evaluated_and_not_used_up(store: Store) -> None:
     code = draw_store_codes(store=store, now=NOW, count=1)[0].proof
 
     proofs = [read_proof(store_id=store.pk, text=text, now=NOW) for text in (None, code, code, "v1.x")]

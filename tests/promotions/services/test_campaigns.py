@@ -62,7 +62,7 @@ def test_a_cap_changed_in_a_pause_keeps_what_was_used() -> None:
     assert slots[3] == (3, 2)
 
 
-def test_everything_that_is_missing_is_told_at_once() -> None:
+def test_everything_that_is_missing_is_reported_at_once() -> None:
     bare = factories.store(radius_m=None, timezone="Mars/Olympus", opening_hours={"mon": [["9", "x"]]})
     campaign = draft(bare, kind="vote", message_title="Hi {name}", message_body="{", unlock_cap=0)
 
@@ -95,7 +95,7 @@ def test_a_campaign_that_is_over_cannot_be_opened() -> None:
     assert faults_of(draft(ends_on=date(2026, 9, 21))) == {("/ends_on", "over")}
 
 
-def test_moments_lie_in_hours_in_which_somebody_can_play() -> None:
+def test_moments_are_in_hours_in_which_phones_can_play() -> None:
     hours = {"mon": [["09:00", "19:00"]], "tue": [["09:00", "19:00"]], "wed": [["09:00", "19:00"]]}
     store = factories.store(opening_hours=hours)
     campaign = draft(store, kind="instant_win", ends_on=date(2026, 9, 27))
@@ -120,7 +120,7 @@ def test_moments_lie_in_hours_in_which_somebody_can_play() -> None:
     assert verified.is_true
 
 
-def test_opening_again_after_a_pause_draws_nothing_anew() -> None:
+def test_opening_again_after_a_pause_keeps_the_draw() -> None:
     campaign = draft(kind="instant_win")
     PrizeLot.objects.create(campaign=campaign, name="1 bicycle", quantity=5)
     open_campaign(campaign_id=campaign.pk, now=NOW)

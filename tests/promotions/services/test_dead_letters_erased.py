@@ -1,4 +1,4 @@
-"""Erasure reaches what lies in dead letters, and leaves what is others'."""
+"""Erasure removes a device's data from dead letters, and keeps that of others."""
 
 import base64
 
@@ -39,7 +39,7 @@ def fixes_of(*devices: Device) -> FixArray:
     return join(*(Walk(device).stay(minutes=1) for device in devices))
 
 
-def test_a_letter_loses_the_devices_fixes_and_keeps_its_neighbours() -> None:
+def test_a_dead_letter_loses_the_devices_fixes_and_keeps_its_neighbours() -> None:
     ada, bo = neighbours()
     store_dead_letter(ada, fixes_of(ada, bo, ada).tobytes())
     store_dead_letter(ada, fixes_of(bo).tobytes(), entry_id="1-2")
@@ -52,7 +52,7 @@ def test_a_letter_loses_the_devices_fixes_and_keeps_its_neighbours() -> None:
 
 
 @pytest.mark.parametrize("kind", ["its own alone", "another field", "shifted", "cut"])
-def test_a_letter_that_cannot_be_taken_apart_goes(kind: str) -> None:
+def test_an_unreadable_dead_letter_is_deleted(kind: str) -> None:
     ada, bo = neighbours()
     whole = fixes_of(bo, ada).tobytes()
     payload = {

@@ -51,13 +51,13 @@ def test_withdrawn_consent_stops_the_message(message: Message, left: list[str]) 
 
 
 @pytest.mark.parametrize("state", [Campaign.State.PAUSED, Campaign.State.ENDED])
-def test_a_campaign_that_stopped_says_nothing(message: Message, state: str) -> None:
+def test_a_stopped_campaign_sends_no_message(message: Message, state: str) -> None:
     Campaign.objects.update(state=state)
 
     assert reasons(message) == ["campaign_not_live"]
 
 
-def test_who_has_unlocked_meanwhile_is_left_in_peace(message: Message) -> None:
+def test_a_device_that_has_unlocked_gets_no_message(message: Message) -> None:
     campaign = Campaign.objects.get()
     Unlock.objects.create(
         campaign=campaign,

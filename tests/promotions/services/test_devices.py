@@ -31,7 +31,7 @@ GEO_MATCH = DeviceChange(consents=ConsentGiven(frozenset({"geo_match"})))
 
 @pytest.fixture
 def published(redis_prefix: str) -> Callable[[Device], str | None]:
-    """What the fix lanes were told of a device."""
+    """The revocation notice of a device in the fix lanes."""
     client = stream.hub_client()
 
     def read(device: Device) -> str | None:
@@ -72,7 +72,7 @@ def test_a_change_holds_while_redis_is_away(settings: Any) -> None:
     assert (ada.consents, ada.tokens_not_before) == ([], NOW)
 
 
-def test_what_redis_did_not_hear_it_is_told_once_it_is_back(published: Any, settings: Any) -> None:
+def test_a_notice_that_redis_missed_is_repeated_once_it_is_back(published: Any, settings: Any) -> None:
     ada, gone, url = factories.device(), factories.device(), settings.REDIS_URL
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     change_device(ada.pk, NOTHING, now=NOW)
@@ -86,7 +86,9 @@ def test_what_redis_did_not_hear_it_is_told_once_it_is_back(published: Any, sett
     assert published(gone) == f"{epoch_ms(NOW)}:token_revoked"
 
 
-def test_a_process_that_died_after_its_commit_is_told_for(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_announces_for_one_that_died_after_its_commit(
+    published: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ada = factories.device()
     with monkeypatch.context() as patch:
         patch.setattr(revocation_notices, "_announce", lambda client, device_id: True)
@@ -98,7 +100,7 @@ def test_a_process_that_died_after_its_commit_is_told_for(published: Any, monkey
     assert published(ada) == f"{epoch_ms(NOW)}:consent_required"
 
 
-def test_a_redis_that_lost_its_data_is_told_all_of_it(published: Any, settings: Any) -> None:
+def test_a_redis_that_lost_its_data_gets_every_notice(published: Any, settings: Any) -> None:
     ada, bo, gone = (factories.device() for _ in range(3))
     change_device(ada.pk, NOTHING, now=NOW)
     block_device(bo.pk, now=NOW)
@@ -113,7 +115,9 @@ def test_a_redis_that_lost_its_data_is_told_all_of_it(published: Any, settings: 
     assert (published(bo), published(gone)) == (f"{epoch_ms(NOW)}:token_revoked",) * 2
 
 
-def test_a_word_that_changes_while_it_is_told_is_told_again(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notice_that_changes_while_it_is_announced_is_announced_again(
+    published: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ada = factories.device()
     change_device(ada.pk, NOTHING, now=NOW)
     RevocationNotice.objects.update(is_heard=False)
@@ -121,7 +125,7 @@ def test_a_word_that_changes_while_it_is_told_is_told_again(published: Any, monk
 
     def publish_late(client: Any, **output: Any) -> bool:
         monkeypatch.undo()
-        # Granted again, and told so, before the older word arrives.
+        # Granted and announced again before the older notice arrives.
         change_device(ada.pk, GEO_MATCH, now=NOW + timedelta(minutes=1))
         return publish(client, **output)
 

@@ -63,7 +63,7 @@ def test_no_fixes_are_no_question_of_consent() -> None:
 
 
 def test_the_question_of_consent_is_answered_by_the_index_alone() -> None:
-    """Else each batch reads the rows, at twice the cost: the condition must be the index's to the letter."""
+    """The condition must equal that of the index, or each batch reads the rows at twice the cost."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {fix_service._REFUSED_SQL}".replace("%s", "'{}'"))

@@ -40,7 +40,7 @@ def test_every_job_of_the_schedule_has_a_figure_before_it_ran(client: Client, mo
         assert reported[f"doorstep_job_interval_seconds,job={name}"] == interval_s > 0
 
 
-def test_success_and_failure_are_told_by_job(client: Client, now: Any) -> None:
+def test_success_and_failure_are_reported_by_job(client: Client, now: Any) -> None:
     run(sweep_shards, "SUCCESS")
     run(announce_revocations, "FAILURE", ValueError("no"))
 
@@ -78,7 +78,7 @@ def test_a_task_that_is_no_job_leaves_no_record() -> None:
     assert not JobRecord.objects.exists()
 
 
-def test_a_job_whose_outcome_cannot_be_kept_does_not_fail(
+def test_a_job_with_an_unstorable_outcome_does_not_fail(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*args: Any, **given: Any) -> None:

@@ -1,4 +1,4 @@
-"""How long scans without network and ids of erased coupons are kept, and that an erasure takes its scans along."""
+"""The retention of offline scans and ids of erased coupons; erasure also deletes the scans."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -146,7 +146,7 @@ def test_without_the_device_lock_the_nonce_still_writes_one_row(
     assert OfflineScan.objects.count() == 1
 
 
-def test_a_coupon_erased_while_it_is_judged_is_gone(
+def test_a_coupon_erased_while_it_is_evaluated_is_gone(
     store: Store, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, coupon = tills.till(store).row, tills.offline_coupon(campaign)
@@ -167,7 +167,7 @@ def test_a_coupon_erased_while_it_is_judged_is_gone(
     assert (row.coupon_id, row.reason) == (None, "coupon_gone")
 
 
-def test_a_coupon_held_by_another_till_does_not_stop_the_others(
+def test_a_coupon_locked_by_another_till_does_not_block_the_others(
     store: Store, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, scans = tills.till(store).row, [late(tills.offline_coupon(campaign)) for _ in range(2)]

@@ -38,7 +38,7 @@ def campaign(shop: Store) -> Campaign:
 
 
 def live_through(campaign: Campaign, shop: Store) -> None:
-    """Four weeks: many who visit in the treated arm, few in the other, and every case that the report tells apart."""
+    """Four weeks: many visits in the treated arm, few in the other, and every case that the report distinguishes."""
     bastille, elsewhere = campaign.stores.get(name="Bastille"), factories.store(name="Elsewhere")
     for arm, visitors in (("treated", 75), ("control", 30)):
         for number in range(100):
@@ -190,7 +190,7 @@ def test_another_device_of_the_same_moment_keeps_nothing_of_it(campaign: Campaig
     assert set(left) == {bystander, elsewhere}
 
 
-def test_keeping_takes_three_statements_and_the_device_is_told(
+def test_keeping_needs_three_statements_and_is_exported(
     campaign: Campaign, shop: Store, django_assert_num_queries: Any
 ) -> None:
     live_through(campaign, shop)

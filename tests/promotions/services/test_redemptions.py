@@ -25,7 +25,7 @@ from tests.promotions.http.staff import tills
 
 @pytest.fixture(autouse=True)
 def _at_noon(now: datetime) -> None:
-    """The clock stands at `NOW`."""
+    """The clock is fixed at `NOW`."""
 
 
 def scan_of(code: str, scanned_at: datetime = NOW) -> Scan:
@@ -48,18 +48,18 @@ def visit_of(device_id: uuid.UUID, store: Store) -> Visit:
 @contextmanager
 def other_transaction(sql: str, *parameters: object) -> Iterator[None]:
     """Holds what `sql` locks, in a transaction on another connection, until the block ends."""
-    is_held, may_end = threading.Event(), threading.Event()
+    is_locked, may_end = threading.Event(), threading.Event()
 
     def hold() -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(sql, parameters)
-            is_held.set()
+            is_locked.set()
             may_end.wait(10)
         connection.close()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    is_held.wait(5)
+    is_locked.wait(5)
     try:
         yield
     finally:
@@ -117,14 +117,14 @@ def test_a_scan_costs_the_same_few_queries(django_assert_num_queries: DjangoAsse
     for _ in range(3):
         coupon = tills.coupon(campaign)
 
-        # Time-out, device, nonce, guesses, coupon, live ones, three looks at what is known of the phone, insert, visit
+        # Time-out, device, nonce, guesses, coupon, live ones, three reads of the evidence, insert, visit
         # twice, each of the two caps twice; two savepoints, begun and ended.
         with django_assert_num_queries(20):
             redeem_coupon(staff_device=staff_device, scan=scan_of(coupon.code), is_dry_run=False, now=NOW)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_till_that_waits_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_till_that_waits_too_long_gets_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waits, "LOCK_TIMEOUT_S", 0.2)
     store = factories.store()
     till, coupon = tills.till(store), tills.coupon(factories.campaign(store))

@@ -69,7 +69,7 @@ def void(device: StaffDevice, redemption: Redemption) -> str:
 
 
 def meet_before(monkeypatch: pytest.MonkeyPatch, name: str, parties: int) -> None:
-    """Lets that many threads reach a step of the service before any of them takes it for the first time."""
+    """Blocks a step of the service until the given number of threads has reached it."""
     step, barrier = getattr(redemptions, name), threading.Barrier(parties)
 
     def wait_then_go(*args: object) -> object:
@@ -322,7 +322,7 @@ def sign_in_wrongly(device: StaffDevice) -> str:
     return "signed in"
 
 
-def test_tries_at_a_pin_in_parallel_are_counted_one_by_one() -> None:
+def test_parallel_attempts_at_a_pin_are_counted_singly() -> None:
     assert try_pins_from_eight_threads() == {"pin_wrong": 4, "pin_locked": 12}
     assert StaffMember.objects.get().failed_tries == 5
 

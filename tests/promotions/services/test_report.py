@@ -1,4 +1,4 @@
-"""The campaign report on hand-made rows whose numbers are known beforehand."""
+"""The campaign report on rows with known results."""
 
 import uuid
 from datetime import datetime, timedelta

@@ -103,7 +103,7 @@ def test_a_share_of_a_large_table_is_deleted() -> None:
 
 
 @pytest.mark.django_db
-def test_more_than_the_share_is_held_whole() -> None:
+def test_more_than_the_share_is_kept_whole() -> None:
     make_refusals(1900, days_old=1)
     make_refusals(round(SHARE * 2000) + 10, days_old=397)
 
@@ -146,7 +146,7 @@ def test_a_small_table_loses_up_to_half_of_its_rows() -> None:
 
 
 @pytest.mark.django_db
-def test_a_quiet_night_may_empty_a_table_whose_rows_live_for_a_day() -> None:
+def test_a_quiet_night_may_empty_a_table_with_a_retention_of_one_day() -> None:
     make_keys(900, hours_old=25)
 
     assert retention.drop_expired(now=NOW).held == []

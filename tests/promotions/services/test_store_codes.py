@@ -52,7 +52,7 @@ def test_a_code_on_the_counter_is_taken_and_leaves_a_row(store: Store, ada: Devi
     ("index", "after", "expected"),
     [(0, 29 * SECOND, "taken"), (0, 30 * SECOND, "old"), (1, 14 * SECOND, "early"), (1, 15 * SECOND, "taken")],
 )
-def test_the_servers_clock_says_what_is_old(
+def test_the_servers_clock_decides_what_is_old(
     store: Store, ada: Device, index: int, after: timedelta, expected: str
 ) -> None:
     proof = draw_store_codes(store=store, now=NOW)[index].proof

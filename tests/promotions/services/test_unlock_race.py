@@ -1,4 +1,4 @@
-"""Many requests at once, each on a connection of its own: the constraint and the conditional update hold."""
+"""Many requests at once, each with its own connection: the constraint and the conditional update are sufficient."""
 
 from typing import Any
 from uuid import UUID

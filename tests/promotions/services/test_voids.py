@@ -62,7 +62,7 @@ def test_a_void_names_who_made_it_and_frees_what_was_taken(manager: User, redemp
     assert not Redemption.objects.filter(is_live=True).exists()
 
 
-def test_the_second_void_is_told_when_the_first_was(manager: User, redemption: Redemption) -> None:
+def test_the_second_void_returns_the_time_of_the_first(manager: User, redemption: Redemption) -> None:
     void(manager, redemption.pk)
 
     with pytest.raises(DomainError) as refused:
