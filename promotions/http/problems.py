@@ -73,6 +73,9 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     ),
     "mock_location": ProblemKind(403, "The location comes from a mock provider", "Turn off mock locations."),
     "level_too_low": ProblemKind(403, "The presence level is too low", "Follow the steps in `missing`."),
+    "not_in_segment": ProblemKind(
+        403, "The offer is for members of a group", "The brand decides which devices belong to the group."
+    ),
     "outside_window": ProblemKind(403, "The offer is closed at this time", "Come back at `next_opening_at`."),
     "before_start": ProblemKind(403, "The campaign has not started", "Come back at `next_opening_at`."),
     "after_end": ProblemKind(403, "The campaign has ended", "Nothing to do."),

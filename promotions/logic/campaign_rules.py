@@ -9,6 +9,7 @@ from notifications.logic.rendering import PLACEHOLDER_LIMIT_BYTES, Template, fin
 from promotions.errors import Fault
 from promotions.errors import gettext_noop as _
 from promotions.logic.schedule import MIDNIGHT
+from promotions.logic.segments import find_segment_faults
 
 ENDED = "ended"
 # All seven weekdays.
@@ -39,6 +40,7 @@ class CampaignValues(TypedDict, total=False):
     name: str
     kind: str
     stores: Collection[int]
+    segments: Sequence[str]
     starts_on: date
     ends_on: date
     windows: Sequence[Hours]
@@ -125,6 +127,10 @@ def _windows(values: CampaignValues, limits: Limits) -> Iterator[Fault]:
         yield from find_hours_faults(hours, f"/windows/{index}")
 
 
+def _segments(values: CampaignValues, limits: Limits) -> Iterator[Fault]:
+    yield from find_segment_faults(values.get("segments", ()), "/segments")
+
+
 def _levels(values: CampaignValues, limits: Limits) -> Iterator[Fault]:
     if values.get("notify_level", 0) > MAX_NOTIFY_LEVEL:
         yield Fault(
@@ -204,4 +210,4 @@ def _message(values: CampaignValues, limits: Limits) -> Iterator[Fault]:
         yield Fault(f"/message_{fault.field}", fault.code, _MESSAGE_TEXTS[fault.code], {**known, **fault.values})
 
 
-RULES: tuple[Rule, ...] = (_dates, _stores, _windows, _levels, _caps, _offline, _message)
+RULES: tuple[Rule, ...] = (_dates, _stores, _segments, _windows, _levels, _caps, _offline, _message)

@@ -26,6 +26,7 @@ from promotions.logic.schedule import (
     store_is_open,
     store_opening,
 )
+from promotions.logic.segments import is_member
 
 CONSENT_GEO_MATCH = "geo_match"
 CONSENT_MESSAGES = "messages"
@@ -65,6 +66,7 @@ class CampaignFacts:
     offer_title: str
     message_title: str
     message_body: str
+    segments: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class DeviceFacts:
     consents: frozenset[str]
     is_reachable: bool
     is_active: bool = True
+    segments: frozenset[str] = frozenset()
     unlocked_campaign_ids: frozenset[int] = frozenset()
     opportunities_by_campaign: Mapping[int, int] = field(default_factory=dict)
     days_by_campaign: Mapping[int, frozenset[date]] = field(default_factory=dict)
@@ -152,6 +155,7 @@ class Reason(StrEnum):
     STORE_UNKNOWN = "store_unknown"
     STORE_INACTIVE = "store_inactive"
     CAMPAIGN_SILENT = "campaign_silent"
+    NOT_IN_SEGMENT = "not_in_segment"
     BEFORE_START = "before_start"
     AFTER_END = "after_end"
     OUTSIDE_WINDOW = "outside_window"
@@ -251,6 +255,10 @@ def _campaign_speaks(case: _Case) -> Reason | None:
     return None if case.campaign.message_title else Reason.CAMPAIGN_SILENT
 
 
+def _segment(case: _Case) -> Reason | None:
+    return None if is_member(case.campaign.segments, case.device.segments) else Reason.NOT_IN_SEGMENT
+
+
 def _campaign_window(case: _Case) -> Reason | None:
     closed = closed_reason(case.campaign.schedule, case.transition.fix_time, case.store.zone)
     return _CLOSED[closed] if closed else None
@@ -322,6 +330,7 @@ GATES: tuple[Gate, ...] = (
     _consent,
     _reachable,
     _campaign_speaks,
+    _segment,
     _campaign_window,
     _store_open,
     _trigger,

@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -57,6 +58,9 @@ class Campaign(models.Model):
     stores = models.ManyToManyField("geofence.Store", related_name="campaigns")
     starts_on = models.DateField(help_text="First day, in each store's time zone.")
     ends_on = models.DateField(help_text="Last day (included), in each store's time zone.")
+
+    # Empty: every device may have the offer; otherwise devices in at least one of these segments.
+    segments = ArrayField(models.CharField(max_length=40), default=list, db_default=[], blank=True)
 
     offer_title = models.CharField(
         max_length=80, help_text="Shown to the customer, such as “Free coffee with any sandwich”."

@@ -36,7 +36,7 @@ class Device(models.Model):
 
     `consents` is the current state of the ledger, stored here so that the pipeline reads it with the row.
 
-    pii: pseudonymous id, platform, locale.
+    pii: pseudonymous id, platform, locale, segments of the brand.
     """
 
     row_policy = RowPolicy(
@@ -57,6 +57,8 @@ class Device(models.Model):
     app_id = models.CharField(max_length=120, blank=True)
     locale = models.CharField(max_length=35, blank=True)
     consents = ArrayField(models.CharField(max_length=16, choices=Purpose.choices), default=list)
+    # Codes that a campaign can require. `services/devices/segments.py` sets them; the app cannot.
+    segments = ArrayField(models.CharField(max_length=40), default=list, db_default=[], blank=True)
     registered_at = models.DateTimeField()
     # Access tokens issued before this instant are refused.
     tokens_not_before = models.DateTimeField(null=True)

@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from geofence.models import Store, Visit
 from promotions.models import Campaign, Refusal
 from promotions.services.campaigns.states import open_campaign
+from promotions.services.devices.segments import set_segments
 from promotions.services.till.staff_devices import create_enrolment
 from tests import factories
 from tests.stories.waiting import eventually, let_fences_act
@@ -92,6 +93,27 @@ def test_a_message_a_refusal_an_unlock_and_a_coupon_at_the_till(web: Web) -> Non
         "GET", f"/v1/offers?latitude={store.latitude_deg}&longitude={store.longitude_deg}", token=token
     ).body["offers"]
     assert [offer["state"] for offer in offers if offer["campaign_id"] == str(campaign.uuid)] == ["redeemed"]
+
+
+def test_an_offer_for_a_segment_reaches_members_only(web: Web) -> None:
+    store = factories.store(latitude_deg=48.8610, longitude_deg=2.3470, name="Étienne Marcel")
+    campaign = make_campaign(store, segments=["gold"])
+    let_fences_act()
+    member, other = register(web), register(web)
+    set_segments({UUID(member["device_id"]): ["gold"]})
+    walk = [fix(store, seconds_ago=seconds) for seconds in range(240, -1, -30)]
+
+    # The other phone first: when the member's message is there, the other's would be too.
+    for phone in (other, member):
+        assert web.send("POST", "/v1/fixes", {"fixes": walk}, token=phone["access_token"]).status == 202
+
+    assert eventually(lambda: web.mail(member["device_id"]))[0]["data"]["campaign_id"] == str(campaign.uuid)
+    assert eventually(lambda: Visit.objects.filter(device_id=other["device_id"], confirmed_by="dwell").exists())
+    assert web.mail(other["device_id"]) == []
+    path = f"/v1/offers/{campaign.uuid}/unlock"
+    refused = web.send("POST", path, {"fix": fix(store)}, token=other["access_token"])
+    granted = web.send("POST", path, {"fix": fix(store)}, token=member["access_token"])
+    assert (refused.status, refused.body["code"], granted.status) == (403, "not_in_segment", 201)
 
 
 def test_withdrawn_consent_stops_fixes_within_seconds(web: Web) -> None:

@@ -114,7 +114,7 @@ class OffersView(ApiView):
         if "latitude" in self.query:
             position = Position(self.query["latitude"], self.query["longitude"])
         offers = list_offers(
-            device_id=requesting_device(request).pk, position=position, limit=self.query["limit"], now=self.now
+            device=requesting_device(request), position=position, limit=self.query["limit"], now=self.now
         )
         return Response({"offers": [_serialize_offer(offer) for offer in offers]})
 

@@ -21,6 +21,7 @@ REFUSALS = (
     "rate_limited",
     "consent_required",
     "already_unlocked",
+    "not_in_segment",
     "too_many_reservations",
     "sold_out",
     "outside_window",

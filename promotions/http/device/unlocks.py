@@ -43,6 +43,7 @@ REFUSALS = (
     "accuracy_too_low",
     "mock_location",
     "level_too_low",
+    "not_in_segment",
     "outside_window",
     "before_start",
     "after_end",

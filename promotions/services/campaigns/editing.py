@@ -172,7 +172,7 @@ def _find_changed(campaign: Campaign, changes: CampaignValues) -> frozenset[str]
 
 
 def _differs(name: str, value: Any, current: Any) -> bool:
-    if name == "stores":
+    if name in {"stores", "segments"}:
         return set(value) != set(current)
     return [tuple(hours) for hours in value] != current if name == "windows" else bool(value != current)
 

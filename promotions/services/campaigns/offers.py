@@ -12,7 +12,7 @@ from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, 
 
 from promotions.logic.distance import DistanceBucket, bucket_distance, most_walking_minutes, walking_minutes
 from promotions.logic.schedule import Opening, next_opening, open_window
-from promotions.models import Budget, Campaign, Reservation, Unlock
+from promotions.models import Budget, Campaign, Device, Reservation, Unlock
 from promotions.services.campaigns.schedules import read_schedule
 
 # Farther than anybody goes for an offer; what lies beyond is shown only when it is already unlocked.
@@ -76,13 +76,13 @@ class Offer:
         return "redeemed" if self.is_redeemed else "unlocked"
 
 
-def list_offers(*, device_id: UUID, position: Position | None, limit: int, now: datetime) -> Sequence[Offer]:
+def list_offers(*, device: Device, position: Position | None, limit: int, now: datetime) -> Sequence[Offer]:
     """Live campaigns within `NEAR_M` and those the device has unlocked, nearest first. Five queries, whatever there is.
 
     The holdout plays no part: it is the message that is withheld, never the offer.
     """
-    unlocks = _load_unlocks(device_id)
-    campaigns = _load_campaigns(device_id, unlocks, now)
+    unlocks = _load_unlocks(device.pk)
+    campaigns = _load_campaigns(device, unlocks, now)
     hints = find_nearest_stores([campaign.pk for campaign in campaigns], position)
     offers = [
         _describe(campaign, unlocks.get(campaign.pk), hints[campaign.pk], now)
@@ -105,17 +105,18 @@ def _load_unlocks(device_id: UUID) -> Mapping[int, Unlock]:
     return {unlock.campaign_id: unlock for unlock in unlocks}
 
 
-def _load_campaigns(device_id: UUID, unlocks: Iterable[int], now: datetime) -> Sequence[Campaign]:
+def _load_campaigns(device: Device, unlocks: Iterable[int], now: datetime) -> Sequence[Campaign]:
     # A day of slack to both sides: which day it is depends on the store's zone, judged afterwards.
     on = now.date()
     rows = Campaign.objects.filter(
         Q(state=Campaign.State.LIVE) | Q(state=Campaign.State.PAUSED, pk__in=list(unlocks)),
+        Q(segments=[]) | Q(segments__overlap=device.segments) | Q(pk__in=list(unlocks)),
         starts_on__lte=on + _ONE_DAY,
         ends_on__gte=on - _ONE_DAY,
     )
     free = Budget.objects.filter(campaign=OuterRef("pk"), scope=Budget.Scope.UNLOCK, store=None, used__lt=F("cap"))
     turns = Reservation.objects.filter(campaign=OuterRef("pk"))
-    ended, mine = turns.filter(expires_at__lte=now), turns.filter(device_id=device_id)
+    ended, mine = turns.filter(expires_at__lte=now), turns.filter(device_id=device.pk)
     rows = rows.annotate(
         has_room=Exists(free) | Exists(ended) | Exists(mine),
         reserved_until=Subquery(mine.filter(expires_at__gt=now).values("expires_at")[:1]),

@@ -29,6 +29,7 @@ def export_device(device: Device, *, now: datetime) -> dict[str, Any]:
             "app_id": device.app_id,
             "locale": device.locale,
             "consents": device.consents,
+            "segments": device.segments,
             "registered_at": device.registered_at,
         },
         "promotions": {

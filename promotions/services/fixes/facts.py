@@ -140,7 +140,7 @@ def _campaign_facts(
     row: tuple[Any, ...], store_ids: Collection[int], windows: Iterable[tuple[int, time, time]]
 ) -> CampaignFacts:
     (campaign_id, uuid, brand, kind, trigger, priority, holdout_percent, salt, starts_on, ends_on, *rest) = row
-    cap, level, life_s, offer_title, message_title, message_body = rest
+    cap, level, life_s, offer_title, message_title, message_body, segments = rest
     return CampaignFacts(
         id=campaign_id,
         uuid=uuid,
@@ -158,6 +158,7 @@ def _campaign_facts(
         offer_title=offer_title,
         message_title=message_title,
         message_body=message_body,
+        segments=frozenset(segments),
     )
 
 
@@ -195,6 +196,7 @@ def _list_devices(rows: _Rows, reachable: Collection[UUID]) -> dict[UUID, Device
             DeviceFacts(
                 id=device_id,
                 consents=frozenset(consents),
+                segments=frozenset(segments),
                 is_reachable=device_id in reachable,
                 is_active=not is_blocked,
                 unlocked_campaign_ids=frozenset(unlocked),
@@ -202,7 +204,7 @@ def _list_devices(rows: _Rows, reachable: Collection[UUID]) -> dict[UUID, Device
             had,
             had_on,
         )
-        for device_id, consents, is_blocked, unlocked, had, had_on in rows
+        for device_id, consents, segments, is_blocked, unlocked, had, had_on in rows
     }
 
 
@@ -230,7 +232,7 @@ WHERE t.store_id = ANY(%s) AND c.state = 'live' AND c.starts_on <= %s AND c.ends
 
 _CAMPAIGNS_SQL = """
 SELECT c.id, c.uuid, b.name, kind, trigger, priority, holdout_percent, salt, starts_on, ends_on, messages_per_device,
-    notify_level, message_life_s, offer_title, message_title, message_body
+    notify_level, message_life_s, offer_title, message_title, message_body, segments
 FROM promotions_campaign c JOIN promotions_brand b ON b.id = c.brand_id WHERE c.id = ANY(%s)
 """
 
@@ -243,7 +245,7 @@ _STORES_SQL = "SELECT id, uuid, name, timezone, opening_hours::text, is_active F
 
 # Caps bound a device's opportunities: so many a day over all campaigns, and over the months a campaign runs.
 _DEVICES_SQL = """
-SELECT d.id, d.consents, d.is_blocked,
+SELECT d.id, d.consents, d.segments, d.is_blocked,
     ARRAY(SELECT u.campaign_id FROM promotions_unlock u WHERE u.device_id = d.id AND u.campaign_id = ANY(%s)),
     o.campaign_ids, o.days
 FROM promotions_device d LEFT JOIN LATERAL (

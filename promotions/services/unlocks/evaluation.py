@@ -23,6 +23,7 @@ from promotions.logic.assurance import (
     serialize_amounts,
 )
 from promotions.logic.schedule import closed_reason, next_opening
+from promotions.logic.segments import is_member
 from promotions.models import Campaign, Device
 from promotions.models.devices import Purpose
 from promotions.services.campaigns.offers import StoreHint
@@ -111,7 +112,7 @@ class UnlockContext:
 
 
 def evaluate_request(device: Device, campaign: Campaign, attempt: UnlockAttempt, now: datetime) -> UnlockContext:
-    """Every rule in turn: kind, state, days and hours, then the evidence of the phone being there.
+    """Check every rule in turn: kind, segment, state, days and hours, then the evidence of the phone being there.
 
     Takes no store code: see `take_proof`. Errors: a refusal, for the caller to keep.
     """
@@ -119,6 +120,9 @@ def evaluate_request(device: Device, campaign: Campaign, attempt: UnlockAttempt,
     place = _find_place(store_ids, attempt.fix)
     if not is_supported(campaign.kind):
         raise refuse("kind_not_supported", place)
+    # Before days and hours: advice to come back later would not help.
+    if not is_member(campaign.segments, device.segments):
+        raise refuse("not_in_segment", place)
     _require_open(campaign, place, now)
     if place is None:
         raise refuse("not_at_store", place)

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.logic.schedule import Schedule, closed_reason, next_opening
+from promotions.logic.segments import is_member
 from promotions.models import Budget, Campaign, Device, Refusal, Reservation, Unlock
 from promotions.models.devices import Purpose
 from promotions.services.campaigns.budgets import has_unit, return_unit, take_unit
@@ -41,7 +42,8 @@ def reserve_turn(
 
     One transaction that holds the device's row, so that of its requests one after the other is judged. A campaign
     without a cap keeps a turn too: it costs nothing, and a cap set later counts it. Errors: `not_found`,
-    `consent_required`, `already_unlocked`, `too_many_reservations`, `sold_out`, and those of a closed campaign.
+    `consent_required`, `already_unlocked`, `not_in_segment`, `too_many_reservations`, `sold_out`, and those of a
+    closed campaign.
     """
     campaign = Campaign.objects.exclude(state=Campaign.State.DRAFT).filter(uuid=campaign_uuid).first()
     if campaign is None:
@@ -52,6 +54,8 @@ def reserve_turn(
         raise DomainError("consent_required", purpose=str(Purpose.GEO_MATCH))
     if Unlock.objects.filter(campaign=campaign, device=held).exists():
         raise DomainError("already_unlocked")
+    if not is_member(campaign.segments, held.segments):
+        raise DomainError("not_in_segment")
     known = find_reservation(device_id=held.pk, campaign_id=campaign.pk, now=now)
     if known is not None:
         return known, False

@@ -113,6 +113,7 @@ SPOILERS: list[tuple[Reason, Spoil]] = [
     (Reason.NO_MESSAGES_CONSENT, lambda world: world.but("device", consents=frozenset({"geo_match"}))),
     (Reason.UNREACHABLE, lambda world: world.but("device", is_reachable=False)),
     (Reason.CAMPAIGN_SILENT, lambda world: world.but("campaign", message_title="")),
+    (Reason.NOT_IN_SEGMENT, lambda world: world.but("campaign", segments=frozenset({"gold"}))),
     (
         Reason.BEFORE_START,
         lambda world: world.but("campaign", schedule=Schedule(date(2026, 9, 2), date(2026, 9, 30), (LUNCH,))),

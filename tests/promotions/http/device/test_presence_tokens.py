@@ -139,6 +139,7 @@ def test_one_step_of_the_code_serves_either_the_unlock_or_a_token(ada_client: De
         ({}, {"unlock_level": 2}, "level_too_low"),
         ({}, {"unlock_level": 4}, "level_too_low"),
         ({}, {"state": "paused"}, "campaign_paused"),
+        ({}, {"segments": ["gold"]}, "not_in_segment"),
     ],
 )
 def test_what_bars_an_unlock_bars_a_token_with_the_same_answer_and_row(
