@@ -135,6 +135,7 @@ def test_a_row_that_hangs_on_one_that_stays_is_not_taken_for_erased(declare: Dec
     assert any("its first key is to a row that stays" in fault for fault in faults), faults
 
 
+@pytest.mark.django_db
 def test_a_model_without_a_declaration_stops_every_start(declare: Declare) -> None:
     declare(None)
     sentence = "promotions.ToyBallot does not declare what becomes of its rows: add `row_policy = RowPolicy(...)`"
@@ -142,7 +143,7 @@ def test_a_model_without_a_declaration_stops_every_start(declare: Declare) -> No
     [error] = [error for error in run_checks() if error.id == "doorstep.E001"]
 
     assert error.msg.startswith(sentence)
-    assert checks.find_policy_faults() == [error.msg]
+    assert error.msg in checks.find_start_faults()
     with pytest.raises(CommandError, match="promotions.ToyBallot does not declare"):
         call_command("check")
 
