@@ -157,7 +157,7 @@ def _pack(traces: Sequence[Trace], shop: Shop) -> "FixArray":
 
 
 def _request_unlock(shop: Shop, device_id: UUID, question: Question) -> Answer:
-    from geofence.services.fences import evaluate_fix
+    from geofence.services.surroundings import evaluate_fix
     from promotions.logic.assurance import Level, StoreProof, assess
     from promotions.services.presence.assurance import PresenceClaim, gather_evidence
 

@@ -76,7 +76,7 @@ def _list_figures(name: str, row: list[tuple[int, list[Turn]]]) -> Iterator[Figu
 def _measure(size: Size, *, repeats: int) -> list[Turn]:
     """A fresh world and a fresh worker, whose memory is that of this world alone."""
     seeded = world.seed(fences=size.fences, devices=size.devices, campaigns=size.campaigns, now=NOW)
-    _remember_everybody()
+    _remember_all()
     phones = _place_phones(seeded)
     ours, theirs = multiprocessing.Pipe()
     worker = multiprocessing.get_context("spawn").Process(target=pipeline_worker.serve, args=(theirs,), daemon=True)
@@ -106,7 +106,7 @@ def _place_phones(seeded: World) -> Phones:
     return phones
 
 
-def _remember_everybody() -> None:
+def _remember_all() -> None:
     """Each phone was heard of an hour ago, and was once in one of the stores."""
     from django.db import connection
 

@@ -191,8 +191,8 @@ def _seed_town(quick: bool) -> Town:
 
     fences = 1_000 if quick else end_to_end.FENCES
     walkers, at_door = end_to_end.PASSERS + VISITORS, UNLOCKS.count(FULL.storm_s)
-    everybody = end_to_end.seed_crowd(fences=fences, phones=walkers + at_door + WITNESSES, now=clock.now())
-    world, tokens = everybody.world, everybody.tokens
+    everyone = end_to_end.seed_crowd(fences=fences, phones=walkers + at_door + WITNESSES, now=clock.now())
+    world, tokens = everyone.world, everyone.tokens
     return Town(
         crowd=Crowd(world, tokens[:walkers]),
         opened=Shop(world, tokens),

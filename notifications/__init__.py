@@ -1,1 +1,1 @@
-"""TELL: addresses, messages, transports. Knows nothing of fences or offers."""
+"""Messages: addresses, outbox, transports. Independent of fences and offers."""

@@ -25,8 +25,8 @@ from tests.contract.openapi import find_breaches
 from tests.factories import NOW
 from tests.grouping import GroupScheduling, is_long
 
-# A machine shared with others tells nothing about a single case's time. CI asks whether a change broke something, so it
-# takes the same examples each time; everybody else's runs look for new ones.
+# The time of a single case on a shared machine proves nothing. CI asks whether a change broke something, so it
+# takes the same examples each time; all other runs look for new ones.
 hypothesis.settings.register_profile(
     "suite",
     deadline=None,
@@ -60,7 +60,7 @@ _MARKS = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each of pytest's processes its own keys in the one Redis; databases pytest-django tells apart itself."""
+    """Give each of pytest's processes its own keys in the one Redis; pytest-django separates the databases itself."""
     settings.PASSWORD_HASHERS = passwords.HASHERS
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         # The settings are loaded by now; the environment is for processes that tests start.
@@ -172,7 +172,7 @@ def _fresh_fences() -> None:
 
 @pytest.fixture
 def redis_prefix(settings: Any) -> Iterator[str]:
-    """A first part for Redis keys that nobody else uses; what stands under it goes afterwards."""
+    """A unique prefix for Redis keys; keys with it are deleted afterwards."""
     url, prefix = settings.REDIS_URL, f"test-{uuid.uuid4().hex}"
     settings.REDIS_PREFIX = prefix
     yield prefix
@@ -183,7 +183,7 @@ def redis_prefix(settings: Any) -> Iterator[str]:
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Set the one clock of this process; it stands still from then on."""
+    """Set the one clock of this process; it does not move from then on."""
 
     def set_to(instant: datetime) -> None:
         monkeypatch.setattr(clock, "epoch_s", instant.timestamp)
@@ -193,7 +193,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
 
 @pytest.fixture
 def now(set_clock: Callable[[datetime], None]) -> datetime:
-    """The clock stands at `NOW`."""
+    """The clock shows `NOW`."""
     set_clock(NOW)
     return NOW
 

@@ -19,7 +19,7 @@ LONGITUDE_DEG = 2.3635
 
 
 def partner(**given: Any) -> Partner:
-    """A partner with a name of its own."""
+    """A partner with a unique name."""
     return Partner.objects.create(**{"name": f"Partner {uuid.uuid4().hex[:8]}", **given})
 
 
@@ -58,7 +58,7 @@ def circle(store: Store, **given: Any) -> Geofence:
 
 
 def brand(**given: Any) -> Brand:
-    """A brand with a name of its own."""
+    """A brand with a unique name."""
     return Brand.objects.create(**{"name": f"Brand {uuid.uuid4().hex[:8]}", **given})
 
 

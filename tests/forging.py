@@ -1,4 +1,4 @@
-"""Forge signed texts: always another text, whatever the original was."""
+"""Forge signed texts: always different from the original."""
 
 
 def replace_char(text: str, index: int) -> str:

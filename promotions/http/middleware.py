@@ -54,13 +54,13 @@ class ClockMiddleware:
     Before sessions: a wrong clock would end them. The pages of till and kiosk do not depend on the time and are served.
     """
 
-    _JUDGED = ("/v1/", "/admin", "/.well-known/")
+    _TIME_DEPENDENT = ("/v1/", "/admin", "/.well-known/")
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not clocks.GUARD.is_trusted() and request.path.startswith(self._JUDGED):
+        if not clocks.GUARD.is_trusted() and request.path.startswith(self._TIME_DEPENDENT):
             return render_unavailable(request, clocks.refusal())
         return self.get_response(request)
 

@@ -106,7 +106,7 @@ def break_off_batch(client: "redis.Redis", shard: int) -> None:
 
 
 def process_singly(client: "redis.Redis", shard: int, *, upto: str) -> None:
-    """Make each entry up to this one a batch of its own, and count its attempts from one."""
+    """Make each entry up to this one a separate batch, and count its attempts from one."""
     client.hset(tries_key(shard), mapping={"tries": 1, "alone_upto": upto})
 
 

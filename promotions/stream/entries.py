@@ -1,4 +1,4 @@
-"""The content of stream entries: how they are decoded, one by one or as arrays, and which ones are poison."""
+"""The content of stream entries: how they are decoded, singly or as arrays, and which ones are poison."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

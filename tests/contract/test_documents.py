@@ -48,7 +48,7 @@ def test_every_setting_is_described() -> None:
     assert named == set(SETTINGS)
 
 
-def test_every_reason_a_stock_phone_is_not_told_is_explained() -> None:
+def test_every_reason_hidden_from_a_stock_phone_is_explained() -> None:
     parsers = "".join(path.read_text() for path in Path(ingest.__path__[0]).glob("*.py"))
     reasons = {*REJECTIONS, *re.findall(r'\.reject\(\w+, "(\w+)"\)', parsers), "unreadable"}
 

@@ -1,4 +1,4 @@
-"""What *Try it out* sends from the page at `/v1/docs/` is taken, once the present time and a real code stand in it."""
+"""The API takes what *Try it out* sends from `/v1/docs/`, once it contains the present time and a real code."""
 
 import pytest
 from django.test import Client

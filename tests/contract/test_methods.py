@@ -80,7 +80,7 @@ def test_head_answers_as_get_without_a_body(world: dict[str, Any], path: str, is
 
 
 @pytest.mark.parametrize("path", sorted(PATHS.keys() - LANE))
-def test_another_method_is_405_with_those_there_are_whatever_the_query(world: dict[str, Any], path: str) -> None:
+def test_another_method_is_405_with_the_allowed_ones_for_every_query(world: dict[str, Any], path: str) -> None:
     client, address = _client(world, path), _address(world, path, is_full=True)
 
     for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - allowed(path):
@@ -92,7 +92,7 @@ def test_another_method_is_405_with_those_there_are_whatever_the_query(world: di
 
 
 def test_the_fix_lane_takes_no_head() -> None:
-    # A position in the address of a GET is stored, so nobody may look at that address with HEAD either.
+    # A position in the address of a GET is stored, so HEAD needs a credential at that address too.
     lane = LaneDriver()
     try:
         for path, method in itertools.product(sorted(LANE), ("HEAD", "OPTIONS", "PUT")):

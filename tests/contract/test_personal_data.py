@@ -67,7 +67,7 @@ def test_all_models_with_a_device_are_found() -> None:
     assert found >= {Coupon, Redemption, Void, OfflineScan, Attempt, WinningMoment}
 
 
-def test_whatever_leads_to_a_device_is_erased_and_exported() -> None:
+def test_every_row_that_leads_to_a_device_is_erased_and_exported() -> None:
     for model in models_of_devices():
         policy = read_policy(model)
 

@@ -106,7 +106,7 @@ def test_figures_and_health_are_not_published(proxy: Proxy, path: str) -> None:
     assert b'"ok"' not in answer.body
 
 
-def test_plain_http_is_redirected_whatever_the_client_says(proxy: Proxy) -> None:
+def test_plain_http_is_redirected_with_every_header(proxy: Proxy) -> None:
     answer = proxy.send("GET", "/staff/?a=b", headers={"X-Forwarded-Proto": "https"}, tls=False)
 
     assert answer.status in {301, 308}
@@ -143,7 +143,7 @@ def test_another_host_name_gets_nothing_of_the_product(proxy: Proxy) -> None:
         assert answer.body == b"" or answer.status >= 400
 
 
-def test_a_body_that_the_proxy_takes_is_judged_by_the_product(proxy: Proxy) -> None:
+def test_a_body_that_the_proxy_takes_is_checked_by_the_product(proxy: Proxy) -> None:
     answer = proxy.send("POST", "/v1/devices", headers={"Content-Type": "application/json"}, body=b" " * 3 * MEBIBYTE)
 
     assert answer.status == 413, answer

@@ -58,7 +58,7 @@ class Proxy:
         tls: bool = True,
         host: str = HOST,
     ) -> Answer:
-        """One request on a connection of its own, the path as it is written."""
+        """One request on a separate connection, with the path unchanged."""
         peer = HTTPConnection("127.0.0.1", self.https_port if tls else self.http_port, timeout=30)
         peer.connect()
         if tls:
@@ -126,7 +126,7 @@ def write_nginx(folder: Path, upstreams: Upstreams, http_port: int, https_port: 
 
 
 def write_caddy(folder: Path, http_port: int, https_port: int) -> list[str]:
-    """The sample with other ports and a certificate of its own, and the command that runs it."""
+    """The sample with other ports and its own certificate, and the command that runs it."""
     certificate, key = make_certificate(folder)
     sample = (ROOT / "deploy/caddy/Caddyfile").read_text(encoding="utf-8")
     sample = _replace(

@@ -200,7 +200,7 @@ def test_every_script_that_the_kit_names_is_there() -> None:
 @pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
 def test_every_service_is_limited_restarted_and_watched(name: str) -> None:
     service = COMPOSE["services"][name]
-    is_image_checked = service["image"].startswith("doorstep:")  # the image has a health check of its own
+    is_image_checked = service["image"].startswith("doorstep:")  # the image has its own health check
 
     assert set(service["deploy"]["resources"]["limits"]) >= {"cpus", "memory"}
     assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")

@@ -162,7 +162,7 @@ def test_a_device_far_from_all_fences_leaves_its_last_cell_only() -> None:
     assert not Visit.objects.exists()
 
 
-def test_an_approach_ring_tells_transitions_but_keeps_no_visit() -> None:
+def test_an_approach_ring_emits_transitions_but_stores_no_visit() -> None:
     shop = store()
     circle(shop, role="approach", radius_m=450.0)
 
@@ -309,7 +309,7 @@ def test_an_empty_batch_is_nothing() -> None:
 
 @pytest.mark.parametrize(("ends_at_m", "is_held"), [(20, True), (400, False)])
 @pytest.mark.parametrize("batches", [1, 2])
-def test_nobody_steps_off_a_train_at_full_speed_into_a_store(ends_at_m: float, is_held: bool, batches: int) -> None:
+def test_no_one_steps_off_a_train_at_full_speed_into_a_store(ends_at_m: float, is_held: bool, batches: int) -> None:
     store()
     fixes = pack([make_fix(ADA, 0, 5_200), make_fix(ADA, 60, ends_at_m)])
 

@@ -115,7 +115,7 @@ def test_answers_come_in_any_order_and_statements_act_in_theirs() -> None:
 
 
 @pytest.mark.parametrize("reads", [True, False])
-def test_of_statements_sent_together_the_first_error_is_told(reads: bool) -> None:
+def test_of_statements_sent_together_the_first_error_is_raised(reads: bool) -> None:
     @transaction.atomic
     def divide() -> None:
         with together():
@@ -130,7 +130,7 @@ def test_of_statements_sent_together_the_first_error_is_told(reads: bool) -> Non
     assert fetch_columns("SELECT ARRAY[1]", [])[0].tolist() == [1]
 
 
-def test_a_time_limit_that_strikes_while_postgresql_works_is_told_as_such() -> None:
+def test_a_time_limit_reached_while_postgresql_works_is_reported_as_such() -> None:
     def strike(*_: object) -> None:
         raise SoftTimeLimitExceeded
 

@@ -1,4 +1,4 @@
-"""The fence services: snapshot, nearby fences, nearest stores, judgement of a fix, creation and change."""
+"""The fence services: snapshot, nearby fences, nearest stores, evaluation of a fix, creation and change."""
 
 import math
 import time
@@ -286,7 +286,7 @@ class TestEvaluateFix:
         assert not evaluated.is_inside
 
     @pytest.mark.parametrize("store_ids", [None, [], [10**9]])
-    def test_without_a_fence_nothing_is_judged(self, store_ids: list[int] | None) -> None:
+    def test_without_a_fence_nothing_is_evaluated(self, store_ids: list[int] | None) -> None:
         store(radius_m=None)
 
         evaluated = evaluate_fix(

@@ -26,7 +26,7 @@ ADA = UUID("0198b6f0-0000-7000-8000-0000000000ad")
 
 @contextmanager
 def _in_another_connection(refused: list[Exception]) -> Iterator[threading.Thread]:
-    """Try to delete every fence from a thread of its own, waiting for locks for a moment only."""
+    """Try to delete every fence from another thread, with a short lock timeout."""
 
     def delete_fences() -> None:
         try:
@@ -92,7 +92,7 @@ def test_an_edit_is_seen_although_the_row_of_the_fence_set_was_lost(monkeypatch:
 
 
 class TestRebuilding:
-    """An edit that somebody else has committed."""
+    """An edit that another transaction has committed."""
 
     def test_callers_have_the_old_fences_until_the_new_ones_are_ready(self, monkeypatch: pytest.MonkeyPatch) -> None:
         store()

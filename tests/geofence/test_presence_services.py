@@ -64,7 +64,7 @@ class TestConfirmVisit:
 
 
 class TestPresenceEvidence:
-    def test_it_tells_how_long_how_often_and_how_well_the_phone_was_seen_inside(self) -> None:
+    def test_it_shows_how_long_how_often_and_how_well_the_phone_was_seen_inside(self) -> None:
         shop = store()
         circle(shop, role="approach", radius_m=450.0)
         work(

@@ -50,7 +50,7 @@ def test_a_jump_between_batches_is_measured_from_the_cell() -> None:
     work(make_fix(ADA, 60, 5))
 
     held_until = LastFix.objects.get().jump_hold_until
-    # The cell stands for its middle; 50 km are far beyond the longest hold either way.
+    # The cell is known by its middle; 50 km are far beyond the longest penalty either way.
     assert held_until == pytest.approx(NOW + timedelta(seconds=60 + 7_200), abs=timedelta(seconds=1))
 
 
@@ -93,7 +93,7 @@ def test_a_point_that_repeats_to_the_digit_is_counted_over_batches() -> None:
     assert repeats == [2, 0]
 
 
-def test_transitions_tell_the_trail_and_the_run_they_rest_on() -> None:
+def test_transitions_contain_the_trail_and_their_run_of_fixes() -> None:
     store()
 
     enter, dwell = work(make_fix(ADA, 0, 50_000), *(make_fix(ADA, 60 + step, 5) for step in range(0, 181, 60)))
@@ -114,7 +114,7 @@ def test_a_fix_in_hand_is_held_against_the_cell() -> None:
     assert hold(60, device_id=BO) == FollowedFix(hold(60).point_digest)
 
 
-def test_a_flight_is_told_apart_and_no_jump_ever_ends_too_soon() -> None:
+def test_a_flight_is_recognised_and_no_jump_ever_ends_too_soon() -> None:
     work(make_fix(ADA, 0, 0))
 
     flown, around_the_world = hold(3_000, km_north=600), hold(7_300, km_north=4_000)

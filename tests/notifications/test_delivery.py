@@ -51,7 +51,7 @@ def deliver(
 
 
 def enqueue(*addresses: str, kind: str = "apns", device_id: UUID | None = None) -> UUID:
-    """Register each address with a device, by default one of its own, and write a message to it."""
+    """Register each address with a device, by default a new one, and write a message to it."""
     for number, value in enumerate(addresses):
         device = device_id or uuid4()
         register_address(device_id=device, address=Address(kind, value, "shop", "sandbox"), now=NOW)

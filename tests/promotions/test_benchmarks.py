@@ -59,7 +59,7 @@ def test_the_sizes_follow_from_the_assumptions() -> None:
 
 
 def test_the_quick_form_runs_with_any_load_generator() -> None:
-    """The servers, requests and checks are the real ones; instead of wrk, a few requests are sent one by one."""
+    """The servers, requests and checks are the real ones; instead of wrk, a few requests are sent in sequence."""
     parts = settings.DATABASES["default"]
     password = f":{parts['PASSWORD']}" if parts["PASSWORD"] else ""
     env = {

@@ -1,4 +1,4 @@
-"""What a deployment must not start with: a Redis that loses data, secrets that everybody knows, a database behind."""
+"""Start-up faults: a Redis that loses data, publicly known secrets, a database behind the code."""
 
 import json
 import os
@@ -201,7 +201,7 @@ def test_neither_web_nor_worker_nor_beat_starts_on_a_redis_without_aof(
         "DEBUG": "1",
         "REDIS_URL": start_redis("--appendonly", "no"),
         # PostgreSQL is away: what cannot be asked does not hide what can.
-        "DATABASE_URL": "postgis://nobody@127.0.0.1:1/none",
+        "DATABASE_URL": "postgis://no-one@127.0.0.1:1/none",
     }
     started = {
         name: subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A process whose clock is wrong refuses what it would judge by it; the others go on."""
+"""A process with a wrong clock refuses calls that depend on it; the others continue."""
 
 import threading
 import time

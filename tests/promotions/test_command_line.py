@@ -141,9 +141,7 @@ def test_a_mistake_is_explained(error: Exception, words: str) -> None:
         ("--ssl-certfile", "/", "--ssl-certfile names /, which cannot be read"),
     ],
 )
-def test_what_a_web_process_is_told_to_use_is_checked_first(
-    tmp_path: Path, option: str, given: str, words: str
-) -> None:
+def test_the_options_of_a_web_process_are_checked_first(tmp_path: Path, option: str, given: str, words: str) -> None:
     with (tmp_path / "file").open("w") as file, pytest.raises(SystemExit) as left:
         web.main([option, given.format(file=file.fileno())])
 

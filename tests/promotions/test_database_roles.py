@@ -198,7 +198,7 @@ def test_a_role_is_taken_by_connections_that_were_open(monkeypatch: pytest.Monke
         finally:
             connection.close()
 
-    # A thread has connections of its own.
+    # A thread has its own connections.
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()

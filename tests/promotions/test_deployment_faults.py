@@ -69,7 +69,7 @@ def test_the_control_batch_goes_through_and_leaves_nothing() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("devices", [1, 4])
-def test_quiet_hours_that_cannot_be_read_bury_nothing(client: "redis.Redis", settings: Any, devices: int) -> None:
+def test_unreadable_quiet_hours_make_no_dead_letter(client: "redis.Redis", settings: Any, devices: int) -> None:
     factories.campaign()
     append(client, *(factories.reachable_device() for _ in range(devices)))
     settings.QUIET_HOURS = "abc"

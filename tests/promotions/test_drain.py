@@ -54,7 +54,7 @@ def test_it_works_what_waits_and_trims_behind_itself(client: "redis.Redis") -> N
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_poison_entry_is_buried_and_its_neighbours_are_worked(client: "redis.Redis") -> None:
+def test_a_poison_entry_becomes_a_dead_letter_and_its_neighbours_are_processed(client: "redis.Redis") -> None:
     factories.store()
     devices = [factories.device() for _ in range(6)]
     for number, device in enumerate(devices):

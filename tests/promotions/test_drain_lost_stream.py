@@ -84,7 +84,7 @@ def test_of_two_workers_on_a_new_stream_one_works_it(client: "redis.Redis", monk
     assert seen() == {device}
 
 
-def test_a_clock_that_was_set_right_before_anybody_looked_hides_nothing(client: "redis.Redis") -> None:
+def test_a_clock_corrected_before_a_worker_read_hides_nothing(client: "redis.Redis") -> None:
     far = advance_far(client)
     client.delete(stream.stream_key(SHARD), stream.mark_key(SHARD))
     early, _ = append(client)

@@ -98,7 +98,7 @@ def test_the_mode_of_the_address_decides_whether_postgresql_is_asked_in_clear(
     assert not is_encrypted(f"{encrypted_postgresql}?sslmode=disable")
 
 
-def test_a_certificate_that_nobody_trusts_is_refused(encrypted_postgresql: str, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused(encrypted_postgresql: str, tmp_path: Path) -> None:
     url = f"{encrypted_postgresql}?sslmode=verify-full&sslrootcert={tmp_path}/none.pem"
 
     with pytest.raises(OperationalError) as caught:
@@ -168,7 +168,7 @@ def test_a_trusted_redis_is_asked_by_tls(encrypted_redis: str, certificate: Path
     ping_broker(url)
 
 
-def test_a_redis_that_nobody_trusts_gets_no_password(encrypted_redis: str) -> None:
+def test_an_untrusted_redis_gets_no_password(encrypted_redis: str) -> None:
     with pytest.raises(redis.ConnectionError) as caught:
         stream.client_at(encrypted_redis).ping()
     with pytest.raises(kombu.exceptions.OperationalError, match="certificate verify failed"):

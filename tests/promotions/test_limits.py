@@ -115,7 +115,7 @@ def test_when_redis_is_back_all_count_together_again(
     assert allowed(limit, "ada", 10) == 6
 
 
-def test_nought_sets_no_limit_and_asks_nobody(limit: RequestLimit, settings: Any) -> None:
+def test_zero_sets_no_limit_and_makes_no_call(limit: RequestLimit, settings: Any) -> None:
     settings.UNLOCKS_PER_DEVICE_PER_MINUTE, settings.REDIS_URL = 0, UNAVAILABLE
 
     assert allowed(limit, "ada", 500) == 500
@@ -243,7 +243,7 @@ def test_above_its_share_the_lane_asks_the_others(lane: LaneDriver, settings: An
     answers = post(other, 6)
     other.close()
 
-    # Its own share, and nothing beyond: the first lane has told of six.
+    # Its own share, and nothing beyond: the first lane has reported six.
     assert [answer.status for answer in answers] == [202] * 3 + [429] * 3
 
 

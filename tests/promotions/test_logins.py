@@ -135,7 +135,7 @@ def at(settings: Any) -> Iterator[Callable[..., str]]:
     [
         ("", "0", "it asks for a password", "Correct user and password in REDIS_URL."),
         (":wrong@", "0", "invalid username-password pair", "Correct user and password in REDIS_URL."),
-        ("nobody:x@", "0", "invalid username-password pair", "Correct user and password in REDIS_URL."),
+        ("no-one:x@", "0", "invalid username-password pair", "Correct user and password in REDIS_URL."),
         ("clerk:till@", "0", "no permissions to run the 'info' command", "Grant the user of REDIS_URL"),
         (None, "99", "DB index is out of range", "Correct the number at the end of REDIS_URL."),
     ],

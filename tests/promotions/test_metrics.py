@@ -37,7 +37,7 @@ from tests.promotions.http.staff import tills
 
 __all__ = ["grown", "private_redis"]
 
-# What a scrape may take, whatever is away.
+# Longest duration of a scrape, with any part unavailable.
 WITHIN_S = 2.5
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = """
@@ -118,7 +118,7 @@ def test_what_an_ended_process_counted_stays_in_a_file_that_does_not_grow(folder
     assert len(set(sizes)) == 1
 
 
-def test_a_process_that_was_just_killed_before_it_wrote_harms_nobody(folder: Path) -> None:
+def test_a_process_killed_before_it_wrote_does_no_harm(folder: Path) -> None:
     process = Counting(folder, 1)
     process.end()
     (folder / f"counter_{process.process.pid + 1}.db").touch()
@@ -127,7 +127,7 @@ def test_a_process_that_was_just_killed_before_it_wrote_harms_nobody(folder: Pat
     assert gathered()["doorstep_enqueue_total"] == 1
 
 
-def test_without_a_folder_each_process_tells_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_folder_each_process_reports_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(metrics.FOLDER_VARIABLE, raising=False)
     before = gathered()["doorstep_enqueue_total"]
 
@@ -263,7 +263,7 @@ def timed_scrape(client: Client) -> tuple[dict[str, float], float]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_scrape_tells_what_waits_where(redis_prefix: str, client: Client) -> None:
+def test_a_scrape_shows_what_waits_where(redis_prefix: str, client: Client) -> None:
     raw = stream.sync_client()
     seconds, _micros = raw.time()
     worked, waits = f"{seconds - 500}000-0", f"{seconds - 40}000-0"
@@ -305,7 +305,7 @@ def test_a_scrape_without_redis_answers_in_time_with_the_rest(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_scrape_without_postgresql_still_tells_what_waits(
+def test_a_scrape_without_postgresql_still_shows_what_waits(
     redis_prefix: str, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moment, "_ROWS", Part("PostgreSQL", lambda: time.sleep(1.5), within_s=0.2))

@@ -122,7 +122,7 @@ def test_a_late_backlog_makes_the_visit_and_no_message() -> None:
     assert not Message.objects.exists()
 
 
-def test_a_window_is_judged_in_the_stores_zone_at_fix_time() -> None:
+def test_a_window_is_evaluated_in_the_stores_zone_at_fix_time() -> None:
     paris = factories.campaign(name="Paris lunch")
     factories.lunch_window(paris)
     lisbon_store = factories.store(name="Lisboa", timezone="Europe/Lisbon", latitude_deg=38.71, longitude_deg=-9.14)

@@ -1,4 +1,4 @@
-"""A campaign's least level for a message, judged by the evidence at the fix that would start it."""
+"""A campaign's minimum level for a message, evaluated from the evidence at the fix that would start it."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -59,7 +59,7 @@ def test_older_credentials_end_and_newer_ones_live(client: Any) -> None:
 
 
 @pytest.mark.parametrize("code", ["consent_required", "token_revoked"])
-def test_a_blocked_device_is_refused_whatever_it_shows(client: Any, code: Any) -> None:
+def test_a_blocked_device_is_refused_with_every_input(client: Any, code: Any) -> None:
     device_id = uuid.uuid4()
     publish_revocation(client, device_id=device_id, tokens_not_before=NOW, blocked=code)
 
@@ -110,7 +110,7 @@ def test_publications_in_one_millisecond_are_all_heard(client: Any) -> None:
     assert _with_feed(read_feed) == [True]
 
 
-def test_a_redis_that_lost_its_data_does_not_free_anybody(client: Any) -> None:
+def test_a_redis_that_lost_its_data_frees_no_device(client: Any) -> None:
     before, after = uuid.uuid4(), uuid.uuid4()
     publish_revocation(client, device_id=before, tokens_not_before=NOW)
 

@@ -107,7 +107,7 @@ def test_worked_off_everything_is_as_usual(lane: LaneDriver) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_a_failed_trim_left_goes_with_the_next_sweep_and_refuses_nobody(
+def test_the_next_sweep_trims_what_a_failed_trim_left_and_refuses_no_request(
     lane: LaneDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks.drain_shard, "delay", lambda shard: None)
@@ -122,7 +122,7 @@ def test_what_a_failed_trim_left_goes_with_the_next_sweep_and_refuses_nobody(
     assert len(lane.stored()) == 1
 
 
-def test_an_age_that_is_no_longer_heard_refuses_nobody(lane: LaneDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_age_that_is_no_longer_read_refuses_no_request(lane: LaneDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     wait_in(shard_of(lane), 1000)
     lane.run(lane.lane._start())
     assert shedding.AGES.of_shard(shard_of(lane)) > 900

@@ -64,7 +64,7 @@ def test_entries_read_back_in_order_after_the_cursor(client: Any) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[1] * 1500, [100] * 90, [1] * 700 + [90] * 20 + [1] * 700])
-def test_a_batch_ends_with_the_entry_that_fills_it_whatever_their_size(client: Any, sizes: list[int]) -> None:
+def test_a_batch_ends_with_the_entry_that_fills_it_for_every_size(client: Any, sizes: list[int]) -> None:
     pipe = client.pipeline(transaction=False)
     for number, size in enumerate(sizes):
         pipe.xadd(stream.stream_key(SHARD), {stream.ENTRY_FIELD: _records(size, fix_id=number).tobytes()})
@@ -147,7 +147,7 @@ def test_one_impossible_value_makes_the_entry_poison(name: str, value: float, re
 
 
 @given(packed=st.binary(max_size=400))
-def test_no_bytes_whatever_do_more_than_poison(packed: bytes) -> None:
+def test_arbitrary_bytes_only_poison(packed: bytes) -> None:
     try:
         records = stream.decode_entry({b"v1": packed})
     except PoisonEntry:

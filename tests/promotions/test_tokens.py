@@ -43,7 +43,7 @@ def _refusal(read: Callable[..., Any], credential: str | None, **given: Any) -> 
 
 
 def _forge(*, key: bytes | None = None, header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """A token signed with our key unless another is given, and otherwise whatever the caller likes."""
+    """A token signed with our key unless another is given; the caller chooses the rest."""
     payload = {
         "sub": str(DEVICE),
         "iat": NOW.timestamp(),
@@ -122,7 +122,7 @@ def test_no_credential_is_missing(read: Callable[..., Any], credential: str | No
 @pytest.mark.parametrize(
     "changes",
     [
-        {"sub": "nobody"},
+        {"sub": "no one"},
         {"sub": 7},
         {"sub": str(DEVICE).upper()},
         {"sub": ...},
@@ -148,7 +148,7 @@ def test_a_token_that_is_not_exactly_ours_is_malformed(changes: dict[str, Any]) 
     assert _refusal(read_access_token, _forge(**changes)) == "token_malformed"
 
 
-def test_only_our_algorithm_counts_whatever_the_header_says() -> None:
+def test_only_our_algorithm_counts_with_every_header() -> None:
     claims = {"sub": str(DEVICE), "iat": 1, "exp": 9_999_999_999, "cns": ["geo_match"]}
     key = tokens._signing_keys("access-token")[0]
     none = f"{_segment({'alg': 'none', 'typ': 'device+jwt'})}.{_segment(claims)}."
@@ -159,7 +159,7 @@ def test_only_our_algorithm_counts_whatever_the_header_says() -> None:
 
 
 @given(text=st.text(max_size=300) | st.binary(max_size=300).map(lambda raw: raw.decode("latin-1")))
-def test_no_text_whatever_reads_as_a_credential(text: str) -> None:
+def test_arbitrary_text_never_reads_as_a_credential(text: str) -> None:
     for read in (read_access_token, _read_ingest_key):
         assert _refusal(read, text) in {"token_missing", "token_malformed"}
 

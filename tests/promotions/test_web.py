@@ -64,7 +64,7 @@ def get(connection: HTTPConnection, path: str = "/") -> HTTPResponse:
     return response
 
 
-def test_an_open_connection_gets_one_more_answer_and_is_told_to_close(connect: Connect, start: Start) -> None:
+def test_an_open_connection_gets_one_last_answer_with_close(connect: Connect, start: Start) -> None:
     process = start("ours")
     idle, silent = connect(), connect()
     assert not get(idle).will_close

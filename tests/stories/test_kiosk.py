@@ -231,7 +231,7 @@ def test_a_used_enrolment_opened_again_does_not_stop_a_kiosk_that_works(
     expect(screen.locator("#enrol")).to_be_hidden()
 
 
-def test_a_new_release_is_taken_without_anybody(
+def test_a_new_release_is_taken_without_an_operator(
     screen: Page, live_server: LiveServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enrol(screen, live_server, store)

@@ -1,4 +1,4 @@
-"""`python -m tests.upgrades`: judge the migrations not released yet. `--release 0.2.0` lists all as released."""
+"""`python -m tests.upgrades`: check the migrations not released yet. `--release 0.2.0` lists all as released."""
 
 import argparse
 import os

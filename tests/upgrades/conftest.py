@@ -35,7 +35,7 @@ def release(loader: MigrationLoader) -> Release:
 def check_migration(
     loader: MigrationLoader, release: Release, bare_connection: BaseDatabaseWrapper
 ) -> Callable[..., list[Fault]]:
-    """Judge a migration of `promotions` that would come next."""
+    """Check a migration of `promotions` that would come next."""
 
     def check_migration(*operations: Any, name: str = "9999_sample", atomic: bool = True, **given: Any) -> list[Fault]:
         body = {"operations": list(operations), "atomic": atomic, **given}

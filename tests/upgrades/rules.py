@@ -27,7 +27,7 @@ from django.db.models.fields import NOT_PROVIDED
 APPS = ("geofence", "notifications", "promotions")
 RELEASED = Path(__file__).with_name("released.toml")
 OLDEST_POSTGRESQL = "14.0"
-# Matters of taste, what the connection sets (timeouts), and what the rules below judge with more knowledge (drops).
+# Matters of taste, what the connection sets (timeouts), and what the rules below check with more knowledge (drops).
 EXCLUDED = (
     "ban-char-field",
     "ban-drop-column",
@@ -43,9 +43,9 @@ EXCLUDED = (
 )
 REMEDIES = {
     "irreversible": "Give the operation a way back (`reverse_code`, `reverse_sql`).",
-    "data-with-schema": "Move the data into a migration of its own: it runs long, and would keep the schema's lock.",
+    "data-with-schema": "Move the data into a separate migration: it runs long, and would keep the schema's lock.",
     "concurrently-in-transaction": "Set `atomic = False` on the migration.",
-    "several-steps-without-transaction": "Give each step a migration of its own: half of this one could stay.",
+    "several-steps-without-transaction": "Give each step a separate migration: half of this one could stay.",
     "no-database-default": "Give the field a `db_default`: the release before inserts rows without this column.",
     "set-not-null": "Add a check `IS NOT NULL` as NOT VALID, validate it in a later migration, then give the reason in "
     "`allowed`: PostgreSQL takes a validated check as proof and does not scan.",
@@ -211,7 +211,7 @@ def _check_operations(migration: migrations.Migration, before: ProjectState) -> 
     if data and len(data) < len(operations):
         yield "data-with-schema", f"“{data[0].describe()}” changes rows beside changes of the schema."
     if not migration.atomic and len(operations) > 1:
-        yield "several-steps-without-transaction", f"{len(operations)} steps run one by one."
+        yield "several-steps-without-transaction", f"{len(operations)} steps run separately."
     yield from _check_fields(migration, before)
 
 

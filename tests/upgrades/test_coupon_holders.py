@@ -53,7 +53,7 @@ def before() -> str:
 
 @pytest.fixture
 def world(template: str, django_db_blocker: DjangoDbBlocker, settings: LazySettings) -> Iterator[str]:
-    """A database of its own: the demo's world, phones that unlocked both campaigns, and coupons that were redeemed."""
+    """A separate database: the demo's world, phones that unlocked both campaigns, and coupons that were redeemed."""
     settings.DEBUG = True
     settings.SECRET_KEY = "a secret of this clone, as the local commands make one"
     name = f"holders_{uuid.uuid4().hex[:12]}"

@@ -89,7 +89,7 @@ def _list_answers() -> dict[str, type[UnlockAnswer]]:
     return {mechanic.kind: mechanic.unlock_answer for mechanic in list_mechanics()}
 
 
-# In OpenAPI: one schema per mechanic, told apart by `kind`.
+# In OpenAPI: one schema per mechanic, distinguished by `kind`.
 _ONE_OF: dict[str, Any] = {
     "component_name": "UnlockAnswer",
     "serializers": _list_answers,

@@ -52,7 +52,7 @@ REFUSALS = (
     "kind_not_supported",
 )
 _MAX_PROOF_CHARS = 512
-# Places a refused phone is told to choose from.
+# Number of stores offered to a refused phone.
 _MAX_STORES = 3
 _MAX_ACCURACY_M = 1_000_000
 _MAX_SPEED_MPS = 10_000
@@ -98,7 +98,7 @@ class UnlocksPage(serializers.Serializer[Any]):
 
 
 def _restore_coupon(answer: Mapping[str, Any], requested_at: datetime) -> dict[str, Any]:
-    """The coupon of an answer given before: its code and token are derived anew, its state and QR are those of now."""
+    """Restore the coupon of an earlier answer: its code and token are derived again, its state and QR are current."""
     unlock = Unlock.objects.select_related("campaign__brand", "store", "coupon").get(pk=answer["unlock_id"])
     return {"coupon": serialize_unlock(unlock, clock.now())["coupon"]}
 
@@ -153,14 +153,14 @@ class UnlockView(DoorView):
 
 
 def name_stores(refused: UnlockRefused, campaign_id: UUID, fix: Mapping[str, Any] | None) -> None:
-    """Tell a refused phone where to go."""
+    """Send a refused phone to a store."""
     store = refused.nearest_store
     refused.fields["nearest_store"] = serialize_store(store) if store else None
     refused.fields["nearest_stores"] = serialize_stores(_choose_stores(campaign_id, store, fix))
 
 
 def _choose_stores(campaign_id: UUID, nearest: StoreHint | None, fix: Mapping[str, Any] | None) -> list[StoreHint]:
-    """The nearest store as it was judged, and others that are near; none where no position was looked at."""
+    """The nearest store of the evaluation, and others nearby; none where no position was evaluated."""
     if nearest is None or fix is None:
         return []
     position = Position(fix["latitude"], fix["longitude"])
@@ -194,7 +194,7 @@ class OneUnlockView(ApiView):
 
 
 class AnyType(BaseContentNegotiation):
-    """An image is sent as it is, whatever the caller says it accepts; its problems are JSON as everywhere."""
+    """An image is sent for every `Accept` header; its problems are JSON as everywhere."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return None

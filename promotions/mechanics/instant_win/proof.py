@@ -1,4 +1,4 @@
-"""The proof of an instant win's draw: written when the campaign is over, checked by anybody who has the file."""
+"""The proof of an instant win's draw: written when the campaign is over, checked by anyone who has the file."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,13 +13,13 @@ from promotions.services.campaigns.schedules import list_openings
 
 
 class NotProvable(Exception):
-    """There is no proof to give or to check; the message is one sentence for whoever asked."""
+    """There is no proof to write or to check; the message is one sentence for the caller."""
 
 
 def write_proof(campaign_uuid: UUID) -> dict[str, Any]:
-    """All that an ended instant win's moments follow from. Errors: `not_found`, NotProvable.
+    """Return all values that determine an ended instant win's moments. Errors: `not_found`, NotProvable.
 
-    The seed is told only when the campaign is over for good: until then it tells who wins when.
+    The seed is published only after the end of the campaign: until then it would reveal the winning moments.
     """
     campaign = Campaign.objects.filter(uuid=campaign_uuid, kind="instant_win").first()
     if campaign is None:
@@ -53,7 +53,7 @@ def write_proof(campaign_uuid: UUID) -> dict[str, Any]:
 
 
 def check_proof(proof: Mapping[str, Any]) -> Verification:
-    """Whether a proof's seed is the committed one and gives exactly its moments. Errors: NotProvable."""
+    """Verify that a proof's seed is the committed one and gives exactly its moments. Errors: NotProvable."""
     try:
         return verify_moments(
             seed=bytes.fromhex(proof["seed"]),

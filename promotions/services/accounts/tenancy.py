@@ -1,7 +1,7 @@
 """Which rows a user sees and changes in admin: a membership gives the rows, a role gives the permissions.
 
 A role is a Django group. The three below belong to the product: after every migrate they get the permissions that the
-models declare (`row_policy.roles`). A deployment that needs other permissions makes a group of its own.
+models declare (`row_policy.roles`). A deployment that needs other permissions creates another group.
 Brands see counts, never persons: no role has a permission on a row about one device.
 """
 

@@ -1,7 +1,8 @@
 """Caps, counted slot by slot: on unlocks, and on uses at tills, of a campaign or of one store.
 
-Whoever counts holds the campaign's row first (`FOR KEY SHARE`, beside others), whoever changes a cap holds it alone
-(`fit_caps`): so a change waits for those under way, sees all of them, and no two wait for each other.
+A transaction that counts first locks the campaign's row (`FOR KEY SHARE`, shared); one that changes a cap locks it
+exclusively (`fit_caps`). So a change waits for counts in progress, sees all of them, and counts do not wait for each
+other.
 """
 
 import random
@@ -106,7 +107,7 @@ def fit_caps(*, campaign_id: int) -> None:
 
 
 def lock_exclusively(campaign_id: int) -> Campaign:
-    """The campaign, locked until the transaction ends; nobody takes or returns a unit of it meanwhile."""
+    """Lock the campaign until the transaction ends; until then no other transaction takes or returns a unit of it."""
     return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
 
 

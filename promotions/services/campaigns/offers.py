@@ -15,7 +15,7 @@ from promotions.logic.schedule import Opening, next_opening, open_window
 from promotions.models import Budget, Campaign, Device, Reservation, Unlock
 from promotions.services.campaigns.schedules import read_schedule
 
-# Farther than anybody goes for an offer; what lies beyond is shown only when it is already unlocked.
+# Farther than people go for an offer; a campaign beyond is shown only when it is already unlocked.
 NEAR_M = 50_000.0
 _ONE_DAY = timedelta(days=1)
 
@@ -51,7 +51,7 @@ class StoreHint:
 
     @property
     def most_walking_minutes(self) -> int | None:
-        """Minutes on foot, at most, that tell no more than the step."""
+        """Minutes on foot, at most; as coarse as the step."""
         return None if self.bucket is None else most_walking_minutes(self.bucket)
 
 
@@ -77,7 +77,7 @@ class Offer:
 
 
 def list_offers(*, device: Device, position: Position | None, limit: int, now: datetime) -> Sequence[Offer]:
-    """Live campaigns within `NEAR_M` and those the device has unlocked, nearest first. Five queries, whatever there is.
+    """Live campaigns within `NEAR_M` and those the device has unlocked, nearest first. Five queries for any number.
 
     The holdout plays no part: it is the message that is withheld, never the offer.
     """
@@ -106,7 +106,7 @@ def _load_unlocks(device_id: UUID) -> Mapping[int, Unlock]:
 
 
 def _load_campaigns(device: Device, unlocks: Iterable[int], now: datetime) -> Sequence[Campaign]:
-    # A day of slack to both sides: which day it is depends on the store's zone, judged afterwards.
+    # A day of slack to both sides: the day depends on the store's zone, which is checked afterwards.
     on = now.date()
     rows = Campaign.objects.filter(
         Q(state=Campaign.State.LIVE) | Q(state=Campaign.State.PAUSED, pk__in=list(unlocks)),

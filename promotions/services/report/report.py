@@ -54,7 +54,7 @@ class Funnel:
 
     @property
     def unlocks(self) -> int:
-        """Return the number of unlocks, whatever they came to."""
+        """Return the number of unlocks of every outcome."""
         return sum(self.outcomes.values())
 
     @property

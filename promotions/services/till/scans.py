@@ -111,7 +111,7 @@ def corrected_at(scan: Scan, *, staff_device: StaffDevice) -> datetime:
 
 
 def scanned_at_implausible(now: datetime) -> DomainError:
-    """Refuse a scan at an impossible time; `server_time` lets the page distinguish a wrong clock from a queue."""
+    """Refuse a scan at an impossible time; `server_time` allows the page to distinguish a wrong clock from a queue."""
     return DomainError("scanned_at_implausible", server_time=now)
 
 

@@ -39,7 +39,7 @@ from promotions.services.presence.assurance import (
 )
 from promotions.services.presence.store_codes import take_store_code
 
-# What is missing for level 1 has a problem of its own; the order is the order in which it can be fixed.
+# Each part missing for level 1 has a separate problem; in the order in which they can be fixed.
 _PROBLEM_OF: Mapping[MissingCode, str] = {
     MissingCode.FIX_TOO_OLD: "fix_too_old",
     MissingCode.FIX_IN_FUTURE: "fix_in_future",
@@ -53,7 +53,7 @@ _PROBLEM_OF: Mapping[MissingCode, str] = {
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedStore:
-    """The store an unlock is judged at: the one the phone is at, or else the nearest one."""
+    """The store of an evaluation: the one the phone is at, or else the nearest one."""
 
     store_id: int
     hint: StoreHint
@@ -140,9 +140,9 @@ def require_consent(device: Device) -> None:
 
 
 def take_proof(context: UnlockContext, now: datetime) -> UnlockContext:
-    """Take the store code that the grounds rest on, inside the caller's transaction.
+    """Take the store code of the context, inside the caller's transaction.
 
-    One that is spent after all counts as what it is: what is granted stands on the rest of the evidence, or not at all.
+    A code that turns out to be used is no proof: the unlock then needs the rest of the evidence, or is refused.
     """
     if context.proof is None:
         return context
@@ -168,7 +168,7 @@ def _assess(campaign: Campaign, evidence: Evidence) -> Assurance:
 
 
 def _find_place(store_ids: Sequence[int], fix: GivenFix | None) -> EvaluatedStore | None:
-    """The store to judge at; without a fix the first one, whose zone then says what time it is."""
+    """The store of the evaluation; without a fix the first one, whose zone then gives the local time."""
     if not store_ids:
         return None
     evaluation = None
@@ -214,7 +214,7 @@ def _require_open(campaign: Campaign, place: EvaluatedStore | None, now: datetim
 
 
 def _require_level(device: Device, campaign: Campaign, place: EvaluatedStore, evidence: Evidence) -> None:
-    # An unlock is never given on a mere claim, whatever the campaign says.
+    # An unlock is never granted on a claim alone, for any campaign.
     assurance = _assess(campaign, evidence)
     missing = assurance.missing_for(max(int(Level.PLAUSIBLE), campaign.unlock_level))
     if missing:

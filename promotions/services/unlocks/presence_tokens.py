@@ -1,4 +1,4 @@
-"""Presence tokens: issued to a phone on the grounds of an unlock, spent once by the brand it was made out to."""
+"""Presence tokens: issued to a phone by the rules of an unlock, spent once by the brand they are issued for."""
 
 import secrets
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ _NAMELESS_ISSUER = "urn:doorstep"
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token and what it stands for."""
+    """A token, its expiry and its level."""
 
     token: str
     expires_at: datetime
@@ -111,7 +111,7 @@ def _spend(brand: Brand, token: str, now: datetime) -> Mapping[str, Any]:
 
 def _describe(context: UnlockContext) -> Presence:
     evidence, evaluation = context.evidence, context.place.evaluation
-    # No level is reached without a fix, and none is judged without a fence.
+    # No level is reached without a fix, and no fix is evaluated without a fence.
     if evidence.fix is None or evaluation is None or evaluation.geofence_id is None:
         raise DomainError("busy")
     fence = Geofence.objects.filter(pk=evaluation.geofence_id).values_list("uuid", "version").first()

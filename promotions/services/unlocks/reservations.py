@@ -40,7 +40,7 @@ def reserve_turn(
 ) -> tuple[Reservation, bool]:
     """Set a unit aside for `RESERVATION_LIFE_S`, and whether it is new; asked again, the same one, not prolonged.
 
-    One transaction that holds the device's row, so that of its requests one after the other is judged. A campaign
+    One transaction that locks the device's row, so that its requests are evaluated in sequence. A campaign
     without a cap keeps a turn too: it costs nothing, and a cap set later counts it. Errors: `not_found`,
     `consent_required`, `already_unlocked`, `not_in_segment`, `too_many_reservations`, `sold_out`, and those of a
     closed campaign.
@@ -99,7 +99,7 @@ def take_turn(*, device_id: UUID, campaign_id: int, now: datetime) -> bool:
     Asked in the unlock's transaction, after its row. The caller holds the device (`lock_device`): a reservation that it
     is just making would otherwise cost it a second unit.
     """
-    # Ended or not: as long as the row is there, nobody else has its unit.
+    # Ended or not: as long as the row exists, no other device has its unit.
     return _delete_own(campaign_id, device_id) or _take_free_or_ended(campaign_id, now)
 
 
@@ -112,7 +112,7 @@ def give_back_turns(device_id: UUID, *, now: datetime) -> None:
 
 
 def drop_ended_turns(*, now: datetime) -> int:
-    """Release reservations that ended and were not taken over, each in a transaction of its own; return how many."""
+    """Release reservations that ended and were not taken over, each in a separate transaction; return how many."""
     released = 0
     ended = Reservation.objects.filter(expires_at__lte=now).order_by("pk").values_list("campaign_id", flat=True)
     for campaign_id in list(ended):
@@ -175,7 +175,7 @@ def _require_few(device_id: UUID, now: datetime) -> None:
 
 
 def _write(campaign_id: int, device_id: UUID, store: Store | None, now: datetime, expires_at: datetime) -> bool:
-    """The row and its unit. One of its own that has ended is begun anew: nobody else has taken its unit."""
+    """The row and its unit. The device's own ended row begins again: no other device has taken its unit."""
     times = {"store": store, "reserved_at": now, "expires_at": expires_at}
     if Reservation.objects.filter(campaign_id=campaign_id, device_id=device_id).update(**times):
         return True
@@ -187,7 +187,7 @@ def _take_free_or_ended(campaign_id: int, now: datetime) -> bool:
     return take_unit(campaign_id=campaign_id, scope=_UNLOCK) or _take_over(campaign_id, now)
 
 
-# A row that another is just taking over is passed by; so of two, each gets a unit of its own or none.
+# Skip a row that another request is taking over; so of two requests, each gets a separate unit or none.
 _TAKE_OVER_SQL = """
 DELETE FROM promotions_reservation WHERE id = (
     SELECT id FROM promotions_reservation WHERE campaign_id = %s AND expires_at <= %s

@@ -104,7 +104,7 @@ def test_half_of_the_accuracy_circle_inside_a_circle_implies_the_centre(
 
 
 @given(st.lists(st.tuples(st.floats(-600, 600), st.floats(-600, 600), st.floats(-5, 800)), min_size=1, max_size=10))
-def test_judging_circles_is_judging_each(rows: list[tuple[float, float, float]]) -> None:
+def test_measuring_circles_together_is_measuring_each(rows: list[tuple[float, float, float]]) -> None:
     fixes = [place(east_m, north_m) for east_m, north_m, _ in rows]
     places = Places(
         np.array([fix.latitude_deg for fix in fixes]),
@@ -166,7 +166,7 @@ def test_most_of_the_circle_in_a_horseshoe_does_not_put_the_centre_inside() -> N
 
 @pytest.mark.parametrize("shape", [SQUARE, HORSESHOE])
 @given(rows=st.lists(st.tuples(st.floats(-400, 400), st.floats(-400, 400), st.floats(0, 500)), min_size=1, max_size=10))
-def test_judging_polygons_is_judging_each(
+def test_measuring_polygons_together_is_measuring_each(
     shape: list[tuple[float, float]], rows: list[tuple[float, float, float]]
 ) -> None:
     fence = lay_polygon(shape)

@@ -1,4 +1,4 @@
-"""Which fences are refused, and that every fault is told at once."""
+"""Refused fences; every fault is reported at once."""
 
 import json
 import math
@@ -51,7 +51,7 @@ def list_codes(given_: object, store_at: Point | None = None) -> list[str]:
         ((2.3635, 48.8675, 150), ["coordinates_swapped"]),
     ],
 )
-def test_a_circle_has_all_its_faults_told(circle: tuple[Any, Any, Any], codes: list[str]) -> None:
+def test_a_circle_has_all_its_faults_reported(circle: tuple[Any, Any, Any], codes: list[str]) -> None:
     faults = list_circle_faults(*circle, store_at=STORE)
 
     assert [fault.code.value for fault in faults] == codes
@@ -126,7 +126,7 @@ def make_circle(vertices: int) -> list[list[float]]:
         (polygon([[179.999, 10], [-179.999, 10], [-179.999, 10.1], [179.999, 10]]), ["crosses_antimeridian"]),
     ],
 )
-def test_a_polygon_has_all_its_faults_told(given_: object, codes: list[str]) -> None:
+def test_a_polygon_has_all_its_faults_reported(given_: object, codes: list[str]) -> None:
     reading = read_polygon(given_)
 
     assert [fault.code.value for fault in reading.faults] == codes
@@ -174,7 +174,7 @@ def test_a_fault_points_at_its_place() -> None:
         (shapely.Polygon(RING), []),
     ],
 )
-def test_a_polygon_that_is_one_already_is_judged_alike(shape: shapely.Polygon, codes: list[str]) -> None:
+def test_an_existing_polygon_has_the_same_faults(shape: shapely.Polygon, codes: list[str]) -> None:
     assert [fault.code.value for fault in list_polygon_faults(shape)] == codes
 
 
@@ -186,7 +186,7 @@ _JSON = st.recursive(
 
 
 @given(_JSON, _JSON)
-def test_no_input_whatever_raises(coordinates: object, other: object) -> None:
+def test_arbitrary_input_never_raises(coordinates: object, other: object) -> None:
     for given_ in (coordinates, {"type": "Polygon", "coordinates": coordinates}, polygon(coordinates, other)):
         reading = read_polygon(given_)
         assert (reading.polygon is None) is bool(reading.faults)
@@ -197,7 +197,7 @@ _NUMBER = st.floats(allow_nan=True, allow_infinity=True) | st.floats(-180, 180)
 
 
 @given(st.lists(st.lists(st.lists(_NUMBER, min_size=2, max_size=2), min_size=3, max_size=6), min_size=1, max_size=3))
-def test_no_rings_whatever_raise(rings: list[list[list[float]]]) -> None:
+def test_arbitrary_rings_never_raise(rings: list[list[list[float]]]) -> None:
     closed = [[*ring, ring[0]] for ring in rings]
 
     reading = read_polygon(polygon(*closed), store_at=STORE)

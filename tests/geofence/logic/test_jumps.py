@@ -1,4 +1,4 @@
-"""Impossible ways: many at once as one by one, flights apart, nothing gained by NaN."""
+"""Impossible jumps: many at once give the same as each alone, flights are separate, NaN gains nothing."""
 
 import math
 
@@ -15,7 +15,7 @@ ways = st.tuples(metres, st.floats(0, 1_000), st.floats(0, 200_000))
 
 
 @given(st.lists(ways, max_size=20))
-def test_many_ways_are_judged_as_each(given_ways: list[tuple[float, float, float]]) -> None:
+def test_many_ways_are_evaluated_as_each(given_ways: list[tuple[float, float, float]]) -> None:
     columns = [np.array([way[column] for way in given_ways]) for column in range(3)]
 
     held = measure_penalties_s(*columns)
@@ -53,7 +53,7 @@ def test_only_a_long_way_at_an_airliners_speed_is_a_flight(distance_m: float, el
     assert is_flight(distance_m, (0.0, 0.0), elapsed_s) is flown
 
 
-def test_a_place_nobody_knows_is_held_longest() -> None:
+def test_an_unknown_place_has_the_longest_penalty() -> None:
     assert jump_penalty_s(math.nan, (10.0, 10.0), 60.0) == 7_200
 
 

@@ -107,7 +107,7 @@ def test_many_fences_match_as_by_brute_force() -> None:
     assert_same(columns, rng.uniform(48.7, 49.0, 300).tolist(), rng.uniform(2.1, 2.6, 300).tolist())
 
 
-def test_judging_pairs_uses_the_polygon_where_there_is_one() -> None:
+def test_measuring_pairs_uses_the_polygon_where_there_is_one() -> None:
     columns = make_polygons(4)
     snapshot = FenceSnapshot.build(columns)
     centre = Point(float(columns.latitude_deg[0]), float(columns.longitude_deg[0]))

@@ -1,4 +1,4 @@
-"""Depth is told as the parser would meet it, whatever the strings hold."""
+"""The depth is that of the parser, for any content of strings."""
 
 import json
 import time

@@ -169,7 +169,7 @@ def test_after_a_gap_a_departure_opens_the_way_for_the_next_visit() -> None:
 def test_after_a_gap_four_hours_since_the_last_inside_fix_open_the_way() -> None:
     assert run(inside(0), inside(14399))[1] == ["enter@0", "exit@0"]
     assert run(inside(0), inside(14400))[1] == ["enter@0", "exit@0", "enter@14400"]
-    # Each inside fix counts the four hours anew: a phone left in the shop overnight is one visit.
+    # Each inside fix restarts the four hours: a phone left in the shop overnight is one visit.
     assert run(inside(0), *(inside(at) for at in range(3000, 90_000, 3000)))[1] == ["enter@0", "exit@0"]
 
 
@@ -249,7 +249,7 @@ def test_visits_never_overlap_and_dwell_lies_within_them(steps: list[tuple[float
 
 
 @given(_FIXES)
-def test_the_state_agrees_with_what_was_told(steps: list[tuple[float, float, float, float]]) -> None:
+def test_the_state_agrees_with_the_transitions(steps: list[tuple[float, float, float, float]]) -> None:
     state, reported = advance_through(PresenceState(), lay_out(steps), RULES)
 
     is_open = bool(reported) and reported[-1][1].kind is not TransitionKind.EXIT

@@ -111,7 +111,7 @@ def test_many_pairs_move_as_one_by_one(pairs: list[Pair]) -> None:
     state, steps, radius_m = pairs[0] if pairs else (PresenceState(), [], 150.0)
     long = (state, steps * 3, radius_m)
 
-    # Equal pairs move equally one by one: each is worked once.
+    # Equal pairs move equally when moved singly: each is moved once.
     assert _same(_move_together([*pairs * 24, long]), [*_move_one_by_one(pairs) * 24, *_move_one_by_one([long])])
 
 

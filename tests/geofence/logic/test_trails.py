@@ -1,4 +1,4 @@
-"""Trails over columns: as walking the fixes one by one, batch by batch, whatever is mixed in."""
+"""Trails over columns give the same as walking single fixes, batch by batch, for any mix of devices."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A way that ends in a store is judged by the road: nobody steps off a train at full speed and into a shop."""
+"""A trip that ends in a store counts at the speed of a road: no one steps off a train at full speed into a shop."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_a_way_into_a_store_is_made_by_road(distance_m: float, elapsed_s: float,
 
 
 @given(st.lists(ways, max_size=20))
-def test_many_ways_into_stores_are_judged_as_each(given_ways: list[tuple[float, float, float, bool]]) -> None:
+def test_many_ways_into_stores_are_evaluated_as_each(given_ways: list[tuple[float, float, float, bool]]) -> None:
     columns = [np.array([way[column] for way in given_ways]) for column in range(4)]
 
     held = measure_penalties_s(*columns)

@@ -81,7 +81,7 @@ def test_a_text_with_faults_is_shown_as_it_stands() -> None:
         ("{offer}" * 9, ["too_long"]),
     ],
 )
-def test_each_fault_of_a_text_is_told(text: str, codes: list[str]) -> None:
+def test_each_fault_of_a_text_is_reported(text: str, codes: list[str]) -> None:
     assert codes_of("Title", text) == [("body", code) for code in codes]
 
 

@@ -283,7 +283,7 @@ def test_a_bulk_action_reaches_no_foreign_row() -> None:
     assert given.foreign.revoked_at is None  # type: ignore[attr-defined]
 
 
-def test_a_user_without_membership_sees_nothing_of_anybody() -> None:
+def test_a_user_without_membership_sees_no_rows() -> None:
     _, campaign, *_ = pair(Campaign)
     client = rows.log_in("Brand manager", "Partner manager")
 

@@ -180,7 +180,7 @@ def test_the_way_in_is_tried_on_a_running_service(live_server: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_service_that_believes_everybody_is_found_out(live_server: Any, settings: Any) -> None:
+def test_a_service_that_trusts_every_proxy_is_found(live_server: Any, settings: Any) -> None:
     settings.TRUSTED_PROXIES = 1
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 

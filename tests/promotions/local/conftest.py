@@ -20,7 +20,7 @@ SERVICE_VARIABLES = ("DATABASE_URL", "REDIS_URL", workspaces.FOLDER_VARIABLE)
 
 @pytest.fixture
 def clone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with a space in its name that everybody may enter, with the local commands in it."""
+    """A folder with a space in its name that every user may enter, with the local commands in it."""
     with tempfile.TemporaryDirectory(prefix="doorstep clone ") as name:
         os.chmod(name, 0o755)
         root = Path(name)

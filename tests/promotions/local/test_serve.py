@@ -16,7 +16,7 @@ def test_only_this_machine_reaches_a_loopback_address(host: str) -> None:
 def test_the_network_reaches_any_other_under_any_name(host: str) -> None:
     warning = describe_exposure(host) or ""
 
-    assert warning.startswith(f"Warning: HOST={host} lets every device on your network reach this demo.")
+    assert warning.startswith(f"Warning: HOST={host} makes this demo reachable for every device on your network.")
     assert "DEBUG mode" in warning
     assert run_environment({}, host=host)["ALLOWED_HOSTS"] == "*"
 

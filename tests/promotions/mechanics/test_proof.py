@@ -1,4 +1,4 @@
-"""The proof of a draw, by the two commands: given when all is over, true for anybody, spoilt by any change."""
+"""The proof of a draw, by the two commands: available at the end, valid for anyone, broken by any change."""
 
 import json
 from io import StringIO
@@ -39,7 +39,7 @@ def verify(folder: Path, proof: Any, *options: str) -> str:
     return reported.getvalue()
 
 
-def test_an_ended_draw_is_proved_to_anybody(campaign: Campaign, tmp_path: Path) -> None:
+def test_an_ended_draw_can_be_proved(campaign: Campaign, tmp_path: Path) -> None:
     proof = prove(campaign)
 
     assert (bytes.fromhex(proof["seed"]), len(proof["moments"])) == (bytes(campaign.seed or b""), 5)
@@ -79,12 +79,12 @@ def test_any_other_file_is_no_proof(tmp_path: Path, text: str) -> None:
         call_command("verify_draw", str(tmp_path / "other.json"))
 
 
-def test_the_seed_stays_sealed_while_somebody_can_play(campaign: Campaign) -> None:
+def test_the_seed_stays_sealed_while_people_can_play(campaign: Campaign) -> None:
     with pytest.raises(CommandError, match="sealed"):
         call_command("prove_draw", str(campaign.uuid))
 
 
-def test_hours_changed_since_are_told_instead_of_a_false_proof(campaign: Campaign) -> None:
+def test_hours_changed_since_are_reported_instead_of_a_false_proof(campaign: Campaign) -> None:
     campaign.stores.update(opening_hours={"sun": [["09:00", "10:00"]]})
 
     with pytest.raises(CommandError, match="changed after the draw"):

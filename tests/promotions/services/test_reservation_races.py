@@ -282,7 +282,7 @@ def set_a_cap_in_the_rush(store: Store, monkeypatch: pytest.MonkeyPatch) -> tupl
     return used(campaign), given(campaign)
 
 
-def test_a_cap_set_in_the_rush_counts_everybody(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cap_set_in_the_rush_counts_every_device(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set_a_cap_in_the_rush(store, monkeypatch) == (80, 80)
 
 

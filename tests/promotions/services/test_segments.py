@@ -64,15 +64,15 @@ def test_faults_of_a_campaigns_segments_are_found_with_the_others(campaign: Camp
 
 
 def test_only_members_get_the_message(campaign: Campaign) -> None:
-    member, other, nobody = (factories.reachable_device() for _ in range(3))
+    member, other, outsider = (factories.reachable_device() for _ in range(3))
     set_segments({member.pk: ["staff"], other.pk: ["silver"]})
-    walks = join(*(Walk(device).stay(minutes=1) for device in (member, other, nobody)))
+    walks = join(*(Walk(device).stay(minutes=1) for device in (member, other, outsider)))
 
     processed = pipeline.run_verbs(walks, current_snapshot(), now=NOW)
 
     assert list(Message.objects.values_list("device_id", flat=True)) == [member.pk]
     refused = {decision.device_id for decision in processed.decisions if decision.reason == "not_in_segment"}
-    assert refused == {other.pk, nobody.pk}
+    assert refused == {other.pk, outsider.pk}
 
 
 def test_a_segment_costs_the_pipeline_no_query(store: Store, campaign: Campaign) -> None:

@@ -81,7 +81,7 @@ def test_an_acknowledged_fix_that_was_never_worked_is_a_fault(played: Played) ->
     assert sum_up(played, real_s=1.0).faults == ["acknowledged fixes of 1 phones are missing"]
 
 
-def test_an_unlock_that_was_told_and_not_stored_is_a_fault(played: Played, contest: Campaign, shop: Store) -> None:
+def test_an_unlock_that_was_answered_and_not_stored_is_a_fault(played: Played, contest: Campaign, shop: Store) -> None:
     played.journal.unlocks["granted"] = 2
     Unlock.objects.create(
         campaign=contest, device=factories.device(), store=shop, outcome="lost", level=1, granted_at=NOW

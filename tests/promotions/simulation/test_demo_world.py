@@ -157,7 +157,7 @@ def test_passwords_are_the_clones_own(settings: Any) -> None:
     assert demo_password("operator") != demo_password("brand")
 
 
-def test_logins_that_everybody_can_derive_are_refused(settings: Any, tmp_path: Path) -> None:
+def test_logins_that_anyone_can_derive_are_refused(settings: Any, tmp_path: Path) -> None:
     settings.SECRET_KEY = "development-only-secret_key-never-use-in-production"
 
     with pytest.raises(ConfigurationError, match="SECRET_KEY"):

@@ -120,7 +120,7 @@ def test_no_line_is_wider_than_a_terminal() -> None:
     assert max(len(line) for table in (as_table(OUTCOME), as_table(crowded)) for line in table.splitlines()) <= 79
 
 
-def test_the_table_tells_the_truth() -> None:
+def test_the_table_shows_the_truth() -> None:
     table = as_table(OUTCOME)
 
     assert "30,000 accepted, 12 rejected" in table

@@ -134,7 +134,7 @@ def test_a_phone_without_network_posts_its_backlog_afterwards() -> None:
     assert max(service.batches) >= 8
 
 
-def test_a_phone_told_of_missing_consent_stops_sending() -> None:
+def test_a_phone_refused_for_missing_consent_stops_sending() -> None:
     service = Service(post_fixes=Reply(403, {"code": "consent_required"}))
     phone = make_phone(service, make_plan(Persona.GUEST))
 
@@ -180,7 +180,7 @@ def test_some_of_those_who_get_a_message_come_to_its_store_and_some_do_not() -> 
     assert {tuple(came_to(phone)) for phone in phones} == {(), (2,)}
 
 
-def test_without_a_message_or_an_app_nobody_comes_by_chance() -> None:
+def test_without_a_message_or_an_app_no_one_comes_by_chance() -> None:
     phone = make_phone(Service(), make_plan(Persona.PLAYER))
 
     live(phone)

@@ -1,4 +1,4 @@
-"""The generator: plans that repeat, people that move like people, and stays that nobody can argue about."""
+"""The generator: repeatable plans, realistic movement, and unambiguous stays."""
 
 import math
 from collections import Counter
@@ -91,7 +91,7 @@ def test_days_have_no_holes(plans: list[PhonePlan]) -> None:
         assert plan.itinerary.legs[-1].end_s > DAY.end_s
 
 
-def test_everybody_moves_at_the_speed_of_what_they_do(plans: list[PhonePlan]) -> None:
+def test_people_move_at_the_speed_of_their_activity(plans: list[PhonePlan]) -> None:
     for plan in plans:
         for leg in plan.itinerary.legs:
             if leg.motion in SPEEDS_MPS:
@@ -99,13 +99,13 @@ def test_everybody_moves_at_the_speed_of_what_they_do(plans: list[PhonePlan]) ->
                 assert slowest <= length_m(leg.points) / (leg.end_s - leg.start_s) <= fastest + 1e-6
 
 
-def test_guests_stay_once_and_nobody_else_does(plans: list[PhonePlan]) -> None:
+def test_only_guests_stay_and_only_once(plans: list[PhonePlan]) -> None:
     for plan in plans:
         found = stays(times_inside(TOWN, plan.itinerary, until_s=DAY.end_s))
         assert [stay.shop for stay in found] == ([plan.visits_shop] if plan.persona is Persona.GUEST else [])
 
 
-def test_nobody_is_inside_for_a_time_that_could_be_argued_about(plans: list[PhonePlan]) -> None:
+def test_no_one_is_inside_for_a_debatable_time(plans: list[PhonePlan]) -> None:
     inside = [each for plan in plans for each in times_inside(TOWN, plan.itinerary, until_s=DAY.end_s)]
 
     assert doubtful(inside) == []
@@ -113,7 +113,7 @@ def test_nobody_is_inside_for_a_time_that_could_be_argued_about(plans: list[Phon
     assert max(each.duration_s for each in inside if each.duration_s < STAY_S) <= PASS_S + 10
 
 
-def test_nobody_passes_along_an_edge_where_noise_decides(plans: list[PhonePlan]) -> None:
+def test_no_one_passes_along_an_edge_where_noise_decides(plans: list[PhonePlan]) -> None:
     for plan in plans:
         for leg in plan.itinerary.legs:
             if leg.motion is not Motion.REST and len(leg.points) > 1 and plan.visits_shop is None:

@@ -25,7 +25,7 @@ def journal() -> Journal:
     return journal
 
 
-def test_the_line_tells_the_time_the_share_and_the_counts(journal: Journal) -> None:
+def test_the_line_shows_the_time_the_share_and_the_counts(journal: Journal) -> None:
     line = "12:01 ███░░░  50%  12,345 fixes  7 messages  3 unlocked  2 redeemed"
     assert describe(NOON, journal, columns=80) == line
 

@@ -1,4 +1,4 @@
-"""The till's colours: what is written can be read by everybody (WCAG 2.2, 1.4.3 and 1.4.11, level AA)."""
+"""The till's colours: the text is legible (WCAG 2.2, 1.4.3 and 1.4.11, level AA)."""
 
 import re
 from itertools import pairwise

@@ -34,7 +34,7 @@ def coupon(campaign: Campaign) -> Printed:
 
 @pytest.mark.parametrize("source", WITHOUT_UNLOCK)
 @pytest.mark.parametrize("shown", ["code", "token"])
-def test_it_is_redeemed_whatever_its_source(till: Till, campaign: Campaign, source: Coupon.Source, shown: str) -> None:
+def test_it_is_redeemed_with_every_source(till: Till, campaign: Campaign, source: Coupon.Source, shown: str) -> None:
     coupon = tills.issued(campaign, source=source)
 
     response = till.scan(**{shown: getattr(coupon, shown)})
