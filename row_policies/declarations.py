@@ -17,7 +17,7 @@ MANAGE: Verbs = ("view", "add", "change", "delete")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Paths from a row to the keys of the brand and the partner that own it; None: that side has no part in it."""
+    """Paths from a row to the keys of the brand and the partner that own it. None: it has no such owner."""
 
     brand: str | None = None
     partner: str | None = None
@@ -99,7 +99,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class ExpiredBy:
-    """Rows expire by a rule of their own: `function(now=...)` returns a query of the expired ones."""
+    """`function(now=...)` returns a query of the expired rows, for a rule that `Keep` cannot express."""
 
     function: str
     until: str

@@ -127,7 +127,7 @@ def test_the_menu_lists_it_for_those_who_may_view_it(toys: Toys) -> None:
     assert not is_listed(rows.brand_analyst(campaign.brand))
 
 
-def test_its_rows_expire_with_those_that_hang_on_them(toys: Toys) -> None:
+def test_its_rows_expire_together_with_their_remarks(toys: Toys) -> None:
     campaign, device = factories.campaign(), factories.device()
     old, young = (cast(toys, campaign, device, days_old=days) for days in (11, 9))
 

@@ -113,7 +113,7 @@ def test_a_wrong_declaration_is_named_with_its_remedy(declare: Declare, wrong: d
     assert any(fault.startswith("promotions.ToyBallot: row_policy.") and sentence in fault for fault in faults), faults
 
 
-def test_a_row_that_hangs_on_one_that_stays_is_not_taken_for_erased(declare: Declare) -> None:
+def test_a_cascade_from_a_row_that_stays_is_a_fault(declare: Declare) -> None:
     parent = declare(replace(RIGHT, retention=Forever("a test"), erasure=Remains("a test"), export=None))
 
     class ToyStub(models.Model):
