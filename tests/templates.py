@@ -37,7 +37,7 @@ def connect_to_server(*, timeout_s: int = 30) -> "psycopg.Connection[tuple[Any, 
 def make_template() -> str:
     """Return the migrated template, made by the first process of this run that asks; the others wait for it."""
     with closing(connect_to_server()) as server:
-        # Held until this connection closes.
+        # Locked until this connection closes.
         server.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         if server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
             return NAME

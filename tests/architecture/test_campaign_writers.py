@@ -39,7 +39,7 @@ def names(node: ast.AST) -> Iterator[str]:
 
 
 def find_others(tree: ast.Module) -> set[str]:
-    """Return the names that stand for a rule's value in this file, such as the `TimeWindow` of `logic/schedule.py`."""
+    """Return the names of rule values in this file, such as the `TimeWindow` of `logic/schedule.py`."""
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and "logic" in (node.module or "")]
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and not node.bases}
     return classes | {alias.name for node in imports for alias in node.names}

@@ -9,7 +9,7 @@ from tests.architecture.test_tree import CODE, ROOT
 
 TESTS = [path for path in CODE if path.relative_to(ROOT).parts[0] == "tests" and path != Path(__file__).resolve()]
 
-# Those that speak to real processes, whose clock runs. All others hand in `now`, or set the clock of their process.
+# Those that call real processes, which use the real clock. All others pass `now`, or set the clock of their process.
 _TALK_TO_PROCESSES = ("tests/faults/", "tests/stories/", "tests/promotions/benchmarking.py")
 _COMPARE_CLOCKS = (
     "tests/promotions/doctor/test_doctor.py",

@@ -30,7 +30,7 @@ def test_the_files_were_found() -> None:
     assert len(PRODUCT) > 40
 
 
-def test_every_module_says_what_lives_there() -> None:
+def test_every_module_has_a_docstring() -> None:
     trees = {_relative(path): ast.parse(path.read_text(encoding="utf-8")) for path in PRODUCT}
 
     assert [name for name, tree in trees.items() if tree.body and not ast.get_docstring(tree)] == []

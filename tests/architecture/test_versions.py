@@ -37,7 +37,7 @@ def test_set_up_and_doctor_refuse_the_same_versions() -> None:
         ("Django", {".".join(map(str, version)): end for version, end in diagnosis.DJANGO_ENDS.items()}),
     ],
 )
-def test_the_readme_says_until_when_each_release_is_supported(first: str, ends: dict[str, date]) -> None:
+def test_the_readme_lists_the_end_of_support_of_each_release(first: str, ends: dict[str, date]) -> None:
     releases, until = row(first)
 
     assert re.findall(r"\d+(?:\.\d+)?", releases) == list(ends)

@@ -1,4 +1,4 @@
-"""The OpenAPI description says of a request what the server takes."""
+"""The OpenAPI description matches the requests that the server accepts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -45,7 +45,7 @@ def test_no_credential_is_described_twice() -> None:
     assert {"brandToken", "adminSession"} <= schemes.keys()
 
 
-def test_fixes_stand_beside_the_other_calls_of_a_device() -> None:
+def test_fixes_are_listed_with_the_other_calls_of_a_device() -> None:
     paths = description()["paths"]
 
     assert paths["/v1/fixes"]["post"]["tags"] == paths["/v1/devices"]["post"]["tags"]

@@ -61,7 +61,7 @@ def test_the_table_is_what_is_counted() -> None:
     assert reported == registered()
 
 
-def test_every_figure_says_where_it_is_counted() -> None:
+def test_every_metric_names_its_process() -> None:
     places = {name: place for name, (place, *_rest) in documented().items()}
 
     assert set(places.values()) == PLACES
@@ -164,7 +164,7 @@ def test_an_alarm_is_complete(alarm: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_says_what_why_what_to_do_and_when_it_is_over(page: Path) -> None:
+def test_a_page_has_the_alarm_its_reason_the_steps_and_the_end(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
 
     sections = dict(re.findall(r"^## (.+)\n\n((?:(?!^## ).*\n)+)", text, re.MULTILINE))

@@ -24,7 +24,7 @@ class Received:
 
 @dataclass(slots=True)
 class Span:
-    """What the tests look at of a span."""
+    """The parts of a span that the tests check."""
 
     name: str
     process: str

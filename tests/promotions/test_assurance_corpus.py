@@ -35,7 +35,7 @@ def test_honest_phones_pass_and_cheap_cheats_do_not(tallies: dict[str, Tally]) -
     assert sum(each.reaching(2) for each in cheats) == 0
 
 
-def test_each_kind_ends_where_its_description_says(tallies: dict[str, Tally]) -> None:
+def test_each_kind_reaches_its_documented_level(tallies: dict[str, Tally]) -> None:
     best = {name: max(each.best) for name, each in tallies.items()}
 
     assert {name: best[name] for name in ("old replay", "drive-by", "relay, true place", "frozen")} == {

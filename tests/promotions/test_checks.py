@@ -102,7 +102,7 @@ def test_the_deployment_check_asks_for_the_proxies(settings: Any, capfd: Any, pr
 
 
 @pytest.mark.parametrize(("proxies", "is_secure"), [("0", False), ("1", True)])
-def test_only_a_known_proxy_says_that_a_request_came_by_https(
+def test_only_a_trusted_proxy_can_mark_a_request_as_https(
     settings: Any, monkeypatch: pytest.MonkeyPatch, proxies: str, is_secure: bool
 ) -> None:
     monkeypatch.setenv("TRUSTED_PROXIES", proxies)
@@ -162,7 +162,7 @@ def test_all_faults_are_found_at_once(settings: Any, start_redis: Callable[..., 
     assert len(faults) == 2
 
 
-def test_a_variable_that_looks_like_a_setting_is_warned_of(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_a_variable_similar_to_a_setting_causes_a_warning(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     monkeypatch.setenv("QUIET_HOUR", "22:00-07:00")
 
     call_command("check")

@@ -58,13 +58,13 @@ def test_connections_that_are_lost_together_hold_no_request_up(pooled: DatabaseW
         cursor.execute("SELECT 1")
     pooled.close()
     pool = pool_of(pooled)
-    held = [pool.getconn() for _ in range(CONNECTIONS)]
-    for one in held:
+    connections = [pool.getconn() for _ in range(CONNECTIONS)]
+    for one in connections:
         pool.putconn(one)
     with connection.cursor() as cursor:
         # As a restart does.
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", [[one.info.backend_pid for one in held]]
+            "SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", [[one.info.backend_pid for one in connections]]
         )
 
     began_s = time.monotonic()

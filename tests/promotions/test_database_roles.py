@@ -127,7 +127,7 @@ def test_a_till_that_waits_for_a_locked_table_is_answered_busy(client: Client, s
     connections.close_all()
 
 
-def test_a_migration_waits_shortly_for_its_lock_and_says_what_to_do(settings: Any) -> None:
+def test_a_migration_waits_shortly_for_its_lock_and_names_the_remedy(settings: Any) -> None:
     settings.MIGRATION_LOCK_TIMEOUT_S = SHORT_S
     with other_session("LOCK TABLE django_migrations"), pytest.raises(CommandError) as refused:
         call_command("migrate", verbosity=0)

@@ -1,4 +1,4 @@
-"""Redis lost its data and its clock went back: what comes then stands before the cursor, and is worked."""
+"""Redis lost its data and its clock went back: new entries are before the cursor, and are processed."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -41,7 +41,7 @@ def append(client: "redis.Redis", *, entry_id: str = "*") -> tuple[UUID, str]:
 
 
 def advance_far(client: "redis.Redis") -> str:
-    """Work something whose entry was named by a clock an hour ahead; where the cursor stands then."""
+    """Process an entry with an id from a clock an hour ahead; return the cursor."""
     seconds, micros = client.time()
     _, entry_id = append(client, entry_id=f"{seconds * 1000 + micros // 1000 + AHEAD_MS}-0")
     drain.drain_shard(SHARD, read_clock=clock)
@@ -54,7 +54,7 @@ def seen() -> set[UUID]:
 
 
 @pytest.mark.parametrize("is_all_lost", [True, False], ids=["all of it", "the end, by a lagging replica"])
-def test_what_stands_before_the_cursor_is_worked(client: "redis.Redis", is_all_lost: bool) -> None:
+def test_entries_before_the_cursor_are_processed(client: "redis.Redis", is_all_lost: bool) -> None:
     far = advance_far(client)
     client.delete(stream.stream_key(SHARD))
     if is_all_lost:

@@ -198,5 +198,5 @@ def test_a_check_that_is_turned_off_stays_off(encrypted_redis: str) -> None:
         ("rediss://h/0?ssl_ca_certs=/x", "rediss://h/0?ssl_ca_certs=/x&ssl_cert_reqs=required"),
     ],
 )
-def test_the_brokers_address_says_that_certificates_count(url: str, broker: str) -> None:
+def test_the_brokers_address_requires_certificates(url: str, broker: str) -> None:
     assert verify_broker(url) == broker

@@ -172,7 +172,7 @@ def test_who_is_refused_does_not_start(at: Callable[..., str], settings: Any, mo
     assert [fault.split(":")[0] for fault in faults] == ["Redis refuses the login", "PostgreSQL refuses the connection"]
 
 
-def test_readiness_says_that_redis_refuses_the_login(client: Client, at: Callable[..., str], settings: Any) -> None:
+def test_readiness_reports_that_redis_refuses_the_login(client: Client, at: Callable[..., str], settings: Any) -> None:
     settings.REDIS_URL = at(":wrong@")
 
     body = assert_problem(client.get("/readyz"), "unavailable")
@@ -180,7 +180,7 @@ def test_readiness_says_that_redis_refuses_the_login(client: Client, at: Callabl
     assert "Correct user and password in REDIS_URL" in body["checks"]["redis"]
 
 
-def test_readiness_says_that_postgresql_refuses_the_login(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readiness_reports_that_postgresql_refuses_the_login(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {**logins.connection_parameters(), "password": "wrong"}
     monkeypatch.setattr(logins, "connection_parameters", lambda: given)
     monkeypatch.setattr(BaseDatabaseWrapper, "cursor", _fail)

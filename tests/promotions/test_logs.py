@@ -50,7 +50,7 @@ def test_warnings_and_uncaught_errors_are_log_lines() -> None:
         assert words in line["exception"]
 
 
-def test_what_celery_says_in_a_signal_handler_is_a_line() -> None:
+def test_a_message_of_celery_in_a_signal_handler_is_a_line() -> None:
     _code, lines = run("from promotions.celery import worker; worker.safe_say('\\nworker: Warm shutdown')")
 
     assert [line["event"] for line in lines] == ["worker: Warm shutdown"]

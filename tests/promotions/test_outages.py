@@ -150,7 +150,7 @@ def test_every_call_answers_503_with_retry_after(calls: dict[str, Callable[[], A
 
 @pytest.mark.django_db
 def test_a_state_that_is_our_fault_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The description promises no 500, so the answer is not held against it.
+    # The OpenAPI description has no 500, so the answer is not validated.
     monkeypatch.setattr("tests.conftest.find_breaches", lambda **_: [])
     client = Client(raise_request_exception=False)
 

@@ -40,7 +40,7 @@ def test_a_phone_that_enters_gets_one_message() -> None:
     ("hours", "until"),
     [({"tue": [["09:00", "13:30"]]}, "13:30"), ({"tue": [["09:00", "19:00"]]}, "14:00"), ({}, "14:00")],
 )
-def test_the_message_says_until_when_the_offer_holds(hours: dict[str, Any], until: str) -> None:
+def test_the_message_contains_the_end_of_the_offer(hours: dict[str, Any], until: str) -> None:
     store = factories.store(opening_hours=hours)
     factories.lunch_window(factories.campaign(store, message_body="Until {until}."))
 

@@ -263,7 +263,7 @@ def test_when_it_is_off_the_application_is_the_same_object_and_a_span_is_nothing
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:4318", "opentelemetry.exporter.otlp.proto.http"),
     ],
 )
-def test_a_setting_without_its_packages_says_what_to_install(
+def test_a_setting_without_its_packages_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, module: str
 ) -> None:
     assert conf.find_faults({"DEBUG": "1", name: value}) == []

@@ -112,7 +112,7 @@ def test_a_column_that_leaves_the_models_must_be_fillable(check_migration: Check
     assert check_migration(leave_models("amount")) == []
 
 
-def test_what_no_release_reads_any_more_is_dropped_under_a_name_that_says_so(
+def test_what_no_release_reads_is_dropped_by_a_migration_named_for_it(
     check_migration: Checker, release: Release
 ) -> None:
     drop = migrations.RunSQL(DROP, RESTORE)

@@ -283,12 +283,12 @@ def test_fixes_in_pieces_and_forgetting_what_may_be_forgotten_change_nothing(
     seen = lay_out(steps)
     _, reported = advance_through(PresenceState(), seen, RULES)
 
-    state, one_by_one = PresenceState(), []
+    state, singly = PresenceState(), []
     for fix in seen[:cut]:
         state, transitions = advance(state, fix, RULES)
-        one_by_one += transitions
+        singly += transitions
         if state.is_forgettable:
             state = PresenceState()
     _, rest = advance_through(state, seen[cut:], RULES)
 
-    assert one_by_one + [step for _, step in rest] == [step for _, step in reported]
+    assert singly + [step for _, step in rest] == [step for _, step in reported]

@@ -87,6 +87,6 @@ def test_with_plain_hysteresis_the_still_phones_flap() -> None:
                 is_inside = False
         flaps.append(enters)
 
-    # Were the noise too tame to make these flap, the test above would prove nothing.
+    # Without enough noise to cause these flaps, the test above would test nothing.
     assert max(flaps) >= 10
     assert sum(enters > 1 for enters in flaps) >= 30

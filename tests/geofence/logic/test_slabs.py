@@ -34,7 +34,7 @@ def test_points_are_in_or_out(
     assert _ask([polygon], [0] * len(outside), outside) == [False] * len(outside)
 
 
-def test_each_point_is_asked_of_its_own_polygon() -> None:
+def test_each_point_is_checked_against_its_own_polygon() -> None:
     far = shapely.box(100, 100, 110, 110)
 
     assert _ask([SQUARE, far, RING], [0, 1, 2, 1, 0], [(5, 5), (5, 5), (5, 5), (105, 105), (105, 105)]) == [
@@ -68,7 +68,7 @@ def _polygons(draw: st.DrawFn) -> shapely.Polygon:
 
 
 @given(st.lists(_polygons(), min_size=1, max_size=3), st.integers(0, 2**32))
-def test_any_polygon_holds_the_points_that_geos_says_it_holds(polygons: list[shapely.Polygon], seed: int) -> None:
+def test_any_polygon_contains_the_points_that_geos_finds(polygons: list[shapely.Polygon], seed: int) -> None:
     rng = np.random.default_rng(seed)
     which = rng.integers(0, len(polygons), 200)
     # On the levels of corners and between them.

@@ -31,7 +31,7 @@ def test_the_api_takes_at_most_a_hundred_oldest_first() -> None:
     assert sent.headers["Authorization"] == "Bearer access"
 
 
-def test_a_mock_fix_says_so() -> None:
+def test_a_mock_fix_is_marked() -> None:
     mock = Fix(1_790_000_000.0, 48.8675, 2.3635, 10.0, 0.0, is_mock=True)
 
     (posted,) = decode_fixes(next_request(Dialect.API, WHO, [mock], 0).body)
