@@ -151,7 +151,7 @@ class StaffEnrolmentAdmin(TenantAdmin):
             page=self,
             title=f"Enrol “{obj.label}” at {obj.store}",
             secret=address,
-            advice=f"Scan this with the {'screen for the counter' if is_kiosk else 'phone or tablet of the till'}. "
+            advice=f"Scan this with the {'screen for the counter' if is_kiosk else 'phone or tablet of the till'}.\n"
             f"It works once, until {at_store(obj.expires_at, obj.store)}, and is not shown again.",
             qr_of=address,
         )

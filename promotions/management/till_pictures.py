@@ -169,7 +169,7 @@ def _take_answers(studio: TillStudio) -> None:
         studio.scan(page, props.code("lost"), "again", "give-once")
         studio.scan(page, props.code("ended"), "no", "no-ended")
         studio.scan(page, props.code("evening"), "no", "no-other-hour")
-        studio.scan(page, props.code("recalled"), "no", "no-withdrawn")
+        studio.scan(page, props.code("recalled"), "no", "no-recalled")
         studio.scan(page, props.code("elsewhere"), "no", "no-wrong-store")
         typo = props.code("give")[:-1] + ("0" if props.code("give")[-1] != "0" else "1")
         studio.scan(page, typo, "no", "no-typing-error")

@@ -11,6 +11,12 @@ const QR_LASTS_MS = 12_000;
 const KEPT_AS = "doorstep.sandbox";
 const CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"];
 const CALLS_SHOWN = 30;
+const LABEL_PLACES = [
+  ["top", [0, -6]],
+  ["right", [6, 0]],
+  ["left", [-6, 0]],
+  ["bottom", [0, 6]],
+];
 
 const $ = (id) => document.getElementById(id);
 const stores = JSON.parse($("stores").textContent);
@@ -244,20 +250,26 @@ function drawStores() {
 
 const labels = [];
 
-/** Places each name above its store, or beside it at the edge of the map, and hides it where it covers a nearer one. */
+/** Places each name where it is whole and covers nothing, or hides it. Names of nearer stores come first. */
 function thinLabels() {
   const frame = map.getContainer().getBoundingClientRect();
-  const shown = [...document.querySelectorAll(".leaflet-control")].map((control) => control.getBoundingClientRect());
+  const obstacles = document.querySelectorAll(".leaflet-control, .phone, .calls");
+  const shown = [...obstacles].map((obstacle) => obstacle.getBoundingClientRect());
   const distance = ({ store }) => position.distanceTo([store.latitude, store.longitude]);
   for (const { tooltip } of [...labels].sort((one, other) => distance(one) - distance(other))) {
-    let box = placeLabel(tooltip, "top", [0, -6]);
-    if (box.left < frame.left) box = placeLabel(tooltip, "right", [6, 0]);
-    else if (box.right > frame.right) box = placeLabel(tooltip, "left", [-6, 0]);
-    const isOutside = box.left < frame.left || box.right > frame.right;
-    const isCovered = isOutside || shown.some((other) => overlap(box, other));
-    tooltip.getElement().classList.toggle("covered", isCovered);
-    if (!isCovered) shown.push(box);
+    const box = findPlace(tooltip, frame, shown);
+    tooltip.getElement().classList.toggle("covered", !box);
+    if (box) shown.push(box);
   }
+}
+
+function findPlace(tooltip, frame, shown) {
+  for (const [direction, offset] of LABEL_PLACES) {
+    const box = placeLabel(tooltip, direction, offset);
+    const isInside = box.left >= frame.left && box.right <= frame.right;
+    if (isInside && !shown.some((other) => overlap(box, other))) return box;
+  }
+  return null;
 }
 
 function placeLabel(tooltip, direction, offset) {
