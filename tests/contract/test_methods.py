@@ -1,4 +1,4 @@
-"""Every documented address takes HEAD where it takes GET, and says honestly what it takes of all else."""
+"""Every documented address accepts HEAD if it accepts GET, and reports the allowed methods correctly."""
 
 import itertools
 import uuid

@@ -272,7 +272,7 @@ def test_a_phone_that_stays_moves_the_end_of_its_visit_and_nothing_else_of_it() 
     assert Visit.objects.values().get() == {**before, "last_inside_at": NOW + timedelta(seconds=260)}
 
 
-def test_what_is_erased_between_reckoning_and_writing_stays_erased() -> None:
+def test_a_device_erased_between_computing_and_writing_stays_erased() -> None:
     store()
     work(pack([make_fix(ADA, 0, 5)]))
     advance = advance_presence(pack([make_fix(ADA, 30, 5)]), snapshot=current_snapshot())

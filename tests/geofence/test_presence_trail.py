@@ -1,4 +1,4 @@
-"""What a worked batch leaves of a device's trail, and what the next fix is held against."""
+"""The trail that a batch stores for a device, and the check of the next fix against it."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from tests.geofence.fixmaking import METRE_DEG, make_fix, make_visit, pack
 
 pytestmark = pytest.mark.django_db
 
-# What 50 km are held for.
+# The penalty for 50 km.
 PENALTY_S = jump_penalty_s(50_000.0, (10.0, 10.0), 60.0)
 ADA, BO = UUID("0198b6f0-0000-7000-8000-0000000000ad"), UUID("0198b6f0-0000-7000-8000-0000000000b0")
 
@@ -104,7 +104,7 @@ def test_transitions_contain_the_trail_and_their_run_of_fixes() -> None:
     assert dwell.best_accuracy_m == 10.0
 
 
-def test_a_fix_in_hand_is_held_against_the_cell() -> None:
+def test_a_sent_fix_is_checked_against_the_cell() -> None:
     work(make_fix(ADA, 0, 50_000))
 
     assert hold(60).jump_penalty_s == pytest.approx(7_140, abs=12)
@@ -131,7 +131,7 @@ def test_the_same_fix_again_is_no_repeat_and_a_later_one_is() -> None:
     assert hold(61, km_north=0.01).repeats == 0
 
 
-def test_of_a_device_never_heard_of_nothing_is_held() -> None:
+def test_an_unknown_device_has_no_penalty() -> None:
     assert read_trail(device_id=ADA, now=NOW) == Trail()
 
 

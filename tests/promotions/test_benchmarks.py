@@ -29,7 +29,7 @@ def _read_results() -> dict[str, Any]:
     return results
 
 
-def test_the_document_says_what_was_measured() -> None:
+def test_the_document_has_the_measured_figures() -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == write_document(_read_results(), MODULES), "run 'make bench'"
 
 
@@ -78,7 +78,7 @@ def test_the_quick_form_runs_with_any_load_generator() -> None:
         check=False,
     )
 
-    # 1 says that a figure misses its target, as they may with such a load.
+    # Exit code 1 means that a figure misses its target, which is possible with such a load.
     assert done.returncode in {0, 1}, done.stderr
     quick = json.loads(QUICK_RESULTS.read_text(encoding="utf-8"))
     for name in ("lane", "unlock", "redeem"):

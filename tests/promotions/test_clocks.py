@@ -121,7 +121,7 @@ def test_a_wrong_redis_is_named_and_the_others_go_on(
 
 
 @pytest.mark.django_db
-def test_every_call_that_judges_time_answers_503_and_blames_no_phone_and_no_till(
+def test_every_call_that_depends_on_time_answers_503_without_a_refusal(
     move_clock: Callable[[float], None], ada_client: DeviceClient
 ) -> None:
     campaign = factories.campaign()
@@ -147,7 +147,9 @@ def test_every_call_that_judges_time_answers_503_and_blames_no_phone_and_no_till
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/staff/", "/kiosk/", "/healthz", "/metrics"])
-def test_what_judges_no_time_is_served(move_clock: Callable[[float], None], client: Client, path: str) -> None:
+def test_calls_that_do_not_depend_on_time_are_served(
+    move_clock: Callable[[float], None], client: Client, path: str
+) -> None:
     move_clock(-HOURS_3_S)
     clocks.compare("web")
 

@@ -1,4 +1,4 @@
-"""A fault that hits every entry makes no dead letter; a fault of one entry still does."""
+"""A fault of every entry causes no dead letter; a fault of one entry still does."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -112,7 +112,7 @@ def raiser(error: BaseException) -> Callable[..., Any]:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_no_fault_of_the_deployment_buries_an_entry(
+def test_no_fault_of_the_deployment_dead_letters_an_entry(
     client: "redis.Redis", monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     factories.campaign()
@@ -167,7 +167,7 @@ def read_only() -> Iterator[None]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("broken", [without_column, without_right, read_only])
-def test_a_database_that_cannot_be_written_buries_nothing(client: "redis.Redis", broken: Any) -> None:
+def test_a_read_only_database_dead_letters_nothing(client: "redis.Redis", broken: Any) -> None:
     factories.campaign()
     append(client, factories.reachable_device(), factories.reachable_device())
     ShardCursor.objects.create(shard=SHARD)

@@ -119,7 +119,7 @@ def test_a_passing_error_leaves_everything_as_it_was(client: "redis.Redis", monk
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_time_limit_buries_no_entry_at_once_and_counts_as_a_death(
+def test_a_time_limit_dead_letters_no_entry_at_once_and_counts_as_a_death(
     client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(client, Walk(factories.device()).stay(minutes=1).tobytes())

@@ -75,9 +75,7 @@ def test_without_redis_each_process_allows_its_share(limit: RequestLimit, settin
     assert grown("doorstep_limited_total", limit="unlocks", counted_by="one") == 7
 
 
-def test_a_limit_smaller_than_the_number_of_processes_still_lets_one_through(
-    limit: RequestLimit, settings: Any
-) -> None:
+def test_a_limit_below_the_number_of_processes_still_allows_one(limit: RequestLimit, settings: Any) -> None:
     settings.REDIS_URL, settings.WEB_PROCESSES = UNAVAILABLE, 100
 
     assert allowed(limit, "ada", 3) == 1

@@ -199,7 +199,7 @@ def test_dropped_fixes_are_counted_by_reason(grown: Growth) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_dead_letter_is_counted_and_stands_in_the_figures(redis_prefix: str, client: Client, grown: Growth) -> None:
+def test_a_dead_letter_is_counted_and_reported(redis_prefix: str, client: Client, grown: Growth) -> None:
     grown("doorstep_dead_lettered_total")
 
     dead_letters.store_dead_letters(3, {"1-1": "wrong_size"}, now=NOW)

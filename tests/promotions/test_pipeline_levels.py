@@ -52,7 +52,7 @@ def test_a_phone_that_has_jumped_hears_only_of_campaigns_that_ask_for_nothing(le
     assert Visit.objects.count() == 1
 
 
-def test_what_is_dropped_for_want_of_evidence_says_so() -> None:
+def test_a_message_dropped_for_missing_evidence_has_its_reason() -> None:
     factories.campaign(notify_level=1)
 
     reasons = decide(a_minute_ago_far_away(factories.reachable_device()))

@@ -124,7 +124,7 @@ def test_a_redis_that_lost_its_data_frees_no_device(client: Any) -> None:
     assert _with_feed(read_feed) == "token_revoked"
 
 
-def test_entries_older_than_any_credential_are_let_go(client: Any, settings: Any) -> None:
+def test_entries_older_than_any_credential_are_deleted(client: Any, settings: Any) -> None:
     settings.ACCESS_TOKEN_LIFE_S = 60 - 86_400
     old, newest = uuid.uuid4(), uuid.uuid4()
     publish_revocation(client, device_id=old, tokens_not_before=NOW)
@@ -141,7 +141,7 @@ def test_entries_older_than_any_credential_are_let_go(client: Any, settings: Any
     assert client.zcard(revocations.changes_key()) == 1
 
 
-def test_without_redis_publishing_says_so_and_a_feed_goes_stale(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_publishing_fails_and_a_feed_goes_stale(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     monkeypatch.setattr(revocations, "STALE_AFTER_S", 0.1)
     gone = stream.sync_client()

@@ -24,7 +24,7 @@ __all__ = ["grown"]
 
 @pytest.fixture
 def lane(redis_prefix: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[LaneDriver]:
-    """A lane that looks at the streams' ages many times a second."""
+    """A lane that reads the ages of the streams many times a second."""
     monkeypatch.setattr(shedding, "POLL_INTERVAL_S", 0.02)
     driver = LaneDriver()
     yield driver
@@ -50,7 +50,7 @@ def shard_of(lane: LaneDriver) -> int:
     return stream.shard_of(lane.device_id)
 
 
-def test_a_phone_whose_shard_is_behind_is_asked_to_report_less(lane: LaneDriver) -> None:
+def test_a_phone_of_a_late_shard_is_asked_to_report_less(lane: LaneDriver) -> None:
     usual = post(lane)[0]
     stream.sync_client().delete(stream.stream_key(shard_of(lane)))
     wait_in(shard_of(lane), 31)

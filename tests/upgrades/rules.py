@@ -54,7 +54,7 @@ REMEDIES = {
     "drop-without-release": "End the migration's name with `{suffix}`: older releases then refuse to start.",
     "removed-but-required": "Give the column a default or make it nullable first: the new code inserts without it.",
     "unused-allowance": "Remove it from `allowed`.",
-    "allowance-without-reason": "Write a sentence of 20 characters or more that says why it blocks nothing.",
+    "allowance-without-reason": "Write a sentence of 20 characters or more on why it blocks nothing.",
     # squawk's, in Django's words.
     "require-concurrent-index-creation": "Use `AddIndexConcurrently` in a migration with `atomic = False`.",
     "require-concurrent-index-deletion": "Use `RemoveIndexConcurrently` in a migration with `atomic = False`.",

@@ -71,7 +71,7 @@ def test_a_share_of_nothing_is_refused(given_: tuple[float, float, float]) -> No
 
 
 @pytest.mark.parametrize("reported_m", [None, 0.0, -1.0, math.nan, math.inf, -math.inf])
-def test_an_accuracy_that_says_nothing_is_100_metres(reported_m: float | None) -> None:
+def test_an_unknown_accuracy_is_100_metres(reported_m: float | None) -> None:
     assert read_accuracy_m(reported_m) == 100.0
     assert read_accuracies_m([math.nan if reported_m is None else reported_m, 12.0]).tolist() == [100.0, 12.0]
 

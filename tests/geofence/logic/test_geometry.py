@@ -133,7 +133,7 @@ def test_a_polygon_has_all_its_faults_reported(given_: object, codes: list[str])
     assert (reading.polygon is None) is bool(codes)
 
 
-def test_a_polygon_whose_mirror_image_is_at_the_store_is_swapped() -> None:
+def test_a_polygon_with_its_mirror_image_at_the_store_is_swapped() -> None:
     mirrored = [[latitude, longitude] for longitude, latitude in RING]
 
     assert list_codes(polygon(mirrored), STORE) == ["coordinates_swapped"]

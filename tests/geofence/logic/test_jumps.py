@@ -18,16 +18,16 @@ ways = st.tuples(metres, st.floats(0, 1_000), st.floats(0, 200_000))
 def test_many_ways_are_evaluated_as_each(given_ways: list[tuple[float, float, float]]) -> None:
     columns = [np.array([way[column] for way in given_ways]) for column in range(3)]
 
-    held = measure_penalties_s(*columns)
+    penalties = measure_penalties_s(*columns)
 
     expected = [
         jump_penalty_s(distance_m, (accuracy_m, 0.0), elapsed_s) for distance_m, accuracy_m, elapsed_s in given_ways
     ]
-    assert held.tolist() == expected
+    assert penalties.tolist() == expected
 
 
 @given(ways)
-def test_a_way_is_walked_flown_or_held(way: tuple[float, float, float]) -> None:
+def test_a_way_is_walked_flown_or_penalized(way: tuple[float, float, float]) -> None:
     distance_m, accuracy_m, elapsed_s = way
 
     penalty_s = jump_penalty_s(distance_m, (accuracy_m, 0.0), elapsed_s)

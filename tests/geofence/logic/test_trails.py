@@ -139,9 +139,9 @@ def test_a_jump_bars_from_its_fix_on_and_not_before() -> None:
 def test_one_devices_jump_bars_no_other() -> None:
     batch, followed = follow(make_fix(ADA, 0, 0), make_fix(ADA, 60, 50_000), make_fix(BO, 0, 0), make_fix(BO, 60, 5))
 
-    held = followed.read_penalties_s(batch, np.arange(4)) > 0
+    penalties = followed.read_penalties_s(batch, np.arange(4)) > 0
 
-    assert held.tolist() == [False, True, False, False]
+    assert penalties.tolist() == [False, True, False, False]
 
 
 def test_a_vague_fix_on_the_way_does_not_wash_a_jump_white() -> None:

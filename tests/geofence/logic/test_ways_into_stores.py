@@ -31,9 +31,9 @@ def test_a_way_into_a_store_is_made_by_road(distance_m: float, elapsed_s: float,
 def test_many_ways_into_stores_are_evaluated_as_each(given_ways: list[tuple[float, float, float, bool]]) -> None:
     columns = [np.array([way[column] for way in given_ways]) for column in range(4)]
 
-    held = measure_penalties_s(*columns)
+    penalties = measure_penalties_s(*columns)
 
-    assert held.tolist() == [
+    assert penalties.tolist() == [
         jump_penalty_s(distance_m, (accuracy_m, 0.0), elapsed_s, ends_in_store=ends)
         for distance_m, accuracy_m, elapsed_s, ends in given_ways
     ]
@@ -43,6 +43,6 @@ def test_many_ways_into_stores_are_evaluated_as_each(given_ways: list[tuple[floa
 def test_a_store_at_its_end_never_makes_a_way_more_believable(way: tuple[float, float, float, bool]) -> None:
     distance_m, accuracy_m, elapsed_s, _ends = way
 
-    held = [jump_penalty_s(distance_m, (accuracy_m, 0.0), elapsed_s, ends_in_store=ends) for ends in (False, True)]
+    penalties = [jump_penalty_s(distance_m, (accuracy_m, 0.0), elapsed_s, ends_in_store=ends) for ends in (False, True)]
 
-    assert held[0] <= held[1]
+    assert penalties[0] <= penalties[1]

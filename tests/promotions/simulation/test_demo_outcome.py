@@ -40,7 +40,7 @@ def contest(shop: Store) -> Campaign:
 
 @pytest.fixture
 def played(shop: Store, contest: Campaign) -> Played:
-    """One guest, whose stay and whose last fix the server saw."""
+    """One guest with a stay and a last fix that the server received."""
     ground = Ground((0.0, 0.0), radius_m=150.0)
     city = City(PLANE, (Shop(str(shop.uuid), shop.name, (0.0, 0.0), ground),))
     plans = make_population(city, seed=3, phones=40, day=Day(), target_shops=(0,))

@@ -164,7 +164,7 @@ def test_the_table_shows_the_truth() -> None:
         ("no_treated_arm", None, "not measured. One of the two groups is empty, so there is nothing to compare with."),
     ],
 )
-def test_verdict_and_range_agree_and_the_verdict_says_why(
+def test_verdict_and_range_agree_and_the_verdict_has_a_reason(
     reason: str, incremental: tuple[float, float, float] | None, words: str
 ) -> None:
     assert dataclasses.replace(CONTEST, reason=reason, incremental=incremental).effect() == words

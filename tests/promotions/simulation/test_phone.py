@@ -122,7 +122,7 @@ def test_a_phone_keeps_its_fixes_while_the_service_is_away() -> None:
     assert max(service.batches) > 10
 
 
-def test_a_phone_without_network_posts_its_backlog_afterwards() -> None:
+def test_an_offline_phone_posts_its_backlog_later() -> None:
     service = Service()
     plan = make_plan(Persona.GUEST, offline=Span(12 * HOUR_S, 13 * HOUR_S))
     phone = make_phone(service, plan)
@@ -154,7 +154,7 @@ def test_fixes_named_in_the_answer_are_counted_as_rejected() -> None:
     assert phone.world.journal.fixes_rejected == phone.world.journal.fixes_taken
 
 
-def test_a_phone_that_cannot_register_says_so() -> None:
+def test_a_failed_registration_is_reported() -> None:
     service = Service(is_up=lambda: False)
     phone = make_phone(service, make_plan(Persona.GUEST))
 
