@@ -31,6 +31,7 @@ class PromotionsConfig(AppConfig):
 
         mechanics.register(import_module(f"{package}.mechanic").MECHANIC for package in PACKAGES)
         post_migrate.connect(_ensure_roles, sender=self)
+        post_migrate.connect(_make_event_partitions, sender=self)
 
 
 def _ensure_roles(**_given: Any) -> None:
@@ -38,3 +39,11 @@ def _ensure_roles(**_given: Any) -> None:
     from promotions.services.accounts.tenancy import ensure_roles
 
     ensure_roles()
+
+
+def _make_event_partitions(**_given: Any) -> None:
+    # Before the first event, and after a restore. Later beat makes them.
+    from promotions import clock
+    from promotions.services.event_partitions import make_partitions
+
+    make_partitions(now=clock.now())

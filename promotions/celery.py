@@ -114,6 +114,7 @@ app.conf.beat_schedule = {
     "deliver-messages": {"task": "promotions.tasks.deliver_messages", "schedule": 2.0},
     # Two looks; work only where one was not heard, or after Redis came back empty.
     "announce-revocations": {"task": "promotions.tasks.announce_revocations", "schedule": 5.0},
+    "make-event-partitions": {"task": "promotions.tasks.make_event_partitions", "schedule": 3600.0},
     "drop-expired": {"task": "promotions.tasks.drop_expired", "schedule": 900.0},
 }
 

@@ -21,6 +21,7 @@ from notifications.services import enqueue_messages
 from promotions import metrics
 from promotions.logic import eligibility
 from promotions.logic.eligibility import Decision, Facts, GateOutcome, TransitionFacts
+from promotions.services import events
 from promotions.services.fixes import acceptance as fix_service
 from promotions.services.fixes import facts as fact_service
 from promotions.services.fixes import opportunities
@@ -86,8 +87,9 @@ def decide(transitions: Sequence[TransitionFacts], facts: Facts, *, now: datetim
 
 @metrics.timed
 def record(presence: PresenceAdvance, decisions: Sequence[Decision]) -> None:
-    """Write presence, visits and, in both arms, opportunities. An existing row is no error."""
+    """Write presence, visits, their events and, in both arms, opportunities. An existing row is no error."""
     presence_service.record_presence(presence)
+    events.record_visits([visit.visit_id for visit in presence.visits if visit.dwelled_at is not None])
     opportunities.record_opportunities(decisions)
 
 

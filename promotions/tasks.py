@@ -9,7 +9,7 @@ from notifications import transports
 from notifications.services import deliver_due
 from promotions import clock, clocks, drain, metrics, stream
 from promotions.database.roles import Role, limits_for
-from promotions.services import retention
+from promotions.services import event_partitions, retention
 from promotions.services.devices import revocation_notices
 from promotions.services.fixes import deliveries
 
@@ -75,3 +75,10 @@ def drop_expired() -> None:
         return
     with limits_for(connection, Role.WORKER, statement_timeout=DROP_STATEMENT_TIMEOUT_S):
         retention.drop_expired(now=clock.now())
+
+
+@shared_task(ignore_result=True, expires=600)
+def make_event_partitions() -> None:
+    """Make the event log's partitions of the coming months."""
+    if _may_evaluate():
+        event_partitions.make_partitions(now=clock.now())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 from uuid import UUID, uuid5
 
 from django.db import connection
@@ -28,17 +29,19 @@ class PresenceEvidence:
     visit_entered_at: datetime | None
 
 
-def confirm_visit(*, device_id: UUID, store_id: int, by: str, at: datetime) -> UUID | None:
-    """Confirm the device's open visit at the store by an unlock or a staff scan; return its id, or None without one.
+def confirm_visits(*, device_id: UUID, store_id: int, by: str, at: datetime, is_late: bool = False) -> list[UUID]:
+    """Confirm the device's visits at the store by an unlock or a staff scan; return the ids of those newly confirmed.
 
-    One conditional update: a visit that is already confirmed keeps its evidence and time. Repeatable.
+    The open visits, or with `is_late` those of that moment, which may be over. One conditional update: a visit that is
+    already confirmed keeps its evidence and time. Repeatable.
     """
     if by not in (Visit.ConfirmedBy.UNLOCK, Visit.ConfirmedBy.SCAN):
         message = f"a visit is confirmed by an unlock or a scan, not by {by!r}"
         raise ValueError(message)
-    open_visits = Visit.objects.filter(device_id=device_id, store_id=store_id, exited_at__isnull=True)
-    open_visits.filter(confirmed_at__isnull=True).update(confirmed_at=at, confirmed_by=by)
-    return open_visits.order_by("-entered_at").values_list("id", flat=True).first()
+    values: dict[str, Any] = {"device_id": device_id, "store_id": store_id, "by": by, "at": at}
+    with connection.cursor() as cursor:
+        cursor.execute(_CONFIRM_LATE_SQL if is_late else _CONFIRM_SQL, values)
+        return [visit_id for (visit_id,) in cursor.fetchall()]
 
 
 def presence_evidence(*, device_id: UUID, store_id: int) -> PresenceEvidence:
@@ -95,6 +98,19 @@ def _make_visit(
 def name_visit(device_id: UUID, geofence_id: int, entered_at: float) -> UUID:
     return uuid5(_VISIT_NAMESPACE, f"{device_id}:{geofence_id}:{round(entered_at * 1000)}")
 
+
+_CONFIRM_SQL = """
+UPDATE geofence_visit SET confirmed_at = %(at)s, confirmed_by = %(by)s
+WHERE device_id = %(device_id)s AND store_id = %(store_id)s AND confirmed_at IS NULL AND exited_at IS NULL
+RETURNING id
+"""
+
+_CONFIRM_LATE_SQL = """
+UPDATE geofence_visit SET confirmed_at = %(at)s, confirmed_by = %(by)s
+WHERE device_id = %(device_id)s AND store_id = %(store_id)s AND confirmed_at IS NULL
+    AND entered_at <= %(at)s AND (exited_at IS NULL OR exited_at >= %(at)s)
+RETURNING id
+"""
 
 _EVIDENCE_SQL = """
 SELECT min(p.inside_since_at), max(p.last_inside_at), min(p.best_accuracy_m), max(p.inside_fixes),

@@ -6,6 +6,7 @@ from promotions.admin import (  # noqa: F401
     campaigns,
     conflicts,
     devices,
+    events,
     operations,
     places,
     proofs,

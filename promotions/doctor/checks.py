@@ -33,6 +33,7 @@ CHECKS: Sequence[tuple[str, Callable[[Context], Iterable[Row]]]] = (
     ("Settings", check_settings),
     ("PostgreSQL", services.check_postgresql),
     ("Migrations", services.check_migrations),
+    ("Event log", services.check_event_log),
     ("Redis", services.check_redis),
     ("Clocks", services.check_clocks),
     ("Proxy", way_in.check_settings),

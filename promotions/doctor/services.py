@@ -15,6 +15,7 @@ from promotions.logic.diagnosis import (
     PostgresqlFacts,
     RedisFacts,
     Row,
+    evaluate_event_log,
     evaluate_postgresql,
     evaluate_redis,
     fault,
@@ -22,6 +23,7 @@ from promotions.logic.diagnosis import (
     unknown,
 )
 from promotions.logins import Refused, Unavailable
+from promotions.services.event_partitions import read_partitions
 
 _STATEMENT_TIMEOUT_MS = 5_000
 _FACTS = """
@@ -49,7 +51,7 @@ ORDER BY 1
 
 
 def check_postgresql(context: Context) -> Iterator[Row]:
-    """Version, PostGIS, role and rights. Errors: Away, Refused."""
+    """Version, PostGIS, role and rights. Errors: Unavailable, Refused."""
     skipped = list(context.explain_skip("DATABASE_URL"))
     if skipped:
         yield from skipped
@@ -105,6 +107,24 @@ def check_migrations(context: Context) -> Iterator[Row]:
     yield from (fault(sentence) for sentence in faults)
     if not faults:
         yield ok("All migrations are applied.")
+
+
+def check_event_log(context: Context) -> Iterator[Row]:
+    """Whether the event log has a partition for each coming month."""
+    skipped = list(context.explain_skip("DATABASE_URL"))
+    if skipped:
+        yield from skipped
+        return
+    try:
+        logins.require_postgresql()
+        partitions = read_partitions()
+    except (Unavailable, DatabaseError, InterfaceError):
+        yield unknown("Not asked, since PostgreSQL does not let us in.")
+        return
+    if partitions is None:
+        yield unknown("Not asked, since its table is not there yet.")
+        return
+    yield from evaluate_event_log(partitions.find_missing(now=context.now), partitions.months_in_default)
 
 
 def check_redis(context: Context) -> Iterator[Row]:

@@ -259,6 +259,17 @@ def evaluate_trial(trial: ProxyTrial) -> Iterator[Row]:
         yield ok(f"The client's address arrives ({trial.plain.address}), and a client cannot change it.")
 
 
+def evaluate_event_log(missing: Sequence[date], in_default: Sequence[date]) -> Iterator[Row]:
+    """Yield rows about the log's partitions: coming months without one, and months of rows outside of theirs."""
+    remedy = "Start beat and a worker: the job make_event_partitions makes it within the hour, and moves the rows."
+    for month in missing:
+        yield fault(f"The event log has no partition for {month:%Y-%m}.", remedy)
+    for month in in_default:
+        yield warning(f"Events of {month:%Y-%m} are in the default partition, which retention does not drop.", remedy)
+    if not missing and not in_default:
+        yield ok("The event log has a partition for this month and the coming ones.")
+
+
 def evaluate_space(what: str, path: str, *, free_bytes: int, is_writable: bool) -> Row:
     """A row about one folder that processes write."""
     if not is_writable:

@@ -2,6 +2,7 @@
 
 from promotions.models.campaigns import Budget, Campaign, TimeWindow
 from promotions.models.devices import Consent, Device, RevocationNotice
+from promotions.models.events import Event
 from promotions.models.operations import DeadLetter, IdempotencyRecord, JobRecord, ShardCursor
 from promotions.models.opportunities import Opportunity, Refusal
 from promotions.models.proofs import PointSighting, SpentPresenceToken, StoreCodeUse
@@ -21,6 +22,7 @@ __all__ = [
     "DeadLetter",
     "DeletedRows",
     "Device",
+    "Event",
     "IdempotencyRecord",
     "JobRecord",
     "Membership",

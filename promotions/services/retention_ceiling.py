@@ -92,10 +92,17 @@ def measure(expired: QuerySet[Any], *, now: datetime, is_short_lived: bool = Fal
     return Due(table, expired.order_by()[: ceiling + 1].count(), ceiling)
 
 
+# PostgreSQL counts the rows of partitions, not those of their parent; never counted is -1.
+_ESTIMATE_SQL = """
+SELECT sum(greatest(reltuples, 0)) FROM pg_class
+WHERE oid = %(table)s::regclass OR oid IN (SELECT relid FROM pg_partition_tree(%(table)s))
+"""
+
+
 def _count_rows(model: type[Model]) -> int:
-    """Rows of a table: exact for a small one, PostgreSQL's estimate for a large one."""
+    """Rows of a table and its partitions: exact for a small one, PostgreSQL's estimate for a large one."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [model._meta.db_table])
+        cursor.execute(_ESTIMATE_SQL, {"table": model._meta.db_table})
         estimate = int(cursor.fetchone()[0])
     return estimate if estimate > _COUNTED_ROWS else model._base_manager.count()
 

@@ -16,6 +16,7 @@ from promotions.conf import SETTINGS
 from promotions.http.lane import dialects as ingest
 from promotions.http.lane.fixes import REJECTIONS
 from promotions.http.problems import CATALOGUE
+from promotions.logic.events import EventKind
 from promotions.management.commands import write_docs
 from tests.contract.openapi import description
 
@@ -46,6 +47,12 @@ def test_every_setting_is_described() -> None:
     named = set(re.findall(r"^\| (?:\*\*)?`([A-Z_]+)`", (DOCS / "settings.md").read_text(), re.MULTILINE))
 
     assert named == set(SETTINGS)
+
+
+def test_every_kind_of_event_is_described() -> None:
+    section = (DOCS / "architecture.md").read_text().partition("## The event log")[2].partition("\n## ")[0]
+
+    assert re.findall(r"^\| `([a-z_.]+)` \|", section, re.MULTILINE) == [kind.value for kind in EventKind]
 
 
 def test_every_reason_hidden_from_a_stock_phone_is_explained() -> None:

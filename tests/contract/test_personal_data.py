@@ -10,6 +10,7 @@ from django.db.models import Model
 from geofence.models import LastFix, Presence, Visit
 from notifications.models import Attempt, Message, PushAddress
 from promotions.checks import list_own_models
+from promotions.logic.events import CouponIssued, NewEvent
 from promotions.management.commands.write_docs import read_pii
 from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.models import (
@@ -28,6 +29,7 @@ from promotions.models import (
     Void,
 )
 from promotions.services.devices.erasure import export_device, forget_device
+from promotions.services.events import record_events
 from row_policies import Export, ExportedBy, NotExported, NotPersonal, Remains
 from row_policies.faults import leads_to_device
 from row_policies.queries import read_policy
@@ -112,6 +114,7 @@ def a_device_with_everything() -> Device:
     )
     lot = PrizeLot.objects.create(campaign=campaign, name="1 bicycle", quantity=1)
     WinningMoment.objects.create(lot=lot, campaign=campaign, number=1, opens_at=NOW, unlock=unlock, taken_at=NOW)
+    record_events([NewEvent(CouponIssued(coupon.pk, "unlock"), coupon.pk, NOW, device_id=device.pk)])
     Presence.objects.create(device_id=device.pk, geofence=fence)
     LastFix.objects.create(device_id=device.pk, fix_time=NOW, received_at=NOW)
     Visit.objects.create(

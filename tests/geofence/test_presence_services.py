@@ -9,7 +9,7 @@ from geofence.models import LastFix, Presence, Visit
 from geofence.services.erasure import export_device, forget_device
 from geofence.services.presence import advance_presence, record_presence
 from geofence.services.snapshots import current_snapshot
-from geofence.services.visits import PresenceEvidence, confirm_visit, presence_evidence
+from geofence.services.visits import PresenceEvidence, confirm_visits, presence_evidence
 from tests.factories import NOW, circle, store
 from tests.geofence.fixmaking import make_fix, make_visit, pack
 
@@ -23,29 +23,29 @@ def work(*fixes: tuple[object, ...]) -> None:
     record_presence(advance_presence(pack(fixes), snapshot=current_snapshot()))
 
 
-class TestConfirmVisit:
+class TestConfirmVisits:
     def test_an_unlock_confirms_the_open_visit_and_the_dwell_does_not_undo_it(self) -> None:
         shop = store()
         work(make_fix(ADA, 0, 5))
         at = NOW + timedelta(seconds=20)
 
-        confirmed = confirm_visit(device_id=ADA, store_id=shop.id, by="unlock", at=at)
+        confirmed = confirm_visits(device_id=ADA, store_id=shop.id, by="unlock", at=at)
         work(make_fix(ADA, 200, 5))
 
         visit = Visit.objects.get()
-        assert visit.id == confirmed
+        assert [visit.id] == confirmed
         assert (visit.confirmed_at, visit.confirmed_by) == (at, "unlock")
         assert visit.last_inside_at == NOW + timedelta(seconds=200)
 
     def test_confirming_again_keeps_the_first(self) -> None:
         shop = store()
         work(make_fix(ADA, 0, 5))
-        first = confirm_visit(device_id=ADA, store_id=shop.id, by="unlock", at=NOW)
+        first = confirm_visits(device_id=ADA, store_id=shop.id, by="unlock", at=NOW)
 
-        again = confirm_visit(device_id=ADA, store_id=shop.id, by="scan", at=NOW + timedelta(hours=1))
+        again = confirm_visits(device_id=ADA, store_id=shop.id, by="scan", at=NOW + timedelta(hours=1))
 
         visit = Visit.objects.get()
-        assert first == again == visit.id
+        assert (first, again) == ([visit.id], [])
         assert (visit.confirmed_at, visit.confirmed_by) == (NOW, "unlock")
 
     def test_without_an_open_visit_there_is_nothing_to_confirm(self) -> None:
@@ -54,13 +54,13 @@ class TestConfirmVisit:
         work(*make_visit(ADA, stay_s=90))
         work(make_fix(BO, 0, 5))
 
-        assert confirm_visit(device_id=ADA, store_id=shop.id, by="scan", at=NOW) is None
-        assert confirm_visit(device_id=BO, store_id=other.id, by="scan", at=NOW) is None
+        assert confirm_visits(device_id=ADA, store_id=shop.id, by="scan", at=NOW) == []
+        assert confirm_visits(device_id=BO, store_id=other.id, by="scan", at=NOW) == []
         assert not Visit.objects.filter(confirmed_at__isnull=False).exists()
 
     def test_only_an_unlock_or_a_scan_confirms(self) -> None:
         with pytest.raises(ValueError, match="dwell"):
-            confirm_visit(device_id=ADA, store_id=1, by="dwell", at=NOW)
+            confirm_visits(device_id=ADA, store_id=1, by="dwell", at=NOW)
 
 
 class TestPresenceEvidence:

@@ -7,11 +7,13 @@ from django.db.models import prefetch_related_objects
 
 from geofence.models import Store
 from promotions.errors import Fault
+from promotions.logic.events import InstantWinPlayed, NewEvent
 from promotions.mechanics.instant_win import prizes
 from promotions.mechanics.instant_win.admin import PrizeLotInline
 from promotions.mechanics.instant_win.answers import InstantWinUnlock
 from promotions.mechanics.instant_win.models import PrizeLot
 from promotions.models import Campaign, Unlock
+from promotions.services.events import record_events
 from promotions.services.mechanics import Benefit, Grant, Mechanic, Outcome
 
 LOST = Outcome("lost", "not won", has_coupon=False)
@@ -40,6 +42,15 @@ class InstantWin(Mechanic):
     def grant(self, unlock: Unlock, now: datetime) -> Grant:
         """Take the earliest open moment. Its prize is redeemed once, however many units the campaign's coupons have."""
         prize = prizes.draw_prize(unlock, now)
+        played = NewEvent(
+            InstantWinPlayed(unlock_id=unlock.pk, is_won=prize is not None),
+            subject=unlock.pk,
+            occurred_at=now,
+            device_id=unlock.device_id,
+            campaign_id=unlock.campaign_id,
+            store_id=unlock.store_id,
+        )
+        record_events([played])
         return Grant(LOST) if prize is None else Grant(WON, Benefit(prize))
 
     def list_benefits(self, campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, Benefit]]:

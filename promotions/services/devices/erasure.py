@@ -57,10 +57,10 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
     notifications.forget_device(device_id, now=now)
     _lock_coupons(device_id)
     _lock_redemptions(device_id)
-    erase_device("promotions", device_id, now=now)
     with connection.cursor() as cursor:
-        # The trigger of the consent ledger allows deletion in an erasure only.
+        # The triggers of the consent ledger and the event log allow deletion in an erasure only.
         cursor.execute("SET LOCAL doorstep.erasure = 'on'")
+        erase_device("promotions", device_id, now=now)
         Device.objects.filter(pk=device_id).delete()
         cursor.execute("SET LOCAL doorstep.erasure = 'off'")
     give_notice(device_id, now, "token_revoked")

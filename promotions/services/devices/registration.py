@@ -9,9 +9,11 @@ from django.db import transaction
 
 from notifications.logic.addresses import Address
 from notifications.services import register_address
+from promotions.logic.events import ConsentChanged, NewEvent
 from promotions.models import Consent, Coupon, Device
 from promotions.models.devices import Purpose
 from promotions.services.devices.revocation_notices import give_notice
+from promotions.services.events import record_events
 from promotions.services.unlocks.recalls import recall_coupons
 from promotions.services.unlocks.reservations import give_back_turns
 from promotions.tokens import issue_access_token, issue_ingest_key
@@ -135,7 +137,7 @@ def issue_credentials(device: Device, *, now: datetime) -> Credentials:
 
 
 def _write_ledger(device: Device, purposes: Collection[str], given: ConsentGiven, now: datetime) -> None:
-    Consent.objects.bulk_create(
+    consents = Consent.objects.bulk_create(
         Consent(
             device=device,
             purpose=purpose,
@@ -145,4 +147,15 @@ def _write_ledger(device: Device, purposes: Collection[str], given: ConsentGiven
             recorded_at=now,
         )
         for purpose in sorted(purposes)
+    )
+    record_events(
+        [
+            NewEvent(
+                ConsentChanged(purpose=consent.purpose, is_granted=consent.is_granted),
+                subject=consent.pk,
+                occurred_at=now,
+                device_id=device.pk,
+            )
+            for consent in consents
+        ]
     )

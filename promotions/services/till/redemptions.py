@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
 from geofence.models import Visit
-from geofence.services.visits import confirm_visit
 from promotions.errors import DomainError
+from promotions.logic.events import CouponRedeemed, NewEvent
 from promotions.models import Budget, Coupon, Redemption, Refusal, StaffDevice
 from promotions.services.campaigns.budgets import take_unit
+from promotions.services.events import record_events
 from promotions.services.presence.assurance import level_known, read_thresholds
+from promotions.services.presence.visits import confirm_visits
 from promotions.services.till.guesses import require_guesses
 from promotions.services.till.rules import (
     Units,
@@ -180,7 +181,7 @@ def _take(context: RedemptionContext, unit: int, now: datetime) -> Redemption | 
     try:
         with transaction.atomic():
             redemption = _insert(context, unit, now)
-            _confirm_visit(context, now)
+            record_events([_report(context, redemption), *_confirm_visits(context, now)])
             if not take_unit(campaign_id=coupon.campaign_id, scope=Budget.Scope.REDEEM, store_id=store_id):
                 raise _CapReached("store")
             if not take_unit(campaign_id=coupon.campaign_id, scope=Budget.Scope.REDEEM):
@@ -192,15 +193,23 @@ def _take(context: RedemptionContext, unit: int, now: datetime) -> Redemption | 
     return redemption
 
 
-def _confirm_visit(context: RedemptionContext, now: datetime) -> None:
+def _report(context: RedemptionContext, redemption: Redemption) -> NewEvent:
+    coupon = context.shown.coupon
+    return NewEvent(
+        CouponRedeemed(coupon_id=coupon.pk, redemption_id=redemption.pk, unit=redemption.unit),
+        subject=redemption.pk,
+        occurred_at=redemption.redeemed_at,
+        device_id=coupon.device_id,
+        campaign_id=coupon.campaign_id,
+        store_id=redemption.store_id,
+    )
+
+
+def _confirm_visits(context: RedemptionContext, now: datetime) -> list[NewEvent]:
+    """Confirm the customer's visit. Of an offline scan, the visit of that moment: one open now may be another."""
     device_id, store_id = context.shown.coupon.device_id, context.till.device.store_id
-    if not context.is_late:
-        confirm_visit(device_id=device_id, store_id=store_id, by=Visit.ConfirmedBy.SCAN, at=now)
-        return
-    # The visit of that moment, which may be over; one that is open today may have begun since.
-    there = Q(exited_at=None) | Q(exited_at__gte=now)
-    Visit.objects.filter(there, device_id=device_id, store_id=store_id, entered_at__lte=now, confirmed_at=None).update(
-        confirmed_at=now, confirmed_by=Visit.ConfirmedBy.SCAN
+    return confirm_visits(
+        device_id=device_id, store_id=store_id, by=Visit.ConfirmedBy.SCAN, at=now, is_late=context.is_late
     )
 
 

@@ -8,8 +8,10 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from promotions.errors import DomainError
+from promotions.logic.events import NewEvent, RedemptionVoided
 from promotions.models import Budget, Redemption, StaffDevice, Void
 from promotions.services.campaigns.budgets import return_unit
+from promotions.services.events import record_events
 from promotions.services.till.staff_members import Till, lock_till
 from promotions.services.waits import limit_waits
 
@@ -94,7 +96,17 @@ def _require_time(till: Till, redemption: Redemption, now: datetime) -> None:
 def _write(void: Void, now: datetime) -> Void:
     void.voided_at = now
     void.save(force_insert=True)
-    campaign_id, store_id = void.redemption.coupon.campaign_id, void.redemption.store_id
+    redemption, coupon = void.redemption, void.redemption.coupon
+    campaign_id, store_id = coupon.campaign_id, redemption.store_id
+    event = NewEvent(
+        RedemptionVoided(coupon_id=coupon.pk, redemption_id=redemption.pk),
+        subject=void.pk,
+        occurred_at=now,
+        device_id=coupon.device_id,
+        campaign_id=campaign_id,
+        store_id=store_id,
+    )
+    record_events([event])
     # In the order in which a scan takes them.
     return_unit(campaign_id=campaign_id, scope=Budget.Scope.REDEEM, store_id=store_id)
     return_unit(campaign_id=campaign_id, scope=Budget.Scope.REDEEM)

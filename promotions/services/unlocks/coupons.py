@@ -10,9 +10,11 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from promotions.logic import codes
+from promotions.logic.events import CouponIssued, NewEvent
 from promotions.logic.redeem_hours import freeze_hours
 from promotions.models import Campaign, Coupon, Unlock
 from promotions.services.campaigns.schedules import campaign_end, read_schedule
+from promotions.services.events import record_events
 
 # Two coupons share a code with probability 2^-50. More than a few in a row mean that the secret is broken.
 _MAX_COLLISIONS = 5
@@ -71,8 +73,21 @@ def issue_coupon(new: NewCoupon, *, now: datetime) -> Coupon:
         coupon.generation = codes.choose_generation(_secret(), coupon.pk, coupon.generation + 1)
         coupon.code_digest = codes.digest(_secret(), read_code(coupon))
         if _is_inserted(coupon):
+            _record(coupon, now)
             return coupon
     raise RuntimeError("coupon codes collide repeatedly")
+
+
+def _record(coupon: Coupon, now: datetime) -> None:
+    event = NewEvent(
+        CouponIssued(coupon_id=coupon.pk, source=coupon.source),
+        subject=coupon.pk,
+        occurred_at=now,
+        device_id=coupon.device_id,
+        campaign_id=coupon.campaign_id,
+        store_id=coupon.unlock.store_id if coupon.unlock else None,
+    )
+    record_events([event])
 
 
 def _is_inserted(coupon: Coupon) -> bool:

@@ -5,7 +5,11 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import QuerySet
 
+from promotions.logic.events import CouponRecalled, NewEvent
 from promotions.models import Coupon
+from promotions.services.events import record_events
+
+_AT_ONCE = 1_000
 
 
 @transaction.atomic
@@ -17,5 +21,15 @@ def recall_coupons(*, coupons: QuerySet[Coupon], now: datetime) -> int:
     """
     valid = coupons.filter(recalled_at=None, valid_until__gt=now)
     # In the order in which an erasure locks the coupons of a device, so the two cannot deadlock.
-    locked = valid.order_by("pk").select_for_update(no_key=True, of=("self",)).values("pk")
-    return Coupon.objects.filter(pk__in=locked).update(recalled_at=now)
+    locked = valid.order_by("pk").select_for_update(no_key=True, of=("self",))
+    found = list(locked.values_list("pk", "device_id", "campaign_id"))
+    for start in range(0, len(found), _AT_ONCE):
+        part = found[start : start + _AT_ONCE]
+        Coupon.objects.filter(pk__in=[pk for pk, _, _ in part]).update(recalled_at=now)
+        record_events(
+            [
+                NewEvent(CouponRecalled(coupon_id=pk), pk, now, device_id=device_id, campaign_id=campaign_id)
+                for pk, device_id, campaign_id in part
+            ]
+        )
+    return len(found)

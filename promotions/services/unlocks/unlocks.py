@@ -7,12 +7,15 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 
 from geofence.models import Visit
-from geofence.services.visits import confirm_visit
 from promotions.errors import DomainError
+from promotions.logic import events
 from promotions.logic.assurance import Level
+from promotions.logic.events import NewEvent
 from promotions.models import Campaign, Coupon, Device, Refusal, Unlock
+from promotions.services.events import record_events
 from promotions.services.mechanics import Benefit, list_mechanics, mechanic_of
 from promotions.services.presence.assurance import GivenFix
+from promotions.services.presence.visits import confirm_visits
 from promotions.services.unlocks.coupons import NewCoupon, issue_coupon
 from promotions.services.unlocks.evaluation import (
     UnlockAttempt,
@@ -74,7 +77,7 @@ def keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, now
         # The row has no key to the device, so an erasure under way is waited for, and nothing is written after it.
         if Device.objects.select_for_update(no_key=True).filter(pk=device.pk).first() is None:
             return
-        Refusal.objects.create(
+        refusal = Refusal.objects.create(
             stage=Refusal.Stage.UNLOCK,
             reason=refused.code,
             campaign=campaign,
@@ -84,6 +87,16 @@ def keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, now
             level=refused.level,
             refused_at=now,
         )
+        if refusal.store_id is not None:
+            event = NewEvent(
+                events.UnlockRefused(reason=refusal.reason),
+                subject=refusal.pk,
+                occurred_at=now,
+                device_id=device.pk,
+                campaign_id=campaign.pk,
+                store_id=refusal.store_id,
+            )
+            record_events([event])
 
 
 def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
@@ -108,14 +121,8 @@ def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
             context = take_proof(context, now)
             if context.level != unlock.level:
                 Unlock.objects.filter(pk=unlock.pk).update(level=context.level)
+            record_events([_report(context, unlock, now), *_confirm_visits(context, now)])
             _apply_mechanic(unlock, context, now)
-            if context.level >= Level.SUSTAINED:
-                confirm_visit(
-                    device_id=context.device_id,
-                    store_id=context.place.store_id,
-                    by=Visit.ConfirmedBy.UNLOCK,
-                    at=now,
-                )
             if not take_turn(device_id=context.device_id, campaign_id=campaign.pk, now=now):
                 raise refuse("sold_out", context.place, level=context.level)
     except IntegrityError:
@@ -151,4 +158,24 @@ def _new_coupon(unlock: Unlock, context: UnlockContext, benefit: Benefit) -> New
         units=benefit.units,
         source=Coupon.Source.UNLOCK,
         unlock=unlock,
+    )
+
+
+def _report(context: UnlockContext, unlock: Unlock, now: datetime) -> NewEvent:
+    return NewEvent(
+        events.OfferUnlocked(unlock_id=unlock.pk, level=context.level),
+        subject=unlock.pk,
+        occurred_at=now,
+        device_id=context.device_id,
+        campaign_id=context.campaign.pk,
+        store_id=context.place.store_id,
+    )
+
+
+def _confirm_visits(context: UnlockContext, now: datetime) -> list[NewEvent]:
+    """Confirm the device's visit, if the unlock is evidence enough of one."""
+    if context.level < Level.SUSTAINED:
+        return []
+    return confirm_visits(
+        device_id=context.device_id, store_id=context.place.store_id, by=Visit.ConfirmedBy.UNLOCK, at=now
     )

@@ -13,6 +13,7 @@ from django.test import Client
 
 from geofence.models import FenceSet, Geofence, GeofenceRevision, LastFix, Partner, Presence, Store, Visit
 from notifications.models import Attempt, Message, PushAddress
+from promotions.logic.events import CouponIssued, NewEvent
 from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.models import (
     Brand,
@@ -24,6 +25,7 @@ from promotions.models import (
     DeadLetter,
     DeletedRows,
     Device,
+    Event,
     IdempotencyRecord,
     JobRecord,
     Membership,
@@ -46,6 +48,7 @@ from promotions.models import (
     WithdrawnCoupon,
 )
 from promotions.services.accounts.tenancy import BRAND_ANALYST, BRAND_MANAGER, PARTNER_MANAGER, ensure_roles
+from promotions.services.events import record_events
 from tests import factories
 from tests.factories import NOW
 
@@ -176,6 +179,21 @@ def message() -> Message:
     )
 
 
+def event(campaign: Campaign, store: Store, *, device_id: uuid.UUID | None = None) -> Event:
+    """A coupon issued, of the given device or a new one."""
+    coupon_id = uuid.uuid4()
+    issued = NewEvent(
+        CouponIssued(coupon_id, "unlock"),
+        subject=coupon_id,
+        occurred_at=NOW,
+        device_id=device_id or uuid.uuid4(),
+        campaign_id=campaign.pk,
+        store_id=store.pk,
+    )
+    record_events([issued])
+    return Event.objects.get(pk=issued.id)
+
+
 def _digest() -> bytes:
     return secrets.token_bytes(32)
 
@@ -269,6 +287,7 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
         shard=1, entry_id=f"{next(_numbers)}-0", fields={"d": "c2VjcmV0"}, reason="ValueError", buried_at=NOW
     ),
     Device: lambda campaign, store: factories.device(),
+    Event: lambda campaign, store: event(campaign, store),
     Geofence: lambda campaign, store: store.geofences.get(),
     GeofenceRevision: lambda campaign, store: _revision(store),
     Group: lambda campaign, store: Group.objects.create(name=f"Role {next(_numbers)}"),

@@ -13,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from geofence.models import Store, Visit
 from promotions.errors import DomainError
+from promotions.logic.events import NewEvent
 from promotions.models import Coupon, Redemption, Refusal, StaffDevice
 from promotions.services import waits
 from promotions.services.till import redemptions
@@ -166,11 +167,11 @@ def test_a_coupon_erased_under_the_scan_is_unknown(monkeypatch: pytest.MonkeyPat
     store = factories.store()
     till, coupon = tills.till(store), tills.coupon(factories.campaign(store))
 
-    def erase_concurrently(**_: object) -> None:
+    def erase_concurrently(**_: object) -> list[NewEvent]:
         with other_transaction(f"DELETE FROM {Coupon._meta.db_table} WHERE id = %s", coupon.row.pk):
-            pass
+            return []
 
-    monkeypatch.setattr(redemptions, "confirm_visit", erase_concurrently)
+    monkeypatch.setattr(redemptions, "confirm_visits", erase_concurrently)
 
     response = till.scan(code=coupon.code)
 
