@@ -1,16 +1,24 @@
-"""Phones, their consents and their messages: facts, for the operator only."""
+"""Phones, their timelines, consents and messages: facts, for the operator only."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.decorators import action
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
 
+from geofence.admin import at_store
 from notifications import admin as messages
 from notifications.models import Attempt, Message, PushAddress
 from promotions import clock
 from promotions.admin.base import FactAdmin, tenancy_of
-from promotions.models import Consent, Device, RevocationNotice
+from promotions.admin.events import describe_payload
+from promotions.models import Consent, Device, Event, RevocationNotice
 from promotions.services.devices.registration import block_device
+
+# The rest is on the page of events.
+EVENTS_SHOWN = 50
 
 
 @admin.register(Device)
@@ -24,7 +32,34 @@ class DeviceAdmin(FactAdmin):
     search_fields = ["app_id"]
     id_search = ("id",)
     ordering = ["-registered_at"]
-    fields = ["id", "platform", "app_id", "locale", "consents", "registered_at", "tokens_not_before", "is_blocked"]
+    fields = [
+        "id",
+        "platform",
+        "app_id",
+        "locale",
+        "consents",
+        "registered_at",
+        "tokens_not_before",
+        "is_blocked",
+        "timeline",
+    ]
+
+    @display(description="timeline")
+    def timeline(self, device: Device) -> SafeString:
+        events = Event.objects.filter(device_id=device.pk).select_related("campaign", "store")
+        lines = [
+            {
+                "occurred": at_store(event.occurred_at, event.store),
+                "kind": event.kind,
+                "campaign": event.campaign or "–",
+                "store": event.store or "–",
+                "details": describe_payload(event),
+                "page": reverse("admin:promotions_event_change", args=[event.pk]),
+            }
+            for event in events.order_by("-occurred_at", "-position")[:EVENTS_SHOWN]
+        ]
+        every = reverse("admin:promotions_event_changelist", query={"q": str(device.pk)})
+        return render_to_string("admin/promotions/timeline.html", {"events": lines, "all": every})
 
     def has_block_permission(self, request: HttpRequest) -> bool:
         return tenancy_of(request).is_operator
