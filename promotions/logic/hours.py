@@ -2,7 +2,7 @@
 
 import re
 from calendar import day_name
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import time
 from itertools import pairwise
@@ -154,3 +154,36 @@ def parse_hours(raw: object) -> tuple[TimeWindow, ...]:
 def _wall_time(minute: int) -> time:
     hour, minute = divmod(minute % _DAY_MIN, 60)
     return time(hour, minute)
+
+
+_DAY_GROUP = re.compile(r"(?P<first>[a-z]{3})(?:-(?P<last>[a-z]{3}))?\s+(?P<pairs>.+)")
+_PAIR = re.compile(r"(\d{1,2}:\d{2})\s*[-–]\s*(\d{1,2}:\d{2})")
+
+
+def read_hours_text(text: str) -> dict[str, list[list[str]]]:
+    """Read `mon-fri 09:00-12:30 14:00-19:00; sat 10:00-18:00`, or `always`. A day that is left out is closed.
+
+    Raises `InvalidHours` with all faults.
+    """
+    if text.strip().lower() == "always":
+        return {}
+    hours: dict[str, list[list[str]]] = {}
+    for group in filter(None, map(str.strip, text.lower().split(";"))):
+        days, pairs = _read_group(group)
+        for day in days:
+            hours.setdefault(day, []).extend(pairs)
+    parse_hours(hours)
+    return hours
+
+
+def _read_group(group: str) -> tuple[Sequence[str], list[list[str]]]:
+    found = _DAY_GROUP.fullmatch(group)
+    first, last = (found["first"], found["last"] or found["first"]) if found else ("", "")
+    if found is None or first not in DAYS or last not in DAYS or DAYS.index(last) < DAYS.index(first):
+        detail = f"{_quote(group)} does not start with a day such as mon, or days such as mon-fri"
+        raise InvalidHours((HoursFault("", "unknown_day", detail),))
+    pairs = [[time.zfill(5) for time in pair] for pair in _PAIR.findall(found["pairs"])]
+    if not pairs or _PAIR.sub("", found["pairs"]).strip(" ,"):
+        detail = f"{_quote(group)} has no times such as 09:00-19:00"
+        raise InvalidHours((HoursFault("", "not_a_pair", detail),))
+    return DAYS[DAYS.index(first) : DAYS.index(last) + 1], pairs

@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/: OpenAPI, problems, settings, personal data. `--check` compares."""
+"""Write the generated parts of docs/: OpenAPI, problems, settings, personal data, imports. `--check` compares."""
 
 import inspect
 import re
@@ -15,6 +15,7 @@ from promotions.conf import SETTINGS, Setting
 from promotions.http.docs import render_yaml
 from promotions.http.lane.fixes import REJECTIONS
 from promotions.http.problems import CATALOGUE, FAULTS
+from promotions.services.imports import segments, stores
 from row_policies import (
     Cascade,
     Delete,
@@ -35,6 +36,11 @@ from row_policies import (
 )
 from row_policies.queries import read_policy
 
+# Modules, so that a list of columns is read when it is needed.
+_IMPORTS = (
+    ("Stores", "manage.py import_stores FILE --partner NAME", stores),
+    ("Segments of devices", "manage.py import_segments FILE", segments),
+)
 _PII = re.compile(r"\bpii: (?P<line>.+)\Z", re.DOTALL)
 
 
@@ -204,6 +210,34 @@ def _describe_export(export: Export | ExportedBy | NotExported | None) -> str:
             return "yes"
 
 
+def describe_imports() -> str:
+    """docs/imports.md"""
+    lines = [
+        "# Imports",
+        "",
+        "Two commands read CSV files. The first line contains the headings below, in any order. Cells are separated by",
+        "comma, semicolon or tab, numbers may have a decimal comma, the text is UTF-8 or Windows-1252, and a file has",
+        "at most 50,000 lines and 5 MB. If a line has a fault, nothing is imported, and every fault is listed with its",
+        "line and column. The same file again changes nothing. `--dry-run` checks a file. `make docs` writes this page",
+        "from the columns in `promotions/services/imports/`.",
+    ]
+    for title, command, module in _IMPORTS:
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            f"`{command} [--dry-run]`",
+            "",
+            "| Column | Required | Content |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| `{column.name}` | {'yes' if column.is_required else ''} | {_cell(column.help)} |"
+            for column in module.COLUMNS
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def read_pii(model: type[Model]) -> str:
     """Return the text after `pii:` at the end of a model's docstring, or an empty text."""
     found = _PII.search(inspect.getdoc(model) or "")
@@ -215,4 +249,5 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "problems.md": describe_problems,
     "settings.md": describe_settings,
     "privacy.md": describe_privacy,
+    "imports.md": describe_imports,
 }

@@ -1,12 +1,13 @@
 """Opening hours: what they mean, and every fault at once."""
 
+from contextlib import suppress
 from datetime import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promotions.logic.hours import HoursFault, InvalidHours, find_hours_faults, parse_hours
+from promotions.logic.hours import HoursFault, InvalidHours, find_hours_faults, parse_hours, read_hours_text
 from promotions.logic.schedule import ALL_DAY, MIDNIGHT, TimeWindow
 
 any_json = st.recursive(
@@ -91,3 +92,45 @@ def test_any_json_is_either_parsed_or_refused_with_reasons(raw: object) -> None:
             parse_hours(raw)
     else:
         assert all(window.weekdays for window in parse_hours(raw))
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [
+        ("always", {}),
+        ("", {}),
+        ("mon 9:00-19:00", {"mon": [["09:00", "19:00"]]}),
+        (
+            "Mon-Tue 09:00-12:30, 14:00 – 24:00; sun 22:00-02:00",
+            {**dict.fromkeys(("mon", "tue"), [["09:00", "12:30"], ["14:00", "24:00"]]), "sun": [["22:00", "02:00"]]},
+        ),
+        ("mon 09:00-12:00; mon 14:00-19:00", {"mon": [["09:00", "12:00"], ["14:00", "19:00"]]}),
+    ],
+)
+def test_hours_are_read_from_a_line_of_text(text: str, hours: dict[str, list[list[str]]]) -> None:
+    assert read_hours_text(text) == hours
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("09:00-19:00", "unknown_day"),
+        ("day 09:00-19:00", "unknown_day"),
+        ("fri-mon 09:00-19:00", "unknown_day"),
+        ("mon closed", "not_a_pair"),
+        ("mon 09:00-19:00 lunch", "not_a_pair"),
+        ("mon 25:00-26:00", "not_a_time"),
+        ("mon-wed 09:00-19:00; tue 10:00-11:00", "overlaps"),
+    ],
+)
+def test_a_line_that_is_no_hours_is_refused(text: str, code: str) -> None:
+    with pytest.raises(InvalidHours) as refused:
+        read_hours_text(text)
+
+    assert code in {fault.code for fault in refused.value.faults}
+
+
+@given(st.text(alphabet="montuesd -;,:0123459–", max_size=40))
+def test_any_text_is_hours_or_refused(text: str) -> None:
+    with suppress(InvalidHours):
+        assert parse_hours(read_hours_text(text))
