@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.contrib.gis.geos import Polygon
 from django.db import transaction
@@ -27,6 +28,11 @@ class PolygonShape:
     """A fence given as a GeoJSON Polygon: text, or a decoded object."""
 
     geojson: object
+
+
+def find_fence_version(geofence_id: int) -> tuple[UUID, int] | None:
+    """Return the external id and the version of a fence, or None. One query."""
+    return Geofence.objects.filter(pk=geofence_id).values_list("uuid", "version").first()
 
 
 def list_shape_faults(shape: CircleShape | PolygonShape, *, store_at: Point | None = None) -> tuple[Fault, ...]:

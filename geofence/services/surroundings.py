@@ -12,8 +12,11 @@ from django.db import connection
 from geofence.logic.containment import Places, read_accuracy_m
 from geofence.logic.geodesy import FloatArray, Point, measure_distance_m, measure_distances_m
 from geofence.logic.matching import FenceRole, FenceSnapshot, IntArray
+from geofence.models import Geofence
 from geofence.services.snapshots import StoreDirectory, current_snapshot, current_stores
 
+# The values of `NearbyFence.role`, with their labels.
+FENCE_ROLES = Geofence.Role.choices
 # A phone's wake-up circle cannot be smaller, and a list is fetched again after some time in any case.
 _VALIDITY_MIN_M = 100.0
 _VALIDITY_MAX_M = 50_000.0

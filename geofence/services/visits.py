@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, get_args
 from uuid import UUID, uuid5
 
 from django.db import connection
 
 from geofence.logic.presence import TransitionKind
-from geofence.models import Geofence, Visit
+from geofence.models import Geofence
 from geofence.services.presence_pairs import ChangedPair
 from geofence.services.presence_rows import VisitRow
+
+# How other apps confirm a visit: values of `Visit.ConfirmedBy`.
+Confirmation = Literal["unlock", "scan"]
 
 # Ids of visits are derived, so that processing a fix twice gives the same visit.
 _VISIT_NAMESPACE = UUID("5b0f3d0e-0f5c-5d0c-9f36-6c1d3f3a7a11")
@@ -29,13 +32,15 @@ class PresenceEvidence:
     visit_entered_at: datetime | None
 
 
-def confirm_visits(*, device_id: UUID, store_id: int, by: str, at: datetime, is_late: bool = False) -> list[UUID]:
+def confirm_visits(
+    *, device_id: UUID, store_id: int, by: Confirmation, at: datetime, is_late: bool = False
+) -> list[UUID]:
     """Confirm the device's visits at the store by an unlock or a staff scan; return the ids of those newly confirmed.
 
     The open visits, or with `is_late` those of that moment, which may be over. One conditional update: a visit that is
     already confirmed keeps its evidence and time. Repeatable.
     """
-    if by not in (Visit.ConfirmedBy.UNLOCK, Visit.ConfirmedBy.SCAN):
+    if by not in get_args(Confirmation):
         message = f"a visit is confirmed by an unlock or a scan, not by {by!r}"
         raise ValueError(message)
     values: dict[str, Any] = {"device_id": device_id, "store_id": store_id, "by": by, "at": at}

@@ -3,9 +3,18 @@
 from notifications.services.addresses import reachable_devices, register_address
 from notifications.services.delivery import Delivery, deliver_due
 from notifications.services.erasure import drop_expired, export_device, forget_device
-from notifications.services.outbox import NewMessage, OutboxBacklog, enqueue_messages, outbox_backlog
+from notifications.services.outbox import (
+    MESSAGE_STATES,
+    SUPPRESSED,
+    NewMessage,
+    OutboxBacklog,
+    enqueue_messages,
+    outbox_backlog,
+)
 
 __all__ = [
+    "MESSAGE_STATES",
+    "SUPPRESSED",
     "Delivery",
     "NewMessage",
     "OutboxBacklog",

@@ -12,6 +12,9 @@ from django.db.models import Count, Min
 
 from notifications.models import Message
 
+MESSAGE_STATES = tuple(str(state) for state in Message.State.values)
+SUPPRESSED = str(Message.State.SUPPRESSED)
+
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
+from geofence.services.relations import VISITS
 from promotions.logic.events import PAYLOADS, EventKind, NewEvent, Payload, name_event
 from promotions.models import Event
 
@@ -135,7 +136,7 @@ _INSERT_VISITS_SQL = f"""
 SELECT k.event_id, %s, v.confirmed_at, v.device_id, NULL, v.store_id,
     jsonb_build_object('visit_id', v.id, 'confirmed_by', v.confirmed_by)
 FROM turn, unnest(%s::uuid[], %s::uuid[]) AS k(event_id, visit_id)
-JOIN geofence_visit v ON v.id = k.visit_id
+JOIN {VISITS} v ON v.id = k.visit_id
 WHERE v.confirmed_at IS NOT NULL
 ON CONFLICT DO NOTHING
 """

@@ -7,15 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import Model
 
-from geofence.models import Store
 from promotions.errors import Fault
 from promotions.logic.campaign_rules import CampaignValues
 from promotions.models import Campaign, Unlock
 from promotions.models.kinds import KINDS, OUTCOMES
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,11 @@ class Mechanic:
         """
         return ()
 
-    def find_opening_faults(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterable[Fault]:
+    def find_opening_faults(self, campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> Iterable[Fault]:
         """Yield what keeps the campaign from being opened in these stores, besides the rules of every campaign."""
         return ()
 
-    def seal(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> None:
+    def seal(self, campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> None:
         """Fix what must not depend on later events, once, in the transaction of the first opening.
 
         May set fields of the campaign; the caller saves `seed` and `seed_commitment`.
@@ -121,7 +123,7 @@ class _Unregistered(Mechanic):
     kind = ""
     label = ""
 
-    def find_opening_faults(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterable[Fault]:
+    def find_opening_faults(self, campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> Iterable[Fault]:
         """Yield the one fault: the kind."""
         yield Fault("/kind", "kind_not_supported", f"Campaigns of the kind “{campaign.kind}” cannot be opened.")
 

@@ -1,12 +1,11 @@
 """The app's answer to an unlock: what every mechanic's answer has, and one serializer per mechanic."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
-from geofence.models import Store
 from promotions.http.serializers import ConstantField
 from promotions.logic import codes
 from promotions.logic.hours import DAYS
@@ -14,6 +13,9 @@ from promotions.models import Campaign, Coupon, Unlock
 from promotions.services.mechanics import list_mechanics, mechanic_of
 from promotions.services.unlocks.coupon_tokens import render_token
 from promotions.services.unlocks.coupons import read_code
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 
 class StoreAnswer(serializers.Serializer[Any]):
@@ -126,7 +128,7 @@ def coupon_of(unlock: Unlock) -> Coupon | None:
     return getattr(unlock, "coupon", None)
 
 
-def _serialize_store(store: Store) -> dict[str, Any]:
+def _serialize_store(store: "Store") -> dict[str, Any]:
     return {"id": store.uuid, "name": store.name}
 
 

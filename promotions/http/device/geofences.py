@@ -7,8 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from geofence.models import Geofence
-from geofence.services.surroundings import NearbyFences, nearby
+from geofence.services.surroundings import FENCE_ROLES, NearbyFences, nearby
 from promotions.http.auth import DeviceAuthentication
 from promotions.http.schema import operation
 from promotions.http.serializers import CountField, NumberTextField, StrictSerializer, refuse_null_island
@@ -38,7 +37,7 @@ class FenceAnswer(serializers.Serializer[Any]):
     geofence_id = serializers.UUIDField()
     store_id = serializers.UUIDField()
     store_name = serializers.CharField()
-    role = serializers.ChoiceField(choices=Geofence.Role.choices)
+    role = serializers.ChoiceField(choices=FENCE_ROLES)
     latitude = serializers.FloatField()
     longitude = serializers.FloatField()
     radius_m = serializers.FloatField()

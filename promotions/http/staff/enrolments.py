@@ -3,12 +3,11 @@
 No `Idempotency-Key` here: a kept answer would hold the access token in the clear. A lost answer costs a new QR.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from geofence.models import Store
 from promotions import limits
 from promotions.http.address import read_address
 from promotions.http.schema import operation
@@ -18,6 +17,9 @@ from promotions.http.staff.serializers import EnrolmentAnswer, EnrolmentRequest,
 from promotions.http.views import ApiView
 from promotions.services.till.staff_devices import enrol_device
 from promotions.services.till.staff_members import find_member, has_members
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 
 class EnrolmentsView(ApiView):
@@ -64,5 +66,5 @@ class StaffMeView(ApiView):
         return Response(StaffMe(body).data)
 
 
-def _store(store: Store) -> dict[str, Any]:
+def _store(store: "Store") -> dict[str, Any]:
     return {"id": store.uuid, "name": store.name, "timezone": store.timezone}

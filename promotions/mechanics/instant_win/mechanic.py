@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db.models import prefetch_related_objects
 
-from geofence.models import Store
 from promotions.errors import Fault
 from promotions.logic.events import InstantWinPlayed, NewEvent
 from promotions.mechanics.instant_win import prizes
@@ -15,6 +15,9 @@ from promotions.mechanics.instant_win.models import PrizeLot
 from promotions.models import Campaign, Unlock
 from promotions.services.events import record_events
 from promotions.services.mechanics import Benefit, Grant, Mechanic, Outcome
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 LOST = Outcome("lost", "not won", has_coupon=False)
 WON = Outcome("won", "won", has_coupon=True)
@@ -31,11 +34,11 @@ class InstantWin(Mechanic):
     inlines = (PrizeLotInline,)
     invariants = prizes.INVARIANTS
 
-    def find_opening_faults(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterable[Fault]:
+    def find_opening_faults(self, campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> Iterable[Fault]:
         """Yield a fault if there is nothing to win, or no time to win it."""
         return prizes.find_prize_faults(campaign, stores, now)
 
-    def seal(self, campaign: Campaign, stores: Sequence[Store], now: datetime) -> None:
+    def seal(self, campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> None:
         """Draw the winning moments."""
         prizes.seal_moments(campaign, stores, now)
 

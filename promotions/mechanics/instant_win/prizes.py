@@ -3,15 +3,18 @@
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db.models import Sum
 
-from geofence.models import Store
 from promotions.errors import Fault
 from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.mechanics.instant_win.moments import SEED_BYTES, Lot, commitment, draw_moments
 from promotions.models import Campaign, Unlock
 from promotions.services.campaigns.schedules import list_openings
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 INVARIANTS: Mapping[str, str] = {
     "every prize that was won has its moment": """
@@ -21,7 +24,7 @@ INVARIANTS: Mapping[str, str] = {
 }
 
 
-def find_prize_faults(campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterator[Fault]:
+def find_prize_faults(campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> Iterator[Fault]:
     """Yield a fault if there is no prize, or no time in which one could be won."""
     if not PrizeLot.objects.filter(campaign=campaign).exists():
         yield Fault("/prize_lots", "required", "An instant win needs at least one prize.")
@@ -29,7 +32,7 @@ def find_prize_faults(campaign: Campaign, stores: Sequence[Store], now: datetime
         yield Fault("/windows", "never_open", "No store is open in the campaign's hours, so nothing could be won.")
 
 
-def seal_moments(campaign: Campaign, stores: Sequence[Store], now: datetime) -> None:
+def seal_moments(campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> None:
     """Draw the winning moments from a random seed. The seed stays secret until the end; its commitment is published."""
     seed = secrets.token_bytes(SEED_BYTES)
     lots = {str(lot.pk): lot for lot in PrizeLot.objects.filter(campaign=campaign)}

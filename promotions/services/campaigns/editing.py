@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Field, Model
 
-from geofence.models import Store
+from geofence.services.store_facts import find_unknown_stores
 from promotions.errors import DomainError, Fault, InvalidInput
 from promotions.errors import gettext_noop as _
 from promotions.logic.campaign_rules import (
@@ -235,7 +235,7 @@ def _require_storable(value: Any) -> None:
 
 def _store_faults(changes: CampaignValues) -> Iterator[Fault]:
     store_ids = set(changes.get("stores", ()))
-    for store_id in sorted(store_ids - set(Store.objects.filter(pk__in=store_ids).values_list("pk", flat=True))):
+    for store_id in sorted(find_unknown_stores(store_ids)):
         yield Fault("/stores", "unknown_value", _("There is no store {store_id}."), {"store_id": store_id})
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery
 
+from geofence.services.relations import STORES
 from promotions.logic.distance import DistanceBucket, bucket_distance, most_walking_minutes, walking_minutes
 from promotions.logic.schedule import Opening, next_opening, open_window
 from promotions.models import Budget, Campaign, Device, Reservation, Unlock
@@ -124,10 +125,10 @@ def _load_campaigns(device: Device, unlocks: Iterable[int], now: datetime) -> Se
     return list(rows.select_related("brand").prefetch_related("windows").order_by("pk"))
 
 
-_NEAREST_SQL = """
+_NEAREST_SQL = f"""
 SELECT DISTINCT ON (cs.campaign_id) cs.campaign_id, s.uuid, s.name, s.timezone, s.latitude_deg, s.longitude_deg,
     ST_DistanceSphere(s.location, ST_SetSRID(ST_MakePoint(%(longitude)s, %(latitude)s), 4326)) AS distance_m
-FROM promotions_campaign_stores cs JOIN geofence_store s ON s.id = cs.store_id
+FROM promotions_campaign_stores cs JOIN {STORES} s ON s.id = cs.store_id
 WHERE cs.campaign_id = ANY(%(campaigns)s) AND s.is_active
 ORDER BY cs.campaign_id, distance_m, s.id
 """
@@ -145,10 +146,10 @@ def find_nearest_stores(campaign_ids: Sequence[int], position: Position | None) 
         return {row[0]: StoreHint(*row[1:]) for row in cursor.fetchall()}
 
 
-_NEARBY_SQL = """
+_NEARBY_SQL = f"""
 SELECT s.uuid, s.name, s.timezone, s.latitude_deg, s.longitude_deg,
     ST_DistanceSphere(s.location, ST_SetSRID(ST_MakePoint(%(longitude)s, %(latitude)s), 4326)) AS distance_m
-FROM promotions_campaign_stores cs JOIN geofence_store s ON s.id = cs.store_id
+FROM promotions_campaign_stores cs JOIN {STORES} s ON s.id = cs.store_id
 WHERE cs.campaign_id = (SELECT id FROM promotions_campaign WHERE uuid = %(campaign)s) AND s.is_active
 ORDER BY distance_m, s.id LIMIT %(limit)s
 """

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from geofence.models import Store
 from promotions.logic.hours import InvalidHours, parse_hours
 from promotions.logic.schedule import Opening, Schedule, TimeWindow, open_slots, open_window, weekdays_from_mask
 from promotions.models import Campaign
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 
 def read_schedule(campaign: Campaign) -> Schedule:
@@ -31,7 +34,7 @@ def campaign_end(campaign: Campaign, zone: ZoneInfo, now: datetime) -> datetime 
     return None if whole is None else whole.ends_at
 
 
-def read_zone(store: Store) -> ZoneInfo | None:
+def read_zone(store: "Store") -> ZoneInfo | None:
     """Return a store's time zone, or None if there is none of that name."""
     try:
         return ZoneInfo(store.timezone)
@@ -39,7 +42,7 @@ def read_zone(store: Store) -> ZoneInfo | None:
         return None
 
 
-def list_openings(campaign: Campaign, stores: Sequence[Store], since: datetime) -> list[Opening]:
+def list_openings(campaign: Campaign, stores: "Sequence[Store]", since: datetime) -> list[Opening]:
     """Return when a store is open in the campaign's hours, from an instant on. Invalid hours count as closed."""
     schedule = read_schedule(campaign)
     patterns = set()

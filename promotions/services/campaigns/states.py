@@ -3,12 +3,13 @@
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.db.models import F
 
-from geofence.models import Geofence, Store
+from geofence.services.store_facts import find_unfenced_stores
 from promotions.errors import DomainError, Fault, InvalidInput
 from promotions.logic.campaign_rules import find_value_faults
 from promotions.logic.hours import InvalidHours, parse_hours
@@ -17,6 +18,9 @@ from promotions.services.campaigns.budgets import find_cap_faults, fit_caps, loc
 from promotions.services.campaigns.editing import read_limits, read_values
 from promotions.services.campaigns.schedules import read_zone
 from promotions.services.mechanics import mechanic_of
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 _OPENABLE = (Campaign.State.DRAFT, Campaign.State.PAUSED)
 
@@ -67,7 +71,7 @@ def _state_fault(campaign: Campaign, expected: Sequence[str]) -> Fault:
     return Fault("/state", "wrong_state", f"The campaign is {campaign.state}. It must be {allowed}.")
 
 
-def find_opening_faults(campaign: Campaign, stores: Sequence[Store], now: datetime) -> Iterator[Fault]:
+def find_opening_faults(campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> Iterator[Fault]:
     """Everything that keeps the campaign from being opened."""
     if campaign.state not in _OPENABLE:
         yield _state_fault(campaign, _OPENABLE)
@@ -87,13 +91,12 @@ def _is_over(campaign: Campaign, zone: ZoneInfo, now: datetime) -> bool:
     return now.astimezone(zone).date() > campaign.ends_on
 
 
-def _store_faults(stores: Sequence[Store]) -> Iterator[Fault]:
+def _store_faults(stores: "Sequence[Store]") -> Iterator[Fault]:
     if not stores:
         yield Fault("/stores", "required", "The campaign has no active store.")
-    fences = Geofence.objects.filter(store__in=stores, role=Geofence.Role.STORE, is_active=True)
-    fenced = set(fences.values_list("store_id", flat=True))
+    unfenced = find_unfenced_stores([store.pk for store in stores])
     for store in stores:
-        if store.pk not in fenced:
+        if store.pk in unfenced:
             yield Fault("/stores", "no_geofence", f"{store.name} has no geofence, so no phone can be seen there.")
         if read_zone(store) is None:
             yield Fault("/stores", "unknown_timezone", f"{store.name} has the unknown time zone {store.timezone!r}.")

@@ -3,21 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from geofence.models import Store
+from geofence.services.store_facts import read_timezones
 from notifications.logic.policy import is_quiet
-from notifications.models import Message
 from promotions.models import Campaign, Device, Unlock
 from promotions.models.devices import Purpose
 from promotions.services.fixes.facts import deployment_rules
+
+if TYPE_CHECKING:
+    from notifications.models import Message
 
 # Both consents at the time of sending, independent of their state when the fix arrived.
 NEEDED_CONSENTS = {Purpose.GEO_MATCH.value, Purpose.MESSAGES.value}
 
 
-def recheck(messages: Sequence[Message], now: datetime) -> Mapping[UUID, str]:
+def recheck(messages: "Sequence[Message]", now: datetime) -> Mapping[UUID, str]:
     """Messages that must not be sent any more, with the reason. Four queries, however many messages.
 
     The time window needs no second look: a message's `expires_at` never lies past the window's end.
@@ -37,21 +40,21 @@ class _Present:
     zones: Mapping[str, ZoneInfo]
 
 
-def _load_present(messages: Sequence[Message]) -> _Present:
+def _load_present(messages: "Sequence[Message]") -> _Present:
     devices = Device.objects.in_bulk({message.device_id for message in messages})
     campaign_ids = {message.data["campaign_id"] for message in messages}
     live = Campaign.objects.filter(uuid__in=campaign_ids, state=Campaign.State.LIVE).values_list("uuid", flat=True)
     unlocked = Unlock.objects.filter(device_id__in=devices, campaign__uuid__in=campaign_ids)
-    stores = Store.objects.filter(uuid__in={message.data["store_id"] for message in messages})
+    timezones = read_timezones({message.data["store_id"] for message in messages})
     return _Present(
         devices=devices,
         live_campaigns=frozenset(str(uuid) for uuid in live),
         unlocked=frozenset((device, str(uuid)) for device, uuid in unlocked.values_list("device_id", "campaign__uuid")),
-        zones={str(uuid): ZoneInfo(timezone) for uuid, timezone in stores.values_list("uuid", "timezone")},
+        zones={uuid: ZoneInfo(timezone) for uuid, timezone in timezones.items()},
     )
 
 
-def _reason(message: Message, present: _Present, now: datetime) -> str | None:
+def _reason(message: "Message", present: _Present, now: datetime) -> str | None:
     device = present.devices.get(message.device_id)
     campaign_id, zone = message.data["campaign_id"], present.zones.get(message.data["store_id"])
     if device is None or device.is_blocked:

@@ -17,6 +17,7 @@ from geofence.logic.fixes import FixFlag
 from geofence.logic.matching import FenceSnapshot
 from geofence.logic.presence import TransitionKind
 from geofence.services.columns import together
+from geofence.services.relations import STORES
 from geofence.services.transitions import Transition
 from notifications.logic.policy import parse_quiet_hours
 from notifications.services import reachable_devices
@@ -241,7 +242,7 @@ SELECT campaign_id, weekdays, starts_at, ends_at FROM promotions_timewindow WHER
 ORDER BY starts_at
 """
 
-_STORES_SQL = "SELECT id, uuid, name, timezone, opening_hours::text, is_active FROM geofence_store WHERE id = ANY(%s)"
+_STORES_SQL = f"SELECT id, uuid, name, timezone, opening_hours::text, is_active FROM {STORES} store WHERE id = ANY(%s)"
 
 # Caps bound a device's opportunities: so many a day over all campaigns, and over the months a campaign runs.
 _DEVICES_SQL = """

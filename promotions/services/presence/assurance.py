@@ -11,9 +11,9 @@ from django.db.models import Max
 
 from geofence.logic.geodesy import Point
 from geofence.logic.matching import FenceRole
-from geofence.models import Store
 from geofence.services.presence_trail import follow_fix, read_trail
 from geofence.services.snapshots import current_snapshot
+from geofence.services.store_facts import read_store_uuid
 from geofence.services.surroundings import FixEvaluation
 from geofence.services.visits import presence_evidence
 from promotions.errors import DomainError
@@ -106,7 +106,7 @@ def read_proof(*, store_id: int, text: str | None, now: datetime) -> StoreProof:
     """Return the proof that a shown text gives before it is taken: a code that is good now may turn out to be used."""
     if text is None:
         return StoreProof.NONE
-    store_uuid = Store.objects.values_list("uuid", flat=True).get(pk=store_id)
+    store_uuid = read_store_uuid(store_id)
     found = check_store_code(store_uuid=store_uuid, proof=text, now=now)
     return name_proof(StoreCodeOutcome(found.value) if isinstance(found, StoreCodeFault) else StoreCodeOutcome.TAKEN)
 

@@ -4,16 +4,20 @@ import logging
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from geofence.models import Store
+from geofence.services.store_facts import read_store_uuid
 from promotions import metrics
 from promotions.logic import store_codes
 from promotions.logic.store_codes import StoreCode, StoreCodeFault
 from promotions.models import StoreCodeUse
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ class StoreCodeOutcome(StrEnum):
         return self is StoreCodeOutcome.TAKEN
 
 
-def draw_store_codes(*, store: Store, now: datetime, count: int = store_codes.STEPS_AHEAD) -> list[StoreCode]:
+def draw_store_codes(*, store: "Store", now: datetime, count: int = store_codes.STEPS_AHEAD) -> list[StoreCode]:
     """The codes a store's kiosk shows from the current step on."""
     key, first = _key(store.uuid), store_codes.step_of(now)
     return [store_codes.draw_code(key, store.uuid, step) for step in range(first, first + count)]
@@ -50,7 +54,7 @@ def take_store_code(*, device_id: UUID, store_id: int, proof: str, now: datetime
     never gets here, and a rollback uses nothing. The unique constraint is the guard; of two concurrent requests the
     second waits for the first. A crowd on one step is counted and logged after the commit.
     """
-    store_uuid = Store.objects.values_list("uuid", flat=True).get(pk=store_id)
+    store_uuid = read_store_uuid(store_id)
     found = check_store_code(store_uuid=store_uuid, proof=proof, now=now)
     if isinstance(found, StoreCodeFault):
         return _count(StoreCodeOutcome(found.value))

@@ -3,13 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-from geofence.models import Visit
 from geofence.services import visits
 from promotions.logic.events import NewEvent, VisitConfirmed
 
 
 def confirm_visits(
-    *, device_id: UUID, store_id: int, by: Visit.ConfirmedBy, at: datetime, is_late: bool = False
+    *, device_id: UUID, store_id: int, by: visits.Confirmation, at: datetime, is_late: bool = False
 ) -> list[NewEvent]:
     """Count the device's visits at the store, in the caller's transaction; return an event per visit now counted.
 
@@ -17,6 +16,6 @@ def confirm_visits(
     """
     confirmed = visits.confirm_visits(device_id=device_id, store_id=store_id, by=by, at=at, is_late=is_late)
     return [
-        NewEvent(VisitConfirmed(visit_id, str(by)), visit_id, at, device_id=device_id, store_id=store_id)
+        NewEvent(VisitConfirmed(visit_id, by), visit_id, at, device_id=device_id, store_id=store_id)
         for visit_id in confirmed
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from geofence.services.relations import VISITS
 from promotions.logic.lift import Interval, wilson_interval
 
 # How long after the refusal a visit still counts for it. Half an hour is the figure of the trade: came at once.
@@ -27,7 +28,7 @@ class ArrivalCount:
 # A device counts once, from its first refusal on. A device that was in the store already and was refused for a bad fix
 # does not count; a pass-by is no visit. `services/report/outcomes.py` stores the results by this rule before visits are
 # dropped.
-_ARRIVALS_SQL = """
+_ARRIVALS_SQL = f"""
 WITH target AS (SELECT store_id FROM promotions_campaign_stores WHERE campaign_id = %(campaign)s),
 first AS (
     SELECT DISTINCT ON (device_id) device_id, refused_at, was_inside,
@@ -38,13 +39,13 @@ first AS (
 ),
 outside AS (
     SELECT * FROM first WHERE NOT was_inside AND NOT EXISTS (
-        SELECT FROM geofence_visit visit JOIN target USING (store_id)
+        SELECT FROM {VISITS} visit JOIN target USING (store_id)
         WHERE visit.device_id = first.device_id AND visit.entered_at <= first.refused_at
             AND (visit.exited_at IS NULL OR visit.exited_at > first.refused_at)
     )
 )
 SELECT win.within, count(*), count(*) FILTER (WHERE outside.arrived_within <= win.within OR EXISTS (
-    SELECT FROM geofence_visit visit JOIN target USING (store_id)
+    SELECT FROM {VISITS} visit JOIN target USING (store_id)
     WHERE visit.device_id = outside.device_id AND visit.confirmed_at IS NOT NULL
         AND visit.entered_at > outside.refused_at AND visit.entered_at <= outside.refused_at + win.within
 ))

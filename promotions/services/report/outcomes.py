@@ -9,6 +9,8 @@ from typing import Any
 
 from django.db import connection
 
+from geofence.services.relations import VISITS
+from notifications.services.relations import MESSAGES
 from promotions.services.report.arrivals import ARRIVAL_WINDOWS, NOT_AT_STORE
 from promotions.services.report.report import WINDOWS
 
@@ -34,10 +36,10 @@ def keep_outcomes(*, visits_before: datetime, messages_before: datetime) -> None
 
 # The rule of `report._VISITS_SQL`. Begins at the visits, of which few are past their time at once; every opportunity
 # is written, not only a device's first: that one is dropped before the others.
-_KEEP_VISITS_SQL = """
+_KEEP_VISITS_SQL = f"""
 WITH came AS (
     SELECT opportunity.id, min(extract(epoch FROM win.within)) / 60 AS minutes
-    FROM geofence_visit visit
+    FROM {VISITS} visit
     JOIN promotions_opportunity opportunity ON opportunity.device_id = visit.device_id
         AND opportunity.planned_at BETWEEN visit.entered_at - %(longest)s::interval AND visit.confirmed_at
     JOIN promotions_campaign_stores target
@@ -52,14 +54,14 @@ FROM came WHERE came.id = opportunity.id
 """
 
 # The rule of `refusals._ARRIVALS_SQL`: a visit during the refusal, or a confirmed one that began after it.
-_KEEP_ARRIVALS_SQL = """
+_KEEP_ARRIVALS_SQL = f"""
 WITH came AS (
     SELECT refusal.id,
         bool_or(visit.entered_at <= refusal.refused_at) AS was_inside,
         min(extract(epoch FROM win.within)) FILTER (WHERE visit.confirmed_at IS NOT NULL
             AND visit.entered_at > refusal.refused_at AND visit.entered_at <= refusal.refused_at + win.within
         ) / 60 AS minutes
-    FROM geofence_visit visit
+    FROM {VISITS} visit
     JOIN promotions_refusal refusal ON refusal.device_id = visit.device_id
         AND refusal.stage = 'unlock' AND refusal.reason = %(reason)s
         AND refusal.refused_at >= visit.entered_at - %(longest)s::interval
@@ -78,11 +80,11 @@ FROM came WHERE came.id = refusal.id
 
 # Through the device: its opportunities are indexed, their names in messages are not. What still waits for a sender
 # after a month will not go any more.
-_KEEP_MESSAGES_SQL = """
+_KEEP_MESSAGES_SQL = f"""
 UPDATE promotions_opportunity opportunity
 SET message_state = CASE WHEN message.settled_at IS NULL THEN 'expired' ELSE message.state END,
     message_reason = message.reason
-FROM notifications_message message
+FROM {MESSAGES} message
 WHERE message.created_at < %(before)s AND opportunity.device_id = message.device_id
     AND message.dedupe_key = 'opportunity:' || opportunity.id::text
 """

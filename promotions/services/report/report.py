@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.db.models import Count
 
-from notifications.models import Message
+from geofence.services.relations import VISITS
+from notifications.services import MESSAGE_STATES, SUPPRESSED
+from notifications.services.relations import MESSAGES
 from promotions.logic.lift import ArmCounts, Lift, estimate_lift
 from promotions.models import Campaign, Opportunity, Redemption, Refusal, Unlock
 from promotions.services.mechanics import mechanic_of
@@ -96,10 +98,10 @@ def campaign_funnel(campaign_id: int, *, now: datetime) -> Funnel:
 
 # Found through the opportunity that wrote the message: its key is indexed, the message's data are not. A message that
 # was dropped left its end there (`services/report/outcomes.py`).
-_MESSAGES_SQL = """
+_MESSAGES_SQL = f"""
 SELECT latest.state, latest.reason, count(*)
 FROM promotions_opportunity opportunity
-LEFT JOIN notifications_message message ON message.dedupe_key = 'opportunity:' || opportunity.id::text
+LEFT JOIN {MESSAGES} message ON message.dedupe_key = 'opportunity:' || opportunity.id::text
 CROSS JOIN LATERAL (SELECT
     coalesce(message.state, opportunity.message_state) AS state,
     coalesce(message.reason, opportunity.message_reason) AS reason
@@ -114,11 +116,11 @@ def _count_messages(campaign: Campaign) -> tuple[Mapping[str, int], Mapping[str,
     with connection.cursor() as cursor:
         cursor.execute(_MESSAGES_SQL, [campaign.pk])
         rows = cursor.fetchall()
-    by_state = Counter({str(state): 0 for state in Message.State.values})
+    by_state = Counter(dict.fromkeys(MESSAGE_STATES, 0))
     suppressed_for: Counter[str] = Counter()
     for state, reason, count in rows:
         by_state[state] += count
-        if state == Message.State.SUPPRESSED:
+        if state == SUPPRESSED:
             suppressed_for[reason] += count
     return by_state, suppressed_for
 
@@ -138,7 +140,7 @@ def _count_refusals(campaign: Campaign) -> Mapping[str, int]:
 # A device counts once, from its first opportunity on. A visit counts when it was confirmed after that moment: the fix
 # that made the opportunity may itself be the first of the stay. `services/report/outcomes.py` keeps what visits say
 # by this rule before they are dropped.
-_VISITS_SQL = """
+_VISITS_SQL = f"""
 WITH first AS (
     SELECT DISTINCT ON (device_id) device_id, arm, planned_at,
         visited_within_minutes * interval '1 minute' AS visited_within
@@ -146,7 +148,7 @@ WITH first AS (
     ORDER BY device_id, planned_at, id
 )
 SELECT win.within, first.arm, count(*), count(*) FILTER (WHERE first.visited_within <= win.within OR EXISTS (
-    SELECT FROM geofence_visit visit
+    SELECT FROM {VISITS} visit
     JOIN promotions_campaign_stores target ON target.store_id = visit.store_id AND target.campaign_id = %(campaign)s
     WHERE visit.device_id = first.device_id
         AND visit.confirmed_at >= first.planned_at AND visit.entered_at <= first.planned_at + win.within

@@ -6,7 +6,6 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
-from geofence.models import Visit
 from promotions.errors import DomainError
 from promotions.logic.events import CouponRedeemed, NewEvent
 from promotions.models import Budget, Coupon, Redemption, Refusal, StaffDevice
@@ -208,9 +207,7 @@ def _report(context: RedemptionContext, redemption: Redemption) -> NewEvent:
 def _confirm_visits(context: RedemptionContext, now: datetime) -> list[NewEvent]:
     """Confirm the customer's visit. Of an offline scan, the visit of that moment: one open now may be another."""
     device_id, store_id = context.shown.coupon.device_id, context.till.device.store_id
-    return confirm_visits(
-        device_id=device_id, store_id=store_id, by=Visit.ConfirmedBy.SCAN, at=now, is_late=context.is_late
-    )
+    return confirm_visits(device_id=device_id, store_id=store_id, by="scan", at=now, is_late=context.is_late)
 
 
 def _insert(context: RedemptionContext, unit: int, now: datetime) -> Redemption:

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from django.contrib.gis.db.models.functions import Distance
-
-from geofence.models import Store
+from geofence.services.store_facts import list_nearest_doors
 from promotions.errors import DomainError
 from promotions.logic.redeem_hours import next_taking, thaw_hours
 from promotions.logic.schedule import Opening, store_is_open
@@ -16,6 +14,9 @@ from promotions.models import Budget, Coupon, Redemption, StaffDevice
 from promotions.services.campaigns.budgets import has_unit
 from promotions.services.till.scans import MAX_SCAN_AHEAD, Shown, corrected_at, scanned_at_implausible
 from promotions.services.till.staff_members import Till
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 # Stores named to a customer in the wrong one.
 STORES_NAMED = 3
@@ -71,7 +72,7 @@ def find_obstacle(*, till: Till, shown: Shown, units: Units, now: datetime) -> D
     return None
 
 
-def _find_wrong_hour(coupon: Coupon, store: Store, now: datetime) -> DomainError | None:
+def _find_wrong_hour(coupon: Coupon, store: "Store", now: datetime) -> DomainError | None:
     """A coupon may be good at certain hours only, by the clock of the store that takes it."""
     if not coupon.redeem_hours:
         return None
@@ -126,10 +127,11 @@ def already_redeemed(device: StaffDevice, taken: Redemption) -> DomainError:
     return DomainError("already_redeemed", **fields)
 
 
-def _nearest_stores(store: Store, coupon: Coupon) -> list[dict[str, Any]]:
-    stores = (
-        Store.objects.filter(pk__in=coupon.store_ids, is_active=True)
-        .annotate(distance=Distance("location", store.location))
-        .order_by("distance")[:STORES_NAMED]
+def _nearest_stores(store: "Store", coupon: Coupon) -> list[dict[str, Any]]:
+    nearest = list_nearest_doors(
+        latitude_deg=store.latitude_deg,
+        longitude_deg=store.longitude_deg,
+        among=coupon.store_ids,
+        limit=STORES_NAMED,
     )
-    return [{"name": near.name, "distance_m": round(near.distance.m)} for near in stores]
+    return [{"name": name, "distance_m": distance_m} for name, distance_m in nearest]

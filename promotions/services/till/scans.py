@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
+from geofence.services.relations import STORES
 from promotions.errors import DomainError
 from promotions.logic import codes
 from promotions.models import Coupon, Redemption, StaffDevice
@@ -118,9 +119,9 @@ def scanned_at_implausible(now: datetime) -> DomainError:
 def _taken_by(staff_device: StaffDevice) -> QuerySet[Coupon]:
     """Coupons that the till's store, or another store of its partner, takes; all others belong to strangers."""
     is_ours = RawSQL(
-        """
+        f"""
         promotions_coupon.store_ids @> to_jsonb(%s::bigint) OR EXISTS (
-            SELECT 1 FROM geofence_store sibling
+            SELECT 1 FROM {STORES} sibling
             WHERE sibling.partner_id = %s AND promotions_coupon.store_ids @> to_jsonb(sibling.id)
         )
         """,

@@ -3,17 +3,20 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import connection
 
-from geofence.models import Store
+from geofence.services.relations import VISITS
 from promotions.logic.hours import InvalidHours, parse_hours
 from promotions.logic.schedule import ALL_DAY, Opening, Schedule, open_slots
 from promotions.logic.till_signals import Figures, Mark, Signal, find_marks
 from promotions.models import Redemption, StaffDevice, StaffMember
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 # A customer's phone that was heard of in the store this long before or after the scan was there.
 PRESENT_WITHIN = timedelta(minutes=30)
@@ -33,7 +36,7 @@ class Period:
 class Line:
     """One staff device or one member of staff, and its marks."""
 
-    store: Store
+    store: "Store"
     label: str
     is_member: bool
     figures: Figures
@@ -55,7 +58,7 @@ class _Who:
 _Key = Callable[[_Who], tuple[int, UUID | None]]
 
 
-def list_signals(*, stores: Sequence[Store], period: Period) -> list[Line]:
+def list_signals(*, stores: "Sequence[Store]", period: Period) -> list[Line]:
     """List each device and each member that acted in these stores, marked ones first.
 
     Six queries. Visits are kept for 30 days, so a period that began earlier finds customers absent who were there.
@@ -96,7 +99,7 @@ def _sum_by(done: Mapping[_Who, Figures], key_of: _Key) -> dict[tuple[int, UUID]
     return summed
 
 
-def _count_all(stores: Mapping[int, Store], period: Period) -> dict[_Who, Figures]:
+def _count_all(stores: "Mapping[int, Store]", period: Period) -> dict[_Who, Figures]:
     """Everything that was done, by who did it. Four queries."""
     taken = Redemption.objects.filter(store__in=stores, redeemed_at__gte=period.since, redeemed_at__lt=period.until)
     busy = taken.order_by().values_list("store_id", flat=True).distinct()
@@ -125,7 +128,7 @@ def _select(sql: str, parameters: dict[str, Any]) -> Iterable[dict[str, Any]]:
         yield from (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
 
 
-def _list_openings(stores: Iterable[Store], period: Period) -> Iterable[tuple[int, Opening]]:
+def _list_openings(stores: "Iterable[Store]", period: Period) -> Iterable[tuple[int, Opening]]:
     """Opening hours of each store. A zone or hours that cannot be read count as always open, so they accuse no one."""
     for store in stores:
         try:
@@ -139,7 +142,7 @@ def _list_openings(stores: Iterable[Store], period: Period) -> Iterable[tuple[in
         yield from ((store.pk, opening) for opening in open_slots(days, hours, zone))
 
 
-_TAKEN_SQL = """
+_TAKEN_SQL = f"""
 WITH openings AS (
     SELECT * FROM unnest(%(opening_stores)s::bigint[], %(opened)s::timestamptz[], %(closed)s::timestamptz[])
         AS opening (store_id, starts_at, ends_at)
@@ -164,7 +167,7 @@ SELECT
                 AND unlocked.granted_at BETWEEN taken.redeemed_at - %(within)s AND taken.redeemed_at + %(within)s
         )
         AND NOT EXISTS (
-            SELECT 1 FROM geofence_visit visit
+            SELECT 1 FROM {VISITS} visit
             WHERE visit.device_id = coupon.device_id AND visit.store_id = taken.store_id
                 AND visit.entered_at <= taken.redeemed_at + %(within)s
                 AND visit.last_inside_at >= taken.redeemed_at - %(within)s

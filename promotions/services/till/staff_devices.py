@@ -3,15 +3,18 @@
 import hashlib
 import secrets
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
 
-from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.models import StaffDevice, StaffEnrolment
+
+if TYPE_CHECKING:
+    from geofence.models import Store
 
 TOKEN_BYTES = 32
 # Two writes a minute show well enough whether a till is in use.
@@ -26,7 +29,7 @@ def _digest(token: str) -> bytes:
 
 
 def create_enrolment(
-    *, store: Store, label: str, is_manager: bool, user: User | None, now: datetime, life: timedelta | None = None
+    *, store: "Store", label: str, is_manager: bool, user: User | None, now: datetime, life: timedelta | None = None
 ) -> str:
     """A fresh one-time token for a till of one store. Shown once: only its digest is kept.
 
@@ -36,7 +39,7 @@ def create_enrolment(
 
 
 def create_kiosk_enrolment(
-    *, store: Store, label: str, user: User | None, now: datetime, life: timedelta | None = None
+    *, store: "Store", label: str, user: User | None, now: datetime, life: timedelta | None = None
 ) -> str:
     """The same for a kiosk, which shows the store's code and can do nothing else."""
     kiosk = StaffEnrolment(store=store, label=label, profile=StaffDevice.Profile.KIOSK, created_by=user)

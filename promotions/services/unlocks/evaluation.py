@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from geofence.models import Store
+from geofence.services.store_facts import find_store
 from geofence.services.surroundings import FixEvaluation, evaluate_fix
 from promotions.errors import DomainError
 from promotions.logic.assurance import (
@@ -183,12 +183,12 @@ def _find_place(store_ids: Sequence[int], fix: GivenFix | None) -> EvaluatedStor
         is_there = evaluation.store_id is not None and evaluation.inside_share > 0
         nearest_id = evaluation.nearest.id if evaluation.nearest else None
         store_id = evaluation.store_id if is_there else nearest_id
-    store = None if store_id is None else Store.objects.filter(pk=store_id).first()
+    store = None if store_id is None else find_store(store_id)
     if store is None:
         return None
-    distance_m = _distance_m(evaluation, store.pk)
+    distance_m = _distance_m(evaluation, store.id)
     hint = StoreHint(store.uuid, store.name, store.timezone, store.latitude_deg, store.longitude_deg, distance_m)
-    return EvaluatedStore(store.pk, hint, ZoneInfo(store.timezone), evaluation)
+    return EvaluatedStore(store.id, hint, ZoneInfo(store.timezone), evaluation)
 
 
 def _distance_m(evaluation: FixEvaluation | None, store_id: int) -> float | None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from geofence.models import Geofence
+from geofence.services.fences import find_fence_version
 from promotions import metrics
 from promotions.errors import DomainError
 from promotions.logic.assurance import Level, StoreProof
@@ -114,7 +114,7 @@ def _describe(context: UnlockContext) -> Presence:
     # No level is reached without a fix, and no fix is evaluated without a fence.
     if evidence.fix is None or evaluation is None or evaluation.geofence_id is None:
         raise DomainError("busy")
-    fence = Geofence.objects.filter(pk=evaluation.geofence_id).values_list("uuid", "version").first()
+    fence = find_fence_version(evaluation.geofence_id)
     if fence is None:
         # Taken away between two looks.
         raise DomainError("busy")

@@ -6,13 +6,13 @@ who asks. The row goes and the counter stays, so no job has to run for the cap t
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.logic.schedule import Schedule, closed_reason, next_opening
 from promotions.logic.segments import is_member
@@ -23,6 +23,9 @@ from promotions.services.campaigns.schedules import read_schedule
 from promotions.services.mechanics import is_supported
 from promotions.services.waits import limit_waits, lock_device
 
+if TYPE_CHECKING:
+    from geofence.models import Store
+
 _UNLOCK = Budget.Scope.UNLOCK
 
 
@@ -30,7 +33,7 @@ _UNLOCK = Budget.Scope.UNLOCK
 class _Door:
     """The store the device says it will come to, or None, and the zones in which it may find the campaign open."""
 
-    store: Store | None
+    store: "Store | None"
     zones: tuple[ZoneInfo, ...]
 
 
@@ -174,7 +177,7 @@ def _require_few(device_id: UUID, now: datetime) -> None:
         raise DomainError("too_many_reservations", limit=limit)
 
 
-def _write(campaign_id: int, device_id: UUID, store: Store | None, now: datetime, expires_at: datetime) -> bool:
+def _write(campaign_id: int, device_id: UUID, store: "Store | None", now: datetime, expires_at: datetime) -> bool:
     """The row and its unit. The device's own ended row begins again: no other device has taken its unit."""
     times = {"store": store, "reserved_at": now, "expires_at": expires_at}
     if Reservation.objects.filter(campaign_id=campaign_id, device_id=device_id).update(**times):

@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 
-from geofence.models import Visit
 from promotions.errors import DomainError
 from promotions.logic import events
 from promotions.logic.assurance import Level
@@ -176,6 +175,4 @@ def _confirm_visits(context: UnlockContext, now: datetime) -> list[NewEvent]:
     """Confirm the device's visit, if the unlock is evidence enough of one."""
     if context.level < Level.SUSTAINED:
         return []
-    return confirm_visits(
-        device_id=context.device_id, store_id=context.place.store_id, by=Visit.ConfirmedBy.UNLOCK, at=now
-    )
+    return confirm_visits(device_id=context.device_id, store_id=context.place.store_id, by="unlock", at=now)
