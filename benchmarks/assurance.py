@@ -113,10 +113,10 @@ def play(traces: Sequence[Trace], shop: Shop) -> list[list[Answer]]:
     uploads = _pack(traces, shop)
     sent_s = (uploads["received_at_ms"] / 1000.0) - shop.opened_at.timestamp()
     answers: list[list[Answer]] = [[] for _ in traces]
-    worked_until_s = -math.inf
-    for until_s, questions in _list_moments(traces):
-        batch = uploads[(sent_s > worked_until_s) & (sent_s <= until_s)]
-        worked_until_s = until_s
+    processed_until_s = -math.inf
+    for until_s, questions in _list_instants(traces):
+        batch = uploads[(sent_s > processed_until_s) & (sent_s <= until_s)]
+        processed_until_s = until_s
         if len(batch):
             with transaction.atomic():
                 pipeline.process(batch, now=shop.at(until_s))
@@ -125,7 +125,7 @@ def play(traces: Sequence[Trace], shop: Shop) -> list[list[Answer]]:
     return answers
 
 
-def _list_moments(traces: Sequence[Trace]) -> Iterator[tuple[float, list[tuple[int, Question]]]]:
+def _list_instants(traces: Sequence[Trace]) -> Iterator[tuple[float, list[tuple[int, Question]]]]:
     """Yield the instants at which uploads are processed, with their questions."""
     by_time: dict[float, list[tuple[int, Question]]] = {}
     for place, trace in enumerate(traces):

@@ -38,7 +38,7 @@ MAX_WAIT_S = 2.0
 # wrk keeps a rate by milliseconds; less than this share of it means that the lane did not take it.
 KEPT_SHARE = 0.97
 SETTLE_S = 30.0
-LOOK_EVERY_S = 0.25
+POLL_EVERY_S = 0.25
 CONSENTS = ("fraud_checks", "geo_match", "messages", "statistics")
 
 
@@ -117,7 +117,7 @@ class Watch(threading.Thread):
             with psycopg.connect(_listening_address(), autocommit=True) as outbox:
                 outbox.execute("LISTEN benchmark_outbox")
                 while not self._over.is_set():
-                    for notice in outbox.notifies(timeout=LOOK_EVERY_S):
+                    for notice in outbox.notifies(timeout=POLL_EVERY_S):
                         self.seen_at_s[notice.payload] = time.time()
                     self.waits_s.append(read_wait_s())
         except (psycopg.Error, RedisError) as error:
@@ -253,4 +253,4 @@ def settle() -> None:
     """Wait until everything is processed, so that no step carries another's load."""
     deadline = time.monotonic() + SETTLE_S
     while read_wait_s() and time.monotonic() < deadline:
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_EVERY_S)

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-LOOK_EVERY_S = 0.5
+POLL_EVERY_S = 0.5
 # All of them together.
 WITNESSED_PER_S = 20.0
 TIMEOUT_S = 10.0
@@ -30,7 +30,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Reading:
     """One look, at a moment of the monotonic clock."""
 
     at_s: float
@@ -44,39 +44,39 @@ class Gauge:
     """Age of the oldest entry, and memory of Redis and of some processes with their children."""
 
     list_pids: Callable[[], Sequence[int]]
-    looks: list[Look] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
 
     def look_on(self, over: threading.Event) -> None:
         """Poll until stopped. Errors: of PostgreSQL and Redis."""
         from django.db import connection
 
         try:
-            while not over.wait(LOOK_EVERY_S):
-                self.looks.append(self._look())
+            while not over.wait(POLL_EVERY_S):
+                self.readings.append(self._read())
         finally:
             connection.close()
 
-    def _look(self) -> Look:
+    def _read(self) -> Reading:
         from promotions import drain, stream
 
         client = stream.sync_client()
         oldest_ms = stream.measure_backlog(client, drain.read_cursors()).oldest_age_ms
         memory: Any = client.info("memory")
         resident = sum(map(read_resident_bytes, self.list_pids()))
-        return Look(time.monotonic(), oldest_ms / 1000, resident / 1e6, int(memory["used_memory"]) / 1e6)
+        return Reading(time.monotonic(), oldest_ms / 1000, resident / 1e6, int(memory["used_memory"]) / 1e6)
 
     def find_calm_since(self, calm_s: float) -> float | None:
         """Since when no look has found an entry that waits longer; None when the last one did."""
         since_s = None
-        for look in reversed(self.looks):
-            if look.oldest_s > calm_s:
+        for reading in reversed(self.readings):
+            if reading.oldest_s > calm_s:
                 break
-            since_s = look.at_s
+            since_s = reading.at_s
         return since_s
 
-    def within(self, from_s: float, until_s: float) -> list[Look]:
+    def within(self, from_s: float, until_s: float) -> list[Reading]:
         """Return the readings between two instants."""
-        return [look for look in self.looks if from_s <= look.at_s <= until_s]
+        return [reading for reading in self.readings if from_s <= reading.at_s <= until_s]
 
 
 def read_resident_bytes(pid: int) -> int:

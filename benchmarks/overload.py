@@ -31,7 +31,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks import end_to_end, shop, web, wrk
 from benchmarks.end_to_end import Bench, Crowd
 from benchmarks.figures import Figure
-from benchmarks.onlookers import Gauge, Look, Witnesses
+from benchmarks.onlookers import Gauge, Reading, Witnesses
 from benchmarks.shop import Shop
 from benchmarks.wrk import Load, LoadError, Seen
 from promotions.local.stack import Stack
@@ -45,7 +45,7 @@ TILLS = 64
 # When the worker goes and comes, in parts of the storm.
 OUTAGES = ((0.1, 0.35), (0.75, 1.0))
 CALM_S = 1.0
-LOOK_EVERY_S = 0.1
+POLL_EVERY_S = 0.1
 STAYS_S, PATIENCE_S = 3.0, 600.0
 FIX_STATUSES = {"202", "429", "503"}
 TARGET_P99_MS, TARGET_RECOVERY_S, TARGET_GROWTH = 300, 60, 1.1
@@ -122,7 +122,7 @@ class Storm:
     unlocks: Seen
     reports: Seen
     witnesses: Witnesses
-    looks: list[Look]
+    readings: list[Reading]
     recovery_s: float
     # None when the worker never was away.
     caught_up_s: float | None
@@ -130,8 +130,8 @@ class Storm:
 
     def list_figures(self, prefix: str, *, has_target: bool) -> list[Figure]:
         """Everything about it; targets only where it is held to them."""
-        middle = (self.looks[0].at_s + self.looks[-1].at_s) / 2
-        halves = [[look for look in self.looks if (look.at_s > middle) == later] for later in (False, True)]
+        middle = (self.readings[0].at_s + self.readings[-1].at_s) / 2
+        halves = [[reading for reading in self.readings if (reading.at_s > middle) == later] for later in (False, True)]
         figures = [
             Figure("offered_per_s", self.offered_per_s, "POSTs/s"),
             Figure("answered_per_s", self.fixes.per_s, "POSTs/s"),
@@ -150,7 +150,7 @@ class Storm:
             Figure("unlock_errors", _count_errors(self.unlocks, {"201"}), "unlocks", target="= 0"),
             Figure("reports_told", self.reports.statuses.get("200", 0), "reports"),
             Figure("reports_refused", self.reports.statuses.get("503", 0), "reports"),
-            Figure("oldest_s", max(look.oldest_s for look in self.looks), "s"),
+            Figure("oldest_s", max(reading.oldest_s for reading in self.readings), "s"),
             Figure("recovery_s", self.recovery_s, "s", target=f"≤ {TARGET_RECOVERY_S}"),
             Figure("missing", self.missing, "fixes", target="= 0"),
         ]
@@ -266,7 +266,7 @@ def _raise_storm(product: Product, town: Town, plan: Plan) -> Storm:
         offered_per_s=plan.offered_per_s,
         **seen,
         witnesses=witnesses,
-        looks=gauge.within(began_s, ended_s),
+        readings=gauge.within(began_s, ended_s),
         recovery_s=recovery_s,
         caught_up_s=_measure_catching_up(gauge, returns_s[0]) if returns_s else None,
         missing=_count_missing(before, _read_counts(product), seen["fixes"], witnesses),
@@ -316,7 +316,7 @@ def _prepare_others(product: Product, town: Town, seconds: float, files: ExitSta
 def _recover(gauge: Gauge, witnesses: Witnesses, ended_s: float) -> float:
     """Return the seconds until the backlog is empty and fixes are accepted normally, for a stable period."""
     while time.monotonic() < ended_s + PATIENCE_S:
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_EVERY_S)
         calm_since_s, usual_since_s = gauge.find_calm_since(CALM_S), witnesses.usual_since_s
         if calm_since_s is None or usual_since_s is None:
             continue
@@ -327,7 +327,9 @@ def _recover(gauge: Gauge, witnesses: Witnesses, ended_s: float) -> float:
 
 
 def _measure_catching_up(gauge: Gauge, from_s: float) -> float:
-    return min(look.at_s for look in gauge.looks if look.at_s > from_s and look.oldest_s <= CALM_S) - from_s
+    return (
+        min(reading.at_s for reading in gauge.readings if reading.at_s > from_s and reading.oldest_s <= CALM_S) - from_s
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +337,7 @@ class Counts:
     """Fixes by the product's own counts: acknowledged by the lane, and processed by the workers, used or not."""
 
     acknowledged: int
-    worked: int
+    processed: int
 
 
 def _read_counts(product: Product) -> Counts:
@@ -352,7 +354,7 @@ def _read_counts(product: Product) -> Counts:
                 if sample.name == "doorstep_lane_fixes_total" and sample.labels["outcome"] == "accepted"
             )
         ),
-        worked=round(sum(sample.value for sample in samples if sample.name == "doorstep_accept_fixes_total")),
+        processed=round(sum(sample.value for sample in samples if sample.name == "doorstep_accept_fixes_total")),
     )
 
 
@@ -360,7 +362,7 @@ def _count_missing(before: Counts, after: Counts, fixes: Seen, witnesses: Witnes
     # Too many, should a worker be killed in the instant between a batch's commit and its being counted.
     acknowledged_now = fixes.statuses.get("202", 0) + witnesses.answers[202]
     acknowledged = max(acknowledged_now, after.acknowledged - before.acknowledged)
-    return max(0, acknowledged - (after.worked - before.worked)) + witnesses.count_missing()
+    return max(0, acknowledged - (after.processed - before.processed)) + witnesses.count_missing()
 
 
 def _count_errors(seen: Seen, expected: set[str]) -> int:
@@ -368,9 +370,9 @@ def _count_errors(seen: Seen, expected: set[str]) -> int:
     return seen.broken + sum(count for status, count in seen.statuses.items() if status not in expected)
 
 
-def _read_processes_mb(look: Look) -> float:
-    return look.processes_mb
+def _read_processes_mb(reading: Reading) -> float:
+    return reading.processes_mb
 
 
-def _read_redis_mb(look: Look) -> float:
-    return look.redis_mb
+def _read_redis_mb(reading: Reading) -> float:
+    return reading.redis_mb

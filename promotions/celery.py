@@ -79,7 +79,7 @@ def _require_writable(options: Mapping[str, str | None]) -> None:
 class HeartbeatScheduler(PersistentScheduler):
     """Celery's scheduler, which writes a heartbeat to PostgreSQL after each round."""
 
-    _tried_s = 0.0
+    _attempted_s = 0.0
 
     def tick(self, *args: Any, **given: Any) -> float:
         """Send the jobs that are due, then record that beat is alive. Without PostgreSQL it keeps sending."""
@@ -89,9 +89,9 @@ class HeartbeatScheduler(PersistentScheduler):
         from promotions.services import jobs
 
         pause_s: float = super().tick(*args, **given)
-        if time.monotonic() - self._tried_s < jobs.NOTE_EVERY_S:
+        if time.monotonic() - self._attempted_s < jobs.NOTE_EVERY_S:
             return pause_s
-        self._tried_s = time.monotonic()
+        self._attempted_s = time.monotonic()
         close_old_connections()
         try:
             jobs.note_success(jobs.BEAT, now=clock.now())

@@ -129,8 +129,8 @@ def find_start_faults() -> list[str]:
             faults += check()
         except Refused as refused:
             faults.append(str(refused))
-        except Unavailable as away:
-            logger.warning("start_check_skipped", extra={"reason": str(away)})
+        except Unavailable as error:
+            logger.warning("start_check_skipped", extra={"reason": str(error)})
     return faults
 
 

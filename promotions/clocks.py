@@ -196,7 +196,7 @@ class ClockWatch:
     def _run(self) -> None:
         while True:
             try:
-                self._look()
+                self._compare()
             except Exception:
                 # A process whose watch ended would refuse everything from the next step of its clock on.
                 logger.exception("clock_watch_failed", extra={"part": self._process})
@@ -204,7 +204,7 @@ class ClockWatch:
             if self._stopping.wait(COMPARE_EVERY_S):
                 return
 
-    def _look(self) -> None:
+    def _compare(self) -> None:
         with serving(Audience.HEALTH):
             try:
                 compare(self._process)

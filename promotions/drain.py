@@ -108,16 +108,16 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
 
 def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> stream.StreamBatch:
     """Count the attempt, then return the entries to process: all, or only the first once workers died of them."""
-    tries, single_upto = stream.begin_batch(client, shard)
+    attempts, single_upto = stream.begin_batch(client, shard)
     is_single = stream.is_upto(batch.read_id(0), single_upto)
-    if not is_single and tries > MAX_BATCH_DEATHS:
+    if not is_single and attempts > MAX_BATCH_DEATHS:
         logger.error("batch killed its workers", extra={"shard": shard, "entries": len(batch)})
         stream.process_singly(client, shard, upto=batch.read_id(-1))
-        is_single, tries = True, 1
+        is_single, attempts = True, 1
     if not is_single:
         return batch
     first = batch.part(0, 1)
-    return first.mark_poison(WORKER_DIED) if tries > MAX_ENTRY_DEATHS else first
+    return first.mark_poison(WORKER_DIED) if attempts > MAX_ENTRY_DEATHS else first
 
 
 @contextmanager
@@ -253,7 +253,7 @@ def _end(client: "redis.Redis", shard: int, entry_id: str) -> bool:
         return False
 
 
-def trim_worked() -> None:
+def trim_processed() -> None:
     """Delete what failed trims left behind the cursors: in a shard that falls silent, no later trim would come."""
     client = stream.sync_client()
     for shard, entry_id, mark in ShardCursor.objects.values_list("shard", "last_entry_id", "stream_mark"):

@@ -78,7 +78,7 @@ class RequestLimit:
     def __init__(self, name: str, setting: str) -> None:
         self.name = name
         self._setting = setting
-        self._alone = WindowCounter()
+        self._own = WindowCounter()
         self._unavailable_until_s = 0.0
 
     def require(self, key: str) -> None:
@@ -88,7 +88,7 @@ class RequestLimit:
             return
         wait_s = self._query_redis(key, limit)
         if wait_s is None:
-            self._require_alone(key, limit)
+            self._require_own_share(key, limit)
         elif wait_s:
             metrics.LIMITED.labels(self.name, "all").inc()
             raise _too_many(wait_s)
@@ -111,10 +111,10 @@ class RequestLimit:
             return None
         return min(WINDOW_S, max(1, round(window.reset_time - clock.epoch_s())))
 
-    def _require_alone(self, key: str, limit: int) -> None:
+    def _require_own_share(self, key: str, limit: int) -> None:
         now_s = time.monotonic()
         # The hash of a text differs from process to process: no client can choose whom to share a slot with.
-        if self._alone.add(hash(key), now_s) > _share(limit):
+        if self._own.add(hash(key), now_s) > _share(limit):
             metrics.LIMITED.labels(self.name, "one").inc()
             raise _too_many(WINDOW_S - int(now_s) % WINDOW_S)
 

@@ -199,7 +199,7 @@ class _Files(Collector):
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        with _alone(self._folder):
+        with _locked(self._folder):
             fold_ended(self._folder)
             # A process that is starting has created its file and written nothing yet.
             files = [str(path) for path in self._folder.glob("*.db") if path.stat().st_size]
@@ -208,7 +208,7 @@ class _Files(Collector):
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Lock the folder: a reader between writing the sums and removing their parts would count twice."""
     with (folder / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

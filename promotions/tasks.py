@@ -44,7 +44,7 @@ def drain_shard(shard: int) -> None:
 @shared_task(ignore_result=True, expires=10)
 def sweep_shards() -> None:
     """Behind the wake-ups: wake every shard that waits. Behind the trims: trim again."""
-    drain.trim_worked()
+    drain.trim_processed()
     for shard in drain.waiting_shards():
         # A wake-up that is under way already is not repeated, or they would pile up behind busy workers.
         if stream.claim_wake(stream.sync_client(), shard):

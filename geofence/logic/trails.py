@@ -179,10 +179,10 @@ def _count_repeats(known: Trails, batch: FixBatch, fixes: _Fixes, key: bytes) ->
     row = np.arange(count)
     begun = np.maximum.accumulate(np.where(is_new, row, 0))
     repeats = row - begun
-    goes_on = (first_digest == known.point_digest) & (known.point_digest != 0)
-    if goes_on.any():
+    repeats_last = (first_digest == known.point_digest) & (known.point_digest != 0)
+    if repeats_last.any():
         # Only the run that a device's batch begins with is one with what was stored.
-        continues = goes_on[batch.device_of] & (begun == first[batch.device_of])
+        continues = repeats_last[batch.device_of] & (begun == first[batch.device_of])
         repeats[continues] += known.repeats[batch.device_of[continues]] + 1
     return last_digest, np.minimum(repeats, _MAX_REPEATS)
 

@@ -72,7 +72,7 @@ class _Edition:
     stores: StoreDirectory
 
 
-class _Shelf:
+class _EditionCache:
     """One edition per process, looked after by one thread at a time."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class _Shelf:
             if edition is not None and time.monotonic() - self._checked_at < _CHECK_EVERY_S and self._rebuild is None:
                 return edition
             if edition is not None and self._rebuild is not None:
-                edition = self._look_after(self._rebuild, edition)
+                edition = self._check_rebuild(self._rebuild, edition)
                 if self._rebuild is not None or time.monotonic() - self._checked_at < _CHECK_EVERY_S:
                     return edition
             return self._check(edition)
@@ -104,17 +104,17 @@ class _Shelf:
         # The version is read before the fences: an edit in between is seen again at the next check.
         now = time.monotonic()
         key, is_ours = _read_key()
-        looked_s, self._checked_at = now - self._checked_at, now
+        checked_s, self._checked_at = now - self._checked_at, now
         if edition is not None and edition.key == key:
             return edition
         # What this transaction itself has changed, no other connection can see.
-        if edition is None or is_ours or looked_s > _TRUSTED_S:
+        if edition is None or is_ours or checked_s > _TRUSTED_S:
             self._edition = _build_edition(key)
             return self._edition
         self._rebuild = _Rebuild(edition)
         return edition
 
-    def _look_after(self, rebuild: "_Rebuild", edition: _Edition) -> _Edition:
+    def _check_rebuild(self, rebuild: "_Rebuild", edition: _Edition) -> _Edition:
         if rebuild.is_done(patience_s=_PATIENCE_S):
             # A rebuild that failed leaves the old edition; the next check retries.
             self._rebuild, self._edition = None, rebuild.edition or edition
@@ -158,22 +158,22 @@ def _warm_up(edition: _Edition, old: _Edition) -> None:
             getattr(new, name)
 
 
-_SHELF = _Shelf()
+_CACHE = _EditionCache()
 
 
 def current_snapshot() -> FenceSnapshot:
     """All active fences of active stores. At most one small query a second; safe to call for every batch."""
-    return _SHELF.take().snapshot
+    return _CACHE.take().snapshot
 
 
 def current_stores() -> StoreDirectory:
     """All active stores, of the same edition as the snapshot."""
-    return _SHELF.take().stores
+    return _CACHE.take().stores
 
 
 def forget_snapshot() -> None:
     """Make the next caller look again at once, as after an edit in this process, or between tests."""
-    _SHELF.clear()
+    _CACHE.clear()
 
 
 def _read_key() -> tuple[_Key, bool]:

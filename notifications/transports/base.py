@@ -56,9 +56,9 @@ class Transport(ABC):
         Errors: TransportError, for all messages without a result.
         """
         for message in messages:
-            yield message.message_id, self._try(message, now)
+            yield message.message_id, self._attempt(message, now)
 
-    def _try(self, message: OutgoingMessage, now: datetime) -> SendResult:
+    def _attempt(self, message: OutgoingMessage, now: datetime) -> SendResult:
         try:
             return self.send(message, now=now)
         except TransportError as error:

@@ -20,7 +20,7 @@ def show_secret(
         "title": title,
         "secret": secret,
         "advice": advice,
-        "qr": draw_qr(qr_of) if qr_of else "",
+        "qr": render_qr(qr_of) if qr_of else "",
         "done_url": reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist"),
     }
     answer = TemplateResponse(request, "admin/promotions/secret.html", context)
@@ -29,7 +29,7 @@ def show_secret(
     return answer
 
 
-def draw_qr(text: str) -> SafeString:
+def render_qr(text: str) -> SafeString:
     """Return a QR code as inline SVG, black on white also in dark mode."""
     rendered = io.BytesIO()
     segno.make(text, error="m", micro=False).save(

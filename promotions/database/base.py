@@ -80,7 +80,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             # The pool retries at growing intervals. Without this it would keep waiting after an outage for as long as
             # the outage lasted.
             reconnect_timeout=0.5,
-            reconnect_failed=_try_again,
+            reconnect_failed=_retry,
             num_workers=min(size, 3),
             open=False,
             configure=self._configure_connection,  # type: ignore[attr-defined]  # missing in Django's stubs
@@ -88,7 +88,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         )
 
 
-def _try_again(pool: ConnectionPool[Any]) -> None:
+def _retry(pool: ConnectionPool[Any]) -> None:
     """Requests that wait for a connection do not make the pool try once more; another request does."""
     with suppress(PoolTimeout):
         pool.putconn(pool.getconn(timeout=0.01))

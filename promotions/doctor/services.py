@@ -59,9 +59,9 @@ def check_postgresql(context: Context) -> Iterator[Row]:
     try:
         facts = _query_postgresql()
     except psycopg.Error as error:
-        away = logins.explain_postgresql(error)
+        cause = logins.explain_postgresql(error)
         yield fault(
-            str(away), "" if isinstance(away, Refused) else "Start it, or correct host and port in DATABASE_URL."
+            str(cause), "" if isinstance(cause, Refused) else "Start it, or correct host and port in DATABASE_URL."
         )
         return
     yield from evaluate_postgresql(facts, today=context.now.date())
@@ -144,8 +144,8 @@ def check_redis(context: Context) -> Iterator[Row]:
                 yield from evaluate_redis(facts, name=name)
         except redis.RedisError as error:
             yield _explain_redis(logins.explain_redis(error, setting=name), name)
-        except Unavailable as away:
-            yield _explain_redis(away, name)
+        except Unavailable as cause:
+            yield _explain_redis(cause, name)
 
 
 def check_clocks(context: Context) -> Iterator[Row]:
@@ -166,10 +166,10 @@ def check_clocks(context: Context) -> Iterator[Row]:
         yield ok(f"{len(comparison.skews_s)} clocks agree within {apart_s:.1f} s.")
 
 
-def _explain_redis(away: Unavailable, name: str) -> Row:
-    if isinstance(away, Refused):
-        return fault(str(away))
-    return fault(f"{name}: {away}", f"Start it, or correct host and port in {name}.")
+def _explain_redis(cause: Unavailable, name: str) -> Row:
+    if isinstance(cause, Refused):
+        return fault(str(cause))
+    return fault(f"{name}: {cause}", f"Start it, or correct host and port in {name}.")
 
 
 def _query_redis(client: "redis.Redis") -> list[RedisFacts]:

@@ -67,7 +67,7 @@ class Streams:
     persistence: Mapping[str, Any]
 
 
-def _look_at_rows() -> Rows:
+def _read_rows() -> Rows:
     return Rows(
         cursors=drain.read_cursors(),
         outbox=outbox_backlog(now=clock.now()),
@@ -80,10 +80,10 @@ class _Redis(Part[Streams]):
     """Redis, measured from the cursors that PostgreSQL returned last."""
 
     def __init__(self) -> None:
-        super().__init__("Redis", self._look_at_streams, within_s=_WITHIN_S)
+        super().__init__("Redis", self._read_streams, within_s=_WITHIN_S)
         self.cursors: dict[int, str] = {}
 
-    def _look_at_streams(self) -> Streams:
+    def _read_streams(self) -> Streams:
         client = stream.hub_client()
         return Streams(
             shards=stream.measure_shards(stream.sync_client(), self.cursors),
@@ -92,7 +92,7 @@ class _Redis(Part[Streams]):
         )
 
 
-_ROWS: Part[Rows] = Part("PostgreSQL", _look_at_rows, within_s=_WITHIN_S)
+_ROWS: Part[Rows] = Part("PostgreSQL", _read_rows, within_s=_WITHIN_S)
 _STREAMS = _Redis()
 _CLOCKS: Part[Comparison] = Part("A clock", lambda: clocks.compare_all("web"), within_s=_WITHIN_S)
 

@@ -74,8 +74,8 @@ class ReadyView(ApiView):
         if all(state == OK for state in checks.values()):
             try:
                 backlog = _BACKLOG.read()
-            except Unavailable as away:
-                checks["redis"] = str(away)
+            except Unavailable as error:
+                checks["redis"] = str(error)
             else:
                 measured = {"backlog_entries": backlog.entries, "backlog_age_s": backlog.oldest_age_ms / 1000}
                 checks["workers"] = _check_age(measured["backlog_age_s"])
@@ -93,8 +93,8 @@ class ReadyView(ApiView):
 def _check(part: Part[list[str]]) -> str:
     try:
         return " ".join(part.read()) or OK
-    except Unavailable as away:
-        return str(away)
+    except Unavailable as error:
+        return str(error)
 
 
 def _check_age(age_s: float) -> str:

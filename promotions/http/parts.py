@@ -17,16 +17,16 @@ T = TypeVar("T")
 class Part(Generic[T]):
     """One part, read in a separate thread. Concurrent callers share one answer."""
 
-    def __init__(self, name: str, look: Callable[[], T], *, within_s: float) -> None:
+    def __init__(self, name: str, query: Callable[[], T], *, within_s: float) -> None:
         self.name = name
-        self._look = look
+        self._query = query
         self._within_s = within_s
         self._lock = Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._pending: Future[T] | None = None
 
     def read(self) -> T:
-        """Return the result of `look`. Errors: Unavailable, at the latest after `within_s`."""
+        """Return the result of `query`. Errors: Unavailable, at the latest after `within_s`."""
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"ask-{self.name}")
@@ -43,6 +43,6 @@ class Part(Generic[T]):
     def _run(self) -> T:
         with serving(Audience.HEALTH):
             try:
-                return self._look()
+                return self._query()
             finally:
                 connection.close()

@@ -26,7 +26,7 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, interrupts: I
         raise LocalError(f"There is no {error.filename}: run 'make setup'.") from error
     interrupts.group = process.pid
     try:
-        with _terminal_lent_to(process.pid):
+        with _terminal_given_to(process.pid):
             if interrupts.received is not None:  # it came before the group was known
                 os.killpg(process.pid, interrupts.received)
             code = _wait(process, interrupts)
@@ -49,7 +49,7 @@ def _wait(process: subprocess.Popen[bytes], interrupts: Interrupts) -> int:
 
 
 @contextmanager
-def _terminal_lent_to(group: int) -> Iterator[None]:
+def _terminal_given_to(group: int) -> Iterator[None]:
     """Let the group read the terminal (a debugger, a shell), and take the terminal back afterwards.
 
     Ctrl-C then reaches the group directly and not us: it ends, and we end after it.

@@ -57,11 +57,11 @@ def install_own_browser(python: Path) -> None:
     """Where the release has no usable browser package: Playwright's own browser, kept in its cache."""
     if find_browser() is not None or not browser_comes_as_snap():
         return
-    look = (
+    probe = (
         "import os, sys; from playwright.sync_api import sync_playwright as start\n"
         "with start() as playwright: sys.exit(not os.path.exists(playwright.chromium.executable_path))"
     )
-    if subprocess.run([python, "-c", look], capture_output=True, check=False).returncode != 0:
+    if subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode != 0:
         echo("Installing Chromium with Playwright: a minute or two, once.")
         _run([str(python), "-m", "playwright", "install", "--with-deps", "chromium"])
 
@@ -111,7 +111,7 @@ def install_missing(
 ) -> None:
     """Install what is missing, or name what to install. Nothing missing: nothing asked, nothing run."""
 
-    def look() -> list[Missing]:
+    def probe() -> list[Missing]:
         return find_missing(
             with_chromium=with_chromium,
             with_wrk=with_wrk,
@@ -121,7 +121,7 @@ def install_missing(
             environment=environment,
         )
 
-    missing = look()
+    missing = probe()
     if not missing:
         return
     names = ", ".join(one.what for one in missing)
@@ -132,7 +132,7 @@ def install_missing(
     packages = [one.package or _postgis_package() for one in missing]
     held = " ".join(one.starts for one in missing if one.starts)
     _run([*as_root, "sh", str(INSTALL_SCRIPT), held, *packages])
-    if still := look():
+    if still := probe():
         raise LocalError(f"Still missing after the installation: {', '.join(one.what for one in still)}. See {LOG}.")
 
 

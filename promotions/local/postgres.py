@@ -163,7 +163,7 @@ def _postgres_account() -> Account:
 
 def _can_enter(folder: Path, account: Account) -> bool:
     """The system answers as that user, since mode bits alone are not enough (access lists, mounts)."""
-    tried = subprocess.run(
+    result = subprocess.run(
         ["/bin/sh", "-c", 'cd -- "$1"', "sh", folder],
         cwd="/",
         stderr=subprocess.DEVNULL,
@@ -172,7 +172,7 @@ def _can_enter(folder: Path, account: Account) -> bool:
         extra_groups=[],
         check=False,
     )
-    return tried.returncode == 0
+    return result.returncode == 0
 
 
 def _installation_for(data: Path) -> Installation:

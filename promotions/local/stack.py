@@ -123,11 +123,11 @@ class Stack:
     ) -> None:
         """Return when every launched process answers; a `StackError` names the one that does not."""
         deadline = time.monotonic() + timeout_s
-        tries = WEB_ATTEMPTS
+        attempts = WEB_ATTEMPTS
         while waiting_for := self._first_not_ready():
             while_waiting()
-            if not self._port_is_fixed and tries > 1 and self._lost_its_port():
-                tries -= 1
+            if not self._port_is_fixed and attempts > 1 and self._lost_its_port():
+                attempts -= 1
                 self.kill("web")
                 self.port = ports.free_port()
                 self.launch("web")

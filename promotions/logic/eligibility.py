@@ -390,7 +390,7 @@ def _lose(case: _Case, winner: _Case) -> Decision:
     return _refuse(case, Reason.LOST_CONFLICT, lost_to=winner.campaign.id)
 
 
-def _settle_moment(cases: Sequence[_Case]) -> list[Decision]:
+def _resolve_conflict(cases: Sequence[_Case]) -> list[Decision]:
     """The decisions on all campaigns that want one device at one moment: at most one gets it, in either arm."""
     decisions: list[Decision] = []
     rivals: list[_Case] = []
@@ -446,5 +446,5 @@ def decide(
             cases += [
                 _Case(transition, campaign, device, store, memory, rules, now, local_on) for campaign in campaigns
             ]
-        decisions += _settle_moment(cases)
+        decisions += _resolve_conflict(cases)
     return tuple(decisions)

@@ -29,7 +29,7 @@ def freeze_hours(windows: Iterable[TimeWindow]) -> list[FrozenHours]:
     ]
 
 
-def thaw_hours(frozen: Iterable[FrozenHours]) -> tuple[TimeWindow, ...]:
+def unfreeze_hours(frozen: Iterable[FrozenHours]) -> tuple[TimeWindow, ...]:
     """Return the input of `freeze_hours`."""
     return tuple(
         TimeWindow(

@@ -64,7 +64,7 @@ def derive_store_key(secret: bytes, store_id: UUID) -> bytes:
     return hmac.digest(secret, b"store-code|" + store_id.bytes, hashlib.sha256)
 
 
-def draw_code(store_key: bytes, store_id: UUID, step: int) -> StoreCode:
+def render_code(store_key: bytes, store_id: UUID, step: int) -> StoreCode:
     """The code a store shows during a step."""
     mac = hmac.digest(store_key, f"qr|{store_id}|{step}".encode("ascii"), hashlib.sha256)[:MAC_BYTES]
     text = base64.urlsafe_b64encode(mac).rstrip(b"=").decode("ascii")
@@ -79,7 +79,7 @@ def check_proof(store_key: bytes, store_id: UUID, proof: str, now: datetime) -> 
     match = _CODE.fullmatch(proof)
     if match is None or match["store"] != str(store_id):
         return StoreCodeFault.WRONG
-    code = draw_code(store_key, store_id, int(match["step"]))
+    code = render_code(store_key, store_id, int(match["step"]))
     if not hmac.compare_digest(code.proof.encode("ascii"), proof.encode("ascii")):
         return StoreCodeFault.WRONG
     age_steps = step_of(now) - code.step

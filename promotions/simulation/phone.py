@@ -153,7 +153,7 @@ class Phone:
         if self.plan.plays_at_s is not None:
             self._add_errand(self.plan.plays_at_s, self._play)
         if self.plan.opens_app_at_s is not None and self.plan.is_honest:
-            self._add_errand(self.plan.opens_app_at_s, self._look_around)
+            self._add_errand(self.plan.opens_app_at_s, self._open_app)
         for leg in self.itinerary.legs_after(from_s):
             if leg.motion is Motion.STAY:
                 self._plan_counter(leg)
@@ -164,7 +164,7 @@ class Phone:
 
     # The app
 
-    async def _look_around(self) -> None:
+    async def _open_app(self) -> None:
         """Open the app by oneself. Who sees an offer close by may go for it; the control arm finds it only so."""
         now_s = self.world.clock.second_of_day()
         offers = await self._fetch_offers(now_s)

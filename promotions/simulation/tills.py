@@ -49,7 +49,7 @@ class Clerk:
         return {
             "nonce": fresh_id(),
             "scanned_at": instant.isoformat(),
-            "token": shown.draw_qr(instant.timestamp()),
+            "token": shown.render_qr(instant.timestamp()),
         }
 
     def type(self, code: str) -> dict[str, object]:

@@ -45,7 +45,7 @@ class CouponInHand:
     rotation_key: str
     step_s: int
 
-    def draw_qr(self, epoch_s: float) -> str:
+    def render_qr(self, epoch_s: float) -> str:
         """The text in the QR at this second, rendered offline as an app does it."""
         step = str(int(epoch_s // self.step_s))
         mac = hmac.digest(_read_base64(self.rotation_key), step.encode("ascii"), "sha256")[:_MAC_BYTES]

@@ -42,7 +42,7 @@ from promotions.stream.entries import (
     decode_entry,
     list_payloads,
 )
-from promotions.stream.keys import STREAM_START, is_upto, mark_key, shard_of, stream_key, tries_key, wake_key
+from promotions.stream.keys import STREAM_START, attempts_key, is_upto, mark_key, shard_of, stream_key, wake_key
 
 __all__ = [
     "ENTRY_FIELD",
@@ -80,7 +80,7 @@ __all__ = [
     "stream_key",
     "stream_url",
     "sync_client",
-    "tries_key",
+    "attempts_key",
     "trim_behind",
     "wake_key",
 ]

@@ -9,7 +9,7 @@ import redis.asyncio
 
 from geofence.logic.fixes import FIX_DTYPE
 from promotions.stream.entries import RawEntry, StreamBatch, decode_entries, list_payloads
-from promotions.stream.keys import STREAM_START, mark_key, next_id, stream_key, tries_key, wake_key
+from promotions.stream.keys import STREAM_START, attempts_key, mark_key, next_id, stream_key, wake_key
 
 # Entries per request: a few at first to see how large they are, and never more than fit into a worker's memory.
 _FIRST_ENTRIES, _MOST_ENTRIES = 64, 1024
@@ -88,32 +88,32 @@ def claim_wake(client: "redis.Redis", shard: int) -> bool:
 def begin_batch(client: "redis.Redis", shard: int) -> tuple[int, str]:
     """Count an attempt at the shard's next entries; return the attempts so far, and the last entry to process alone."""
     pipe = client.pipeline(transaction=False)
-    pipe.hincrby(tries_key(shard), "tries", 1)
-    pipe.hget(tries_key(shard), "alone_upto")
-    tries, single_upto = pipe.execute(raise_on_error=False)
-    if isinstance(tries, redis.OutOfMemoryError):
+    pipe.hincrby(attempts_key(shard), "tries", 1)
+    pipe.hget(attempts_key(shard), "alone_upto")
+    attempts, single_upto = pipe.execute(raise_on_error=False)
+    if isinstance(attempts, redis.OutOfMemoryError):
         # A full Redis still allows reads and trims, and only they make room: go on without counting.
-        tries = 1
-    for reply in (tries, single_upto):
+        attempts = 1
+    for reply in (attempts, single_upto):
         if isinstance(reply, Exception):
             raise reply
-    return int(tries), (single_upto or STREAM_START.encode()).decode("ascii")
+    return int(attempts), (single_upto or STREAM_START.encode()).decode("ascii")
 
 
 def break_off_batch(client: "redis.Redis", shard: int) -> None:
     """Do not count the attempt: it failed, but its worker lives."""
-    client.hincrby(tries_key(shard), "tries", -1)
+    client.hincrby(attempts_key(shard), "tries", -1)
 
 
 def process_singly(client: "redis.Redis", shard: int, *, upto: str) -> None:
     """Make each entry up to this one a separate batch, and count its attempts from one."""
-    client.hset(tries_key(shard), mapping={"tries": 1, "alone_upto": upto})
+    client.hset(attempts_key(shard), mapping={"tries": 1, "alone_upto": upto})
 
 
 def end_batch(client: "redis.Redis", *, shard: int, entry_id: str) -> int:
     """Forget the attempts, trim behind the committed cursor, and return how many entries wait. Repeatable."""
     pipe: Any = client.pipeline(transaction=False)
-    pipe.hdel(tries_key(shard), "tries")
+    pipe.hdel(attempts_key(shard), "tries")
     pipe.execute_command("EVAL", _TRIM, 1, *_trim_arguments(shard, entry_id))
     pipe.xlen(stream_key(shard))
     return int(pipe.execute()[-1])

@@ -27,10 +27,10 @@ def wake_key(shard: int) -> str:
     return f"{settings.REDIS_PREFIX}:wake:{{{shard}}}"
 
 
-def tries_key(shard: int) -> str:
+def attempts_key(shard: int) -> str:
     """Return the key of a hash with the state of the batch under way.
 
-    `tries` is incremented before a batch is processed and deleted after its commit: what remains counts the workers
+    `attempts` is incremented before a batch is processed and deleted after its commit: what remains counts the workers
     that died in it. `alone_upto` is the last entry that must be processed alone.
     """
     return f"{settings.REDIS_PREFIX}:tries:{{{shard}}}"

@@ -14,7 +14,7 @@ def break_sweeper(**_kwargs: Any) -> None:
     """After Django is set up, in each process of the pool."""
     from promotions import drain
 
-    drain.trim_worked = _fail
+    drain.trim_processed = _fail
 
 
 def _fail() -> None:

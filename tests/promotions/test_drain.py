@@ -28,7 +28,7 @@ def clock() -> datetime:
 @pytest.fixture(autouse=True)
 def client() -> Iterator["redis.Redis"]:
     client = stream.sync_client()
-    keys = [of(SHARD) for of in (stream.stream_key, stream.wake_key, stream.mark_key, stream.tries_key)]
+    keys = [of(SHARD) for of in (stream.stream_key, stream.wake_key, stream.mark_key, stream.attempts_key)]
     client.delete(*keys)
     yield client
     client.delete(*keys)

@@ -62,7 +62,7 @@ def test_entries_before_the_cursor_are_processed(client: "redis.Redis", is_all_l
     device, entry_id = append(client)
     assert stream.is_upto(entry_id, far)
 
-    drain.trim_worked()
+    drain.trim_processed()
     waiting = drain.waiting_shards()
     drained = drain.drain_shard(SHARD, read_clock=clock)
 
@@ -90,7 +90,7 @@ def test_a_clock_corrected_before_a_worker_read_hides_nothing(client: "redis.Red
     early, _ = append(client)
     late, _ = append(client, entry_id=f"{int(far.split('-')[0]) + 1}-0")
 
-    drain.trim_worked()
+    drain.trim_processed()
     drained = drain.drain_shard(SHARD, read_clock=clock)
 
     assert drained.entries == 2
@@ -120,5 +120,5 @@ def test_what_a_failed_trim_left_is_not_worked_again(client: "redis.Redis") -> N
     drained = drain.drain_shard(SHARD, read_clock=clock)
 
     assert (drained.entries, drain.waiting_shards()) == (0, [])
-    drain.trim_worked()
+    drain.trim_processed()
     assert client.xlen(stream.stream_key(SHARD)) == 0

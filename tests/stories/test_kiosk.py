@@ -14,7 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from geofence.models import Store
 from promotions.http.staff import kiosk
 from promotions.models import StaffDevice, StoreCodeUse, Unlock
-from promotions.services.presence.store_codes import draw_store_codes
+from promotions.services.presence.store_codes import render_store_codes
 from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
 from tests import factories
 from tests.factories import NOW
@@ -72,7 +72,7 @@ def pass_time(page: Page, seconds: float) -> None:
 
 def expect_code(page: Page, store: Store, now: datetime) -> None:
     """What is on screen is, module by module, the QR of the store's code of that moment, with its margin."""
-    proof = draw_store_codes(store=store, now=now, count=1)[0].proof
+    proof = render_store_codes(store=store, now=now, count=1)[0].proof
     rows = segno.make_qr(proof, error="m").matrix
     bars = [
         f"M{start + 4} {y + 4}h{end - start}v1h-{end - start}z"
@@ -291,7 +291,7 @@ def test_what_the_screen_shows_opens_an_offer_at_level_4_once(
         expect(phone.locator(".refusal")).to_contain_text("Ask for the code on the counter")
 
         phone.get_by_role("button", name="Scan the kiosk").click()
-        expect(phone.locator("#proof")).to_have_value(draw_store_codes(store=store, now=NOW, count=1)[0].proof)
+        expect(phone.locator("#proof")).to_have_value(render_store_codes(store=store, now=NOW, count=1)[0].proof)
         phone.get_by_role("button", name="Unlock here").click()
         expect(phone.locator(".offer.unlocked img")).to_be_visible()
 

@@ -73,7 +73,7 @@ def require_json(request: LaneRequest) -> None:
 
 
 async def read_message(request: LaneRequest, running: Running) -> bytes:
-    """Return the body of a stock phone. Errors: Unreadable if it is too large; `malformed_body`, `busy`, ClientGone."""
+    """Return a stock phone's body. Errors: Unreadable if too large; `malformed_body`, `busy`, ClientDisconnected."""
     try:
         return await running.bodies.read(request.receive, request.head, MAX_INGEST_BODY_BYTES)
     except DomainError as error:

@@ -29,7 +29,7 @@ _JSON = b"application/json"
 _encoder = msgspec.json.Encoder()
 
 
-class ClientGone(Exception):
+class ClientDisconnected(Exception):
     """The client disconnected before its body was complete, so no answer is sent."""
 
 
@@ -145,7 +145,7 @@ class BodyWatch:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def read(self, receive: Receive, head: RequestHead, max_bytes: int) -> bytes:
-        """The whole body. Errors: `body_too_large`, `malformed_body` when it trickles in, `busy`, ClientGone."""
+        """Return the body. Errors: `body_too_large`, `malformed_body` when too slow, `busy`, ClientDisconnected."""
         body = take_body(receive, head, max_bytes)
         if body is not None:
             return body
@@ -181,7 +181,7 @@ class BodyWatch:
         try:
             while True:
                 if message["type"] == "http.disconnect":
-                    raise ClientGone
+                    raise ClientDisconnected
                 part = message.get("body", b"")
                 size += len(part)
                 self._unread_bytes_left -= len(part)

@@ -18,7 +18,7 @@ from promotions.http.lane.appender import ANSWER_WITHIN_S, StreamAppender, Strea
 logger = logging.getLogger(__name__)
 
 # Pause between two checks of the cluster's slots, while appends fail.
-LOOK_PAUSE_S = 0.5
+POLL_PAUSE_S = 0.5
 
 
 class ClusterAppender:
@@ -30,16 +30,16 @@ class ClusterAppender:
         self._client, self._url, self._wake = client, url, wake
         self._nodes: dict[str, tuple[redis.asyncio.Redis, StreamAppender]] = {}
         self._by_shard: list[StreamAppender] = []
-        self._looking: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
 
     def append(self, shard: int, payload: bytes) -> asyncio.Future[None]:
         """`StreamAppender.append` at the node that has the shard."""
         if not self._by_shard:
-            self._look_again()
+            self._refresh_soon()
             raise StreamUnavailable
         return self._by_shard[shard].append(shard, payload)
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Learn which node holds which shard; as it was, when no node says."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -54,9 +54,9 @@ class ClusterAppender:
 
     async def close(self) -> None:
         """Write what waits, then stop. The cluster's own client stays the caller's."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
         for client, appender in self._nodes.values():
             await appender.close()
             await client.aclose()
@@ -67,13 +67,13 @@ class ClusterAppender:
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if place not in self._nodes:
             client = stream.async_client(parts._replace(netloc=f"{credentials}{at}{place}").geturl())
-            self._nodes[place] = (client, StreamAppender(client, wake=self._wake, notice=self._look_again))
+            self._nodes[place] = (client, StreamAppender(client, wake=self._wake, notice=self._refresh_soon))
         return self._nodes[place][1]
 
-    def _look_again(self) -> None:
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_and_pause(), name="cluster-look")
+    def _refresh_soon(self) -> None:
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh_and_pause(), name="cluster-refresh")
 
-    async def _look_and_pause(self) -> None:
-        await self.look()
-        await asyncio.sleep(LOOK_PAUSE_S)
+    async def _refresh_and_pause(self) -> None:
+        await self.refresh()
+        await asyncio.sleep(POLL_PAUSE_S)

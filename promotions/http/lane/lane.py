@@ -24,7 +24,7 @@ from promotions.http.lane.admission import (
 from promotions.http.lane.answers import (
     Answer,
     Application,
-    ClientGone,
+    ClientDisconnected,
     Receive,
     RequestHead,
     Scope,
@@ -133,7 +133,7 @@ class FixLane:
             if not clocks.GUARD.is_trusted():
                 raise clocks.refusal()
             answer = await handle(LaneRequest(scope, receive, head, round(clock.epoch_s() * 1000)), running)
-        except ClientGone:
+        except ClientDisconnected:
             return
         except DomainError as error:
             metrics.LANE_REFUSED.labels(error.code).inc()

@@ -114,7 +114,7 @@ async def _open_streams(
     if stream.is_cluster(url):
         cluster = stream.async_cluster(url)
         nodes = ClusterAppender(cluster, url=url, wake=wakes.wake)
-        await nodes.look()
+        await nodes.refresh()
         return cluster, nodes
     alone = client if url == settings.REDIS_URL else stream.async_client(url)
     return alone, StreamAppender(alone, wake=wakes.wake)

@@ -26,7 +26,7 @@ from promotions.http.strict_page import strict_page
 from promotions.http.views import ApiView
 from promotions.logic.store_codes import STEP_S, STEPS_AHEAD
 from promotions.models import StaffDevice
-from promotions.services.presence.store_codes import draw_store_codes
+from promotions.services.presence.store_codes import render_store_codes
 
 # Texts of the script; those of the template are in the template.
 STRINGS: Mapping[str, Promise] = {
@@ -83,19 +83,19 @@ class StoreCodesView(ApiView):
         if device.profile != StaffDevice.Profile.KIOSK:
             raise DomainError("profile_forbidden", "A till does not show the store's code.")
         store = device.store
-        codes = draw_store_codes(store=store, now=self.now, count=STEPS_AHEAD)
+        codes = render_store_codes(store=store, now=self.now, count=STEPS_AHEAD)
         body = {
             "server_time": self.now,
             "step_s": STEP_S,
             "store": {"id": store.uuid, "name": store.name, "timezone": store.timezone},
-            "codes": [{"step": code.step, "proof": code.proof, "qr": _draw(code.proof)} for code in codes],
+            "codes": [{"step": code.step, "proof": code.proof, "qr": _render(code.proof)} for code in codes],
             "page_version": page_version(),
         }
         return Response(StoreCodesAnswer(body).data, headers={"Cache-Control": "no-store"})
 
 
 @lru_cache(maxsize=_PICTURES)
-def _draw(proof: str) -> Mapping[str, Any]:
+def _render(proof: str) -> Mapping[str, Any]:
     rows = segno.make_qr(proof, error="m").matrix
     bits = "".join(str(module) for row in rows for module in row)
     packed = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")

@@ -37,7 +37,7 @@ _CHANGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredData:
     """Contents of the database: the file it came from, if any, and the rows added since."""
 
     source: str
@@ -85,26 +85,26 @@ class Command(BaseCommand):
             raise CommandError(f"DATA: there is no file {options['data']}.")
         if chosen is not None and not chosen.is_file():
             chosen = None
-        held = _look()
-        is_served = chosen is not None and held.source == _source(chosen)
+        stored = _read_stored()
+        is_served = chosen is not None and stored.source == _source(chosen)
         if not is_requested:
             if chosen is None or is_served:
                 return
-            if held.is_own:
+            if stored.is_own:
                 self.stdout.write(
-                    f"Serving this run's own data ({held}).\n"
+                    f"Serving this run's own data ({stored}).\n"
                     f"`make run FRESH=1` sets them aside and serves {_describe(chosen)}."
                 )
                 return
-        if held.is_own:
-            self._set_aside(held, options["set_aside"])
+        if stored.is_own:
+            self._set_aside(stored, options["set_aside"])
         self._replace(chosen)
 
-    def _set_aside(self, held: Held, folder: Path) -> None:
+    def _set_aside(self, stored: StoredData, folder: Path) -> None:
         path = folder / f"run-{clock.now().astimezone():%Y%m%d-%H%M%S}.dump"
         days.save(settings.DATABASE_URL, path)
         shown = path.relative_to(settings.BASE_DIR) if path.is_relative_to(settings.BASE_DIR) else path
-        self.stdout.write(f"Saved the former data ({held}): `make run DATA={shown}` serves it again.")
+        self.stdout.write(f"Saved the former data ({stored}): `make run DATA={shown}` serves it again.")
 
     def _replace(self, chosen: Path | None) -> None:
         _disconnect()
@@ -131,17 +131,17 @@ def _describe(path: Path) -> str:
     return f"{what} on {made:%-d %B at %H:%M}"
 
 
-def _look() -> Held:
+def _read_stored() -> StoredData:
     """Read the current contents. A database without tables is empty."""
     if not {Device._meta.db_table, LogEntry._meta.db_table} <= set(connection.introspection.table_names()):
-        return Held("", 0, 0)
+        return StoredData("", 0, 0)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
         )
         (comment,) = cursor.fetchone()
     known: dict[str, Any] = json.loads(comment) if comment else {"source": "", "phones": 0, "changes": 0}
-    return Held(
+    return StoredData(
         known["source"],
         max(0, Device.objects.count() - known["phones"]),
         max(0, _count_changes() - known["changes"]),

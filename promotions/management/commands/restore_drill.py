@@ -147,7 +147,7 @@ def _serve(place: Workspace, url: str, copy: Database, breaches: dict[str, int] 
     probe = product.run_on_copy(url, "restore_drill", "--probe")
     probed, opened = probe["codes_probed"], probe["codes_opened"]
     yield Line("CODE_SECRET belongs to the coupons", probed == opened, f"{opened:,} of {probed:,} codes")
-    yield from product.serve_and_try(place, url, probe)
+    yield from product.serve_and_test(place, url, probe)
 
 
 @contextmanager

@@ -48,11 +48,11 @@ ACCURACY_M = 12.0
 AWAY_DEG = 0.0072
 NEAR_DEG = 0.0022
 NEAR_S = 60.0
-WORKED_TIMEOUT_S = 30
+PROCESSED_TIMEOUT_S = 30
 MESSAGE_TIMEOUT_S = 15
 PHONES_TRIED = 6
 # The sandbox phone looks for messages every four seconds.
-LOOK_PAUSE_S = 6
+POLL_PAUSE_S = 6
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --force-color-profile=srgb"
@@ -102,7 +102,7 @@ class Command(BaseCommand):
         try:
             stack.start(while_waiting=interrupts.check)
             asyncio.run(_come_by(scene, stack.base_url))
-            _wait_until_worked(interrupts)
+            _wait_until_processed(interrupts)
             first, second, *_ = scene.planted.stores
             kiosk = create_kiosk_enrolment(
                 store=first, label="Counter", user=None, now=scene.clock.warp.now(), life=timedelta(hours=1)
@@ -178,13 +178,13 @@ async def _come_by(scene: Scene, base_url: str) -> None:
             await asyncio.gather(*(_visit(scene, wire, tills, number) for number in range(first, first + 8)))
 
 
-def _wait_until_worked(interrupts: Interrupts) -> None:
-    for _ in range(WORKED_TIMEOUT_S):
+def _wait_until_processed(interrupts: Interrupts) -> None:
+    for _ in range(PROCESSED_TIMEOUT_S):
         time.sleep(1)
         interrupts.check()
         if not drain.waiting_shards():
             return
-    raise CommandError(f"The worker did not finish in {WORKED_TIMEOUT_S} s.")
+    raise CommandError(f"The worker did not finish in {PROCESSED_TIMEOUT_S} s.")
 
 
 async def _visit(scene: Scene, wire: Wire, tills: Mapping[int, str], number: int) -> None:
@@ -308,7 +308,7 @@ def _wait_for_message(page: Page) -> None:
             page.locator("#renew").click()
         else:
             # The other campaign's message may still be on its way.
-            page.wait_for_timeout(LOOK_PAUSE_S * 1000)
+            page.wait_for_timeout(POLL_PAUSE_S * 1000)
             return
     raise CommandError("The sandbox phone received no message.")
 

@@ -64,7 +64,7 @@ def run_on_copy(url: str, *command: str) -> Any:
     return json.loads(done.stdout)
 
 
-def serve_and_try(place: Workspace, url: str, probe: Mapping[str, Any]) -> Iterator[Line]:
+def serve_and_test(place: Workspace, url: str, probe: Mapping[str, Any]) -> Iterator[Line]:
     """Start a web process on the copy and yield what it answers."""
     has_redis = redis.find_program() is not None
     with _web(place, url, has_redis=has_redis) as port:
@@ -75,7 +75,7 @@ def serve_and_try(place: Workspace, url: str, probe: Mapping[str, Any]) -> Itera
         reason = ", ".join(f"{name} {found}" for name, found in checks.items())
         yield Line("the product starts on the copy", is_ready, reason)
         if is_ready:
-            yield _try_till(port, probe)
+            yield _test_till(port, probe)
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def _wait_until_ready(port: int, needed: Sequence[str]) -> dict[str, str]:
         time.sleep(0.5)
 
 
-def _try_till(port: int, probe: Mapping[str, Any]) -> Line:
+def _test_till(port: int, probe: Mapping[str, Any]) -> Line:
     what = "a till takes a coupon in the copy"
     if not probe["enrolment"]:
         return Line(what, True, "not tried: no store, or all ask for a PIN")

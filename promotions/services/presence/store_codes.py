@@ -36,10 +36,10 @@ class StoreCodeOutcome(StrEnum):
         return self is StoreCodeOutcome.TAKEN
 
 
-def draw_store_codes(*, store: "Store", now: datetime, count: int = store_codes.STEPS_AHEAD) -> list[StoreCode]:
+def render_store_codes(*, store: "Store", now: datetime, count: int = store_codes.STEPS_AHEAD) -> list[StoreCode]:
     """The codes a store's kiosk shows from the current step on."""
     key, first = _key(store.uuid), store_codes.step_of(now)
-    return [store_codes.draw_code(key, store.uuid, step) for step in range(first, first + count)]
+    return [store_codes.render_code(key, store.uuid, step) for step in range(first, first + count)]
 
 
 def check_store_code(*, store_uuid: UUID, proof: str, now: datetime) -> StoreCode | StoreCodeFault:

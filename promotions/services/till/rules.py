@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from geofence.services.store_facts import list_nearest_doors
 from promotions.errors import DomainError
-from promotions.logic.redeem_hours import next_taking, thaw_hours
+from promotions.logic.redeem_hours import next_taking, unfreeze_hours
 from promotions.logic.schedule import Opening, store_is_open
 from promotions.models import Budget, Coupon, Redemption, StaffDevice
 from promotions.services.campaigns.budgets import has_unit
@@ -76,7 +76,7 @@ def _find_wrong_hour(coupon: Coupon, store: "Store", now: datetime) -> DomainErr
     """A coupon may be good at certain hours only, by the clock of the store that takes it."""
     if not coupon.redeem_hours:
         return None
-    windows, zone = thaw_hours(coupon.redeem_hours), ZoneInfo(store.timezone)
+    windows, zone = unfreeze_hours(coupon.redeem_hours), ZoneInfo(store.timezone)
     if store_is_open(windows, now, zone):
         return None
     following = next_taking(windows, now, Opening(coupon.valid_from, coupon.valid_until), zone)

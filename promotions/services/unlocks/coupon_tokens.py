@@ -12,7 +12,7 @@ from promotions.models import Campaign, Coupon
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnToken:
+class RenderedToken:
     """What a phone shows now, and what it draws the next steps with when it has no network."""
 
     text: str
@@ -53,13 +53,13 @@ def campaign_terms(campaign: Campaign, *, benefit: str, units: int, store_ids: I
     )
 
 
-def render_token(*, coupon: Coupon, now: datetime) -> DrawnToken:
+def render_token(*, coupon: Coupon, now: datetime) -> RenderedToken:
     """The coupon's QR text of this step. Reads `coupon.campaign`; changes nothing."""
     secret = settings.CODE_SECRET.encode()
     digest = coupon_tokens.digest_offer(coupon_terms(coupon))
     signed = coupon_tokens.sign(secret, Claims(coupon.pk, coupon.valid_from, coupon.valid_until, digest))
     key, step = coupon_tokens.rotation_key(secret, coupon.pk), coupon_tokens.step_of(now)
-    return DrawnToken(
+    return RenderedToken(
         text=coupon_tokens.render(signed, key, step),
         fresh_until=coupon_tokens.fresh_until(step),
         signed=signed,

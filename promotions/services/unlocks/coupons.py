@@ -47,7 +47,7 @@ def issue_coupon(new: NewCoupon, *, now: datetime) -> Coupon:
     their ids. Counts against no cap.
     """
     campaign = new.campaign
-    last_moment = now + timedelta(hours=campaign.redeem_within_h)
+    last_instant = now + timedelta(hours=campaign.redeem_within_h)
     end = campaign_end(campaign, new.zone, now)
     coupon = Coupon(
         id=uuid4(),
@@ -66,7 +66,7 @@ def issue_coupon(new: NewCoupon, *, now: datetime) -> Coupon:
         allows_offline=campaign.allows_offline,
         store_ids=list(new.store_ids),
         valid_from=now,
-        valid_until=min(last_moment, end) if end else last_moment,
+        valid_until=min(last_instant, end) if end else last_instant,
         redeem_hours=freeze_hours(read_schedule(campaign).windows) if campaign.redeems_in_hours else [],
     )
     for _attempt in range(_MAX_COLLISIONS):

@@ -30,7 +30,7 @@ _UNLOCK = Budget.Scope.UNLOCK
 
 
 @dataclass(frozen=True, slots=True)
-class _Door:
+class _Target:
     """The store the device says it will come to, or None, and the zones in which it may find the campaign open."""
 
     store: "Store | None"
@@ -62,11 +62,11 @@ def reserve_turn(
     known = find_reservation(device_id=held.pk, campaign_id=campaign.pk, now=now)
     if known is not None:
         return known, False
-    door = _find_door(campaign, held.pk, store_uuid)
+    target = _find_target(campaign, held.pk, store_uuid)
     life = timedelta(seconds=settings.RESERVATION_LIFE_S)
-    _require_open(campaign, door, now, life)
+    _require_open(campaign, target, now, life)
     _require_few(held.pk, now)
-    if not _write(campaign.pk, held.pk, door.store, now, now + life):
+    if not _write(campaign.pk, held.pk, target.store, now, now + life):
         raise DomainError("sold_out")
     return Reservation.objects.select_related("store", "campaign").get(campaign=campaign, device=held), True
 
@@ -126,7 +126,7 @@ def drop_ended_turns(*, now: datetime) -> int:
     return released
 
 
-def _find_door(campaign: Campaign, device_id: UUID, store_uuid: UUID | None) -> _Door:
+def _find_target(campaign: Campaign, device_id: UUID, store_uuid: UUID | None) -> _Target:
     """The store named, or else the one the last refusal sent the device to, or else the only one."""
     stores = list(campaign.stores.filter(is_active=True).order_by("pk"))
     if not stores:
@@ -135,7 +135,7 @@ def _find_door(campaign: Campaign, device_id: UUID, store_uuid: UUID | None) -> 
         chosen = next((store for store in stores if store.uuid == store_uuid), None)
         if chosen is None:
             raise DomainError("not_found", "The store does not take part in the campaign.")
-        return _Door(chosen, (ZoneInfo(chosen.timezone),))
+        return _Target(chosen, (ZoneInfo(chosen.timezone),))
     sent_to = (
         Refusal.objects.filter(campaign=campaign, device_id=device_id, store__in=stores)
         .order_by("-refused_at", "-pk")
@@ -144,10 +144,10 @@ def _find_door(campaign: Campaign, device_id: UUID, store_uuid: UUID | None) -> 
     )
     likely = next((store for store in stores if store.pk == sent_to), stores[0] if len(stores) == 1 else None)
     zones = {likely.timezone} if likely else {store.timezone for store in stores}
-    return _Door(likely, tuple(ZoneInfo(zone) for zone in sorted(zones)))
+    return _Target(likely, tuple(ZoneInfo(zone) for zone in sorted(zones)))
 
 
-def _require_open(campaign: Campaign, door: _Door, now: datetime, life: timedelta) -> None:
+def _require_open(campaign: Campaign, target: _Target, now: datetime, life: timedelta) -> None:
     """A turn is kept only where it can be used: the campaign is open at some moment of the reservation's life."""
     if not is_supported(campaign.kind):
         raise DomainError("kind_not_supported")
@@ -156,11 +156,11 @@ def _require_open(campaign: Campaign, door: _Door, now: datetime, life: timedelt
     if campaign.state == Campaign.State.PAUSED:
         raise DomainError("campaign_paused")
     schedule = read_schedule(campaign)
-    openings = [_opens_at(schedule, zone, now) for zone in door.zones]
+    openings = [_opens_at(schedule, zone, now) for zone in target.zones]
     known = [opens_at for opens_at in openings if opens_at is not None]
     if known and min(known) < now + life:
         return
-    reason = closed_reason(schedule, now, door.zones[0])
+    reason = closed_reason(schedule, now, target.zones[0])
     raise DomainError(str(reason), next_opening_at=min(known, default=None))
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promotions.logic.redeem_hours import freeze_hours, next_taking, thaw_hours
+from promotions.logic.redeem_hours import freeze_hours, next_taking, unfreeze_hours
 from promotions.logic.schedule import EVERY_DAY, Opening, TimeWindow
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -20,7 +20,7 @@ WINDOWS = st.lists(st.builds(TimeWindow, st.frozensets(st.integers(0, 6), min_si
 
 @given(WINDOWS)
 def test_what_is_frozen_thaws_as_it_was(windows: list[TimeWindow]) -> None:
-    assert thaw_hours(freeze_hours(windows)) == tuple(windows)
+    assert unfreeze_hours(freeze_hours(windows)) == tuple(windows)
 
 
 def test_it_is_stored_in_the_form_that_phones_get() -> None:

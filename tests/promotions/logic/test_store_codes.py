@@ -16,7 +16,7 @@ from promotions.logic.store_codes import (
     StoreCodeFault,
     check_proof,
     derive_store_key,
-    draw_code,
+    render_code,
     step_of,
 )
 
@@ -29,7 +29,7 @@ NOW = datetime(2026, 9, 22, 10, 30, tzinfo=UTC)
 STEP = 119_338_200
 MICROSECOND = timedelta(microseconds=1)
 
-PROOF = draw_code(KEY, STORE, STEP).proof
+PROOF = render_code(KEY, STORE, STEP).proof
 
 
 def test_the_text_is_version_store_step_and_eighty_bits_of_the_keyed_hash() -> None:
@@ -71,13 +71,13 @@ def test_a_code_is_good_in_its_step_and_the_next(after: timedelta, expected: Sto
 
 
 def test_another_stores_code_is_wrong() -> None:
-    other = draw_code(derive_store_key(SECRET, OTHER_STORE), OTHER_STORE, STEP).proof
+    other = render_code(derive_store_key(SECRET, OTHER_STORE), OTHER_STORE, STEP).proof
 
     assert check_proof(KEY, STORE, other, NOW) is StoreCodeFault.WRONG
 
 
 def test_another_secrets_code_is_wrong() -> None:
-    other = draw_code(derive_store_key(b"another secret, also long enough", STORE), STORE, STEP).proof
+    other = render_code(derive_store_key(b"another secret, also long enough", STORE), STORE, STEP).proof
 
     assert check_proof(KEY, STORE, other, NOW) is StoreCodeFault.WRONG
 
@@ -139,7 +139,7 @@ def test_no_text_raises(text: str) -> None:
 @given(st.integers(0, 16_000_000_000), st.uuids())
 def test_every_drawn_code_is_taken_in_its_step(step: int, store_id: UUID) -> None:
     key = derive_store_key(SECRET, store_id)
-    code = draw_code(key, store_id, step)
+    code = render_code(key, store_id, step)
 
     found = check_proof(key, store_id, code.proof, datetime(1970, 1, 1, tzinfo=UTC) + step * timedelta(seconds=STEP_S))
 

@@ -21,7 +21,7 @@ from promotions.services.presence.assurance import (
     read_proof,
     read_thresholds,
 )
-from promotions.services.presence.store_codes import StoreCodeOutcome, draw_store_codes
+from promotions.services.presence.store_codes import StoreCodeOutcome, render_store_codes
 from promotions.services.retention import drop_expired
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
@@ -119,7 +119,7 @@ def test_thresholds_are_the_operators_and_the_speed_the_campaigns(settings: Any,
 
 
 def test_a_shown_text_is_evaluated_and_not_used_up(store: Store) -> None:
-    code = draw_store_codes(store=store, now=NOW, count=1)[0].proof
+    code = render_store_codes(store=store, now=NOW, count=1)[0].proof
 
     proofs = [read_proof(store_id=store.pk, text=text, now=NOW) for text in (None, code, code, "v1.x")]
 

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from geofence.models import Store
 from promotions.models import Device, StoreCodeUse
-from promotions.services.presence.store_codes import StoreCodeOutcome, draw_store_codes, take_store_code
+from promotions.services.presence.store_codes import StoreCodeOutcome, render_store_codes, take_store_code
 from tests import factories
 from tests.factories import NOW
 
@@ -26,7 +26,7 @@ def store(db: None) -> Store:
 
 
 def shown(store: Store) -> str:
-    return draw_store_codes(store=store, now=NOW)[0].proof
+    return render_store_codes(store=store, now=NOW)[0].proof
 
 
 def take(device: Device, store: Store, proof: str, after: timedelta = timedelta(0)) -> StoreCodeOutcome:
@@ -34,7 +34,7 @@ def take(device: Device, store: Store, proof: str, after: timedelta = timedelta(
 
 
 def test_the_kiosk_gets_the_next_ten_minutes(store: Store) -> None:
-    codes = draw_store_codes(store=store, now=NOW + 7 * SECOND)
+    codes = render_store_codes(store=store, now=NOW + 7 * SECOND)
 
     assert [code.step for code in codes] == list(range(119_338_200, 119_338_240))
     assert len({code.proof for code in codes}) == 40
@@ -55,7 +55,7 @@ def test_a_code_on_the_counter_is_taken_and_leaves_a_row(store: Store, ada: Devi
 def test_the_servers_clock_decides_what_is_old(
     store: Store, ada: Device, index: int, after: timedelta, expected: str
 ) -> None:
-    proof = draw_store_codes(store=store, now=NOW)[index].proof
+    proof = render_store_codes(store=store, now=NOW)[index].proof
 
     outcome = take(ada, store, proof, after)
 
@@ -83,7 +83,7 @@ def test_one_step_serves_each_device_once(store: Store, ada: Device) -> None:
 
 
 def test_the_next_step_serves_the_device_again(store: Store, ada: Device) -> None:
-    first, second = draw_store_codes(store=store, now=NOW)[:2]
+    first, second = render_store_codes(store=store, now=NOW)[:2]
 
     outcomes = [take(ada, store, first.proof), take(ada, store, second.proof, 15 * SECOND)]
 

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from geofence.models import Geofence, Store
 from promotions.models import Campaign, Device, Refusal, StoreCodeUse, Unlock
-from promotions.services.presence.store_codes import draw_store_codes
+from promotions.services.presence.store_codes import render_store_codes
 from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
@@ -33,7 +33,7 @@ def request_token(client: DeviceClient, campaign: Campaign, *, proof: str | None
 
 
 def code_of(store: Store) -> str:
-    return draw_store_codes(store=store, now=NOW, count=1)[0].proof
+    return render_store_codes(store=store, now=NOW, count=1)[0].proof
 
 
 def read(token: str, campaign: Campaign) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from geofence.models import Store
 from geofence.services.snapshots import forget_snapshot
 from promotions.models import Campaign, Device, Refusal, StoreCodeUse, Unlock
 from promotions.services.presence.assurance import GivenFix
-from promotions.services.presence.store_codes import draw_store_codes
+from promotions.services.presence.store_codes import render_store_codes
 from promotions.services.unlocks.evaluation import UnlockRefused
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
@@ -24,7 +24,7 @@ from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, fix_at_door
 
 
 def code_of(store: Store) -> str:
-    return draw_store_codes(store=store, now=NOW, count=1)[0].proof
+    return render_store_codes(store=store, now=NOW, count=1)[0].proof
 
 
 def request_unlock(device: Device, campaign: Campaign, proof: str, **fix: Any) -> Any:

@@ -9,7 +9,7 @@ from geofence.logic.points import digest_point
 from geofence.models import LastFix, Presence, Store
 from geofence.services.presence_trail import point_key
 from promotions.models import Campaign, Device, PointSighting, Refusal, StoreCodeUse, Unlock
-from promotions.services.presence.store_codes import draw_store_codes
+from promotions.services.presence.store_codes import render_store_codes
 from promotions.services.unlocks import unlocks
 from tests import factories
 from tests.conftest import DeviceClient
@@ -49,7 +49,7 @@ def last_fix(device: Device, *, km_away: float = 0.0, seconds_ago: float = 60.0,
 
 
 def code_of(store: Store, at: datetime = NOW) -> str:
-    return draw_store_codes(store=store, now=at, count=1)[0].proof
+    return render_store_codes(store=store, now=at, count=1)[0].proof
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_the_app_can_draw_the_next_qr_itself(
     rotation = request_unlock(ada_client, campaign).json()["coupon"]["rotation"]
     later = NOW + timedelta(seconds=15)
 
-    shown = CouponInHand("", rotation["signed"], rotation["key"], rotation["step_s"]).draw_qr(later.timestamp())
+    shown = CouponInHand("", rotation["signed"], rotation["key"], rotation["step_s"]).render_qr(later.timestamp())
 
     set_clock(later)
     assert ada_client.get("/v1/unlocks").json()["unlocks"][0]["coupon"]["qr_token"] == shown
