@@ -20,7 +20,8 @@ from geofence.services.snapshots import current_snapshot
 from notifications.services import enqueue_messages
 from promotions import metrics
 from promotions.logic import eligibility
-from promotions.logic.eligibility import Decision, Facts, GateOutcome, TransitionFacts
+from promotions.logic.eligibility import Decision, GateOutcome
+from promotions.logic.facts import Facts, TransitionFacts
 from promotions.services import events
 from promotions.services.fixes import acceptance as fix_service
 from promotions.services.fixes import facts as fact_service

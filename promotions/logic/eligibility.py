@@ -1,39 +1,35 @@
 """Eligibility: every campaign gets one decision at every transition, with its reason.
 
 `GATES` below is the order. The arm is read after the last gate, and nothing before it depends on it, so that the two
-arms differ in the message alone. Decisions of a batch see each other: caps count what was just decided.
+arms differ only in the message. Decisions of a batch see each other: caps count what was just decided.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from notifications.logic.policy import QuietHours, is_quiet
-from promotions.logic.holdout import Arm, Layer, assign_arm
-from promotions.logic.schedule import (
-    ClosedReason,
-    Schedule,
-    TimeWindow,
-    closed_reason,
-    local_date,
-    open_window,
-    store_is_open,
-    store_opening,
+from notifications.logic.policy import is_quiet
+from promotions.logic.facts import (
+    CampaignFacts,
+    DeviceFacts,
+    Facts,
+    Role,
+    Rules,
+    StoreFacts,
+    TransitionFacts,
+    TransitionKind,
+    Trigger,
 )
+from promotions.logic.holdout import Arm, Layer, assign_arm
+from promotions.logic.schedule import ClosedReason, closed_reason, local_date, open_window, store_is_open, store_opening
 from promotions.logic.segments import is_member
 
 CONSENT_GEO_MATCH = "geo_match"
 CONSENT_MESSAGES = "messages"
-
-Trigger = Literal["approach", "enter", "dwell"]
-Role = Literal["store", "approach"]
-TransitionKind = Literal["enter", "dwell", "exit"]
 
 # Which transition at which fence a campaign waits for.
 _AWAITED: Mapping[Trigger, tuple[Role, TransitionKind]] = {
@@ -41,99 +37,6 @@ _AWAITED: Mapping[Trigger, tuple[Role, TransitionKind]] = {
     "enter": ("store", "enter"),
     "dwell": ("store", "dwell"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignFacts:
-    """A live campaign as far as it decides who hears of it, and what they hear. `message_cap_per_device` None: no cap.
-
-    Without a `message_title` it has no message and is found in the app.
-    """
-
-    id: int
-    uuid: UUID
-    brand: str
-    kind: str
-    trigger: Trigger
-    priority: int
-    holdout_share: float
-    salt: str
-    schedule: Schedule
-    store_ids: frozenset[int]
-    message_cap_per_device: int | None
-    minimum_notify_level: int
-    message_ttl_s: int
-    offer_title: str
-    message_title: str
-    message_body: str
-    segments: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class StoreFacts:
-    """A store's name, clock and hours; `hours` from `parse_hours`."""
-
-    id: int
-    uuid: UUID
-    name: str
-    zone: ZoneInfo
-    hours: tuple[TimeWindow, ...]
-    is_active: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceFacts:
-    """Consents of a device, and what it had before this batch; both arms count the same.
-
-    `opportunities_by_campaign`: how many in all; `days_by_campaign`: on which of the store's days, at least the last
-    two; `opportunities_by_day`: over all brands. A missing key is zero.
-    """
-
-    id: UUID
-    consents: frozenset[str]
-    is_reachable: bool
-    is_active: bool = True
-    segments: frozenset[str] = frozenset()
-    unlocked_campaign_ids: frozenset[int] = frozenset()
-    opportunities_by_campaign: Mapping[int, int] = field(default_factory=dict)
-    days_by_campaign: Mapping[int, frozenset[date]] = field(default_factory=dict)
-    opportunities_by_day: Mapping[date, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class TransitionFacts:
-    """A device crossed a fence, or stayed. `level`: how sure we are; `flags`: the fix's own, carried along."""
-
-    device_id: UUID
-    store_id: int
-    geofence_id: int
-    role: Role
-    kind: TransitionKind
-    fix_time: datetime
-    received_at: datetime
-    level: int
-    distance_m: float
-    visit_id: UUID | None = None
-    flags: int = 0
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """All input of a batch's decisions and messages, by id. A device or store that is missing here is unknown."""
-
-    campaigns: Sequence[CampaignFacts]
-    stores: Mapping[int, StoreFacts]
-    devices: Mapping[UUID, DeviceFacts]
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The deployment's own rules. `messages_per_day` counts all brands; None: no cap."""
-
-    quiet_hours: QuietHours | None
-    messages_per_day: int | None
-    max_lateness_s: float = 600.0
 
 
 class GateOutcome(StrEnum):
@@ -231,7 +134,6 @@ class _Case:
 
 
 Gate = Callable[[_Case], Reason | None]
-
 _CLOSED: Mapping[ClosedReason, Reason] = {
     ClosedReason.BEFORE_START: Reason.BEFORE_START,
     ClosedReason.AFTER_END: Reason.AFTER_END,

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Field, Model
 
-from geofence.services.store_facts import find_unknown_stores
+from geofence.services.store_lookup import find_unknown_stores
 from promotions.errors import DomainError, Fault, InvalidInput
 from promotions.errors import gettext_noop as _
 from promotions.logic.campaign_rules import (

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.db.models import F
 
-from geofence.services.store_facts import find_unfenced_stores
+from geofence.services.store_lookup import find_unfenced_stores
 from promotions.errors import DomainError, Fault, InvalidInput
 from promotions.logic.campaign_rules import find_value_faults
 from promotions.logic.hours import InvalidHours, parse_hours

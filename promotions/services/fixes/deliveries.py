@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from geofence.services.store_facts import read_timezones
+from geofence.services.store_lookup import read_timezones
 from notifications.logic.policy import is_quiet
 from promotions.models import Campaign, Device, Unlock
 from promotions.models.devices import Purpose

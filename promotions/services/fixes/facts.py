@@ -22,7 +22,7 @@ from geofence.services.transitions import Transition
 from notifications.logic.policy import parse_quiet_hours
 from notifications.services import reachable_devices
 from promotions.logic.assurance import Evidence, FixEvidence, StayEvidence, assess
-from promotions.logic.eligibility import CampaignFacts, DeviceFacts, Facts, Rules, StoreFacts, TransitionFacts
+from promotions.logic.facts import CampaignFacts, DeviceFacts, Facts, Rules, StoreFacts, TransitionFacts
 from promotions.logic.hours import parse_hours
 from promotions.logic.schedule import TimeWindow
 from promotions.services.campaigns.schedules import make_schedule

@@ -10,7 +10,8 @@ from django.db import connection
 
 from notifications.logic.rendering import MessageValues, Template, render
 from notifications.services import NewMessage
-from promotions.logic.eligibility import CampaignFacts, Decision, Facts, GateOutcome, StoreFacts
+from promotions.logic.eligibility import Decision, GateOutcome
+from promotions.logic.facts import CampaignFacts, Facts, StoreFacts
 from promotions.logic.holdout import Arm
 
 _NAMESPACE = UUID("0d5d6e2a-9b1c-5c3e-8a0f-2f6f4f1f9c27")

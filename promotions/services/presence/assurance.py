@@ -13,7 +13,7 @@ from geofence.logic.geodesy import Point
 from geofence.logic.matching import FenceRole
 from geofence.services.presence_trail import follow_fix, read_trail
 from geofence.services.snapshots import current_snapshot
-from geofence.services.store_facts import read_store_uuid
+from geofence.services.store_lookup import read_store_uuid
 from geofence.services.surroundings import FixEvaluation
 from geofence.services.visits import presence_evidence
 from promotions.errors import DomainError

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from geofence.services.store_facts import read_store_uuid
+from geofence.services.store_lookup import read_store_uuid
 from promotions import metrics
 from promotions.logic import store_codes
 from promotions.logic.store_codes import StoreCode, StoreCodeFault

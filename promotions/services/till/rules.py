@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from geofence.services.store_facts import list_nearest_doors
+from geofence.services.store_lookup import list_nearest_doors
 from promotions.errors import DomainError
 from promotions.logic.redeem_hours import next_taking, unfreeze_hours
 from promotions.logic.schedule import Opening, store_is_open

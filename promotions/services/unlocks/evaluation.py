@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from geofence.services.store_facts import find_store
+from geofence.services.store_lookup import find_store
 from geofence.services.surroundings import FixEvaluation, evaluate_fix
 from promotions.errors import DomainError
 from promotions.logic.assurance import (

@@ -13,19 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifications.logic.policy import QuietHours
-from promotions.logic.eligibility import (
-    CampaignFacts,
-    Decision,
-    DeviceFacts,
-    Facts,
-    GateOutcome,
-    Reason,
-    Rules,
-    StoreFacts,
-    TransitionFacts,
-    decide,
-    tie_break,
-)
+from promotions.logic.eligibility import Decision, GateOutcome, Reason, decide, tie_break
+from promotions.logic.facts import CampaignFacts, DeviceFacts, Facts, Rules, StoreFacts, TransitionFacts
 from promotions.logic.holdout import Arm
 from promotions.logic.hours import parse_hours
 from promotions.logic.schedule import EVERY_DAY, Schedule, TimeWindow

@@ -11,7 +11,7 @@ from geofence.models import Geofence, Store
 
 
 @dataclass(frozen=True, slots=True)
-class StoreFacts:
+class StoreSummary:
     """A store's door and its time zone."""
 
     id: int
@@ -22,11 +22,11 @@ class StoreFacts:
     longitude_deg: float
 
 
-def find_store(store_id: int) -> StoreFacts | None:
+def find_store(store_id: int) -> StoreSummary | None:
     """Return a store, or None. One query."""
     columns = ("id", "uuid", "name", "timezone", "latitude_deg", "longitude_deg")
     row = Store.objects.filter(pk=store_id).values_list(*columns).first()
-    return StoreFacts(*row) if row else None
+    return StoreSummary(*row) if row else None
 
 
 def read_store_uuid(store_id: int) -> UUID:
