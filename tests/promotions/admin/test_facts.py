@@ -28,6 +28,7 @@ from promotions.models import (
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows
+from tests.promotions.http.staff import tills
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
@@ -104,6 +105,19 @@ def test_a_coupon_page_shows_neither_code_nor_digest() -> None:
 
     assert "code_digest" not in page
     assert bytes(row.code_digest).hex() not in page
+
+
+def test_a_coupon_without_an_unlock_has_its_source_and_times_in_utc() -> None:
+    coupon = tills.issued(factories.campaign()).row
+    client = rows.operator()
+
+    page = client.get(address(Coupon, "change", coupon.pk)).content.decode()
+    found = client.get(address(Coupon, "changelist"), {"q": str(coupon.device_id), "source__exact": "goodwill"})
+
+    assert "goodwill" in page
+    assert str(coupon.device_id) in page
+    assert "2026-09-22 10:30:00 UTC" in page
+    assert str(coupon.pk) in found.content.decode()
 
 
 def test_times_are_shown_in_the_store_s_time_zone() -> None:

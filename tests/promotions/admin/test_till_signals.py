@@ -13,11 +13,12 @@ from django.urls import reverse
 
 from geofence.models import Store, Visit
 from promotions.logic.till_signals import Signal
-from promotions.models import Coupon, Redemption, Refusal, StaffDevice, StaffMember, Void
+from promotions.models import Coupon, Redemption, Refusal, StaffDevice, StaffMember, Unlock, Void
 from promotions.services.till.signals import Line, Period, list_signals
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows
+from tests.promotions.http.staff import tills
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
@@ -128,6 +129,31 @@ def test_six_ways_to_cheat_surface_among_ten_thousand_honest_scans() -> None:
 
 def _place(city: City, label: str) -> tuple[str, str]:
     return StaffDevice.objects.values_list("store__name", "label").get(label=label)
+
+
+@pytest.mark.parametrize(
+    ("make", "is_seen", "absent"),
+    [(tills.coupon, False, 0), (tills.issued, False, 1), (tills.issued, True, 0)],
+    ids=["unlocked in the store", "without an unlock or a visit", "without an unlock, with a visit"],
+)
+def test_an_unlock_counts_as_presence_only_where_there_is_one(make: Any, is_seen: bool, absent: int) -> None:
+    store = factories.store()
+    coupon, till = make(factories.campaign(store)).row, rows.staff_device(store)
+    # At the till ten minutes after the unlock.
+    Unlock.objects.update(granted_at=NOW - timedelta(minutes=10))
+    if is_seen:
+        Visit.objects.create(
+            id=uuid.uuid4(), device_id=coupon.device_id, geofence=store.geofences.get(), store=store,
+            geofence_version=1, entered_at=NOW - timedelta(minutes=5), last_inside_at=NOW,
+        )  # fmt: skip
+    Redemption.objects.create(
+        coupon=coupon, staff_device=till, store=store, nonce=uuid.uuid4(), fingerprint=b"f", source="camera",
+        scanned_at=NOW, redeemed_at=NOW,
+    )  # fmt: skip
+
+    [line] = list_signals(stores=[store], period=Period(NOW - timedelta(days=1), NOW + timedelta(seconds=1)))
+
+    assert (line.figures.redemptions, line.figures.absent) == (1, absent)
 
 
 def test_a_member_stands_out_at_whichever_till(now: datetime) -> None:
