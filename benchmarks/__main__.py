@@ -1,6 +1,7 @@
 """`python -m benchmarks [names…] [--quick]`: run, print one table, write `benchmarks/results.json` and its document.
 
-`--quick` runs smaller worlds with fewer repeats, to see that all is well; its figures go to `var/bench-quick.json`.
+`--quick` runs smaller worlds with fewer repeats, to check that everything works; its figures go to
+`var/bench-quick.json`.
 """
 
 import argparse

@@ -66,8 +66,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One kind's phones: those at level 1 at once and at level 2 after 90 s, the best level each reached, and what the
-    last question lacked."""
+    """Phones of one kind: those at level 1 at once and at level 2 after 90 s, the best level of each, and the parts
+    missing at the last question."""
 
     kind: Kind
     phones: int

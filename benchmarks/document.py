@@ -33,7 +33,7 @@ def _write_section(name: str, taken: Mapping[str, Any]) -> str:
 
 
 def write_machine(machine: Mapping[str, str]) -> str:
-    """One line: what the figures were taken on."""
+    """Describe the machine of the figures in one line."""
     named = {"python", "postgresql", "redis", "load"}
     return " · ".join(f"{name} {value}" if name in named else value for name, value in machine.items())
 

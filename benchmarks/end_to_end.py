@@ -59,7 +59,7 @@ QUICK = Pace(step_s=2.0, plateau_s=2.0, window_s=2.0, windows=1, last_step_per_s
 
 @dataclass(slots=True)
 class Crowd:
-    """The phones: passers-by that are sent round and round, and visitors of whom each comes in once."""
+    """The phones: passers-by that are sent repeatedly, and visitors that each come in once."""
 
     world: World
     tokens: list[str]
@@ -198,7 +198,7 @@ class Bench:
         seen, watch = self._send(rate, self.pace.window_s)
         seen.require_success("end_to_end")
         latencies_s = watch.list_latencies_s()
-        # One in ten hears nothing, to be compared with.
+        # One in ten gets no message, as the control group.
         if len(latencies_s) < 0.7 * seen.requests / VISIT_EVERY:
             raise LoadError(
                 f"{seen.requests // VISIT_EVERY} phones came in and only {len(latencies_s)} messages came out."

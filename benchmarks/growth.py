@@ -107,7 +107,7 @@ def _place_phones(seeded: World) -> Phones:
 
 
 def _remember_all() -> None:
-    """Each phone was heard of an hour ago, and was once in one of the stores."""
+    """Each phone was last seen an hour ago, and was once in one of the stores."""
     from django.db import connection
 
     from geofence.models import Geofence

@@ -20,10 +20,10 @@ from benchmarks.wrk import Load, Seen
 from promotions.local.workspaces import FOLDER_VARIABLE
 
 SERVER_CORE, LOAD_CORE = 0, 1
-# A sync of Redis's file serves all that came together: the more phones, the less each waits for it.
+# One sync of Redis's file serves all concurrent requests: the more phones, the shorter the wait of each.
 CONNECTIONS, FEW_CONNECTIONS = 256, 64
 SECONDS = 3.0
-# Phones whose tokens a process knows by heart, and more than it can know.
+# Phones whose tokens a process has cached, and more than the cache can take.
 KNOWN_PHONES, STRANGERS = 5_000, 40_000
 CONSENTS = ("fraud_checks", "geo_match", "messages", "statistics")
 
@@ -184,7 +184,7 @@ def _list_figures(turns: dict[str, list[Turn]]) -> list[Figure]:
         Figure("lane.p99_vs_hello", p99_ms["lane"], "ms", p99_ms["hello"], p99_vs_hello, "≤ 3"),
         Figure("lane.few_connections_vs_hello", speed["few_lane"], "requests/s", speed["few_hello"], few_vs_hello),
         Figure("lane.cpu_us", cpu_us["lane"], "µs", cpu_us["hello"], cpu_us["lane"] / max(cpu_us["hello"], 0.1)),
-        # Phones of whom the process has no memory, as most of a large deployment's are.
+        # Phones that are not in the process's cache, as most of a large deployment's are.
         Figure("lane.strangers_per_s", speed["strangers"], "requests/s", speed["lane"], strangers),
     ]
 

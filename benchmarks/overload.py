@@ -233,7 +233,7 @@ class Plan:
 
 
 def _raise_storm(product: Product, town: Town, plan: Plan) -> Storm:
-    """The storm, then what it leaves behind, until all is as before."""
+    """Measure the storm and its after-effects until the normal state is back."""
     before = _read_counts(product)
     gauge, witnesses = Gauge(product.list_pids), Witnesses(product.lane_url, town.witnesses)
     over = threading.Event()

@@ -112,7 +112,7 @@ def _make_phones(seeded: World) -> Phones:
 
 
 def _warm_up(phones: Phones, worker: Connection) -> None:
-    """Let every phone arrive where it is, and stay until its visit counts, while no campaign is live."""
+    """Let every phone arrive at its place, and stay until its visit counts, while no campaign is live."""
     from django.db import connection
 
     from promotions.models import Campaign

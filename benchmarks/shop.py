@@ -74,7 +74,7 @@ def issue_coupons(shop: Shop, campaign: "Campaign", *, count: int, now: datetime
     from promotions.services.unlocks.coupon_tokens import render_token
 
     coupons = _make_coupons(shop, campaign, count, now)
-    # As phones draw whose clocks are a little ahead: taken from now on for as long as a text ever is.
+    # As rendered by phones whose clocks are a little ahead: accepted from now on for the longest possible time.
     shown_at = clock.now() + coupon_tokens.MAX_STEPS_EARLY * timedelta(seconds=coupon_tokens.STEP_S)
     return [render_token(coupon=coupon, now=shown_at).text for coupon in coupons]
 

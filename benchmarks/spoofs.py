@@ -23,13 +23,13 @@ QUESTIONS_S = (AT_ONCE_S, AFTER_90_S, 150.0, 300.0, 450.0, 600.0)
 PATIENT_QUESTIONS_S = (*QUESTIONS_S, 7_350.0, 7_500.0)
 CHEATS_TRY_S = 600.0
 WALK_MPS = (1.0, 1.6)
-# What a fix's way to the server takes.
+# Delay of a fix on its way to the server.
 DELAY_S = (0.3, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
 class TracedFix:
-    """One fix; `accuracy_m` as the phone reports it. Uploaded at `sent_s`; None is one that is only asked with."""
+    """One fix; `accuracy_m` as the phone reports it. Uploaded at `sent_s`; with None it is only in the unlock request."""
 
     at_s: float
     spot: Spot
@@ -375,7 +375,7 @@ def _simulate_ring_replay(rng: Random) -> Trace:
 
 
 def _simulate_old_replay(rng: Random) -> Trace:
-    """A recorded walk sent again as it was, times and all."""
+    """A recorded walk sent again unchanged, times included."""
     old = [replace(fix, at_s=fix.at_s - 86_400) for fix in _simulate_indoor(rng).fixes]
     questions = [Question(at_s, replace(old[-1], sent_s=None)) for at_s in QUESTIONS_S]
     return Trace("", tuple(old), tuple(questions))

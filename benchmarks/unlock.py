@@ -1,4 +1,4 @@
-"""Unlocks at the shop door over HTTP: at low load, and in a flash campaign that all phones ask for at once.
+"""Unlocks at the shop door over HTTP: at low load, and in a flash campaign that all phones request at once.
 
 The flash campaign's cap is split over slots; its baseline is the same campaign with the cap in one row. A last rush on
 a small cap shows that exactly the cap is granted.
@@ -26,7 +26,7 @@ def run(quick: bool) -> list[Figure]:
     # The first turn warms the server up; a quick look needs none.
     warming, repeats, seconds = (0, 1, 1.0) if quick else (1, REPEATS, SECONDS)
     opened = shop.open_shop(phones=2_000 if quick else PHONES, now=clock.now())
-    # Every limit is asked, none is reached.
+    # Every limit is checked, none is reached.
     env = {**os.environ, "UNLOCKS_PER_DEVICE_PER_MINUTE": "1000000000"}
     turns: dict[str, list[Seen]] = {"low": [], "flash": [], "one_row": [], "rush": []}
     missed = 0
@@ -71,7 +71,7 @@ def _measure(opened: Shop, url: str, *, connections: int, seconds: float, is_fla
 
 
 def _rush(opened: Shop, url: str) -> tuple[Seen, int]:
-    """Far more phones than the cap allows: what the answers, the unlocks and the slots say must all be the cap."""
+    """Far more phones than the cap allows: the answers, the unlocks and the slots must all equal the cap."""
     from django.db.models import Sum
 
     from promotions import clock

@@ -1,4 +1,4 @@
-"""wrk, the load generator: the requests of a file against one server, and what came back."""
+"""wrk, the load generator: the requests of a file against one server, and its results."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def request_file(rows: Iterable[tuple[str, str, str]]) -> Iterator[Path]:
 
 
 def drive(load: Load) -> Seen:
-    """Run wrk and read what it saw."""
+    """Run wrk and read its results."""
     program = shutil.which("wrk")
     if program is None:
         raise LoadError("wrk is not installed: run 'make bench', or 'apt-get install wrk'.")

@@ -2,8 +2,8 @@
 """Replace the web process without refusing a connection or breaking a request.
 
 `serve` opens the listening socket once, keeps it, and runs the web process on it. `replace` asks `serve` to start a
-successor on the same socket, waits until it reports that it is ready, and then ends the predecessor, which answers
-what it has before it goes. A successor that does not get ready is ended, and the predecessor goes on.
+successor on the same socket, waits until it reports that it is ready, and then ends the predecessor, which finishes its
+requests first. A successor that does not get ready is ended, and the predecessor continues.
 
     deploy/handover.py serve --listen 127.0.0.1:8000 --control /run/doorstep/web.sock \\
         --directory /opt/doorstep/current -- .venv/bin/python -m promotions.web --fd {fd}
@@ -61,7 +61,7 @@ class Keeper:
         self._number = 0
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; the exit code is that of a first web process that does not start."""
+        """Serve until SIGTERM or SIGINT; a first web process that does not start determines the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
@@ -179,7 +179,7 @@ class Keeper:
             await asyncio.wait_for(self._ending.wait(), seconds)
 
     async def _end(self, child: Child, first: signal.Signals = signal.SIGTERM) -> bool:
-        """Ask it to end, then SIGKILL what is left when its time is over; whether that was necessary."""
+        """Ask it to end, then SIGKILL it when its time is over; return whether that was necessary."""
         if child.process.returncode is None:
             with suppress(ProcessLookupError):
                 child.process.send_signal(first)
@@ -199,7 +199,7 @@ class Keeper:
         if current is not None:
             # There is no successor, so silent connections are closed at once.
             await self._end(current, signal.SIGINT)
-        # A replacement that is under way sees that we end, and ends its successor.
+        # A replacement in progress notices the end and ends its successor.
         async with self._replacing:
             if self._current is not None and self._current is not current:
                 await self._end(self._current, signal.SIGINT)
@@ -240,7 +240,7 @@ async def listen_for_ready(path: Path) -> AsyncIterator[asyncio.Event]:
             if b"READY=1" in data.split(b"\n"):
                 announced.set()
 
-    # One path per start and per keeper; what lies there is left over.
+    # One path per start and per keeper; an existing file is left over.
     path.unlink(missing_ok=True)
     control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     control.bind(str(path))
@@ -320,7 +320,7 @@ def log(event: str, **fields: object) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; the exit code is 0 when it did what it was asked."""
+    """Run one command; the exit code is 0 on success."""
     options = _parser().parse_args(arguments)
     try:
         if options.run == "replace":

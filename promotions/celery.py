@@ -112,7 +112,7 @@ app.conf.beat_schedule = {
     # A lost wake-up costs at most this long after its mark has expired (`stream.WAKE_LIFE_MS`).
     "sweep-shards": {"task": "promotions.tasks.sweep_shards", "schedule": 2.0},
     "deliver-messages": {"task": "promotions.tasks.deliver_messages", "schedule": 2.0},
-    # Two looks; work only where one was not heard, or after Redis came back empty.
+    # Two checks; there is work only after a missed notice, or after Redis came back empty.
     "announce-revocations": {"task": "promotions.tasks.announce_revocations", "schedule": 5.0},
     "make-event-partitions": {"task": "promotions.tasks.make_event_partitions", "schedule": 3600.0},
     "drop-expired": {"task": "promotions.tasks.drop_expired", "schedule": 900.0},
@@ -171,7 +171,7 @@ def note_task(task: Any, state: str, retval: Any, **_kwargs: Any) -> None:
         elif state == FAILURE:
             jobs.note_failure(name, type(retval).__name__, now=clock.now())
     except (DatabaseError, InterfaceError) as error:
-        # Its figures grow old, which is what they are for.
+        # Its figures grow old, as intended.
         logger.warning("job not noted", extra={"task": name, "error": type(error).__name__})
 
 

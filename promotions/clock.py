@@ -31,7 +31,7 @@ def epoch_s() -> float:
         return time.time()
     real_epoch_s, shown_epoch_s, rate, usual_from_epoch_s = _WARP
     fast_epoch_s = shown_epoch_s + (time.time() - real_epoch_s) * rate
-    # What is beyond has been counted at the fast rate.
+    # Seconds beyond it were counted at the fast rate.
     return min(fast_epoch_s, usual_from_epoch_s + max(0.0, fast_epoch_s - usual_from_epoch_s) / rate)
 
 

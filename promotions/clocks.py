@@ -37,7 +37,7 @@ HEARD_WITHIN_S = 30.0
 _FORGET_AFTER_S = 600.0
 # One log line in this time while a clock stays wrong.
 _LOG_EVERY_S = 60.0
-# Phones and tills that were refused come back after this.
+# Refused phones and tills retry after this.
 RETRY_AFTER_S = 30
 
 _ROLE_NAMES = {"web": "The web process", "worker": "The worker", "beat": "Beat", "command": "This machine"}
@@ -70,7 +70,7 @@ class ClockGuard:
             raise refusal()
 
     def settle(self, comparison: Comparison) -> None:
-        """Keep what a comparison found. One without a second clock confirms nothing and changes nothing."""
+        """Store a comparison. One without a second clock confirms nothing and changes nothing."""
         self._compared_at_s = time.monotonic()
         if comparison.is_compared:
             self._is_right = comparison.is_own_right
@@ -249,7 +249,7 @@ def _read_servers() -> dict[str, float]:
 
 
 class SlowReading(redis.TimeoutError):
-    """The answer came too late to say what the clock showed."""
+    """The answer came too late to compare the clock."""
 
 
 def _read_postgresql() -> float:

@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def explain(error: Exception) -> str | None:
-    """Return what an operator must know and do; None for what is no mistake of theirs."""
+    """Return the operator's error and its remedy; None for any other error."""
     if isinstance(error, ConfigurationError):
         return str(error)
     if isinstance(error, PermissionError):

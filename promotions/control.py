@@ -31,7 +31,7 @@ class _Undo(Exception):
 
 
 def run_control(*, now: datetime) -> None:
-    """Carry a phone into a store with a live campaign, with every verb of the pipeline, and roll all of it back.
+    """Move a phone into a store with a live campaign, with every verb of the pipeline, and roll all of it back.
 
     Runs in the caller's transaction. Errors: any that the pipeline raises; then no batch can be processed.
     """
@@ -87,7 +87,7 @@ def _day(now: datetime, days: int) -> date:
 
 
 def _snapshot(fence: Geofence) -> FenceSnapshot:
-    """The control's fence alone: that of the process stays as it is."""
+    """Only the control's fence: the snapshot of the process does not change."""
     return FenceSnapshot.build(
         FenceColumns(
             geofence_id=np.array([fence.pk], np.int64),

@@ -18,7 +18,7 @@ from promotions.services.fixes import dead_letters
 
 logger = logging.getLogger(__name__)
 
-# One task works a shard no longer than this, so that other shards get their turn; what is left is woken again.
+# The longest turn of one task at a shard, so that other shards get their turn; a wake-up continues the rest.
 TURN_S = 1.0
 
 # Another worker that is about to release the shard may have read just before our entry came: retry for a moment.
@@ -49,7 +49,7 @@ class Drained:
 
 
 def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
-    """Work what waits in a shard.
+    """Process the entries that wait in a shard.
 
     Steps: let the next append wake a worker again · take the cursor's row lock, or leave the shard to its holder · read
     after the cursor, or from the beginning when Redis lost the stream · count the attempt · run the pipeline · move the
@@ -209,7 +209,7 @@ def _work(shard: int, batch: stream.StreamBatch, now: datetime, control: _Contro
 
 
 class Pause:
-    """Keeps a process from trying again at once what a fault of the deployment has stopped."""
+    """Stops a process from an immediate retry after a fault of the deployment."""
 
     def __init__(self) -> None:
         self._until_s = float("-inf")

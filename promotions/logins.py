@@ -19,7 +19,7 @@ _NOT_THERE = re.compile(
     r"|couldn't get a connection|No such file or directory|SYSCALL|EOF detected|could not (?:receive|send|connect)"
     # A cluster in failover: the server is there, the role it must have is not.
     r"|hot standby mode|session is read-only|session is not read-only"
-    # What a server says while it starts, stops, recovers, or is full.
+    # Messages of a server that starts, stops, recovers, or is full.
     r"|the database system is|terminating connection|too many (?:clients|connections)|remaining connection slots",
     re.IGNORECASE,
 )
@@ -66,7 +66,7 @@ def explain_postgresql(error: psycopg.Error | DatabaseError | InterfaceError) ->
     reason = _shorten(str(cause))
     if isinstance(cause, psycopg.errors.InsufficientPrivilege):
         return Refused(f"PostgreSQL refuses a query: {reason}. Grant the user of DATABASE_URL this right.")
-    # Errors of a query carry a code, those of connecting none: libpq does not pass it on.
+    # Errors of a query have a code, those of connecting have none: libpq does not pass it on.
     is_of_connecting = isinstance(cause, psycopg.OperationalError) and not cause.sqlstate
     if not is_of_connecting or not reason or _NOT_THERE.search(str(cause)):
         return Unavailable(f"PostgreSQL does not answer ({reason or type(cause).__name__}).")

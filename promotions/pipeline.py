@@ -1,6 +1,6 @@
 """The product's table of contents: what happens to a batch of fixes, in six verbs.
 
-Each verb takes a batch and gives back what it kept and what it dropped, with a reason. The transaction is the caller's.
+Each verb takes a batch and returns what it kept and what it dropped, with a reason. The transaction is the caller's.
 """
 
 import logging
@@ -42,7 +42,7 @@ class Processed:
 
 
 def process(batch: FixArray, *, now: datetime) -> int:
-    """Carry a batch from fixes to outbox rows; how many messages that made. A constant number of queries."""
+    """Process a batch from fixes to outbox rows; return the number of messages. A constant number of queries."""
     processed = run_verbs(batch, current_snapshot(), now=now)
     _log_batch(processed)
     return processed.messages
@@ -64,7 +64,7 @@ def run_verbs(batch: FixArray, snapshot: FenceSnapshot, *, now: datetime) -> Pro
 
 @metrics.timed
 def accept_fixes(batch: FixArray, *, now: datetime) -> Accepted:
-    """Keep the fixes of devices that consent as of now; drop what is no evidence of a place."""
+    """Keep the fixes of devices with current consent; drop fixes that are no evidence of a place."""
     return fix_service.accept_fixes(batch, now=now)
 
 

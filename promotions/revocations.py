@@ -72,7 +72,7 @@ def publish_revocation(
 
 
 def complete_key() -> str:
-    """Present while the copy is whole. It goes with the rest when Redis loses its data."""
+    """Present while the copy is complete. It is lost with the rest when Redis loses its data."""
     return f"{settings.REDIS_PREFIX}:{{revocations}}:complete"
 
 

@@ -214,7 +214,7 @@ if OTEL_EXPORTER_OTLP_ENDPOINT:
 CELERY_BROKER_URL = verify_broker(REDIS_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": f"{REDIS_PREFIX}:celery:",
-    # No copy of what is under way: wake-ups need none, and a full Redis could not take it.
+    # No copy of messages in progress: wake-ups need none, and a full Redis could not take it.
     "ack_emulation": False,
     "socket_timeout": 2,
     "socket_connect_timeout": 1,

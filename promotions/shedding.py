@@ -25,7 +25,7 @@ POLL_INTERVAL_S = 1.0
 STALE_AFTER_S = 5.0
 # What fixes may fill of Redis's `maxmemory`. The rest must last until our next look, and for the wake-ups.
 FULL_SHARE = 0.9
-# Phones that were refused together must not come back together.
+# Refused phones must not all retry at the same time.
 RETRY_AFTER_S = (30, 90)
 
 

@@ -53,7 +53,7 @@ def sweep_shards() -> None:
 
 @shared_task(ignore_result=True, soft_time_limit=120, time_limit=150, expires=30)
 def deliver_messages() -> None:
-    """Send what the outbox holds."""
+    """Send the messages of the outbox."""
     if _may_evaluate():
         deliver_due(find_transport=transports.find_transport, recheck=deliveries.recheck, read_clock=clock.now)
 
@@ -66,7 +66,7 @@ def announce_revocations() -> None:
 
 @shared_task(ignore_result=True, expires=600)
 def drop_expired() -> None:
-    """Delete what is past its retention, unless the clocks differ. One statement may delete very much."""
+    """Delete expired rows, unless the clocks differ. One statement may delete very many."""
     try:
         clocks.require_agreement("worker")
     except clocks.ClocksDiffer as error:

@@ -150,7 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ssl_keyfile=options.ssl_keyfile,
         ssl_certfile=options.ssl_certfile,
     )
-    # Outside the event loop, where Django may ask the database. What must not start ends here, with its sentence.
+    # Outside the event loop, where Django may query the database. A fault of the deployment ends the process here, with
+    # its sentence.
     config.load()
     # A signal is the usual end.
     with suppress(KeyboardInterrupt):

@@ -106,7 +106,7 @@ def project_around_each(
 
 
 def snap_to_cells(latitude_deg: npt.ArrayLike, longitude_deg: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """The centre of the cell of 0.01 degrees (about 1 km) each point lies in: all that may be kept of a place.
+    """The centre of the cell of 0.01 degrees (about 1 km) of each point: the only position that may be stored.
 
     Shapes:  latitude_deg, longitude_deg (n,) → two (n,) float64 of two decimals
     Units:   degrees WGS 84

@@ -61,7 +61,7 @@ def list_circle_faults(
 
 
 def read_polygon(given: object, *, store_at: Point | None = None) -> PolygonReading:
-    """A polygon fence from GeoJSON, as text or as a decoded object, with all that is wrong with it.
+    """A polygon fence from GeoJSON, as text or as a decoded object, with all its faults.
 
     Depth is bounded by walking only the levels a polygon has, and size before any geometry is built.
     """
@@ -210,7 +210,7 @@ def _list_shape_faults(given: object) -> Iterator[Fault]:
 
 
 def _read_ring(ring: Sequence[object], pointer: str) -> tuple[list[tuple[float, float]], list[Fault]]:
-    """The positions of a ring and what is wrong with each."""
+    """The positions of a ring and their faults."""
     positions: list[tuple[float, float]] = []
     faults: list[Fault] = []
     for index, position in enumerate(ring):

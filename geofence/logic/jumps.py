@@ -28,8 +28,8 @@ ROAD_MIN_DISTANCE_M = 1_000.0
 ROAD_MAX_ELAPSED_S = 300.0
 # Between two fixes at once, what counts is a second: clocks and receivers are no finer.
 MIN_ELAPSED_S = 1.0
-# A vaguer fix (a mobile network's cell) contradicts no other fix, as in `logic.presence`; nor does it clear the way:
-# otherwise a jump would be washed white by a fix of a hundred kilometres in between.
+# A less accurate fix (a mobile network's cell) contradicts no other fix, as in `logic.presence`; nor does it remove a
+# penalty: otherwise a fix with a radius of a hundred kilometres in between would hide a jump.
 RELIABLE_ACCURACY_M = 100.0
 # From the centre of a cell of 0.01 degrees to its corner, at the equator, where cells are largest.
 CELL_HALF_DIAGONAL_M = math.radians(0.005) * EARTH_RADIUS_M * math.sqrt(2)

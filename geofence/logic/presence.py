@@ -26,7 +26,7 @@ class PresenceState:
     """
 
     state: Phase = Phase.OUTSIDE
-    # The last fix this pair has seen: what comes at or before it moves nothing.
+    # The last fix that this pair has seen: a fix at or before it changes nothing.
     last_fix_at: float | None = None
     # When the open visit began (its first inside fix); None when no visit is open.
     entered_at: float | None = None
@@ -126,7 +126,7 @@ class PresenceRules:
     gap_s: float = 1_800.0
     # After a gap the same stay must not count twice: a departure, or this long since the last inside fix.
     barred_s: float = 14_400.0
-    # A fix vaguer than this (a mobile network's cell) proves what it proves, but contradicts no other fix.
+    # A less accurate fix (a mobile network's cell) can prove presence, but contradicts no other fix.
     vague_accuracy_m: float = 100.0
 
     @property

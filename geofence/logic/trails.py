@@ -25,7 +25,7 @@ from geofence.logic.points import digest_points
 from geofence.logic.presence_columns import BoolArray, IntArray
 
 _METRES_PER_DEG = np.radians(EARTH_RADIUS_M)
-# What a column of small integers holds.
+# Maximum of a column of small integers.
 _MAX_REPEATS = 30_000
 
 
@@ -45,7 +45,7 @@ class Trails:
 
     @classmethod
     def start(cls, count: int) -> "Trails":
-        """Devices never heard of. No point has the digest 0, or as good as none."""
+        """Devices without earlier fixes. No point has the digest 0, or hardly any."""
         unknown = [np.full(count, np.nan) for _ in range(4)]
         zeros = [np.zeros(count, dtype=np.int64) for _ in range(2)]
         return cls(unknown[0], unknown[1], unknown[2], zeros[0], zeros[1], unknown[3])

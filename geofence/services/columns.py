@@ -100,7 +100,7 @@ def fetch_columns(statement: str, columns: Sequence[PackedColumn]) -> list[npt.N
 
 
 def query_columns(statement: str, columns: Sequence[PackedColumn]) -> Callable[[], list[npt.NDArray[Any]]]:
-    """Send such a query; what it gives back waits for the answer. Inside `together`, other work fits in between."""
+    """Send such a query; the returned function waits for the answer. Inside `together`, other work fits in between."""
     cursor = _open_cursor()
     cursor.execute(statement, columns)
 

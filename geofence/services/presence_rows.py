@@ -108,7 +108,7 @@ class RemovedFence:
 def query_last_fixes(devices: DeviceColumns) -> Callable[[], tuple[IntArray, Trails]]:
     """Milliseconds of each device's last used fix, the beginning of time when there is none, and its trail.
 
-    Asked at once; what comes back waits for the answer.
+    The query is sent at once; the returned function waits for the answer.
     """
     answer = query_columns(_LAST_FIXES_SQL, [pack_devices(devices)])
 
@@ -175,7 +175,7 @@ def move_presences(rows: PresenceRows) -> None:
 
 
 def write_visits(visits: Sequence[VisitRow]) -> None:
-    """Open, confirm, extend and close visits; what the database knows better stays."""
+    """Open, confirm, extend and close visits; newer values in the database stay."""
     if not visits:
         return
     # Closed visits first: only one may be open per device and fence at any moment.

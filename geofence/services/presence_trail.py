@@ -62,7 +62,7 @@ def follow_fix(
     now: datetime,
     is_in_store: bool = False,
 ) -> FollowedFix:
-    """Hold a fix against what is stored of its device. One query; writes nothing.
+    """Compare a fix with the stored trail of its device. One query; writes nothing.
 
     `is_in_store`: whether it lies in a store's fence, since a trip that ends there has stricter rules. A jump penalises
     the fix for as long as the trip takes door to door, and by aircraft where that is longer.

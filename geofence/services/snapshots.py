@@ -107,7 +107,7 @@ class _EditionCache:
         checked_s, self._checked_at = now - self._checked_at, now
         if edition is not None and edition.key == key:
             return edition
-        # What this transaction itself has changed, no other connection can see.
+        # No other connection can see the changes of this transaction.
         if edition is None or is_ours or checked_s > _TRUSTED_S:
             self._edition = _build_edition(key)
             return self._edition

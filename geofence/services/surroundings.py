@@ -1,4 +1,4 @@
-"""What is around a position: fences for the phone's OS, the nearest stores, and the evaluation of one fix."""
+"""Surroundings of a position: fences for the phone's OS, the nearest stores, and the evaluation of one fix."""
 
 import hashlib
 import json

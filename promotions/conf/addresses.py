@@ -18,7 +18,7 @@ _TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _TEXT = re.compile(r"[^\0]*")
 
-# libpq parameters a DATABASE_URL may carry, with the values that libpq takes.
+# libpq parameters that a DATABASE_URL may contain, with the values that libpq takes.
 POSTGRESQL_PARAMETERS: Mapping[str, tuple[str, ...] | re.Pattern[str]] = {
     "application_name": _TEXT,
     "channel_binding": ("disable", "prefer", "require"),
@@ -51,7 +51,7 @@ POSTGRESQL_PARAMETERS: Mapping[str, tuple[str, ...] | re.Pattern[str]] = {
     "tcp_user_timeout": _NUMBER,
 }
 
-# Parameters a `rediss://` address may carry, by the names that redis-py knows.
+# Parameters that a `rediss://` address may contain, by their names in redis-py.
 REDIS_TLS_PARAMETERS: Mapping[str, tuple[str, ...] | re.Pattern[str]] = {
     "ssl_ca_certs": _TEXT,
     "ssl_cert_reqs": ("none", "optional", "required"),
@@ -88,7 +88,7 @@ class RedisAddress:
 
 
 def parse_postgis_url(text: str) -> PostgresqlAddress:
-    """Return the parts, percent-decoded. Errors: ValueError, with what is wrong and never a password."""
+    """Return the parts, percent-decoded. Errors: ValueError, with the fault and never a password."""
     scheme, netloc, path, query = _split(text)
     if scheme not in _POSTGIS_SCHEMES:
         raise ValueError("it does not begin with postgis://")
@@ -111,7 +111,7 @@ def parse_postgis_url(text: str) -> PostgresqlAddress:
 
 
 def parse_redis_url(text: str, *, may_be_cluster: bool = False) -> RedisAddress:
-    """Return the parts, percent-decoded. Errors: ValueError, with what is wrong and never a password."""
+    """Return the parts, percent-decoded. Errors: ValueError, with the fault and never a password."""
     scheme, netloc, path, query = _split(text)
     base, _, kind = scheme.partition("+")
     if base not in {"redis", "rediss"} or kind not in {"", "cluster"}:

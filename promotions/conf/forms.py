@@ -1,4 +1,4 @@
-"""Forms a setting's value may have. Pure: a form parses a text or says what is wrong with it, and reads no file."""
+"""Forms of a setting's value. Pure: a form parses a text or reports its fault, and reads no file."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Form(Protocol):
         """The allowed values, for docs/settings.md and for the sentence about a fault."""
 
     def parse(self, text: str) -> object:
-        """Return the value. Errors: ValueError, with what is wrong or empty when `allowed` says enough."""
+        """Return the value. Errors: ValueError, with the fault, or empty when `allowed` is enough."""
 
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}

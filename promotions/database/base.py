@@ -13,7 +13,7 @@ from psycopg_pool.base import AttemptWithBackoff
 from promotions.database.audiences import Audience, current_audience
 from promotions.database.roles import Role, current_role, session_options
 
-# What the pool waits before the next try, longer before each further one, when PostgreSQL does not answer, and also
+# Pause of the pool before the next attempt, longer before each further one, when PostgreSQL does not answer, and also
 # when a request finds one more of its connections lost. Ten lost together cost a request a second; with the library's
 # own second, doubled each time, four cost more than it waits.
 AttemptWithBackoff.INITIAL_DELAY = 0.05
@@ -54,7 +54,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return self._pools[key]
 
     def connect(self) -> None:
-        """Connect. What comes from a pool goes back at the end of the request."""
+        """Connect. A connection from a pool is returned at the end of the request."""
         super().connect()
         if self.pool is not None:
             self.close_at = time.monotonic()

@@ -10,7 +10,7 @@ from promotions.logic.diagnosis import Row, unknown
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`faults` are those of the settings: their defaults are in use, so nothing is asked through them."""
+    """`faults` are those of the settings: their defaults are in use, so those parts are not checked."""
 
     now: datetime
     url: str

@@ -137,7 +137,7 @@ def check_redis(context: Context) -> Iterator[Row]:
             continue
         try:
             client = stream.hub_client() if name == "REDIS_URL" else stream.sync_client()
-            # The streams' Redis must lose nothing; the other one holds what is sent again.
+            # The streams' Redis must lose nothing; the other one only has data that is sent again.
             if name == "STREAM_URL" or not settings.STREAM_URL:
                 yield from (fault(sentence) for sentence in find_redis_faults(client, setting=name))
             for facts in _query_redis(client):

@@ -24,7 +24,7 @@ _FORGED_ADDRESS = "192.0.2.77"
 
 
 class _NoArrival(Exception):
-    """A probe did not come back; the message says why and what to do."""
+    """A probe did not arrive; the message contains the reason and the remedy."""
 
 
 def check_settings(context: Context) -> Iterator[Row]:

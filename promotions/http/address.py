@@ -5,7 +5,7 @@ from django.http import HttpRequest
 
 
 def read_address(request: HttpRequest) -> str:
-    """The peer's address, or what the outermost of exactly `TRUSTED_PROXIES` proxies saw.
+    """The peer's address, or the one reported by the outermost of exactly `TRUSTED_PROXIES` proxies.
 
     Each proxy adds the address of its peer on the right; the client may have invented everything further left.
     """

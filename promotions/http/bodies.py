@@ -67,7 +67,7 @@ def _not_finite(_text: str) -> float:
 
 
 def _parse_int(text: str) -> int | float:
-    # No number of the format is that long, and reading it would cost quadratic time.
+    # No number of the format is that long, and parsing it would cost quadratic time.
     return int(text) if len(text) <= _MAX_NUMBER_CHARS else math.inf
 
 

@@ -22,9 +22,9 @@ from promotions.http.views import ApiView
 from promotions.services.jobs import find_beat_faults
 
 OK = "ok"
-# What is wrong here does not take the process out of service: no other process would do better without beat.
+# A fault here does not take the process out of service: no other process would do better without beat.
 _REPORTED = frozenset({"beat"})
-# Asked one after the other, and an orchestrator waits a few seconds.
+# Queried in sequence, and an orchestrator waits a few seconds.
 _WITHIN_S = 1.5
 
 

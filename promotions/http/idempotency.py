@@ -44,7 +44,7 @@ Reveal = Callable[[Mapping[str, Any], datetime], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Concealment:
-    """Members of an answer that are not stored, and how to make them again from the rest and the time it was asked."""
+    """Members of an answer that are not stored, and how to derive them from the rest and the time of the request."""
 
     names: frozenset[str]
     reveal: Reveal

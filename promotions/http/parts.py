@@ -1,4 +1,4 @@
-"""Asking the parts of a deployment how they are, without ever waiting long for one that is away or frozen."""
+"""Checks of the parts of a deployment, without a long wait for one that is unavailable or frozen."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor

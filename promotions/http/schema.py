@@ -1,4 +1,4 @@
-"""The OpenAPI description: what drf-spectacular cannot see by itself, above all which problems a call can answer."""
+"""The OpenAPI description: what drf-spectacular cannot derive by itself, above all the problems of a call."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar

@@ -33,7 +33,7 @@ class StrictSerializer(serializers.Serializer[Any]):
     """A serializer that names every field it does not know, beside all other faults."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """DRF's conversion, with `unknown_field` for what is left over."""
+        """DRF's conversion, with `unknown_field` for every other member."""
         if not isinstance(data, Mapping):
             raise ValidationError({"non_field_errors": [ErrorDetail("This must be an object.", code="wrong_type")]})
         faults: dict[str, Any] = {
@@ -67,7 +67,7 @@ class TextField(serializers.CharField):
 class OneOfField(serializers.ChoiceField):
     """One of the listed texts; DRF's own field would also look for a number's or a list's text among them."""
 
-    # DRF's own words would repeat what was given.
+    # DRF's own texts would repeat the value.
     default_error_messages = {"wrong_type": "This must be a text.", "invalid_choice": FAULTS["unknown_value"]}
 
     def to_internal_value(self, data: Any) -> Any:

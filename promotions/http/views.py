@@ -43,5 +43,5 @@ class ApiView(APIView):
 
 
 def raw_body(request: Request) -> bytes:
-    """The body as it came, for fingerprints. One byte too long is enough to know that it is too long."""
+    """The raw body, for fingerprints. Reading stops one byte past the limit."""
     return request._request.body[: MAX_BODY_BYTES + 1]

@@ -1,4 +1,5 @@
-"""Databases kept as files of `pg_dump`: the simulated day for `make run`, and what a run held before it took one."""
+"""Databases stored as files of `pg_dump`: the simulated day for `make run`, and the data of a run before it was
+replaced."""
 
 import os
 import subprocess

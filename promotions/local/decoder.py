@@ -1,4 +1,4 @@
-"""The till's QR decoder, for browsers that have none of their own: a package from npm, never committed."""
+"""The till's QR decoder, for browsers without a built-in one: a package from npm, never committed."""
 
 import shutil
 import subprocess

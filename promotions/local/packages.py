@@ -109,7 +109,7 @@ def install_missing(
     with_compiler: bool = False,
     environment: Mapping[str, str],
 ) -> None:
-    """Install what is missing, or name what to install. Nothing missing: nothing asked, nothing run."""
+    """Install what is missing, or name what to install. Does nothing when nothing is missing."""
 
     def probe() -> list[Missing]:
         return find_missing(

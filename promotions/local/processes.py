@@ -109,7 +109,7 @@ def started_at(pid: int) -> str | None:
 
 
 def stop_recorded(pid_folder: Path, *, grace_s: float = 20) -> list[str]:
-    """End what an earlier command started and could not stop itself (it was killed); names of what was ended.
+    """End processes that an earlier command started and could not stop itself (it was killed); return their names.
 
     A process is ended only if it began at the recorded moment, so a stranger with a reused id is never touched.
     """

@@ -1,4 +1,4 @@
-"""A private Redis that keeps what it has acknowledged: append-only file, nothing evicted, 127.0.0.1, password."""
+"""A private Redis that keeps every acknowledged write: append-only file, nothing evicted, 127.0.0.1, password."""
 
 import os
 import secrets

@@ -64,7 +64,7 @@ def serve(options: ServeOptions) -> int:
 
 
 def describe_exposure(host: str) -> str | None:
-    """Return what to know before others can reach the demo; None where they cannot."""
+    """Return the warning about access by others; None where they have none."""
     return None if ports.is_loopback(host) else OPEN_TO_THE_NETWORK.format(host=host)
 
 
@@ -75,7 +75,7 @@ def run_environment(environment: Mapping[str, str], *, host: str = "127.0.0.1") 
     """
     defaults = {"QUIET_HOURS": ""}
     if not ports.is_loopback(host):
-        # Which names the network has for this machine, only the network knows.
+        # Only the network knows its names for this machine.
         defaults["ALLOWED_HOSTS"] = "*"
     return {**defaults, **environment}
 

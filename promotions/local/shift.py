@@ -1,4 +1,4 @@
-"""Run a command, and all that it starts, at another date: a preloaded library shifts each process's wall clock.
+"""Run a command, and every process it starts, at another date: a preloaded library shifts each process's wall clock.
 
 Durations run on the monotonic clock, which stays, and files keep their real times. docs/decisions/0033 says why this is
 not libfaketime.
@@ -76,7 +76,7 @@ def _build_library(folder: Path) -> Path:
 
 
 def find_shift(environment: Mapping[str, str]) -> dict[str, str]:
-    """Pick what a process needs in its own environment to have the shifted clock of this one; nothing usually."""
+    """Return the environment variables that give a process the shifted clock of this one; usually none."""
     if OFFSET_VARIABLE not in environment:
         return {}
     return {name: environment[name] for name in _VARIABLES if name in environment}

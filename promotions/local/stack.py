@@ -170,7 +170,7 @@ class Stack:
         processes.stop(child, grace_s=5)
 
     def replace(self, name: str, *, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Start a successor and, once it works, let the predecessor finish what it has.
+        """Start a successor and, once it is ready, let the predecessor finish its requests.
 
         The web process needs a `listener` for that. Beat ends first: two would write into one schedule file.
         """

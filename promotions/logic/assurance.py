@@ -1,7 +1,7 @@
 """Assurance that the phone is at the store: levels from stored evidence, and what is missing for the next level.
 
-Evidence only ever withholds a level; it never punishes. Nothing is skipped: what is not known is missing. Comparisons
-are written so that NaN fails them.
+Evidence can only withhold a level; it never punishes. Every requirement is checked: an unknown value is missing.
+Comparisons are written so that NaN fails them.
 """
 
 import math
@@ -33,7 +33,7 @@ class Thresholds:
     """
 
     max_fix_age_s: float = 120.0
-    # A phone's clock may run ahead a little; what is further ahead is no fix of now.
+    # A phone's clock may be a little ahead; a fix further ahead does not count as current.
     max_clock_ahead_s: float = 60.0
     max_accuracy_m: float = 100.0
     # Phones with approximate location only give a circle of 1 to 20 km on purpose: no better fix will come.
@@ -69,7 +69,7 @@ class StoreProof(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FixEvidence:
-    """The fix in hand, measured against one fence and held against the device's earlier fixes.
+    """The current fix, measured against one fence and compared with the device's earlier fixes.
 
     `accuracy_m`: as evaluated: a phone that sends none has the 100 m of an unknown accuracy, not None or 0.
     `distance_m`: to the fence's edge, 0 inside. `depth_m`: from the edge inwards, 0 when outside or not known.
@@ -96,9 +96,9 @@ class FixEvidence:
 
 @dataclass(frozen=True, slots=True)
 class StayEvidence:
-    """The unbroken run of inside fixes before the one in hand, as presence remembers it.
+    """The unbroken run of inside fixes before the current one, as presence stores it.
 
-    `moved_m`: metres between the run's first fix and the one in hand, where known; otherwise the fence is the bound.
+    `moved_m`: metres between the run's first fix and the current one, where known; otherwise the fence is the bound.
     `fixes`: how many the run has, 0 when that is not known.
     """
 
@@ -250,7 +250,7 @@ def _is_frozen(fix: FixEvidence, stay: StayEvidence | None, limits: Thresholds) 
         return True
     if stay is None or not stay.fixes or not fix.repeats:
         return False
-    # The fix in hand may be the stay's last one itself.
+    # The current fix may be the stay's last one itself.
     fixes = stay.fixes + (fix.fix_time > stay.last_inside_at)
     return fix.repeats + 1 >= fixes
 
@@ -272,7 +272,7 @@ _PROOF_FAULTS = {
 
 
 def assess(evidence: Evidence, limits: Thresholds = DEFAULT_THRESHOLDS) -> Assurance:
-    """The level the evidence carries and every missing piece, nearest level first.
+    """The level of the evidence and every missing piece, nearest level first.
 
     Level 3 needs a device verdict, which is not part of the evidence yet, so it is always missing. It stays in this
     list so that a campaign that requires it refuses with the true reason.
@@ -297,7 +297,7 @@ _METRE_STEPS = ((200, 10), (1_000, 50), (math.inf, 100))
 
 
 def serialize_amounts(piece: Missing) -> dict[str, int]:
-    """A piece's amounts as a phone may hear them: seconds as they are, metres rounded up to 10, 50 or 100."""
+    """A piece's amounts in the precision for phones: exact seconds, metres rounded up to 10, 50 or 100."""
     amounts = dict(piece.amounts)
     if "metres" in amounts:
         metres = max(amounts["metres"], 1)

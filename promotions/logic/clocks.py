@@ -28,8 +28,8 @@ def compare_clocks(ahead_s: Mapping[str, float], *, own: str, max_skew_s: float)
              other: of two clocks that differ, both, since neither is confirmed. Where each agrees with one, those are
              wrong that are more than half of it from the median.
 
-    Sample, `max_skew_s` 60, own first: 0, 0, 10800 → the third is wrong. 0, -10800, -10800 → own is wrong.
-    0, 10800 → both. 0, -7200, 10800 → all that no other agrees with.
+    Sample, `max_skew_s` 60, own first: 0, 0, 10800 → the third is wrong. 0, -10800, -10800 → own is wrong. 0, 10800 →
+    both. 0, -7200, 10800 → every clock that no other agrees with.
     """
     reference_s = median(ahead_s.values())
     skews_s = {name: value - reference_s for name, value in ahead_s.items()}

@@ -102,7 +102,7 @@ def _keyed_hash(secret: bytes, label: bytes, message: bytes) -> bytes:
 
 
 def derive_code(secret: bytes, coupon_id: UUID, generation: int) -> str:
-    """The code of a coupon: the same for ever for the same secret, coupon and generation."""
+    """The code of a coupon: always the same for the same secret, coupon and generation."""
     message = coupon_id.bytes + generation.to_bytes(4, "big")
     bits = int.from_bytes(_keyed_hash(secret, b"code", message), "big") >> (256 - 5 * PAYLOAD_LENGTH)
     return add_check_character(

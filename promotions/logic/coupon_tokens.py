@@ -111,7 +111,7 @@ def fresh_until(step: int) -> datetime:
 def digest_offer(terms: OfferTerms) -> bytes:
     """Eight bytes that identify a coupon's frozen terms; any other term gives other bytes.
 
-    A till knows the offers it may take by their digests, so a coupon on terms it has not heard of is not taken.
+    A till knows the offers it may take by their digests, so it refuses a coupon with unknown terms.
     """
     described = [
         str(terms.campaign_id),

@@ -10,7 +10,7 @@ MIN_POSTGIS = (3, 1)
 MIN_REDIS_MAJOR = 7
 MIN_PYTHON, MAX_PYTHON = (3, 11), (3, 13)
 MIB, GIB = 1024**2, 1024**3
-# Below the first, what is written next fails soon; below the second, a bad day is enough.
+# Below the first, the next writes soon fail; below the second, a busy day is enough.
 FULL_BYTES, SCARCE_BYTES = 200 * MIB, 2 * GIB
 # Share of `maxmemory` from which on fixes may be refused within the hour.
 SCARCE_MEMORY = 0.9
@@ -59,7 +59,7 @@ def fault(finding: str, remedy: str = "") -> Row:
 
 
 def unknown(finding: str) -> Row:
-    """A row for what could not be asked."""
+    """A row for a part that could not be checked."""
     return Row(State.UNKNOWN, finding)
 
 

@@ -54,7 +54,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class ArmCounts:
-    """The devices with an opportunity whose outcome window is over, and how many of them did what is measured."""
+    """The devices with an opportunity whose outcome window is over, and how many of them converted."""
 
     devices: int
     conversions: int
@@ -73,7 +73,8 @@ class Lift:
     """The effect of the message on all devices that had an opportunity, seen or unseen (intent to treat).
 
     `incremental`: devices of the treated arm that would not have converted without the message, sign kept; never called
-    lift without a control arm, so it and the difference are None then. `expected_without`: what they would have done.
+    lift without a control arm, so it and the difference are None then. `expected_without`: conversions expected without
+    the message.
     """
 
     treated: ArmCounts

@@ -1,11 +1,11 @@
-"""The rotating code on a store's counter: derived from a key and the time, good for one step and the one after it.
+"""The rotating code on a store's counter: derived from a key and the time, valid for its step and the next one.
 
 The text is `v1.<store>.<step>.<mac>`: the store's UUID, the number of its 15 s step since 1970, and HMAC-SHA-256 over
 both, cut to 80 bits. Anyone with the store's key can render all its codes, past and future, so the key stays here; the
 kiosk gets codes, ten minutes ahead.
 
 A step is 15 s as with rotating tickets elsewhere, within the 30 s that OWASP ASVS 5.0 allows a one-time code (6.5.5).
-The step before is good too: scanning and sending take their time. The server's clock decides (6.5.8).
+The step before is valid too: scanning and sending take time. The server's clock decides (6.5.8).
 """
 
 import base64
@@ -20,7 +20,7 @@ from uuid import UUID
 STEP_S = 15
 # The current step and the one before it.
 STEPS_GOOD = 2
-# Ten minutes: the network gap that a kiosk lives through.
+# Ten minutes: the longest network outage that a kiosk bridges.
 STEPS_AHEAD = 40
 MAC_BYTES = 10
 MIN_SECRET_BYTES = 16
@@ -58,7 +58,7 @@ def step_of(instant: datetime) -> int:
 
 
 def derive_store_key(secret: bytes, store_id: UUID) -> bytes:
-    """The key of a store's codes: the same for ever for the same secret and store."""
+    """The key of a store's codes: always the same for the same secret and store."""
     if len(secret) < MIN_SECRET_BYTES:
         raise ValueError(f"a secret has at least {MIN_SECRET_BYTES} bytes")
     return hmac.digest(secret, b"store-code|" + store_id.bytes, hashlib.sha256)

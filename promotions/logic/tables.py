@@ -126,7 +126,7 @@ def _read_line(
 
 
 def read_text(most: int) -> Callable[[str], str]:
-    """Return a reader of texts of at most so many characters."""
+    """Return a reader of texts up to the given number of characters."""
 
     def read(cell: str) -> str:
         if len(cell) > most:

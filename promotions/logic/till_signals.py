@@ -28,7 +28,7 @@ class Signal(StrEnum):
 class Figures:
     """Counts of a staff device or a staff member in a period; every other count is a part of `redemptions`.
 
-    `voided`: taken back by it. `closed`: while the store was shut. `absent`: nothing says that the customer's phone was
+    `voided`: taken back by it. `closed`: while the store was shut. `absent`: no evidence that the customer's phone was
     there. `guessed`: unknown codes shown, beside the redemptions.
     """
 
@@ -74,7 +74,7 @@ class Rule:
 
 
 RULES: Mapping[Signal, Rule] = {
-    # One scan in fifty is a slip; goods come back for one in twenty.
+    # One scan in fifty is a mistake; goods are returned for one in twenty.
     Signal.VOIDED: Rule(least=5, margin=0.10, usual=0.05),
     # Stock-taking and late customers happen; five times, and one in twenty, do not.
     Signal.CLOSED: Rule(least=5, margin=0.05, usual=0.01),
@@ -115,7 +115,7 @@ def find_marks(figures: Figures, neighbours: Sequence[Figures]) -> tuple[Mark, .
 
 
 def find_usual(signal: Signal, neighbours: Sequence[Figures]) -> float:
-    """The median share of the others; without enough of them, what is usual elsewhere."""
+    """The median share of the others; without enough of them, the usual share elsewhere."""
     shares = [
         share for each in neighbours if each.base(signal) >= LEAST_CASES and (share := each.share(signal)) is not None
     ]

@@ -72,7 +72,7 @@ class DemoCampaign:
 
 @dataclass(frozen=True, slots=True)
 class DemoLogin:
-    """A user of each role. `brand_side`, `partner_side`: for whom it acts."""
+    """A user of each role. `brand_side`, `partner_side`: the tenant of the role."""
 
     username: str
     role: str
@@ -233,7 +233,7 @@ def demo_password(username: str) -> str:
 
 
 def plant_world(*, now: datetime, outsiders: int = 0, holdout_percent: int | None = None) -> PlantedWorld:
-    """Make what is not there yet, and leave the rest as it is. Repeatable. In development only.
+    """Create missing rows, and leave the rest. Repeatable. In development only.
 
     The last `outsiders` stores take no part in the campaigns; `holdout_percent` replaces the campaigns' own. Both
     apply to new campaigns only.

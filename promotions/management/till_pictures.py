@@ -120,7 +120,7 @@ class TillStudio:
         context.close()
 
     def take(self, page: Page, name: str) -> None:
-        """One picture of what the phone shows."""
+        """One picture of the phone's screen."""
         page.screenshot(path=self.folder / f"{name}.png", animations="disabled")
 
     def scan(self, page: Page, text: str, kind: str, name: str = "") -> None:

@@ -14,7 +14,7 @@ IN_FLIGHT_MAX_S = 60
 
 @dataclass(frozen=True, slots=True)
 class KeyedRequest:
-    """A keyed request: whose, which key, and what exactly was asked."""
+    """A keyed request: its scope, its key, and its fingerprint."""
 
     scope: str
     key: str
@@ -63,7 +63,7 @@ def lease_request(request: KeyedRequest, *, now: datetime) -> RequestLease | Ans
 
 
 def _take_over(record: IdempotencyRecord, request: KeyedRequest, now: datetime) -> RequestLease:
-    # Compare-and-set on the claim: of two that find the same dead request, one goes on.
+    # Compare-and-set on the lease: of two that find the same dead request, one continues.
     taken = IdempotencyRecord.objects.filter(pk=record.pk, created_at=record.created_at).update(
         fingerprint=request.fingerprint, created_at=now, status=None, content_type="", body=None
     )
@@ -73,7 +73,7 @@ def _take_over(record: IdempotencyRecord, request: KeyedRequest, now: datetime) 
 
 
 def keep_answer(lease: RequestLease, answer: Answer) -> None:
-    """Store what was answered, unless another request has taken the claim over."""
+    """Store the answer, unless another request has taken the lease over."""
     IdempotencyRecord.objects.filter(pk=lease.record_id, created_at=lease.claimed_at).update(
         status=answer.status, content_type=answer.content_type, body=answer.body
     )

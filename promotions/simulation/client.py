@@ -1,4 +1,4 @@
-"""The wire: requests of phones and tills over kept-open connections, counted by what came back."""
+"""The wire: requests of phones and tills over kept-open connections, counted by their answers."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from promotions.simulation.dialects import WireRequest
 
 MAX_CONNECTIONS = 64
 TIMEOUT_S = 20.0
-# A service that says "later" is asked again after this; phones keep what they have.
+# A request refused with "later" is retried after this; phones keep their fixes.
 RETRY_REAL_S = 0.25
 ATTEMPTS = 4
 

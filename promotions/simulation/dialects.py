@@ -38,7 +38,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """One request ready to be sent, and how many fixes of the backlog it carries."""
+    """One request ready to be sent, and the number of its fixes of the backlog."""
 
     method: str
     path: str
@@ -48,7 +48,7 @@ class WireRequest:
 
 
 def next_request(dialect: Dialect, credentials: Credentials, backlog: Sequence[Fix], shape: int) -> WireRequest:
-    """The request that carries the oldest fixes of the backlog. `shape` chooses among a dialect's forms."""
+    """The request with the oldest fixes of the backlog. `shape` chooses among a dialect's forms."""
     if dialect is Dialect.OWNTRACKS:
         return _owntracks(credentials, backlog[0])
     if dialect is Dialect.OVERLAND:

@@ -41,7 +41,7 @@ class Inbox:
             await asyncio.sleep(POLL_REAL_S)
 
     def read_new(self) -> int:
-        """Deliver what came since; how many. A line still being written waits for its end."""
+        """Deliver new messages; return how many. A line still being written waits for its end."""
         if not self.path.exists() or self.path.stat().st_size <= self._offset:
             return 0
         with self.path.open("rb") as file:

@@ -11,7 +11,7 @@ from promotions.simulation.truth import Score
 # A line never wraps in a terminal of 80 columns.
 COLUMNS = 79
 
-# What the server is held to.
+# Targets of the server.
 RIGHT_AT_LEAST = 0.97
 INVENTED_AT_MOST = 0.01
 QUIET_M = 20.0
@@ -57,7 +57,7 @@ class CampaignOutcome:
     reason: str
 
     def effect(self) -> str:
-        """Return what the message caused, the verdict first, then what it rests on. Both always agree."""
+        """Return the effect of the message, the verdict first, then its figures. Both always agree."""
         if self.reason == "sample_ratio_mismatch":
             return "not evaluated. The two groups are not of the planned sizes, so their visits cannot be compared."
         if self.incremental is None:
@@ -220,7 +220,7 @@ def _campaign_as_json(campaign: CampaignOutcome) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class FunnelRow:
-    """One step of the funnel: a total, its parts by campaign, and what it is a share of."""
+    """One step of the funnel: a total, its parts by campaign, and the total it is a share of."""
 
     name: str
     counts: Sequence[int]

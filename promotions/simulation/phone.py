@@ -29,7 +29,7 @@ from promotions.simulation.tills import Tills
 from promotions.simulation.walks import Itinerary, Leg, Motion
 from promotions.simulation.world import CouponInHand, World, fresh_id
 
-# How far people go for an offer they see.
+# The longest walk to an offer that people see.
 REACH_M = 900.0
 DETOUR = 1.3
 USUAL_WALK_MPS = 1.3
@@ -58,7 +58,7 @@ class Errand:
 
 @dataclass(slots=True)
 class Phone:
-    """Lives one plan. Everything it knows of the service came over the wire or through its inbox."""
+    """Lives one plan. It gets all information from the service over the wire or through its inbox."""
 
     world: World
     plan: PhonePlan
@@ -165,7 +165,8 @@ class Phone:
     # The app
 
     async def _open_app(self) -> None:
-        """Open the app by oneself. Who sees an offer close by may go for it; the control arm finds it only so."""
+        """Open the app without a message. A person who sees an offer nearby may go for it; the control arm finds it
+        only so."""
         now_s = self.world.clock.second_of_day()
         offers = await self._fetch_offers(now_s)
         here = self.itinerary.position_at(now_s)
@@ -240,7 +241,7 @@ class Phone:
             self._add_errand(stay.start_s + self._rng.uniform(90, 210), lambda: self._at_counter(stay, 1))
 
     async def _at_counter(self, stay: Leg, attempt: int) -> None:
-        """Unlock what is there to be unlocked; a bad fix is tried again a little later."""
+        """Unlock every available offer; retry a bad fix a little later."""
         now_s = self.world.clock.second_of_day()
         is_refused_for_place = False
         for offer in await self._fetch_offers(now_s):

@@ -78,7 +78,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class PhonePlan:
-    """One phone and its owner before the day begins. `itinerary` is what they would do if nothing came between."""
+    """One phone and its owner before the day begins. `itinerary` is the plan without any message."""
 
     number: int
     persona: Persona

@@ -10,7 +10,7 @@ from promotions.simulation.world import Journal
 
 BAR_CELLS = 6
 LINE_EVERY_S = 5.0
-# What a log is read with, where nothing says how wide it is.
+# Usual width of a log viewer, where none is given.
 LOG_COLUMNS = 80
 CLEAR_REST = "\x1b[K"
 

@@ -94,7 +94,7 @@ class Itinerary:
         return self.legs[bisect_right(self._starts, at_s) :]
 
     def divert(self, at_s: float, legs: Sequence[Leg]) -> None:
-        """Drop what was planned from this instant on and do this instead."""
+        """Replace the plan from this instant on."""
         current = self.leg_at(at_s)
         kept = [leg for leg in self.legs if leg.end_s <= at_s]
         if current.start_s < at_s < current.end_s:

@@ -1,4 +1,4 @@
-"""What waits in the shards, and for how long."""
+"""The backlog of the shards, and its age."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

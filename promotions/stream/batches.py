@@ -101,7 +101,7 @@ def begin_batch(client: "redis.Redis", shard: int) -> tuple[int, str]:
 
 
 def break_off_batch(client: "redis.Redis", shard: int) -> None:
-    """Do not count the attempt: it failed, but its worker lives."""
+    """Take the attempt back: it failed, but its worker is alive."""
     client.hincrby(attempts_key(shard), "tries", -1)
 
 

@@ -25,7 +25,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Asked every few seconds by machines.
+# Called every few seconds by machines.
 _UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
 
 _NO_SPAN: AbstractContextManager[None] = nullcontext()

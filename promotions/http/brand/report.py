@@ -50,7 +50,7 @@ class ReportAuthenticationScheme(OpenApiAuthenticationExtension):  # type: ignor
     name = "adminSession"
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
-        """One or the other; a single mapping would ask for both."""
+        """One or the other; a single mapping would require both."""
         return [{BrandAuthenticationScheme.name: []}, {self.name: []}]
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Registering an installation; its consents and address; what is held about it; erasure."""
+"""Register an installation; change its consents and address; export and erase its data."""
 
 import re
 from collections.abc import Mapping

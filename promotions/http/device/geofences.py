@@ -13,7 +13,7 @@ from promotions.http.schema import operation
 from promotions.http.serializers import CountField, NumberTextField, StrictSerializer, refuse_null_island
 from promotions.http.views import ApiView
 
-# iOS watches 20 regions per app; one is for the circle in which this list is good.
+# iOS monitors 20 regions per app; one is for the circle in which this list is valid.
 DEFAULT_FENCES = 19
 MAX_FENCES = 99
 

@@ -1,4 +1,4 @@
-"""Asking for an offer at the shop door, and the wallet of what was granted."""
+"""Unlock an offer at the shop door, and the wallet of granted unlocks."""
 
 import io
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ class FixInput(StrictSerializer):
     fix_id = TextField(min_length=1, max_length=64, required=False, allow_null=True, trim_whitespace=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """What a receiver reports before it knows anything is no position."""
+        """A receiver's first report, before it has a position, is not a position."""
         if attrs["latitude"] == 0 and attrs["longitude"] == 0:
             raise serializers.ValidationError("0, 0 is no position.", code="null_island")
         return attrs
@@ -109,7 +109,7 @@ class DoorView(ApiView):
     authentication_classes = [DeviceAuthentication]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Know the device, then ask whether it may ask. Errors: `rate_limited`, `busy`."""
+        """Authenticate the device, then apply its limit. Errors: `rate_limited`, `busy`."""
         super().initial(request, *args, **kwargs)
         device_id = requesting_device(request).pk
         limits.UNLOCKS.require(str(device_id))
@@ -236,7 +236,7 @@ def read_fix(given: dict[str, Any] | None) -> GivenFix | None:
     return GivenFix(
         latitude_deg=given["latitude"],
         longitude_deg=given["longitude"],
-        # A radius of 0 is what phones say that know nothing.
+        # Phones without a position report a radius of 0.
         accuracy_m=given.get("horizontal_accuracy_m") or None,
         fix_time=given["fix_time"],
         is_mock=given.get("mock", False),

@@ -244,7 +244,7 @@ class WakePublisher:
         self._thread.start()
 
     def wake(self, shards: Iterable[int]) -> None:
-        """Ask for a worker on each of these shards."""
+        """Request a worker for each of these shards."""
         with self._lock:
             self._shards.update(shards)
         if not self._requested.is_set():
@@ -277,5 +277,5 @@ class WakePublisher:
 
 def publish_drain(shard: int) -> None:
     """Send the Celery message that makes a worker drain the shard."""
-    # By name: a web process has no use for what the task itself would import.
+    # By name: a web process does not need the imports of the task.
     current_app.send_task("promotions.tasks.drain_shard", args=[shard], retry=False, ignore_result=True)

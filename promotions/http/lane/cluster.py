@@ -40,7 +40,7 @@ class ClusterAppender:
         return self._by_shard[shard].append(shard, payload)
 
     async def refresh(self) -> None:
-        """Learn which node holds which shard; as it was, when no node says."""
+        """Read which node has which shard; keep the last state when no node answers."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 await self._client.initialize()

@@ -210,7 +210,8 @@ def pack_fixes(fixes: Sequence[NormalisedFix], arrival: Arrival, indexes: Sequen
                 arrival.received_at_ms,
                 fix.latitude_deg,
                 fix.longitude_deg,
-                # No phone knows better than a metre, and in the record's four bytes the tiniest radius would be zero.
+                # No phone is more accurate than a metre, and in the record's four bytes the smallest radius would be
+                # zero.
                 1.0 if fix.accuracy_m < 1.0 else fix.accuracy_m,
                 fix.speed_mps if fix.speed_mps >= 0 else UNKNOWN,
                 fix.flags,

@@ -1,7 +1,7 @@
 """One Redis connection for the fix lane's writes: many commands out at once, their replies in the same order.
 
-The client library's own pipeline would be the larger part of what a request costs. Connecting, TLS, login and the
-reading of replies stay the libraries'.
+The client library's own pipeline would be the larger part of a request's cost. Connecting, TLS, login and the reading
+of replies use the library.
 """
 
 from typing import Any

@@ -1,4 +1,5 @@
-"""A body that is there, taken at once, and an answer in one write: where the server is uvicorn as this module knows it.
+"""Fast path for a complete body and an answer in one write: where the server is the release of uvicorn that this module
+supports.
 
 uvicorn makes two writes of head and body, each a packet and a wake-up. Anywhere else the standard messages come and go.
 """

@@ -28,7 +28,7 @@ from promotions.services.till.sync import TillSync, sync_till
 MAX_SCANS = 100
 # A scan that cannot be read: it is answered beside the others, and not kept.
 MALFORMED = "malformed"
-# A clock without battery begins in 1970; no till lives to see the other end. Differences of such times can be computed.
+# A clock without battery begins in 1970; the upper limit is never reached. Differences of such times can be computed.
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 

@@ -149,7 +149,7 @@ def _read_stored() -> StoredData:
 
 
 def _count_changes() -> int:
-    """Count what people did. The schema may be older than the code: what it does not have yet counts 0."""
+    """Count the data that people added. The schema may be older than the code: missing parts count 0."""
     total = 0
     for query in _CHANGES:
         with suppress(ProgrammingError), connection.cursor() as cursor:

@@ -184,7 +184,7 @@ class Command(BaseCommand):
         return True
 
     def _play(self, options: Options, interrupts: Interrupts) -> Played:
-        """Create the data, start the product, replay the day, wait until it is processed; stop what was started.
+        """Create the data, start the product, replay the day, wait until it is processed; stop every started process.
 
         The clock is set before the services start. On a machine where they take longer than the lead, the day begins
         again with a longer one.

@@ -152,7 +152,7 @@ def _serve(place: Workspace, url: str, copy: Database, breaches: dict[str, int] 
 
 @contextmanager
 def _stop_at_signals() -> Iterator[None]:
-    """End the block at the first signal, and ignore later ones while it stops what it started.
+    """End the block at the first signal, and ignore later ones while it stops its processes.
 
     Errors: InterruptedBySignal.
     """

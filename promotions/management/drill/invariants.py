@@ -64,7 +64,7 @@ def count_breaches(database: Database) -> dict[str, int]:
 
 
 def evaluate_breaches(copy: Mapping[str, int], source: Mapping[str, int] | None) -> Iterator[Line]:
-    """Yield a line per invariant. What the source breaks too is no fault of the backup, and is shown."""
+    """Yield a line per invariant. A violation in the source too is no fault of the backup, and is shown."""
     for what, count in copy.items():
         known = source[what] if source is not None else 0
         detail = "0 exceptions" if count == 0 else f"{count:,} exceptions, in the source {known:,}"

@@ -24,7 +24,7 @@ from promotions.management.drill.lines import Line
 
 START_TIMEOUT_S = 90.0
 READY_TIMEOUT_S = 10.0
-# A port without a server: what the copy must not reach.
+# A port without a server, for everything that the copy must not reach.
 NOWHERE = "redis://127.0.0.1:1/0"
 # What leads to the deployment's own servers, files and observers. Any of them may also be named by `<NAME>_FILE`.
 _LEFT_OUT = (
@@ -65,7 +65,7 @@ def run_on_copy(url: str, *command: str) -> Any:
 
 
 def serve_and_test(place: Workspace, url: str, probe: Mapping[str, Any]) -> Iterator[Line]:
-    """Start a web process on the copy and yield what it answers."""
+    """Start a web process on the copy and yield its answers."""
     has_redis = redis.find_program() is not None
     with _web(place, url, has_redis=has_redis) as port:
         # No worker and no beat runs on the copy.

@@ -1,4 +1,5 @@
-"""pg_dump and pg_restore: the right ones, run without a password in sight, and what they say in a sentence."""
+"""pg_dump and pg_restore: find the right ones, run them without a visible password, and summarise their errors in a
+sentence."""
 
 import os
 import re
@@ -19,7 +20,7 @@ RIGHTS = "Use the role that owns the tables, or give this one pg_read_all_data."
 # A copy, its write-ahead log, and the dump beside it.
 _SPACE_FACTOR = 2.5
 _SPACE_SPARE_BYTES = 500 * 1024 * 1024
-# What every release of libpq knows; ours may be newer than that of the programs.
+# Parameters of every release of libpq; ours may be newer than that of the programs.
 _PASSED_ON = {
     *("host", "hostaddr", "port", "user", "dbname", "target_session_attrs", "connect_timeout"),
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding", "gssencmode"),
@@ -43,7 +44,7 @@ class Address:
         return cls(make_conninfo("", **given), connection.info.password)
 
     def environment(self) -> dict[str, str]:
-        """Return what a program needs, and nothing that would lead it elsewhere."""
+        """Return the environment of a program, without variables that would redirect it."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         return {**kept, "PGPASSWORD": self.password, "LC_ALL": "C.UTF-8", "PGAPPNAME": "doorstep restore drill"}
 

@@ -1,4 +1,4 @@
-"""Registering an installation, what it agrees to, and everything held about it."""
+"""Registration of an installation, its consents, and its data."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class NewDevice:
 
 @dataclass(frozen=True, slots=True)
 class DeviceChange:
-    """What is to be otherwise from now on; None leaves as it is."""
+    """Changes to an installation; None leaves a value as it is."""
 
     app_id: str | None = None
     locale: str | None = None
@@ -50,7 +50,7 @@ class DeviceChange:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the app shows from now on. The ingest key exists only with the consent `geo_match`."""
+    """Credentials that the app uses from now on. The ingest key exists only with the consent `geo_match`."""
 
     access_token: str
     ingest_key: str | None
@@ -74,7 +74,8 @@ def register_device(new: NewDevice, *, now: datetime) -> tuple[Device, Credentia
 
 @transaction.atomic
 def change_device(device_id: UUID, change: DeviceChange, *, now: datetime) -> tuple[Device, Credentials | None]:
-    """The changed device; with new credentials when its consents changed, for the old ones say what was.
+    """The changed device; with new credentials when its consents changed, since the old ones contain the previous
+    consents.
 
     Repeatable. Withdrawing `geo_match` ends every credential issued before, here and at the fix lane.
     """
@@ -128,7 +129,7 @@ def block_device(device_id: UUID, *, now: datetime) -> bool:
 
 
 def issue_credentials(device: Device, *, now: datetime) -> Credentials:
-    """An access token that carries the present consents, and an ingest key where they allow one."""
+    """An access token with the present consents, and an ingest key where they allow one."""
     has_geo_match = Purpose.GEO_MATCH in device.consents
     return Credentials(
         access_token=issue_access_token(device_id=device.pk, consents=device.consents, now=now),

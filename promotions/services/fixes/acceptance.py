@@ -67,8 +67,8 @@ def _consenting(batch: FixArray) -> npt.NDArray[np.bool_]:
     return consenting[device_of]
 
 
-# The few that may not be used, since most may. Written as the index `promotions_device_matchable` has it, down to the
-# type's length, or the planner would not know that the index alone answers.
+# The few that may not be used, since most may. Written exactly as the index `promotions_device_matchable`, including
+# the type's length, or the planner would not use an index-only scan.
 _REFUSED_SQL = f"""
 SELECT array_agg(k.place)
 FROM unnest((SELECT %s::uuid[])) WITH ORDINALITY AS k(device_id, place)

@@ -14,7 +14,7 @@ from promotions import metrics, stream
 from promotions.models import DeadLetter
 
 _FIXES = stream.ENTRY_FIELD.decode("latin-1")
-# An entry may hold 310 kB: so many at once stay within what a worker has.
+# An entry may have 310 kB: so many at once fit into a worker's memory.
 _PIECE = 100
 
 

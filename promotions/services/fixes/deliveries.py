@@ -23,7 +23,7 @@ NEEDED_CONSENTS = {Purpose.GEO_MATCH.value, Purpose.MESSAGES.value}
 def recheck(messages: "Sequence[Message]", now: datetime) -> Mapping[UUID, str]:
     """Messages that must not be sent any more, with the reason. Four queries, however many messages.
 
-    The time window needs no second look: a message's `expires_at` never lies past the window's end.
+    The time window needs no second check: a message's `expires_at` never lies past the window's end.
     """
     present = _load_present(messages)
     reasons = {message.id: _reason(message, present, now) for message in messages}

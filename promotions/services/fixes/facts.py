@@ -171,8 +171,8 @@ def _list_stores(rows: _Rows) -> dict[int, StoreFacts]:
 
 
 def _query(statement: str, parameters: Sequence[Any]) -> Callable[[], _Rows]:
-    """Send a query; what comes back waits for its rows. Long lists go as arrays: as `IN (…)` they cost more to write
-    than to answer."""
+    """Send a query; the returned function waits for its rows. Long lists go as arrays: as `IN (…)` they cost more to
+    write than to answer."""
     cursor = connection.cursor()
     cursor.execute(statement, parameters)
 

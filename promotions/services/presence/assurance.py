@@ -33,7 +33,7 @@ from promotions.models.devices import Purpose
 from promotions.models.proofs import SIGHTING_HOURS
 from promotions.services.presence.store_codes import StoreCodeOutcome, check_store_code
 
-# What was seen of a phone this long ago still says where it is when its coupon is scanned.
+# Age up to which the last evidence of a phone still counts when its coupon is scanned.
 KNOWN_FOR_S = 600.0
 
 
@@ -157,7 +157,7 @@ def _read_radius_m(geofence_id: int) -> float:
     snapshot = current_snapshot()
     row = snapshot.index_by_id.get(geofence_id)
     if row is None:
-        # The fence was taken away between two looks; the next request sees the new set.
+        # The fence was deleted between two checks; the next request sees the new set.
         raise DomainError("busy")
     return float(snapshot.columns.radius_m[row])
 
@@ -177,7 +177,8 @@ def _read_stay(device_id: UUID, store_id: int) -> StayEvidence | None:
 
 
 def _sight_point(device_id: UUID, point_digest: int, now: datetime) -> int:
-    """Note that the device asked from this point, and count who did within a day, it included. One statement.
+    """Record that the device sent a request from this point, and count the devices within a day, it included. One
+    statement.
 
     Noted of those only who agree to checks against cheating; a device that is being erased leaves nothing.
     """

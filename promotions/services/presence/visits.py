@@ -12,7 +12,7 @@ def confirm_visits(
 ) -> list[NewEvent]:
     """Count the device's visits at the store, in the caller's transaction; return an event per visit now counted.
 
-    `is_late`: those of the moment `at`, which may be over. Repeatable: a visit counts once, by what came first.
+    `is_late`: the visits at the instant `at`, which may be over. Repeatable: a visit counts once, by its first proof.
     """
     confirmed = visits.confirm_visits(device_id=device_id, store_id=store_id, by=by, at=at, is_late=is_late)
     return [

@@ -18,8 +18,8 @@ from promotions.services.report.report import WINDOWS
 def keep_outcomes(*, visits_before: datetime, messages_before: datetime) -> None:
     """Write down what visits last seen and messages written before these instants say in the report; drop them after.
 
-    Three statements, each on its own. Repeatable: the report counts what is kept and what is still there as one, and
-    of several visits the shortest span stays.
+    Three separate statements. Repeatable: the report adds stored results and existing rows, and of several visits the
+    shortest span stays.
     """
     visits: dict[str, Any] = {"before": visits_before, "windows": list(WINDOWS), "longest": max(WINDOWS)}
     arrivals: dict[str, Any] = {

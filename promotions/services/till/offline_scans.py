@@ -1,7 +1,7 @@
 """Scans that a till made offline and sent later: each is evaluated, none is forced. PostgreSQL only.
 
-The till's answer to the customer is past; what is decided here is who pays. The guards are those of every redemption,
-(coupon, unit) and (staff device, nonce), and one row per scan under the same nonce.
+The till has already answered the customer; this decides who pays. The guards are those of every redemption, (coupon,
+unit) and (staff device, nonce), and one row per scan under the same nonce.
 """
 
 from collections.abc import Sequence

@@ -171,7 +171,7 @@ class _CapReached(Exception):
 
 
 def _take(context: RedemptionContext, unit: int, now: datetime) -> Redemption | None:
-    """The redemption with all that hangs on it, or None when another till took the unit first.
+    """The redemption with all its rows, or None when another till took the unit first.
 
     The unique index decides, not an earlier read. The caps come last, since every till needs the campaign's row. One
     savepoint covers all of it, so that no row remains without its caps.

@@ -17,7 +17,7 @@ from promotions.logic import codes
 from promotions.models import Coupon, Redemption, StaffDevice
 from promotions.services.unlocks import coupon_tokens
 
-# A till's clock is corrected by what its last synchronisation found; what is still further off is no clock to trust.
+# A till's clock is corrected by the skew of its last synchronisation; a clock that is still further off is not trusted.
 MAX_SCAN_AHEAD = timedelta(minutes=2)
 # People review a queue that was offline for longer than a long weekend.
 MAX_SCAN_AGE = timedelta(hours=72)
@@ -80,7 +80,8 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A scan and the coupon it means. `is_screenshot`: the QR was drawn too long ago to come from the app itself."""
+    """A scan and the coupon it identifies. `is_screenshot`: the QR was rendered too long ago to come from the app
+    itself."""
 
     scan: Scan
     coupon: Coupon

@@ -18,7 +18,7 @@ from promotions.models import Redemption, StaffDevice, StaffMember
 if TYPE_CHECKING:
     from geofence.models import Store
 
-# A customer's phone that was heard of in the store this long before or after the scan was there.
+# A customer's phone seen in the store this long before or after the scan was there.
 PRESENT_WITHIN = timedelta(minutes=30)
 # The last customers are served after closing, and the first before the doors open.
 CLOSING_GRACE = timedelta(minutes=30)

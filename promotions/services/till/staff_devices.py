@@ -99,7 +99,7 @@ def recognise_device(*, access_token: str, now: datetime) -> StaffDevice:
 
 def _note_seen(device: StaffDevice, now: datetime) -> None:
     with transaction.atomic():
-        # A scan under way holds the row; noting that the device lives is not worth waiting for it.
+        # A concurrent scan locks the row; recording the device's activity is not worth a wait.
         free = StaffDevice.objects.select_for_update(skip_locked=True, no_key=True).filter(
             Q(last_seen_at=None) | Q(last_seen_at__lte=now - LAST_SEEN_STEP), pk=device.pk
         )

@@ -25,7 +25,7 @@ from promotions.services.till.offline_scans import offline_limits, read_given
 from promotions.services.till.staff_members import lock_till
 from promotions.services.unlocks.coupon_tokens import campaign_terms
 
-# Forty bytes each, so 400 kB at most before compression: what a till on a poor line can still fetch.
+# Forty bytes each, so 400 kB at most before compression: small enough for a till on a slow line.
 MAX_WITHDRAWN = 10_000
 
 

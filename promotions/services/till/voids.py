@@ -76,7 +76,7 @@ def void_by_user(*, user: User, redemption_id: UUID, reason: Void.Reason, note: 
 
 
 def _end(redemption: Redemption) -> None:
-    """The redemption lives no longer. Compare-and-set: of two that try, the second finds the first one's void."""
+    """The redemption is no longer live. Compare-and-set: of two attempts, the second finds the first one's void."""
     if not Redemption.objects.filter(pk=redemption.pk, is_live=True).update(is_live=False):
         void = Void.objects.filter(redemption=redemption).first()
         if void is None:
