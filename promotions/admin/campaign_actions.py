@@ -12,6 +12,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from promotions import clock
+from promotions.admin.faults import translate
 from promotions.errors import DomainError, InvalidInput
 from promotions.models import Campaign, Coupon
 from promotions.services.campaigns.states import end_campaign, open_campaign, pause_campaign
@@ -148,7 +149,7 @@ class CampaignActions:
             service(campaign_id=campaign.pk, now=clock.now())
         except InvalidInput as error:
             for fault in error.faults:
-                messages.error(request, fault.detail)
+                messages.error(request, translate(fault))
         except DomainError as error:
             messages.error(request, error.detail)
         else:

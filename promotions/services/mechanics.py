@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.db.models import Model
 
 from promotions.errors import Fault
+from promotions.errors import gettext_noop as _
 from promotions.logic.campaign_rules import CampaignValues
 from promotions.models import Campaign, Unlock
 from promotions.models.kinds import KINDS, OUTCOMES
@@ -125,7 +126,12 @@ class _Unregistered(Mechanic):
 
     def find_opening_faults(self, campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> Iterable[Fault]:
         """Yield the one fault: the kind."""
-        yield Fault("/kind", "kind_not_supported", f"Campaigns of the kind “{campaign.kind}” cannot be opened.")
+        yield Fault(
+            "/kind",
+            "kind_not_supported",
+            _("Campaigns of the kind “{kind}” cannot be opened."),
+            {"kind": campaign.kind},
+        )
 
 
 _REGISTERED: dict[str, Mechanic] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Sum
 
 from promotions.errors import Fault
+from promotions.errors import gettext_noop as _
 from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.mechanics.instant_win.moments import SEED_BYTES, Lot, commitment, draw_moments
 from promotions.models import Campaign, Unlock
@@ -27,9 +28,9 @@ INVARIANTS: Mapping[str, str] = {
 def find_prize_faults(campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> Iterator[Fault]:
     """Yield a fault if there is no prize, or no time in which one could be won."""
     if not PrizeLot.objects.filter(campaign=campaign).exists():
-        yield Fault("/prize_lots", "required", "An instant win needs at least one prize.")
+        yield Fault("/prize_lots", "required", _("An instant win needs at least one prize. Add one."))
     elif campaign.opened_at is None and stores and not list_openings(campaign, stores, now):
-        yield Fault("/windows", "never_open", "No store is open in the campaign's hours, so nothing could be won.")
+        yield Fault("/windows", "never_open", _("No store is open in the campaign's hours, so nothing could be won."))
 
 
 def seal_moments(campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> None:

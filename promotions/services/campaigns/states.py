@@ -11,6 +11,7 @@ from django.db.models import F
 
 from geofence.services.store_lookup import find_unfenced_stores
 from promotions.errors import DomainError, Fault, InvalidInput
+from promotions.errors import gettext_noop as _
 from promotions.logic.campaign_rules import find_value_faults
 from promotions.logic.hours import InvalidHours, parse_hours
 from promotions.models import Campaign
@@ -67,8 +68,9 @@ def _move(campaign_id: int, expected: Sequence[str], state: str) -> None:
 
 
 def _state_fault(campaign: Campaign, expected: Sequence[str]) -> Fault:
-    allowed = " or ".join(str(Campaign.State(state).value) for state in expected)
-    return Fault("/state", "wrong_state", f"The campaign is {campaign.state}. It must be {allowed}.")
+    allowed = " / ".join(str(Campaign.State(state).value) for state in expected)
+    values = {"state": campaign.state, "allowed": allowed}
+    return Fault("/state", "wrong_state", _("The campaign is {state}. It must be {allowed}."), values)
 
 
 def find_opening_faults(campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> Iterator[Fault]:
@@ -83,7 +85,7 @@ def find_opening_faults(campaign: Campaign, stores: "Sequence[Store]", now: date
     yield from _store_faults(stores)
     zones = [zone for store in stores if (zone := read_zone(store)) is not None]
     if zones and all(_is_over(campaign, zone, now) for zone in zones):
-        yield Fault("/ends_on", "over", "The last day is over in every store.")
+        yield Fault("/ends_on", "over", _("The last day is over in every store. Enter a later one."))
     yield from mechanic_of(campaign).find_opening_faults(campaign, stores, now)
 
 
@@ -93,14 +95,21 @@ def _is_over(campaign: Campaign, zone: ZoneInfo, now: datetime) -> bool:
 
 def _store_faults(stores: "Sequence[Store]") -> Iterator[Fault]:
     if not stores:
-        yield Fault("/stores", "required", "The campaign has no active store.")
+        yield Fault("/stores", "required", _("The campaign has no active store. Choose at least one."))
     unfenced = find_unfenced_stores([store.pk for store in stores])
     for store in stores:
         if store.pk in unfenced:
-            yield Fault("/stores", "no_geofence", f"{store.name} has no geofence, so no phone can be seen there.")
+            text = _("{store} has no geofence, so no phone can be seen there. Draw one.")
+            yield _fault_of(store, "no_geofence", text)
         if read_zone(store) is None:
-            yield Fault("/stores", "unknown_timezone", f"{store.name} has the unknown time zone {store.timezone!r}.")
+            text = _("{store} has the unknown time zone “{timezone}”. Choose another.")
+            yield _fault_of(store, "unknown_timezone", text, timezone=store.timezone)
         try:
             parse_hours(store.opening_hours)
         except InvalidHours as error:
-            yield Fault("/stores", "invalid_hours", f"{store.name} has opening hours that cannot be read: {error}.")
+            text = _("{store} has opening hours that cannot be read: {problem}.")
+            yield _fault_of(store, "invalid_hours", text, problem=str(error))
+
+
+def _fault_of(store: "Store", code: str, text: str, **values: str) -> Fault:
+    return Fault("/stores", code, text, {"store": store.name, **values})

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
@@ -88,6 +89,22 @@ def test_faults_are_shown_in_the_reader_s_language(client: Client, brand: Brand,
         "ends_on": ["Le dernier jour précède le premier. Saisissez une date ultérieure."],
         "message_title": ["{shop} n’est pas un champ connu. Utilisez {store}, {brand}, {offer}, {until}."],
         "unlock_cap": ["« Many phones at once » exige un plafond. Saisissez-en un."],
+    }
+
+
+def test_what_keeps_a_campaign_from_opening_is_shown_in_the_reader_s_language(
+    client: Client, draft: Campaign, store: Store
+) -> None:
+    edit_campaign(campaign_id=draft.pk, changes={"kind": "instant_win"}, now=NOW)
+    store.geofences.all().delete()
+
+    answer = client.post(
+        f"{page(draft)[: -len('change/')]}open_now/", {"_form_submitted": "on"}, headers={"Accept-Language": "fr"}
+    )
+
+    assert {str(message) for message in get_messages(answer.wsgi_request)} == {
+        "République n’a pas de zone, donc aucun téléphone ne peut y être vu. Dessinez-en une.",
+        "Un instant gagnant a besoin d’au moins un lot. Ajoutez-en un.",
     }
 
 
