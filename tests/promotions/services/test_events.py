@@ -2,8 +2,10 @@
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +29,7 @@ from promotions.models import (
     Unlock,
     Void,
 )
+from promotions.services.devices import erasure
 from promotions.services.devices.erasure import export_device, forget_device
 from promotions.services.devices.registration import (
     ConsentGiven,
@@ -38,6 +41,7 @@ from promotions.services.devices.registration import (
 )
 from promotions.services.events import find_horizon, read_events, record_events, record_visits
 from promotions.services.presence.assurance import GivenFix
+from promotions.services.presence.visits import confirm_visits
 from promotions.services.till.redemptions import redeem_coupon
 from promotions.services.till.scans import Scan
 from promotions.services.till.voids import void_redemption
@@ -386,6 +390,43 @@ class TestRaces:
 
         assert sorted(kinds()) == ["coupon.issued", "offer.unlocked"]
 
+    def test_a_batch_that_waits_for_a_scan_keeps_the_event_of_the_scan(self, ada: Device, store: Store) -> None:
+        pipeline.process(Walk(ada).stay(minutes=2), now=NOW)
+        walk, later = Walk(ada, ends_at=NOW + 3 * MINUTE).stay(minutes=2), NOW + 3 * MINUTE
+
+        def confirm() -> None:
+            record_events(confirm_visits(device_id=ada.pk, store_id=store.pk, by=Visit.ConfirmedBy.SCAN, at=NOW))
+
+        with open_transaction(confirm) as commit, ThreadPoolExecutor(1) as pool:
+            batch = pool.submit(in_own_connection, lambda: pipeline.process(walk, now=later))
+            wait_for_lock()
+            commit()
+            batch.result(timeout=60)
+
+        [event] = Event.objects.filter(kind="visit.confirmed")
+        assert (event.occurred_at, event.payload["confirmed_by"]) == (NOW, "scan")
+
+    @pytest.mark.parametrize("is_locked", [True, False])
+    def test_an_erasure_waits_for_a_recall_and_deletes_its_event(
+        self, ada: Device, store: Store, is_locked: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tills.coupon(factories.campaign(store), device=ada)
+        if not is_locked:
+            monkeypatch.setattr(erasure, "_lock_coupons", lambda _device_id: None)
+
+        with (
+            open_transaction(lambda: recall_coupons(coupons=Coupon.objects.all(), now=NOW)) as commit,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            erased = pool.submit(in_own_connection, lambda: forget_device(ada.pk, now=NOW))
+            wait_for_lock()
+            commit()
+            erased.result(timeout=60)
+
+        assert not Device.objects.exists()
+        # Without the lock the events were deleted before the recall recorded its own.
+        assert log() == ([] if is_locked else [("coupon.recalled", ada.pk)])
+
     def test_the_same_event_from_many_writers_is_one_row(self, store: Store) -> None:
         event = issued(factories.device().pk)
 
@@ -453,14 +494,14 @@ def issued(
 
 
 @contextmanager
-def open_writer(event: NewEvent) -> Iterator[Callable[[], None]]:
-    """Record an event on another connection and leave its transaction open; yield what commits it."""
+def open_transaction(write_rows: Callable[[], object]) -> Iterator[Callable[[], None]]:
+    """Call this on another connection and leave its transaction open; yield what commits it."""
     is_written, may_commit, is_over = threading.Event(), threading.Event(), threading.Event()
 
     def write() -> None:
         try:
             with transaction.atomic():
-                record_events([event])
+                write_rows()
                 is_written.set()
                 may_commit.wait(timeout=60)
         finally:
@@ -479,6 +520,27 @@ def open_writer(event: NewEvent) -> Iterator[Callable[[], None]]:
     finally:
         may_commit.set()
         writer.join()
+
+
+def in_own_connection(work: Callable[[], object]) -> object:
+    try:
+        return work()
+    finally:
+        connection.close()
+
+
+def wait_for_lock() -> None:
+    """Return once another connection of this database waits for a lock."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nothing waited for a lock")
 
 
 class TestReading:
@@ -522,7 +584,7 @@ class TestCommitOrder:
     def test_a_cursor_at_the_highest_visible_position_loses_an_event(self, ada: Device) -> None:
         slow, fast = issued(ada.pk), issued(ada.pk)
 
-        with open_writer(slow) as commit:
+        with open_transaction(lambda: record_events([slow])) as commit:
             record_events([fast])
             cursor = max(Event.objects.values_list("position", flat=True))
             commit()
@@ -534,7 +596,7 @@ class TestCommitOrder:
     def test_the_horizon_loses_none(self, ada: Device) -> None:
         slow, fast = issued(ada.pk), issued(ada.pk)
 
-        with open_writer(slow) as commit:
+        with open_transaction(lambda: record_events([slow])) as commit:
             record_events([fast])
             before = read_events(after=0, limit=10)
             commit()
@@ -544,24 +606,10 @@ class TestCommitOrder:
         assert [event.id for event in after.events] == [slow.id, fast.id]
 
     def test_a_transaction_without_events_holds_up_no_reader(self, ada: Device) -> None:
-        is_open, may_end = threading.Event(), threading.Event()
-
-        def write_something_else() -> None:
-            with transaction.atomic():
-                factories.device()
-                is_open.set()
-                may_end.wait(timeout=60)
-            connection.close()
-
-        other = threading.Thread(target=write_something_else)
-        other.start()
-        assert is_open.wait(timeout=60)
-        try:
+        with open_transaction(factories.device):
             record_events([issued(ada.pk)])
+
             assert len(read_events(after=0, limit=10).events) == 1
-        finally:
-            may_end.set()
-            other.join()
 
     def test_a_transaction_that_rolls_back_holds_up_no_reader_afterwards(self, ada: Device) -> None:
         with transaction.atomic():
@@ -575,7 +623,7 @@ class TestCommitOrder:
         with connection.cursor() as cursor:
             cursor.execute("ALTER SEQUENCE promotions_event_position_seq RESTART")
 
-        with open_writer(issued(ada.pk)):
+        with open_transaction(lambda: record_events([issued(ada.pk)])):
             assert find_horizon() == 0
 
         assert len(read_events(after=0, limit=10).events) == 1
