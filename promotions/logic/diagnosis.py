@@ -267,7 +267,7 @@ def evaluate_event_log(missing: Sequence[date], in_default: Sequence[date]) -> I
     for month in in_default:
         yield warning(f"Events of {month:%Y-%m} are in the default partition, which retention does not drop.", remedy)
     if not missing and not in_default:
-        yield ok("The event log has a partition for this month and the coming ones.")
+        yield ok("The event log has a partition for this month and the next.")
 
 
 def evaluate_space(what: str, path: str, *, free_bytes: int, is_writable: bool) -> Row:

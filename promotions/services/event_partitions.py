@@ -28,15 +28,15 @@ class Partitions:
     months: Sequence[date]
     months_in_default: Sequence[date]
 
-    def find_missing(self, *, now: datetime) -> list[date]:
-        """Return the months from this one to `MONTHS_AHEAD` ahead that have no partition."""
-        return [month for month in list_months(now) if month not in self.months]
+    def find_missing(self, *, now: datetime, ahead: int = MONTHS_AHEAD) -> list[date]:
+        """Return the months from this one to so many ahead that have no partition."""
+        return [month for month in list_months(now, ahead=ahead) if month not in self.months]
 
 
-def list_months(now: datetime) -> list[date]:
+def list_months(now: datetime, *, ahead: int = MONTHS_AHEAD) -> list[date]:
     """Return the first days of this month and of those ahead, in UTC."""
     months = [now.astimezone(UTC).date().replace(day=1)]
-    for _ in range(MONTHS_AHEAD):
+    for _ in range(ahead):
         months.append(_next_month(months[-1]))
     return months
 

@@ -21,6 +21,7 @@ from promotions.doctor.checks import examine, is_sound
 from promotions.doctor.context import Context
 from promotions.http.probe import HEADER, sign_probe
 from promotions.logic.diagnosis import Row, State, ok
+from promotions.services.event_partitions import make_partitions
 from tests.factories import NOW
 
 
@@ -30,6 +31,8 @@ def rows_of(area: str, **given: Any) -> list[Row]:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_sound_deployment_has_no_faults() -> None:
+    make_partitions(now=NOW)
+
     areas = examine(now=NOW)
 
     assert [row for area in areas for row in area.rows if row.state is State.FAULT] == []
