@@ -62,7 +62,7 @@ class StoreForm(forms.ModelForm[Store]):
         help_text="24-hour times; separate several spans by a comma. An empty day is closed. "
         "If all days are empty, the store is always open.",
     )
-    timezone = forms.ChoiceField(choices=_zones, widget=UnfoldAdminSelect2Widget)
+    timezone = forms.ChoiceField(label="Time zone", choices=_zones, widget=UnfoldAdminSelect2Widget)
 
     class Meta:
         model = Store
@@ -77,7 +77,7 @@ class StoreForm(forms.ModelForm[Store]):
             "is_active",
         ]
         widgets = {"latitude_deg": StoreMapWidget}
-        labels = {"is_active": "In use", "timezone": "Time zone"}
+        labels = {"is_active": "In use"}
 
     def clean(self) -> dict[str, Any]:
         """Check the position by the rules for the centre of a fence."""

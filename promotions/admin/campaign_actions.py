@@ -7,6 +7,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -47,79 +49,83 @@ class CampaignActions:
         return bool(super().has_change_permission(request, campaign))  # type: ignore[misc]
 
     @action(
-        description="Open",
+        description=_("Open"),
         icon="play_arrow",
         variant=ActionVariant.SUCCESS,
         permissions=["open"],
         dialog={
-            "title": "Open this campaign?",
-            "description": "From its first day on, phones get its messages and can unlock its offer. Kind, holdout and "
-            "prizes can no longer be changed.",
+            "title": _("Open this campaign?"),
+            "description": _(
+                "From its first day on, phones get its messages and can unlock its offer. Kind, holdout and prizes "
+                "can no longer be changed."
+            ),
             "form_class": None,
-            "form_submit_text": "Open campaign",
+            "form_submit_text": _("Open campaign"),
         },
     )
     def open_now(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Open the campaign, or list everything that is missing."""
-        return self._run(request, object_id, open_campaign, "The campaign is open.")
+        return self._run(request, object_id, open_campaign, _("The campaign is open."))
 
     @action(
-        description="Pause",
+        description=_("Pause"),
         icon="pause",
         variant=ActionVariant.WARNING,
         permissions=["pause"],
         dialog={
-            "title": "Pause this campaign?",
-            "description": "No messages and no coupons until you resume. Tills still accept issued coupons.",
+            "title": _("Pause this campaign?"),
+            "description": _("No messages and no coupons until you resume. Tills still accept issued coupons."),
             "form_class": None,
-            "form_submit_text": "Pause campaign",
+            "form_submit_text": _("Pause campaign"),
         },
     )
     def pause(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return self._run(request, object_id, pause_campaign, "The campaign is paused.")
+        return self._run(request, object_id, pause_campaign, _("The campaign is paused."))
 
     @action(
-        description="Resume",
+        description=_("Resume"),
         icon="play_arrow",
         variant=ActionVariant.SUCCESS,
         permissions=["resume"],
         dialog={
-            "title": "Resume this campaign?",
-            "description": "Phones get its messages and can unlock its offer again.",
+            "title": _("Resume this campaign?"),
+            "description": _("Phones get its messages and can unlock its offer again."),
             "form_class": None,
-            "form_submit_text": "Resume campaign",
+            "form_submit_text": _("Resume campaign"),
         },
     )
     def resume(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return self._run(request, object_id, open_campaign, "The campaign is open again.")
+        return self._run(request, object_id, open_campaign, _("The campaign is open again."))
 
     @action(
-        description="End",
+        description=_("End"),
         icon="stop",
         variant=ActionVariant.DANGER,
         permissions=["end"],
         dialog={
-            "title": "End this campaign permanently?",
-            "description": "You cannot open it again. Tills accept issued coupons until they expire.",
+            "title": _("End this campaign permanently?"),
+            "description": _("You cannot open it again. Tills accept issued coupons until they expire."),
             "form_class": None,
-            "form_submit_text": "End campaign",
+            "form_submit_text": _("End campaign"),
         },
     )
     def end(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return self._run(request, object_id, end_campaign, "The campaign has ended.")
+        return self._run(request, object_id, end_campaign, _("The campaign has ended."))
 
     @action(
-        description="Recall coupons",
+        description=_("Recall coupons"),
         icon="undo",
         variant=ActionVariant.DANGER,
         permissions=["recall"],
         dialog={
-            "title": "Recall all issued coupons?",
-            "description": "Tills refuse them permanently; offline tills as soon as they are online again. Their "
-            "holders get no other coupon from this campaign. Other phones still can: to stop that, pause or end the "
-            "campaign first.",
+            "title": _("Recall all issued coupons?"),
+            "description": _(
+                "Tills refuse them permanently; offline tills as soon as they are online again. Their holders get no "
+                "other coupon from this campaign. Other phones still can: to stop that, pause or end the campaign "
+                "first."
+            ),
             "form_class": None,
-            "form_submit_text": "Recall coupons",
+            "form_submit_text": _("Recall coupons"),
         },
     )
     def recall(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -142,7 +148,7 @@ class CampaignActions:
             known[object_id] = self.get_object(request, object_id)  # type: ignore[attr-defined]
         return known[object_id]
 
-    def _run(self, request: HttpRequest, object_id: str, service: Callable[..., Any], success: str) -> HttpResponse:
+    def _run(self, request: HttpRequest, object_id: str, service: Callable[..., Any], success: Promise) -> HttpResponse:
         campaign = self._find(request, object_id)
         assert campaign is not None  # the permission found it
         try:
@@ -153,7 +159,7 @@ class CampaignActions:
         except DomainError as error:
             messages.error(request, error.detail)
         else:
-            messages.success(request, success)
+            messages.success(request, str(success))
         return self._back_to(request, campaign)
 
     def _back_to(self, request: HttpRequest, campaign: Campaign) -> HttpResponse:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -29,38 +30,38 @@ DECISION_COLOURS = {"to decide": "warning", Decision.HONOURED: "success", Decisi
 
 # The meaning of each reason, for the person who decides.
 REASONS = {
-    "already_redeemed": "Another till had taken the coupon's last use.",
-    "redeem_cap_reached": "The cap of the campaign or the store was used up.",
-    Breach.CODE_UNKNOWN: "The QR is not ours, or it was altered.",
-    Breach.COUPON_GONE: "The QR is genuine; the customer has erased all data since.",
-    Breach.IN_FUTURE: "By the till's clock, the scan is later than its arrival here.",
-    Breach.TOO_OLD: "The till sent it more than three days later.",
-    Breach.BEFORE_ENROLMENT: "By the till's clock, the scan is earlier than the till's enrolment.",
-    Breach.WRONG_STORE: "The coupon is not valid in this store.",
-    Breach.NOT_YET_VALID: "The coupon was not valid yet when it was scanned.",
-    Breach.COUPON_EXPIRED: "The coupon had expired when it was scanned.",
-    Breach.RECALLED: "The coupon had been recalled when it was scanned.",
-    Breach.NOT_OFFLINE: "The campaign does not allow offline use.",
-    Breach.ONLINE_ONLY: "The coupon is worth more than a till may give away offline.",
-    Breach.SCREENSHOT: "The QR was displayed too long before: it may be a picture.",
-    Breach.NEEDS_AMOUNT: "The till did not send the amount that the customer paid.",
-    Breach.ALLOWANCE_SPENT: "The till had used up its offline allowance of twelve hours.",
+    "already_redeemed": _("Another till had redeemed the coupon's last use."),
+    "redeem_cap_reached": _("The cap of the campaign or the store was used up."),
+    Breach.CODE_UNKNOWN: _("The QR is not ours, or it was altered."),
+    Breach.COUPON_GONE: _("The QR is genuine; the customer has erased all data since."),
+    Breach.IN_FUTURE: _("By the till's clock, the scan is later than its arrival here."),
+    Breach.TOO_OLD: _("The till sent it more than three days later."),
+    Breach.BEFORE_ENROLMENT: _("By the till's clock, the scan is earlier than the till's enrolment."),
+    Breach.WRONG_STORE: _("The coupon is not valid in this store."),
+    Breach.NOT_YET_VALID: _("The coupon was not valid yet when it was scanned."),
+    Breach.COUPON_EXPIRED: _("The coupon had expired when it was scanned."),
+    Breach.RECALLED: _("The coupon had been recalled when it was scanned."),
+    Breach.NOT_OFFLINE: _("The campaign does not allow offline use."),
+    Breach.ONLINE_ONLY: _("The coupon is worth more than a till may give away offline."),
+    Breach.SCREENSHOT: _("The QR was displayed too long before: it may be a picture."),
+    Breach.NEEDS_AMOUNT: _("The till did not send the amount that the customer paid."),
+    Breach.ALLOWANCE_SPENT: _("The till had used up its offline allowance of twelve hours."),
 }
 
 
 class StandingFilter(admin.SimpleListFilter):
     """Show the scans to decide by default."""
 
-    title = "decision"
+    title = _("decision")
     parameter_name = "standing"
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, Any]]:
         """Return the choices besides the default."""
-        return [("decided", "Decided"), ("accepted", "Accepted automatically"), ("all", "All")]
+        return [("decided", _("Decided")), ("accepted", _("Accepted automatically")), ("all", _("All"))]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         first, *others = super().choices(changelist)
-        yield {**first, "display": "To decide"}
+        yield {**first, "display": _("To decide")}
         yield from others
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[OfflineScan]) -> QuerySet[OfflineScan]:
@@ -118,7 +119,7 @@ class OfflineScanAdmin(FactAdmin):
 
     @display(description="why", ordering="reason")
     def why(self, scan: OfflineScan) -> str:
-        return REASONS.get(scan.reason, scan.reason) or "—"
+        return str(REASONS.get(scan.reason, scan.reason)) or "—"
 
     @display(description="decision", ordering="decision", label=DECISION_COLOURS)
     def decision_label(self, scan: OfflineScan) -> tuple[str, str]:
@@ -207,30 +208,30 @@ class OfflineScanAdmin(FactAdmin):
         )
 
     @action(
-        description="Honour",
+        description=_("Honour"),
         icon="check",
         variant=ActionVariant.SUCCESS,
         permissions=["decide"],
         dialog={
-            "title": "Pay the partner for it?",
-            "description": "The till accepted the coupon in good faith. You cannot change the decision.",
+            "title": _("Pay the partner for it?"),
+            "description": _("The till accepted the coupon in good faith. You cannot change the decision."),
             "form_class": None,
-            "form_submit_text": "Pay for it",
+            "form_submit_text": _("Pay for it"),
         },
     )
     def honour(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         return self._decide(request, object_id, Decision.HONOURED)
 
     @action(
-        description="Decline",
+        description=_("Decline"),
         icon="close",
         variant=ActionVariant.DANGER,
         permissions=["decide"],
         dialog={
-            "title": "Leave the loss with the partner?",
-            "description": "The partner is not paid for it. You cannot change the decision.",
+            "title": _("Leave the loss with the partner?"),
+            "description": _("The partner is not paid for it. You cannot change the decision."),
             "form_class": None,
-            "form_submit_text": "Do not pay",
+            "form_submit_text": _("Do not pay"),
         },
     )
     def decline(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -241,7 +242,7 @@ class OfflineScanAdmin(FactAdmin):
         if decide_scan(scan_id=int(object_id), decision=decision, user=request.user, now=clock.now()):
             messages.success(request, f"Decided: {decision.label}.")
         else:
-            messages.error(request, "Another user has already decided it.")
+            messages.error(request, _("Another user has already decided it."))
         address = reverse("admin:promotions_offlinescan_change", args=[object_id])
         # htmx would load a redirect into the current page; this header makes it leave the page. A plain form redirects.
         if request.headers.get("HX-Request"):

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from geofence.models import Geofence, Store, Visit
 from promotions import clock
@@ -40,7 +41,7 @@ def fill_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, A
     tenancy = tenancy_of(request)
     running = filter_visible(rows=Campaign.objects.all(), tenancy=tenancy)
     running = running.filter(state__in=[Campaign.State.LIVE, Campaign.State.PAUSED]).select_related("brand")
-    context["title"] = "Overview"
+    context["title"] = _("Overview")
     context["stats"] = list(_list_stats(tenancy, running))
     context["campaign_rows"] = _list_rows(tenancy, running)
     context["sees_persons"] = tenancy.is_operator
@@ -57,20 +58,20 @@ def show_count(count: int, tenancy: Tenancy) -> str:
 
 def _list_stats(tenancy: Tenancy, running: QuerySet[Campaign]) -> Any:
     stores = filter_visible(rows=Store.objects.filter(is_active=True), tenancy=tenancy)
-    yield "Campaigns running", running.count(), reverse("admin:promotions_campaign_changelist")
-    yield "Stores", stores.count(), reverse("admin:geofence_store_changelist")
+    yield _("Campaigns running"), running.count(), reverse("admin:promotions_campaign_changelist")
+    yield _("Stores"), stores.count(), reverse("admin:geofence_store_changelist")
     if tenancy.is_operator or tenancy.partner_ids:
         tills = filter_visible(rows=StaffDevice.objects.filter(revoked_at=None), tenancy=tenancy)
-        yield "Staff devices", tills.count(), reverse("admin:promotions_staffdevice_changelist")
+        yield _("Staff devices"), tills.count(), reverse("admin:promotions_staffdevice_changelist")
     fenced = Geofence.objects.filter(is_active=True, role=Geofence.Role.STORE).values("store_id")
     if unfenced := stores.exclude(pk__in=fenced).count():
-        yield "Stores without a fence", unfenced, reverse("admin:geofence_store_changelist")
+        yield _("Stores without a fence"), unfenced, reverse("admin:geofence_store_changelist")
     if tenancy.is_operator:
         since = clock.now() - timedelta(days=7)
         visits = Visit.objects.filter(entered_at__gte=since, confirmed_at__isnull=False)
-        yield "Visits in 7 days", visits.count(), reverse("admin:geofence_visit_changelist")
+        yield _("Visits in 7 days"), visits.count(), reverse("admin:geofence_visit_changelist")
         dead_letters = DeadLetter.objects.filter(replayed_at=None)
-        yield "Dead letters", dead_letters.count(), reverse("admin:promotions_deadletter_changelist")
+        yield _("Dead letters"), dead_letters.count(), reverse("admin:promotions_deadletter_changelist")
 
 
 def _list_rows(tenancy: Tenancy, running: QuerySet[Campaign]) -> list[CampaignRow]:

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -77,15 +78,15 @@ class RedemptionAdmin(FactAdmin):
         )
 
     @action(
-        description="Void",
+        description=_("Void"),
         icon="undo",
         variant=ActionVariant.DANGER,
         permissions=["take_back"],
         dialog={
-            "title": "Void this redemption?",
-            "description": "The coupon can be redeemed again, and the caps get one use back.",
+            "title": _("Void this redemption?"),
+            "description": _("The coupon can be redeemed again, and the caps get one use back."),
             "form_class": VoidForm,
-            "form_submit_text": "Void redemption",
+            "form_submit_text": _("Void redemption"),
         },
     )
     def take_back(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -103,7 +104,7 @@ class RedemptionAdmin(FactAdmin):
         except DomainError as error:
             messages.error(request, _EXPLANATIONS.get(error.code, error.detail))
         else:
-            messages.success(request, "Voided.")
+            messages.success(request, _("Voided."))
         address = reverse("admin:promotions_redemption_change", args=[redemption.pk])
         # htmx would load a redirect into the current page; this header makes it leave the page. A plain form redirects.
         if request.headers.get("HX-Request"):
@@ -112,8 +113,8 @@ class RedemptionAdmin(FactAdmin):
 
 
 _EXPLANATIONS = {
-    "already_voided": "This redemption is already voided.",
-    "void_too_late": "A manager can void a redemption for seven days. Ask the operator to void this one.",
+    "already_voided": _("This redemption is already voided."),
+    "void_too_late": _("A manager can void a redemption for seven days. Ask the operator to void this one."),
 }
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from geofence.models import Store
@@ -22,22 +23,22 @@ PERIODS_DAYS = (7, 28)
 LINES_SHOWN = 200
 
 HEADINGS = {
-    Signal.VOIDED: "Voided",
-    Signal.CLOSED: "While closed",
-    Signal.ABSENT: "No phone in store",
-    Signal.TYPED: "Typed",
-    Signal.VOUCHED: "Vouched",
-    Signal.GUESSED: "Wrong codes",
+    Signal.VOIDED: _("Voided"),
+    Signal.CLOSED: _("While closed"),
+    Signal.ABSENT: _("No phone in store"),
+    Signal.TYPED: _("Typed"),
+    Signal.VOUCHED: _("Vouched"),
+    Signal.GUESSED: _("Wrong codes"),
 }
 _MINUTE = timedelta(minutes=1)
+_MINUTES = {Signal.CLOSED: CLOSING_GRACE // _MINUTE, Signal.ABSENT: PRESENT_WITHIN // _MINUTE}
 MEANINGS = {
-    Signal.VOIDED: "redemptions voided at this till or by this member",
-    Signal.CLOSED: f"redemptions more than {CLOSING_GRACE // _MINUTE} minutes before opening or after closing",
-    Signal.ABSENT: "redemptions without a sign of the customer’s phone in the store within "
-    f"{PRESENT_WITHIN // _MINUTE} minutes",
-    Signal.TYPED: "codes typed, not scanned",
-    Signal.VOUCHED: "redemptions for which staff vouched, because the coupon requires the phone’s presence",
-    Signal.GUESSED: "codes that match no coupon, in addition to the redemptions; counted for tills only",
+    Signal.VOIDED: _("redemptions voided at this till or by this member"),
+    Signal.CLOSED: _("redemptions more than {minutes} minutes before opening or after closing"),
+    Signal.ABSENT: _("redemptions without a sign of the customer’s phone in the store within {minutes} minutes"),
+    Signal.TYPED: _("codes typed, not scanned"),
+    Signal.VOUCHED: _("redemptions for which staff vouched, because the coupon requires the phone’s presence"),
+    Signal.GUESSED: _("codes that match no coupon, in addition to the redemptions; counted for tills only"),
 }
 
 
@@ -70,7 +71,7 @@ def show_signals(request: HttpRequest, *, page: ModelAdmin) -> HttpResponse:
     context = {
         **page.admin_site.each_context(request),
         "opts": page.opts,
-        "title": "Till signals",
+        "title": _("Till signals"),
         "days": days,
         "periods": PERIODS_DAYS,
         "headings": list(HEADINGS.values()),
@@ -78,11 +79,15 @@ def show_signals(request: HttpRequest, *, page: ModelAdmin) -> HttpResponse:
         "hidden": max(0, len(lines) - LINES_SHOWN),
         "marked": sum(bool(line.marks) for line in lines),
         "rules": [
-            (HEADINGS[signal], MEANINGS[signal], rule.least, round(100 * rule.margin)) for signal, rule in RULES.items()
+            (HEADINGS[signal], _explain(signal), rule.least, round(100 * rule.margin)) for signal, rule in RULES.items()
         ],
         "standard_errors": round(STANDARD_ERRORS),
     }
     return TemplateResponse(request, "admin/promotions/till_signals.html", context)
+
+
+def _explain(signal: Signal) -> str:
+    return str(MEANINGS[signal]).format(minutes=_MINUTES.get(signal))
 
 
 def _list_cells(line: Line) -> Iterator[Cell]:

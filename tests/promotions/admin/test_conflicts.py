@@ -86,7 +86,7 @@ def test_a_conflict_shows_both_tills_both_times_the_clock_and_the_value(scan: Of
     reported = words(rows.operator().get(page_of(scan)))
 
     for expected in (
-        "Another till had taken the coupon", "1 free coffee", "2.50", "Away", "République", "3 min ahead", "60 min",
+        "Another till had redeemed the coupon", "1 free coffee", "2.50", "Away", "République", "3 min ahead", "60 min",
         "2026-09-22 12:33:00 Europe/Paris", "not yet",
     ):  # fmt: skip
         assert expected in reported, (expected, reported[-3000:])
