@@ -1,6 +1,6 @@
 """Columns to and from PostgreSQL in its binary form: one array per column, no Python object per value.
 
-Django's cursor writes parameters into the statement as text; 6,000 rows of five columns cost it 60 ms, this 1 ms.
+Django's cursor writes parameters into the statement as text. 6,000 rows of five columns take 60 ms, here 1 ms.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -75,10 +75,10 @@ def read_instants_ms(microseconds: IntArray) -> IntArray:
 
 
 def spread(*columns: str) -> str:
-    """The FROM item of a statement's columns, each written `name type`; the parameters follow in this order.
+    """Return the FROM item for columns, each given as `name type`. The parameters follow in this order.
 
-    Inside a sub-select, the planner does not see how long the arrays are. It would otherwise read a whole table of a
-    million devices to look up six thousand, rather than go through the index.
+    Sub-selects hide the length of the arrays from the planner. Otherwise it reads a whole table of a million devices to
+    look up six thousand, instead of using the index.
     """
     names = [column.split()[0] for column in columns]
     arrays = [f"(SELECT %s::{column.split()[1]}[])" for column in columns]
@@ -92,9 +92,9 @@ def execute_columns(statement: str, columns: Sequence[PackedColumn]) -> None:
 
 
 def fetch_columns(statement: str, columns: Sequence[PackedColumn]) -> list[npt.NDArray[Any]]:
-    """Run a query that aggregates each of its columns into one array; no row at all: empty arrays.
+    """Run a query that aggregates each of its columns into one array; without rows, the arrays are empty.
 
-    Of fixed width and without NULL: write `coalesce`. Instants come as microseconds, for `read_instants`.
+    Columns have a fixed width and no NULL: use `coalesce`. Instants are microseconds, for `read_instants`.
     """
     return query_columns(statement, columns)()
 
@@ -114,26 +114,26 @@ def query_columns(statement: str, columns: Sequence[PackedColumn]) -> Callable[[
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Send the statements in here one behind the other, and wait for PostgreSQL only where an answer is read, or at
-    the end: while it works one, the next is packed. An error of any of them comes there too; the transaction is then
-    broken as by any other.
+    """Send the statements of the block without waiting for each answer: while PostgreSQL runs one, the next is packed.
+
+    The block waits where an answer is read, and at its end. An error of any statement is raised there, and breaks the
+    transaction like any other.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors, connection.connection.pipeline() as pipeline:
         yield
-        # Waited for here: a time limit that strikes while we wait on leaving would come out as an error of PostgreSQL.
+        # Wait here: a time limit that is raised while the block is left would be reported as an error of PostgreSQL.
         pipeline.sync()
 
 
 def wait_for_answers() -> None:
-    """Inside `together`: wait until PostgreSQL has done all that was sent so far."""
+    """Inside `together`, wait until PostgreSQL has run all statements sent so far."""
     with connection.wrap_database_errors, connection.connection.pipeline() as pipeline:
         pipeline.sync()
 
 
 def _open_cursor() -> Any:
-    """A cursor that sends parameters beside the statement, in Django's wrapper, so that its errors and its query log
-    are those of any other."""
+    """Return a cursor that sends parameters separately, in Django's wrapper, so that its errors and query log apply."""
     connection.ensure_connection()
     raw: Any = psycopg.Cursor(connection.connection)
     raw.format = Format.BINARY

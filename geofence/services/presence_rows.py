@@ -106,7 +106,7 @@ class RemovedFence:
 
 
 def query_last_fixes(devices: DeviceColumns) -> Callable[[], tuple[IntArray, Trails]]:
-    """Milliseconds of each device's last used fix, the beginning of time when there is none, and its trail.
+    """Query each device's last used fix time in milliseconds, the smallest integer if there is none, and its trail.
 
     The query is sent at once; the returned function waits for the answer.
     """
@@ -158,14 +158,17 @@ def forget_presences(keys: PresenceKeys) -> None:
 
 
 def open_presences(rows: PresenceRows) -> None:
-    """Insert states at fences where these devices had none. Skip a fence that was deleted in the meantime, and lock the
-    others until the transaction ends: the foreign key is only checked then."""
+    """Insert states at fences where these devices had none.
+
+    Skip a fence that was deleted in the meantime, and lock the others until the transaction ends: the foreign key is
+    only checked then.
+    """
     if len(rows):
         execute_columns(_OPEN_SQL, _pack_states(rows))
 
 
 def move_presences(rows: PresenceRows) -> None:
-    """Keep the states of presences that were there, and how long their open visits lasted so far.
+    """Update the states of stored presences, and the end of their open visits.
 
     Rows that were erased in the meantime stay erased. The row itself protects the fence: a deletion of the fence must
     delete this row first.
@@ -256,9 +259,8 @@ JOIN geofence_presence p ON p.device_id = k.device_id
 
 _REMOVED_SQL = "SELECT id, store_id, role, version FROM geofence_geofence WHERE id = ANY(%s)"
 
-# `+ 0` keeps the planner from the index on the fence alone. Where most fences hold hardly any device it costs the same
-# as the one on device and fence, until a busy store comes: then it would read every phone in that store for each of
-# them.
+# `+ 0` keeps the planner from using the index on the fence alone. If most fences have few devices, that index costs the
+# same as the one on device and fence. At a busy store it would read every phone of the store for each phone.
 _SAME_FENCE = "geofence_id + 0 = k.geofence_id"
 
 _FORGET_SQL = f"""

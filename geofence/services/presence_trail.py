@@ -1,5 +1,4 @@
-"""A device's earlier fixes as evidence about the current one: whether it can have come from there, and whether it
-repeats.
+"""Evidence from a device's earlier fixes about the current one: an impossible jump, or a repeated point.
 
 Coordinates are used for the computation and not stored; the cell, a keyed digest of the point, and a penalty are
 stored.
@@ -73,7 +72,7 @@ def follow_fix(
         return FollowedFix(digest)
     repeats = 0
     if last.point_digest == digest:
-        # The same fix again is the same fix.
+        # A fix that is sent again does not count as a repeat.
         repeats = last.repeats + (fix_time > last.fix_time)
     remaining_s = _left_s(last.jump_hold_until, now)
     way = _find_way(last, point, read_accuracy_m(accuracy_m), fix_time)
@@ -82,14 +81,14 @@ def follow_fix(
     distance_m, _, elapsed_s = way
     penalty_s = jump_penalty_s(*way, ends_in_store=is_in_store)
     if penalty_s > 0:
-        # Until the way could have been made: then the same fix passes, as one of a train or an aircraft.
+        # The penalty lasts until the trip was possible, by train or aircraft. Then the same fix passes.
         needed_s = max(penalty_s, distance_m / AIRCRAFT_MPS)
         remaining_s = max(remaining_s, needed_s - elapsed_s, MIN_ELAPSED_S)
     return FollowedFix(digest, remaining_s, is_flight(*way), repeats)
 
 
 def read_trail(*, device_id: UUID, now: datetime) -> Trail:
-    """The trail as the device's last fix left it. One query."""
+    """Return the trail after the device's last fix. One query."""
     last = LastFix.objects.filter(device_id=device_id).first()
     if last is None:
         return Trail()
@@ -103,8 +102,7 @@ def _left_s(until: datetime | None, now: datetime) -> float:
 def _find_way(
     last: LastFix, point: Point, accuracy_m: float, fix_time: datetime
 ) -> tuple[float, tuple[float, float], float] | None:
-    """Return distance, accuracy of both ends and elapsed time from the last cell to the fix; None when nothing is
-    known."""
+    """Return distance, accuracy of both ends and elapsed time from the last cell to the fix; None without a cell."""
     if last.cell_latitude_deg is None or last.cell_longitude_deg is None or last.cell_at is None:
         return None
     if not is_reliable(accuracy_m):

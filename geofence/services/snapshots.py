@@ -1,7 +1,7 @@
-"""The current set of fences and stores, cached per process and rebuilt when the database says it changed.
+"""The current set of fences and stores, cached per process and rebuilt when it changed in the database.
 
-A caller never waits for a rebuild, as long as there is a call every second or so: the rebuild runs beside, in a thread
-with its own connection, and the old edition is used until the new one is ready.
+With a call about every second, no caller waits for a rebuild: it runs in a thread with its own connection, and the old
+edition is used until the new one is ready.
 """
 
 import logging
@@ -27,14 +27,14 @@ logger = logging.getLogger(__name__)
 _CHECK_EVERY_S = 1.0
 # After a longer pause a caller cannot know the age of an edit, and waits for the new edition.
 _TRUSTED_S = 1.5
-# So long may the old edition serve once it is known to be old.
+# How long the old edition may be used after it is known to be old.
 _PATIENCE_S = 0.9
 _PIECE_ROWS = 1_000
 
 
 @dataclass(frozen=True)
 class StoreDirectory:
-    """All active stores as columns, row by row. No object per store that the garbage collector would have to visit."""
+    """All active stores as columns. No object per store, which the garbage collector would have to visit."""
 
     store_id: IntArray
     # Sixteen bytes each.
@@ -44,19 +44,21 @@ class StoreDirectory:
     longitude_deg: FloatArray
 
     def read_uuid(self, row: int) -> UUID:
-        """Public id and name of a store."""
+        """Return the public id of the store in a row."""
         return UUID(bytes=self.uuid[row].tobytes())
 
     @cached_property
     def row_by_id(self) -> dict[int, int]:
-        """Row of each store by its id."""
+        """Return the row of each store by its id."""
         return {store_id: row for row, store_id in enumerate(self.store_id.tolist())}
 
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """State of the fence set: the row's `xmin` is stored beside its version, since a version number raised in a
-    transaction that rolled back comes again with other fences, and a transaction number never does."""
+    """State of the fence set: its version and the `xmin` of its row.
+
+    A version number of a transaction that rolled back is used again for other fences; a transaction number never is.
+    """
 
     database: str
     version: int
@@ -73,7 +75,7 @@ class _Edition:
 
 
 class _EditionCache:
-    """One edition per process, looked after by one thread at a time."""
+    """One edition per process, checked by one thread at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,9 +84,11 @@ class _EditionCache:
         self._rebuild: _Rebuild | None = None
 
     def take(self) -> _Edition:
-        """Return the edition to use. Steps: fresh → as it is · a rebuild that is ready → that one · one under way →
-        wait for it only when the old edition has been in use too long · check whether the fence set changed · rebuild,
-        beside the caller when the old edition is known to be young enough."""
+        """Return the edition to use.
+
+        Steps: return a fresh edition · take a rebuild that is ready · wait for one under way only if the old edition is
+        too old · check whether the fence set changed · rebuild, in a thread if the old edition is young enough.
+        """
         with self._lock:
             edition = self._edition
             if edition is not None and time.monotonic() - self._checked_at < _CHECK_EVERY_S and self._rebuild is None:
@@ -123,7 +127,7 @@ class _EditionCache:
 
 
 class _Rebuild:
-    """A new edition in the making, in a separate thread."""
+    """A new edition that a separate thread builds."""
 
     def __init__(self, old: _Edition) -> None:
         self.edition: _Edition | None = None
@@ -151,7 +155,7 @@ class _Rebuild:
 
 
 def _warm_up(edition: _Edition, old: _Edition) -> None:
-    """Make of the new edition what callers had made of the old one, so that the first of them need not."""
+    """Compute for the new edition what callers derived from the old one, so that the first caller need not."""
     pairs: tuple[tuple[Any, Any], ...] = ((edition.snapshot, old.snapshot), (edition.stores, old.stores))
     for new, made in pairs:
         for name in vars(made).keys() - vars(new).keys():
@@ -162,22 +166,22 @@ _CACHE = _EditionCache()
 
 
 def current_snapshot() -> FenceSnapshot:
-    """All active fences of active stores. At most one small query a second; safe to call for every batch."""
+    """Return all active fences of active stores. At most one small query per second; call it for every batch."""
     return _CACHE.take().snapshot
 
 
 def current_stores() -> StoreDirectory:
-    """All active stores, of the same edition as the snapshot."""
+    """Return all active stores, of the same edition as the snapshot."""
     return _CACHE.take().stores
 
 
 def forget_snapshot() -> None:
-    """Make the next caller look again at once, as after an edit in this process, or between tests."""
+    """Make the next call check again at once, as after an edit in this process, or between tests."""
     _CACHE.clear()
 
 
 def _read_key() -> tuple[_Key, bool]:
-    """The state of the fence set, and whether our own transaction may have created it."""
+    """Return the state of the fence set, and whether our own transaction may have created it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT version, xmin::text::bigint, pg_current_xact_id_if_assigned()::text::bigint "
@@ -250,7 +254,7 @@ def _load_stores() -> StoreDirectory:
     rows: list[tuple[int, str]] = []
     with connection.cursor() as cursor:
         cursor.execute(_STORE_NAMES_SQL)
-        # Piece by piece: 100k rows at once would keep every other thread of the process from running for 0.2 s.
+        # In pieces: 100k rows at once would block all other threads of the process for 0.2 s.
         while piece := cursor.fetchmany(_PIECE_ROWS):
             rows += piece
     name_of = dict(rows)

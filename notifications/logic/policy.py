@@ -1,4 +1,4 @@
-"""Quiet hours, and when to try again. Quiet hours drop a message; they never hold it back."""
+"""Quiet hours, and the delays of retries. Quiet hours drop a message; they never delay it."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 # FCM asks for at least 10 s before a retry; Mozilla's autopush-rs uses 10 s and 3,600 s as its bounds.
 RETRY_BASE_S = 10.0
 RETRY_CEILING_S = 3_600.0
-# With the delays above the last try comes some 40 minutes to an hour after the first; no location message lives longer.
+# With these delays the last attempt is 40 to 60 minutes after the first; no location message lives longer.
 MAX_ATTEMPTS = 9
 
 _QUIET_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])\s*-\s*([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
@@ -17,14 +17,14 @@ _QUIET_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])\s*-\s*([01][0-9]|2[0
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """From `starts_at` to before `ends_at` by the clock on the wall; over midnight when the end is the smaller."""
+    """Local hours from `starts_at` until before `ends_at`; they include midnight if the end is the smaller."""
 
     starts_at: time
     ends_at: time
 
 
 def parse_quiet_hours(text: str) -> QuietHours | None:
-    """`21:30-08:00`; empty is none. Raises ValueError for anything else, equal times included."""
+    """Parse `21:30-08:00`; an empty text is None. Errors: ValueError, also for two equal times."""
     if not text.strip():
         return None
     match = _QUIET_HOURS.fullmatch(text.strip())
@@ -38,7 +38,7 @@ def parse_quiet_hours(text: str) -> QuietHours | None:
 
 
 def is_quiet(quiet_hours: QuietHours | None, instant: datetime, zone: ZoneInfo) -> bool:
-    """Whether the wall clock of the zone stands within quiet hours; an hour that comes twice counts twice."""
+    """Return whether the local time is within quiet hours. An hour that a clock change repeats counts both times."""
     if quiet_hours is None:
         return False
     wall = instant.astimezone(zone).time()

@@ -1,6 +1,6 @@
-"""Message text with named placeholders: everything wrong is found when it is configured, nothing fails when it is sent.
+"""Message texts with named placeholders. All faults are found when a text is configured, so sending cannot fail.
 
-Each value has a limit in bytes and is clipped to it, so the longest a text can become is known beforehand.
+Each value is clipped to a limit in bytes, so the maximum length of a text is known in advance.
 """
 
 import dataclasses
@@ -8,19 +8,19 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-# The longest a value may become, in bytes of UTF-8.
+# Maximum length of a value, in bytes of UTF-8.
 PLACEHOLDER_LIMIT_BYTES = {"store": 160, "brand": 120, "offer": 240, "until": 40}
 
-# What the outbox keeps; phones cut a title after some 50 characters and a body after some 180.
+# Limits of the outbox. Phones cut a title after about 50 characters and a body after about 180.
 TITLE_LIMIT_CHARACTERS = 120
 BODY_LIMIT_CHARACTERS = 480
-# The same in any script: a character takes up to four bytes.
+# The same in bytes, for any script: a character takes up to four bytes.
 TITLE_LIMIT_BYTES = 4 * TITLE_LIMIT_CHARACTERS
 BODY_LIMIT_BYTES = 4 * BODY_LIMIT_CHARACTERS
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _BRACE = re.compile(r"[{}]")
-# Line breaks are fine in a body; other control characters and lone surrogates cannot be shown or not even be sent.
+# Line breaks are allowed in a body. Other control characters and lone surrogates cannot be shown or sent.
 _UNSENDABLE = re.compile("[\u0000-\u0008\u000b-\u001f\u007f\ud800-\udfff]")
 _ELLIPSIS = "…"
 
@@ -37,7 +37,7 @@ class TemplateFault:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A message as a brand writes it, with {store}, {brand}, {offer} and {until} where their values go."""
+    """A message as a brand writes it, with the placeholders {store}, {brand}, {offer} and {until}."""
 
     title: str
     body: str
@@ -45,7 +45,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class MessageValues:
-    """What the placeholders stand for, already in the reader's language."""
+    """The values of the placeholders, in the reader's language."""
 
     store: str
     brand: str
@@ -62,7 +62,7 @@ class RenderedMessage:
 
 
 def size_bytes(text: str) -> int:
-    """The size of a text on the wire."""
+    """Return the size of a text in UTF-8."""
     return len(text.encode("utf-8", "surrogatepass"))
 
 
@@ -85,7 +85,7 @@ def _text_faults(field: str, text: str, limit_bytes: int) -> Iterator[TemplateFa
 
 
 def find_template_faults(template: Template) -> tuple[TemplateFault, ...]:
-    """Everything that is wrong with a message; none: it can be sent with any values."""
+    """Return all faults of a template. Without faults, it can be sent with any values."""
     return (
         *_text_faults("title", template.title, TITLE_LIMIT_BYTES),
         *_text_faults("body", template.body, BODY_LIMIT_BYTES),
@@ -93,7 +93,7 @@ def find_template_faults(template: Template) -> tuple[TemplateFault, ...]:
 
 
 def clip(text: str, limit_bytes: int) -> str:
-    """The text in at most so many bytes, with an ellipsis when something was cut, and never half a character."""
+    """Cut a text to a number of bytes, with an ellipsis and only whole characters."""
     if size_bytes(text) <= limit_bytes:
         return text
     room_bytes = limit_bytes - size_bytes(_ELLIPSIS)
@@ -105,12 +105,12 @@ def _cut(text: str, limit_characters: int) -> str:
 
 
 def _clean(value: str) -> str:
-    """A name without what cannot be sent; a line break in a name would break the sentence, so it becomes a space."""
+    """Remove from a name what cannot be sent, and replace line breaks by spaces: they would break the sentence."""
     return " ".join(_UNSENDABLE.sub(" ", value).split())
 
 
 def _substitute(text: str, values: Mapping[str, str]) -> str:
-    """Each known placeholder replaced once, so braces in a value stay what they are; without values, by the longest."""
+    """Replace each known placeholder once, so braces in a value stay; without values, by the longest possible ones."""
 
     def value_of(match: re.Match[str]) -> str:
         name = match[1]
@@ -123,9 +123,9 @@ def _substitute(text: str, values: Mapping[str, str]) -> str:
 
 
 def render(template: Template, values: MessageValues) -> RenderedMessage:
-    """The message for one phone, cut to what the outbox keeps.
+    """Return the message for one phone, cut to the limits of the outbox.
 
-    A template with faults, such as an unknown placeholder, is shown as it stands rather than not at all.
+    A template with faults, such as an unknown placeholder, is shown unchanged.
     """
     named = {
         "store": _clean(values.store),

@@ -6,6 +6,7 @@ from typing import ClassVar
 from uuid import UUID, uuid4
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -350,3 +351,18 @@ def test_a_sender_that_lost_its_leases_sends_nothing_more() -> None:
 
     assert outcomes == {"lease_lost": 1}
     assert (sorted(other.addresses), len(frozen.addresses)) == (["a", "b", "c"], 1)
+
+
+def test_results_known_when_the_time_limit_strikes_are_stored() -> None:
+    class Interrupted(Provider):
+        def send_many(self, messages: Sequence[OutgoingMessage], *, now: datetime) -> Iterator[tuple[UUID, SendResult]]:
+            yield messages[0].message_id, Receipt("receipt")
+            raise SoftTimeLimitExceeded
+
+    interrupted = Interrupted()
+    enqueue("a", "b")
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        deliver(lambda kind: interrupted)
+
+    assert [state_of(address)[0] for address in "ab"] == [Message.State.ACCEPTED, Message.State.LEASED]
