@@ -4,10 +4,8 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
-from django.utils.translation import gettext_lazy as _
 
 from notifications.logic.addresses import ADDRESS_KINDS
-from row_policies import Cascade, Delete, ExportedBy, Forever, Keep, Menu, RowPolicy, Section, WithParent
 
 
 class PushAddress(models.Model):
@@ -17,13 +15,6 @@ class PushAddress(models.Model):
 
     pii: push address.
     """
-
-    row_policy = RowPolicy(
-        menu=Menu(_("Push addresses"), Section.FACTS, 120, "alternate_email"),
-        retention=Forever("while the device is registered"),
-        erasure=Delete(by="device_id"),
-        export=ExportedBy("notifications.services.export_device"),
-    )
 
     device_id = models.UUIDField()
     kind = models.CharField(max_length=10, choices=ADDRESS_KINDS)
@@ -51,13 +42,6 @@ class Message(models.Model):
 
     pii: pseudonymous.
     """
-
-    row_policy = RowPolicy(
-        menu=Menu(_("Messages"), Section.FACTS, 30, "chat"),
-        retention=Keep(by="created_at", days=30),
-        erasure=Delete(by="device_id"),
-        export=ExportedBy("notifications.services.export_device"),
-    )
 
     class State(models.TextChoices):
         PENDING = "pending", "pending"
@@ -110,13 +94,6 @@ class Attempt(models.Model):
 
     pii: pseudonymous, through its message.
     """
-
-    row_policy = RowPolicy(
-        menu=Menu(_("Attempts"), Section.FACTS, 40, "send"),
-        retention=WithParent("message"),
-        erasure=Cascade(by="message__device_id"),
-        export=ExportedBy("notifications.services.export_device"),
-    )
 
     class Outcome(models.TextChoices):
         ACCEPTED = "accepted", "accepted"

@@ -19,12 +19,13 @@ from promotions import conf, logins, stream
 from promotions.logins import Refused
 from promotions.logins import Unavailable as Unavailable
 from promotions.logs import refuse_start
+from promotions.row_policies.faults import find_entry_faults, find_faults
+from promotions.row_policies.libraries import LIBRARIES
 from promotions.version import VERSION
-from row_policies.faults import find_faults
 
 logger = logging.getLogger(__name__)
 
-OWN_APPS = ("geofence", "notifications", "promotions")
+OWN_APPS = (*LIBRARIES, "promotions")
 _NEEDS_RELEASE = re.compile(r"_needs_(\d+)_(\d+)_(\d+)\Z")
 
 
@@ -108,8 +109,8 @@ def list_own_models() -> list[type[Model]]:
 
 
 def find_policy_faults() -> list[str]:
-    """Return models that do not declare what becomes of their rows, and declarations that are wrong."""
-    return find_faults(list_own_models())
+    """Return models without a row policy, policies without a model, and policies that are wrong."""
+    return [*find_faults(list_own_models()), *find_entry_faults()]
 
 
 def find_start_faults() -> list[str]:

@@ -6,9 +6,6 @@ from zoneinfo import ZoneInfo
 
 from django.contrib.gis.db import models
 from django.db.models import F, Q
-from django.utils.translation import gettext_lazy as _
-
-from row_policies import EDIT, VIEW, Forever, Menu, NotPersonal, Owner, Roles, RowPolicy, Section, Unlisted, WithParent
 
 
 class Partner(models.Model):
@@ -16,14 +13,6 @@ class Partner(models.Model):
 
     pii: none.
     """
-
-    row_policy = RowPolicy(
-        owner=Owner(partner="pk", brands_view_all=True),
-        roles=Roles(brand_manager=VIEW, brand_analyst=VIEW, partner_manager=VIEW),
-        menu=Menu(_("Partners"), Section.PLACES, 40, "handshake"),
-        retention=Forever("until the operator deletes it in admin"),
-        erasure=NotPersonal(),
-    )
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=120)
@@ -41,15 +30,6 @@ class Store(models.Model):
 
     pii: none.
     """
-
-    row_policy = RowPolicy(
-        owner=Owner(partner="partner_id", brands_view_all=True),
-        # Deleting a store would delete its visits; `is_active` switches it off.
-        roles=Roles(brand_manager=VIEW, brand_analyst=VIEW, partner_manager=EDIT),
-        menu=Menu(_("Stores"), Section.PLACES, 10, "storefront"),
-        retention=Forever("until the operator deletes it in admin"),
-        erasure=NotPersonal(),
-    )
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="stores")
@@ -103,15 +83,6 @@ class Geofence(models.Model):
     pii: none.
     """
 
-    row_policy = RowPolicy(
-        owner=Owner(partner="store__partner_id", brands_view_all=True),
-        # Deleting a fence would delete its visits; `is_active` switches it off.
-        roles=Roles(brand_manager=VIEW, brand_analyst=VIEW, partner_manager=EDIT),
-        menu=Menu(_("Geofences"), Section.PLACES, 20, "location_on"),
-        retention=WithParent("store"),
-        erasure=NotPersonal(),
-    )
-
     class Role(models.TextChoices):
         STORE = "store", "at the store"
         APPROACH = "approach", "approach ring"
@@ -162,14 +133,6 @@ class GeofenceRevision(models.Model):
     pii: none.
     """
 
-    row_policy = RowPolicy(
-        owner=Owner(partner="geofence__store__partner_id", brands_view_all=True),
-        roles=Roles(partner_manager=VIEW),
-        menu=Menu(_("Geofence revisions"), Section.PLACES, 30, "history"),
-        retention=WithParent("geofence"),
-        erasure=NotPersonal(),
-    )
-
     geofence = models.ForeignKey(Geofence, on_delete=models.CASCADE, related_name="revisions")
     version = models.PositiveIntegerField()
     shape = models.CharField(max_length=10, choices=Geofence.Shape.choices)
@@ -192,12 +155,6 @@ class FenceSet(models.Model):
 
     pii: none.
     """
-
-    row_policy = RowPolicy(
-        menu=Unlisted("one row, which only the database changes"),
-        retention=Forever("one row"),
-        erasure=NotPersonal(),
-    )
 
     version = models.BigIntegerField(default=1)
 

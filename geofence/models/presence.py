@@ -2,10 +2,8 @@
 
 from django.contrib.gis.db import models
 from django.db.models import Q
-from django.utils.translation import gettext_lazy as _
 
 from geofence.models.places import Geofence, Store
-from row_policies import Blanked, Delete, Export, Keep, Menu, RowPolicy, Section
 
 
 class Visit(models.Model):
@@ -13,27 +11,6 @@ class Visit(models.Model):
 
     pii: pseudonymous location event.
     """
-
-    row_policy = RowPolicy(
-        menu=Menu(_("Visits"), Section.FACTS, 10, "directions_walk"),
-        retention=Keep(by="last_inside_at", days=30),
-        erasure=Delete(by="device_id"),
-        export=Export(
-            order_by="entered_at",
-            columns=(
-                "id",
-                "store__uuid",
-                "store__name",
-                "geofence_version",
-                "entered_at",
-                "last_inside_at",
-                "confirmed_at",
-                "confirmed_by",
-                "exited_at",
-                "exit_reason",
-            ),
-        ),
-    )
 
     class ConfirmedBy(models.TextChoices):
         DWELL = "dwell", "stayed"
@@ -84,30 +61,6 @@ class Presence(models.Model):
     pii: pseudonymous location state.
     """
 
-    row_policy = RowPolicy(
-        menu=Menu(_("Presences"), Section.FACTS, 140, "my_location"),
-        retention=Keep(by="last_fix_at", days=30),
-        erasure=Delete(by="device_id"),
-        export=Export(
-            order_by="geofence_id",
-            columns=(
-                "geofence__uuid",
-                "geofence__store__uuid",
-                "state",
-                "last_fix_at",
-                "entered_at",
-                "inside_since_at",
-                "last_inside_at",
-                "left_at",
-                "departing_at",
-                "dwelled_at",
-                "barred",
-                "inside_fixes",
-                "best_accuracy_m",
-            ),
-        ),
-    )
-
     class State(models.TextChoices):
         OUTSIDE = "outside", "outside"
         INSIDE = "inside", "inside"
@@ -143,30 +96,6 @@ class LastFix(models.Model):
 
     pii: coarse location.
     """
-
-    row_policy = RowPolicy(
-        menu=Menu(_("Last fixes"), Section.FACTS, 150, "schedule"),
-        retention=Keep(
-            # Until then the time of the last fix identifies late fixes.
-            by="received_at",
-            days=30,
-            blanked=Blanked("its cell and its point", hours=24, function="geofence.services.retention.blank_cells"),
-        ),
-        erasure=Delete(by="device_id"),
-        export=Export(
-            order_by="fix_time",
-            columns=(
-                "fix_time",
-                "received_at",
-                "cell_latitude_deg",
-                "cell_longitude_deg",
-                "cell_at",
-                "point_digest",
-                "repeats",
-                "jump_hold_until",
-            ),
-        ),
-    )
 
     device_id = models.UUIDField(primary_key=True)
     fix_time = models.DateTimeField()

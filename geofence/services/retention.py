@@ -1,17 +1,10 @@
-"""Retention of presence, visits and last fixes. The models declare how long; a late or repeated run changes nothing."""
+"""Blanking of coarse locations, long before retention deletes their rows. A late or repeated run changes nothing."""
 
 from datetime import datetime
 
 from django.db.models import Q
 
 from geofence.models import LastFix
-from row_policies.queries import DeleteRows, delete_rows
-from row_policies.queries import drop_expired as drop_declared
-
-
-def drop_expired(*, now: datetime, delete: DeleteRows = delete_rows) -> None:
-    """Blank cells and points, and delete expired rows. `delete` deletes the rows of a query, or leaves them."""
-    drop_declared("geofence", now=now, delete=delete)
 
 
 def blank_cells(*, before: datetime) -> None:

@@ -1,8 +1,8 @@
-"""The public entry points of messaging: addresses, outbox, delivery, erasure and retention."""
+"""The public entry points of messaging: addresses, outbox, delivery and export."""
 
 from notifications.services.addresses import reachable_devices, register_address
 from notifications.services.delivery import Delivery, deliver_due
-from notifications.services.erasure import drop_expired, export_device, forget_device
+from notifications.services.export import export_device
 from notifications.services.outbox import (
     MESSAGE_STATES,
     SUPPRESSED,
@@ -19,10 +19,8 @@ __all__ = [
     "NewMessage",
     "OutboxBacklog",
     "deliver_due",
-    "drop_expired",
     "enqueue_messages",
     "export_device",
-    "forget_device",
     "outbox_backlog",
     "reachable_devices",
     "register_address",

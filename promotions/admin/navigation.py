@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from row_policies import Menu, Section
-from row_policies.queries import list_declared, read_policy
+from promotions.row_policies import Menu, Section
+from promotions.row_policies.queries import list_declared, read_policy
 
 _TITLES = {
     Section.CAMPAIGNS: _("Campaigns"),
@@ -27,7 +27,7 @@ _IS_ACTIVE: dict[str, Callable[[HttpRequest], bool]] = {
 
 
 def build_navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the menu: the overview, then each section with the lines that its models declare and those below."""
+    """Return the menu: the overview, then each section with the lines of its models and those below."""
     lines = [*_list_declared_lines(), *_list_other_lines()]
     sections = [
         {

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from promotions.models.kinds import list_kinds
 from promotions.models.tenants import Brand
-from row_policies import (
+from promotions.row_policies import (
     MANAGE,
     VIEW,
     Forever,

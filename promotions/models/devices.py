@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from row_policies import (
+from promotions.row_policies import (
     Cascade,
     ExpiredBy,
     Export,

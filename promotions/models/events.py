@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from promotions.models.campaigns import Campaign
 from promotions.models.retention import OFFER_DAYS
-from row_policies import Delete, Export, Keep, Menu, RowPolicy, Section
+from promotions.row_policies import Delete, Export, Keep, Menu, RowPolicy, Section
 
 
 class Event(models.Model):

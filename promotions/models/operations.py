@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from row_policies import ErasedBy, Forever, Keep, Menu, NotExported, NotPersonal, RowPolicy, Section
+from promotions.row_policies import ErasedBy, Forever, Keep, Menu, NotExported, NotPersonal, RowPolicy, Section
 
 
 class ShardCursor(models.Model):

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from promotions.models.devices import Device
 from promotions.models.tenants import Brand
-from row_policies import Cascade, Export, Keep, Menu, NotPersonal, RowPolicy, Section
+from promotions.row_policies import Cascade, Export, Keep, Menu, NotPersonal, RowPolicy, Section
 
 # A device's points are stored for a day: a group that works longer is found again the next day.
 SIGHTING_HOURS = 24

@@ -10,7 +10,19 @@ from django.utils.translation import gettext_lazy as _
 from promotions.models.retention import OFFER_DAYS
 from promotions.models.staff import StaffDevice, StaffMember
 from promotions.models.unlocks import Coupon
-from row_policies import VIEW, Cascade, Export, Keep, Menu, NotPersonal, Owner, Roles, RowPolicy, Section, WithParent
+from promotions.row_policies import (
+    VIEW,
+    Cascade,
+    Export,
+    Keep,
+    Menu,
+    NotPersonal,
+    Owner,
+    Roles,
+    RowPolicy,
+    Section,
+    WithParent,
+)
 
 
 class Redemption(models.Model):

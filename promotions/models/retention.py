@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from row_policies import Keep, Menu, NotPersonal, RowPolicy, Section
+from promotions.row_policies import Keep, Menu, NotPersonal, RowPolicy, Section
 
 # Thirteen months: a campaign can be compared with the one a year before.
 OFFER_DAYS = 396

@@ -6,7 +6,18 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from row_policies import EDIT, Forever, Menu, NotPersonal, Owner, Remains, Roles, RowPolicy, Section, WithParent
+from promotions.row_policies import (
+    EDIT,
+    Forever,
+    Menu,
+    NotPersonal,
+    Owner,
+    Remains,
+    Roles,
+    RowPolicy,
+    Section,
+    WithParent,
+)
 
 
 class StaffMember(models.Model):

@@ -7,7 +7,19 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from row_policies import EDIT, VIEW, Forever, Menu, NotPersonal, Owner, Remains, Roles, RowPolicy, Section, WithParent
+from promotions.row_policies import (
+    EDIT,
+    VIEW,
+    Forever,
+    Menu,
+    NotPersonal,
+    Owner,
+    Remains,
+    Roles,
+    RowPolicy,
+    Section,
+    WithParent,
+)
 
 
 class Brand(models.Model):

@@ -9,7 +9,7 @@ from promotions.models.campaigns import Campaign
 from promotions.models.devices import Device
 from promotions.models.kinds import list_outcomes
 from promotions.models.retention import ENDED_COUPON_DAYS, OFFER_DAYS
-from row_policies import Cascade, Export, Keep, Menu, RowPolicy, Section
+from promotions.row_policies import Cascade, Export, Keep, Menu, RowPolicy, Section
 
 
 class Unlock(models.Model):

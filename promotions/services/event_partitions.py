@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import connection, transaction
 
 from promotions.models import Event
+from promotions.row_policies.queries import find_cutoff
 from promotions.services.waits import limit_waits
-from row_policies.queries import find_cutoff
 
 # The job may fail for as long before rows go to the default partition.
 MONTHS_AHEAD = 3

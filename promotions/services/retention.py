@@ -1,4 +1,4 @@
-"""Retention in all three apps. The models declare how long rows are kept; a late or repeated run changes nothing."""
+"""Retention in all three apps. Row policies declare how long rows are kept; a late or repeated run changes nothing."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,13 +7,12 @@ from django.db.models import Model, QuerySet
 from django.utils.module_loading import import_string
 
 from geofence.models import Visit
-from geofence.services import retention as geofence_retention
-from notifications import services as notifications
 from notifications.models import Message
+from promotions.row_policies import Keep
+from promotions.row_policies import queries as row_policies
+from promotions.row_policies.libraries import LIBRARIES
 from promotions.services.report import outcomes
 from promotions.services.retention_ceiling import Ceiling
-from row_policies import Keep
-from row_policies import queries as row_policies
 
 # Before every visit and message: none has expired.
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,14 +38,13 @@ def drop_expired(*, now: datetime, allow_large: bool = False) -> Ceiling:
         if may_drop.get(expired.model, True):
             _delete(expired, ceiling, is_checked=expired.model in may_drop)
 
-    geofence_retention.drop_expired(now=now, delete=delete)
-    notifications.drop_expired(now=now, delete=delete)
-    row_policies.drop_expired("promotions", now=now, delete=delete)
+    for app_label in (*LIBRARIES, "promotions"):
+        row_policies.drop_expired(app_label, now=now, delete=delete)
     return ceiling
 
 
 def _delete(expired: QuerySet[Any], ceiling: Ceiling, *, is_checked: bool) -> None:
-    """Delete the rows of a query up to the table's ceiling, or have the function delete them that the model names."""
+    """Delete the rows of a query up to the table's ceiling, or call the function that the model names for it."""
     retention = row_policies.read_policy(expired.model).retention
     is_short_lived = isinstance(retention, Keep) and retention.is_short_lived
     if not isinstance(retention, Keep) or retention.deleted_by is None:

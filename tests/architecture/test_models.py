@@ -7,9 +7,9 @@ from django.apps import apps
 from django.contrib import admin
 from django.db.models import Model
 
-from row_policies import Menu
-from row_policies.faults import find_faults
-from row_policies.queries import read_policy
+from promotions.row_policies import Menu
+from promotions.row_policies.faults import find_faults
+from promotions.row_policies.queries import read_policy
 
 MODELS = [
     model for app in ("geofence", "notifications", "promotions") for model in apps.get_app_config(app).get_models()

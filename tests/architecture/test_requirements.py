@@ -223,7 +223,7 @@ def imported_distributions(path: Path) -> dict[str, set[str]]:
             modules |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             modules.add((node.module or "").split(".")[0])
-    own = {"geofence", "notifications", "promotions", "row_policies"}
+    own = {"geofence", "notifications", "promotions"}
     return {name: distributions_by_module().get(name, set()) for name in modules - own - sys.stdlib_module_names}
 
 

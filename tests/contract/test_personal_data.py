@@ -28,11 +28,11 @@ from promotions.models import (
     Unlock,
     Void,
 )
+from promotions.row_policies import Export, ExportedBy, NotExported, NotPersonal, Remains
+from promotions.row_policies.faults import leads_to_device
+from promotions.row_policies.queries import read_policy
 from promotions.services.devices.erasure import export_device, forget_device
 from promotions.services.events import record_events
-from row_policies import Export, ExportedBy, NotExported, NotPersonal, Remains
-from row_policies.faults import leads_to_device
-from row_policies.queries import read_policy
 from tests import factories
 from tests.factories import NOW
 

@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from geofence.logic.fixes import FixArray, FixFlag
 from geofence.logic.presence import ExitReason, TransitionKind
 from geofence.models import Geofence, LastFix, Presence, Visit
-from geofence.services.erasure import forget_device
 from geofence.services.presence import DropReason, PresenceAdvance, advance_presence, record_presence
 from geofence.services.snapshots import current_snapshot, forget_snapshot
 from tests.factories import NOW, circle, store
@@ -277,7 +276,8 @@ def test_a_device_erased_between_computing_and_writing_stays_erased() -> None:
     work(pack([make_fix(ADA, 0, 5)]))
     advance = advance_presence(pack([make_fix(ADA, 30, 5)]), snapshot=current_snapshot())
 
-    forget_device(ADA, now=NOW)
+    for model in (Presence, Visit, LastFix):
+        model.objects.filter(device_id=ADA).delete()
     record_presence(advance)
 
     assert not Presence.objects.exists()

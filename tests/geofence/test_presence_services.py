@@ -1,12 +1,11 @@
 """Confirmation of visits, evidence of a stay, export and erasure."""
 
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
-from geofence.models import LastFix, Presence, Visit
-from geofence.services.erasure import export_device, forget_device
+from geofence.models import Visit
 from geofence.services.presence import advance_presence, record_presence
 from geofence.services.snapshots import current_snapshot
 from geofence.services.visits import PresenceEvidence, confirm_visits, presence_evidence
@@ -99,30 +98,3 @@ class TestPresenceEvidence:
 
         assert (evidence.inside_since_at, evidence.inside_fixes) == (NOW + timedelta(hours=1), 2)
         assert evidence.visit_entered_at is None
-
-
-class TestErasure:
-    def test_all_of_a_device_is_exported_in_plain_values(self) -> None:
-        shop = store()
-        work(*make_visit(ADA), *make_visit(ADA, start_s=1_000)[:6], *make_visit(BO))
-
-        export = export_device(ADA)
-
-        assert [visit["store_id"] for visit in export["visits"]] == [shop.uuid, shop.uuid]
-        assert [visit["confirmed_by"] for visit in export["visits"]] == ["dwell", ""]
-        assert [presence["state"] for presence in export["presences"]] == ["inside"]
-        assert export["last_fix"]["cell_latitude_deg"] == 48.87
-
-    def test_of_an_unknown_device_there_is_nothing_to_export(self) -> None:
-        assert export_device(uuid4()) == {"presences": [], "visits": [], "last_fix": None}
-
-    def test_a_forgotten_device_leaves_nothing_and_others_stay(self) -> None:
-        store()
-        work(*make_visit(ADA), *make_visit(ADA, start_s=1_000)[:6], *make_visit(BO)[:6])
-
-        erased = forget_device(ADA, now=NOW)
-
-        assert erased == {"geofence.Presence": 1, "geofence.Visit": 2, "geofence.LastFix": 1}
-        for model in (Presence, Visit, LastFix):
-            assert set(model.objects.values_list("device_id", flat=True)) == {BO}
-        assert not any(forget_device(ADA, now=NOW).values())

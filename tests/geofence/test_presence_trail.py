@@ -11,7 +11,7 @@ from geofence.logic.jumps import jump_penalty_s
 from geofence.models import LastFix
 from geofence.services.presence import advance_presence, record_presence
 from geofence.services.presence_trail import FollowedFix, Trail, follow_fix, read_trail
-from geofence.services.retention import drop_expired
+from geofence.services.retention import blank_cells
 from geofence.services.snapshots import current_snapshot
 from geofence.services.transitions import Transition
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW, store
@@ -139,7 +139,7 @@ def test_a_cell_that_vague_fixes_follow_goes_after_a_day_all_the_same() -> None:
     work(*make_visit(ADA)[:4])
     work(make_fix(ADA, 24 * 3_600, 5, accuracy_m=3_000.0))
 
-    drop_expired(now=NOW + timedelta(hours=25))
+    blank_cells(before=NOW + timedelta(hours=1))
 
     last = LastFix.objects.get()
     assert (last.cell_latitude_deg, last.cell_at) == (None, None)
@@ -149,7 +149,7 @@ def test_a_cell_that_vague_fixes_follow_goes_after_a_day_all_the_same() -> None:
 def test_after_a_day_of_silence_neither_point_nor_hold_is_left() -> None:
     work(make_fix(ADA, 0, 50_000), make_fix(ADA, 60, 5), make_fix(ADA, 61, 5))
 
-    drop_expired(now=NOW + timedelta(hours=25))
+    blank_cells(before=NOW + timedelta(hours=1))
 
     last = LastFix.objects.get()
     assert (last.point_digest, last.repeats, last.jump_hold_until, last.cell_at) == (None, 0, None, None)

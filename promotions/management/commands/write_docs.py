@@ -15,8 +15,7 @@ from promotions.conf import SETTINGS, Setting
 from promotions.http.docs import render_yaml
 from promotions.http.lane.fixes import REJECTIONS
 from promotions.http.problems import CATALOGUE, FAULTS
-from promotions.services.imports import segments, stores
-from row_policies import (
+from promotions.row_policies import (
     Cascade,
     Delete,
     Detach,
@@ -34,7 +33,8 @@ from row_policies import (
     Subject,
     WithParent,
 )
-from row_policies.queries import read_policy
+from promotions.row_policies.queries import read_policy
+from promotions.services.imports import segments, stores
 
 # Modules, so that a list of columns is read when it is needed.
 _IMPORTS = (

@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from promotions.models import Campaign
-from row_policies import (
+from promotions.row_policies import (
     MANAGE,
     VIEW,
     Detach,

@@ -1,7 +1,7 @@
 """Which rows a user sees and changes in admin: a membership gives the rows, a role gives the permissions.
 
 A role is a Django group. The three below belong to the product: after every migrate they get the permissions that the
-models declare (`row_policy.roles`). A deployment that needs other permissions creates another group.
+row policies declare (`roles`). A deployment that needs other permissions creates another group.
 Brands see counts, never persons: no role has a permission on a row about one device.
 """
 
@@ -13,8 +13,8 @@ from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db.models import Model, Q, QuerySet
 
 from promotions.models import Membership
-from row_policies import OPERATOR, Owner, Verbs
-from row_policies.queries import find_policy, list_declared, read_policy
+from promotions.row_policies import OPERATOR, Owner, Verbs
+from promotions.row_policies.queries import find_policy, list_declared, read_policy
 
 M = TypeVar("M", bound=Model)
 
@@ -78,7 +78,7 @@ def is_editable(*, row: Model, tenancy: Tenancy) -> bool:
 
 
 def _find_owner(model: type[Model]) -> Owner:
-    """Return the owner that the model declares; the operator alone sees the rows of any other model."""
+    """Return the owner by the model's row policy; the operator alone sees the rows of any other model."""
     policy = find_policy(model)
     return policy.owner if policy else OPERATOR
 
@@ -105,7 +105,7 @@ def _read(row: Any, path: str) -> Any:
 
 
 def list_grants() -> Mapping[str, Mapping[type[Model], Verbs]]:
-    """Return what each role may do with the rows of each model, as the models declare it."""
+    """Return what each role may do with the rows of each model, by its row policy."""
     roles = {model: read_policy(model).roles for model in list_declared()}
     return {
         BRAND_MANAGER: {model: role.brand_manager for model, role in roles.items() if role.brand_manager},

@@ -1,4 +1,4 @@
-"""Export and erasure of everything held about a device. One call per app; each model declares its part."""
+"""Export and erasure of everything held about a device. Each model's row policy declares its part."""
 
 from datetime import datetime
 from typing import Any
@@ -6,17 +6,23 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Model
+from django.utils.module_loading import import_string
 
-from geofence.services import erasure as geofence_erasure
-from notifications import services as notifications
 from promotions.models import Coupon, Device, IdempotencyRecord, Redemption, ShardCursor, WithdrawnCoupon
+from promotions.row_policies import Export, ExportedBy, RowPolicy, Subject
+from promotions.row_policies.libraries import LIBRARIES
+from promotions.row_policies.queries import erase_device, export_rows, list_declared, read_policy
 from promotions.services.devices.revocation_notices import give_notice
 from promotions.stream import shard_of
-from row_policies import Export
-from row_policies.queries import erase_device, export_rows, list_declared, read_policy
 
 # A column of ours under the name the API uses.
-_API_NAMES = {"campaign__uuid": "campaign_id", "store__uuid": "store_id"}
+_API_NAMES = {
+    "campaign__uuid": "campaign_id",
+    "geofence__store__uuid": "store_id",
+    "geofence__uuid": "geofence_id",
+    "store__name": "store_name",
+    "store__uuid": "store_id",
+}
 
 
 def export_device(device: Device, *, now: datetime) -> dict[str, Any]:
@@ -32,19 +38,32 @@ def export_device(device: Device, *, now: datetime) -> dict[str, Any]:
             "segments": device.segments,
             "registered_at": device.registered_at,
         },
-        "promotions": {
-            str(model._meta.verbose_name_plural).replace(" ", "_"): _export_rows(model, device.pk)
-            for model in list_declared("promotions")
-            if isinstance(read_policy(model).export, Export)
-        },
-        "geofence": geofence_erasure.export_device(device.pk),
-        "notifications": notifications.export_device(device.pk),
+        **{app_label: _export_app(app_label, device.pk) for app_label in ("promotions", *LIBRARIES)},
     }
 
 
-def _export_rows(model: type[Model], device_id: UUID) -> list[dict[str, Any]]:
-    rows = export_rows(model, device_id)
-    return [{_API_NAMES.get(name, name): value for name, value in row.items()} for row in rows]
+def _export_app(app_label: str, device_id: UUID) -> dict[str, Any]:
+    """Return what an app holds about a device besides the device's own row."""
+    exported: dict[str, Any] = {}
+    functions: set[str] = set()
+    for model in list_declared(app_label):
+        match read_policy(model):
+            case RowPolicy(export=Export()):
+                exported |= _export_model(model, device_id)
+            # One function can export several models together.
+            case RowPolicy(export=ExportedBy(function=function), erasure=erasure) if not isinstance(erasure, Subject):
+                functions.add(function)
+    for function in sorted(functions):
+        exported |= import_string(function)(device_id)
+    return exported
+
+
+def _export_model(model: type[Model], device_id: UUID) -> dict[str, Any]:
+    """Return a list of rows under the model's plural name, or one row or None if the device's id is the row's key."""
+    rows = [{_API_NAMES.get(name, name): value for name, value in row.items()} for row in export_rows(model, device_id)]
+    if model._meta.pk.name == "device_id":
+        return {str(model._meta.verbose_name).replace(" ", "_"): next(iter(rows), None)}
+    return {str(model._meta.verbose_name_plural).replace(" ", "_"): rows}
 
 
 @transaction.atomic
@@ -53,8 +72,8 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
     _wait_for_batch(device_id)
     # An unlock in progress holds a key share of this row until it commits: it is deleted below, or fails on its key.
     Device.objects.select_for_update().filter(pk=device_id).first()
-    geofence_erasure.forget_device(device_id, now=now)
-    notifications.forget_device(device_id, now=now)
+    for library in LIBRARIES:
+        erase_device(library, device_id, now=now)
     _lock_coupons(device_id)
     _lock_redemptions(device_id)
     with connection.cursor() as cursor:

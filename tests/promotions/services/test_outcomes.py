@@ -11,10 +11,11 @@ from geofence.models import Store, Visit
 from notifications.models import Message
 from promotions.logic.lift import ArmCounts, Verdict
 from promotions.models import Campaign, Opportunity, Refusal
+from promotions.row_policies import queries
+from promotions.row_policies.queries import export_rows
 from promotions.services import retention
 from promotions.services.report import outcomes
 from promotions.services.report.report import Funnel, campaign_funnel
-from row_policies.queries import export_rows
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.services.encounters import meet, refuse, report, visit
@@ -150,14 +151,21 @@ def test_what_could_not_be_kept_is_not_dropped(
     assert figures(campaign, day=60) == fresh
 
 
-@pytest.mark.parametrize("app", ["geofence_retention", "notifications"])
+@pytest.mark.parametrize("app_label", ["geofence", "notifications"])
 def test_a_crash_before_the_drop_counts_nothing_twice(
-    campaign: Campaign, shop: Store, monkeypatch: pytest.MonkeyPatch, app: str
+    campaign: Campaign, shop: Store, monkeypatch: pytest.MonkeyPatch, app_label: str
 ) -> None:
     live_through(campaign, shop)
     fresh = figures(campaign, day=29)
+    drop_expired_of = queries.drop_expired
+
+    def crash_at_app(app: str, **given: Any) -> None:
+        if app == app_label:
+            raise Crashed
+        drop_expired_of(app, **given)
+
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(retention, app), "drop_expired", crash)
+        patch.setattr(queries, "drop_expired", crash_at_app)
         with pytest.raises(Crashed):
             retention.drop_expired(now=GONE, allow_large=True)
     assert figures(campaign, day=60) == fresh

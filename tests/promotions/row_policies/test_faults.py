@@ -12,7 +12,7 @@ from django.db import models
 
 from promotions import checks
 from promotions.models import Campaign, Device, StaffDevice
-from row_policies import (
+from promotions.row_policies import (
     Blanked,
     Cascade,
     Delete,
@@ -32,7 +32,9 @@ from row_policies import (
     Unlisted,
     WithParent,
 )
-from row_policies.faults import find_faults
+from promotions.row_policies.faults import find_faults
+from promotions.row_policies.libraries import LIBRARY_POLICIES
+from promotions.row_policies.queries import list_declared, read_policy
 
 Declare = Callable[[RowPolicy | None], type[models.Model]]
 
@@ -146,6 +148,81 @@ def test_a_model_without_a_declaration_stops_every_start(declare: Declare) -> No
     assert error.msg in checks.find_start_faults()
     with pytest.raises(CommandError, match="promotions.ToyBallot does not declare"):
         call_command("check")
+
+
+@pytest.fixture
+def library_model() -> Iterator[type[models.Model]]:
+    """A model of a library that no other file names."""
+
+    class ToyBeacon(models.Model):
+        device_id = models.UUIDField()
+        heard_at = models.DateTimeField()
+
+        class Meta:
+            app_label = "geofence"
+
+        def __str__(self) -> str:
+            return ""
+
+    yield ToyBeacon
+    del apps.all_models["geofence"]["toybeacon"]
+    apps.clear_cache()
+
+
+BEACON = RowPolicy(
+    menu=Unlisted("a test"),
+    retention=Keep(by="heard_at", days=1),
+    erasure=Delete(by="device_id"),
+    export=Export(order_by="heard_at", columns=("heard_at",)),
+)
+
+
+def list_check_errors() -> list[str]:
+    return [error.msg for error in run_checks() if error.id == "doorstep.E001"]
+
+
+@pytest.mark.django_db
+def test_a_library_model_without_an_entry_stops_every_start(library_model: type[models.Model]) -> None:
+    [message] = list_check_errors()
+
+    assert message.startswith(
+        "geofence.ToyBeacon does not declare what becomes of its rows: "
+        'add `"geofence.ToyBeacon": RowPolicy(...)` to LIBRARY_POLICIES in promotions/row_policies/libraries.py'
+    )
+    assert message in checks.find_start_faults()
+
+
+def test_an_entry_is_the_policy_of_a_library_model(
+    library_model: type[models.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LIBRARY_POLICIES, "geofence.ToyBeacon", BEACON)
+
+    assert list_check_errors() == []
+    assert read_policy(library_model) is BEACON
+    assert library_model in list_declared("geofence")
+
+
+def test_a_wrong_entry_is_named_with_its_remedy(
+    library_model: type[models.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = replace(BEACON, retention=Keep(by="seen_at", days=1))
+    monkeypatch.setitem(LIBRARY_POLICIES, "geofence.ToyBeacon", wrong)
+
+    [message] = list_check_errors()
+
+    assert message.startswith("geofence.ToyBeacon: row_policy.retention.by is 'seen_at'")
+
+
+@pytest.mark.parametrize("label", ["geofence.Visits", "promotions.Campaign", "auth.User", "nowhere.Model"])
+def test_an_entry_without_a_library_model_is_a_fault(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LIBRARY_POLICIES, label, BEACON)
+
+    [message] = list_check_errors()
+
+    assert message == (
+        f"{label} has an entry in promotions/row_policies/libraries.py, but is no model of geofence or notifications: "
+        "correct the label, or delete the entry."
+    )
 
 
 def test_an_inherited_declaration_does_not_count(declare: Declare) -> None:

@@ -13,10 +13,10 @@ from django.urls import path, reverse
 
 from promotions.admin.base import FactAdmin
 from promotions.models import Campaign, Device
+from promotions.row_policies import Cascade, Export, Keep, Menu, Owner, Roles, RowPolicy, Section, WithParent
+from promotions.row_policies.faults import find_faults
 from promotions.services.devices.erasure import export_device, forget_device
 from promotions.services.retention import drop_expired
-from row_policies import Cascade, Export, Keep, Menu, Owner, Roles, RowPolicy, Section, WithParent
-from row_policies.faults import find_faults
 from tests import factories
 from tests.factories import NOW
 from tests.promotions.admin import rows

@@ -1,6 +1,6 @@
-"""What each model declares about its rows. The queries that follow from it are in `queries`, its checks in `faults`."""
+"""The row policy of each model: declarations, those for the libraries, queries that follow from them, and checks."""
 
-from row_policies.declarations import (
+from promotions.row_policies.declarations import (
     EDIT,
     MANAGE,
     OPERATOR,

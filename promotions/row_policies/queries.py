@@ -10,27 +10,28 @@ from django.conf import settings
 from django.db.models import CASCADE, DateTimeField, ForeignKey, Model, QuerySet
 from django.utils.module_loading import import_string
 
-from row_policies.declarations import Cascade, Delete, Detach, ErasedBy, ExpiredBy, Export, Keep, RowPolicy
+from promotions.row_policies.declarations import Cascade, Delete, Detach, ErasedBy, ExpiredBy, Export, Keep, RowPolicy
+from promotions.row_policies.libraries import LIBRARY_POLICIES
 
 DeleteRows = Callable[[QuerySet[Any]], object]
 
 
 def find_policy(model: type[Model]) -> RowPolicy | None:
-    """Return what the model itself declares. None: nothing, or not one of our models."""
+    """Return the policy that the model itself has, or a library's model in `LIBRARY_POLICIES`. None: it has none."""
     declared = vars(model).get("row_policy")
-    return declared if isinstance(declared, RowPolicy) else None
+    return declared if isinstance(declared, RowPolicy) else LIBRARY_POLICIES.get(model._meta.label)
 
 
 def read_policy(model: type[Model]) -> RowPolicy:
-    """Return what the model itself declares. Errors: LookupError."""
+    """Return the model's policy. Errors: LookupError if it has none."""
     policy = find_policy(model)
     if policy is None:
-        raise LookupError(f"{model._meta.label} declares no row_policy.")
+        raise LookupError(f"{model._meta.label} has no row policy.")
     return policy
 
 
 def list_declared(app_label: str | None = None) -> list[type[Model]]:
-    """Return the models that declare a policy: parents before the rows that are deleted with them, else by name."""
+    """Return the models that have a policy: parents before the rows that are deleted with them, else by name."""
     models = [model for model in apps.get_models() if find_policy(model) is not None]
     chosen = [model for model in models if app_label in (None, model._meta.app_label)]
     return sorted(chosen, key=lambda model: (_depth(model), model._meta.label))
@@ -77,11 +78,7 @@ def find_expired(model: type[Model], *, now: datetime) -> QuerySet[Any]:
     return rows.exclude(**{f"{keep.not_before}__gt": now - timedelta(days=keep.not_before_days)})
 
 
-def delete_rows(expired: QuerySet[Any]) -> object:
-    return expired.delete()
-
-
-def drop_expired(app_label: str, *, now: datetime, delete: DeleteRows = delete_rows) -> None:
+def drop_expired(app_label: str, *, now: datetime, delete: DeleteRows) -> None:
     """Empty and delete what has expired in an app's tables, parents first. Repeatable; each statement is on its own.
 
     `delete` deletes the rows of a query, or leaves them.
@@ -111,13 +108,11 @@ def export_rows(model: type[Model], device_id: UUID) -> QuerySet[Any, dict[str, 
     return find_rows_of_device(model, device_id).order_by(export.order_by, "pk").values(*export.columns)
 
 
-def erase_device(app_label: str, device_id: UUID, *, now: datetime) -> dict[str, int]:
+def erase_device(app_label: str, device_id: UUID, *, now: datetime) -> None:
     """Remove a device's data from an app's tables, in the caller's transaction. Repeatable.
 
-    Return how many rows were deleted of each model that declares `Delete`. Children first: what a `Cascade` names as
-    `first` still finds its rows. The caller deletes the `Subject` afterwards.
+    Children first: what a `Cascade` names as `first` still finds its rows. The caller deletes the `Subject` afterwards.
     """
-    deleted: dict[str, int] = {}
     for model in reversed(list_declared(app_label)):
         erasure = read_policy(model).erasure
         if isinstance(erasure, ErasedBy):
@@ -125,6 +120,4 @@ def erase_device(app_label: str, device_id: UUID, *, now: datetime) -> dict[str,
         elif isinstance(erasure, Cascade) and erasure.first:
             import_string(erasure.first)(device_id, now=now)
         elif isinstance(erasure, Delete):
-            _, by_model = find_rows_of_device(model, device_id).delete()
-            deleted[model._meta.label] = by_model.get(model._meta.label, 0)
-    return deleted
+            find_rows_of_device(model, device_id).delete()

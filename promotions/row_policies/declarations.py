@@ -1,4 +1,4 @@
-"""The declaration itself: frozen values, written on a model class as `row_policy = RowPolicy(...)`.
+"""The declaration itself: frozen values. A model of the product has it as its attribute `row_policy`.
 
 A path is a chain of field names, as in a query. A function is a dotted path, because models import no services.
 """

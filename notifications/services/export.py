@@ -1,20 +1,9 @@
-"""Erasure, export and retention of addresses and messages."""
+"""Export of the addresses and messages of a device."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-
 from notifications.models import Message, PushAddress
-from row_policies.queries import DeleteRows, delete_rows, erase_device
-from row_policies.queries import drop_expired as drop_declared
-
-
-@transaction.atomic
-def forget_device(device_id: UUID, *, now: datetime) -> None:
-    """Delete everything stored about a device. Repeatable."""
-    erase_device("notifications", device_id, now=now)
 
 
 def export_device(device_id: UUID) -> dict[str, Any]:
@@ -47,8 +36,3 @@ def export_device(device_id: UUID) -> dict[str, Any]:
             for row in messages
         ],
     }
-
-
-def drop_expired(*, now: datetime, delete: DeleteRows = delete_rows) -> None:
-    """Delete expired messages with their attempts. Repeatable. `delete` deletes the rows of a query, or leaves them."""
-    drop_declared("notifications", now=now, delete=delete)

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db.models import CASCADE, SET_NULL, DateField, DateTimeField, Field, ForeignKey, Model, UUIDField
 from django.utils.module_loading import import_string
 
-from row_policies.declarations import (
+from promotions.row_policies.declarations import (
     Cascade,
     Delete,
     Detach,
@@ -25,12 +26,24 @@ from row_policies.declarations import (
     Subject,
     WithParent,
 )
-from row_policies.queries import find_policy
+from promotions.row_policies.libraries import LIBRARIES, LIBRARY_POLICIES
+from promotions.row_policies.queries import find_policy
 
 
 def find_faults(models: Iterable[type[Model]]) -> list[str]:
     """Return what is wrong with the declarations of these models, or missing."""
     return [fault for model in models for fault in _find_faults_of(model)]
+
+
+def find_entry_faults() -> list[str]:
+    """Return the entries of `LIBRARY_POLICIES` that belong to no model of a library."""
+    labels = {model._meta.label for library in LIBRARIES for model in apps.get_app_config(library).get_models()}
+    return [
+        f"{label} has an entry in promotions/row_policies/libraries.py, but is no model of {' or '.join(LIBRARIES)}: "
+        "correct the label, or delete the entry."
+        for label in LIBRARY_POLICIES
+        if label not in labels
+    ]
 
 
 def leads_to_device(model: type[Model], seen: frozenset[type[Model]] = frozenset()) -> bool:
@@ -49,10 +62,10 @@ def _find_faults_of(model: type[Model]) -> Iterator[str]:
     name = model._meta.label
     policy = find_policy(model)
     if policy is None:
-        yield (
-            f"{name} does not declare what becomes of its rows: add `row_policy = RowPolicy(...)` to the class "
-            "(CONTRIBUTING.md, “a model”)."
-        )
+        is_library = model._meta.app_label in LIBRARIES
+        place = "to LIBRARY_POLICIES in promotions/row_policies/libraries.py" if is_library else "to the class"
+        entry = f'"{name}": RowPolicy(...)' if is_library else "row_policy = RowPolicy(...)"
+        yield f"{name} does not declare what becomes of its rows: add `{entry}` {place} (CONTRIBUTING.md, “a model”)."
         return
     for part in (_find_owner_faults, _find_retention_faults, _find_erasure_faults, _find_export_faults):
         for fault in part(model, policy):
