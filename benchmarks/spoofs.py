@@ -29,7 +29,7 @@ DELAY_S = (0.3, 3.0)
 
 @dataclass(frozen=True, slots=True)
 class TracedFix:
-    """One fix; `accuracy_m` as the phone reports it. Uploaded at `sent_s`; with None it is only in the unlock request."""
+    """One fix; `accuracy_m` as the phone reports it. Uploaded at `sent_s`; None: only in the unlock request."""
 
     at_s: float
     spot: Spot

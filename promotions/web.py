@@ -23,7 +23,7 @@ from promotions.logs import refuse_start
 # The first descriptor that systemd passes.
 LISTEN_FD = 3
 TICK_S = 0.1
-LET_GO_ALONE_S = 5.0
+DRAIN_ALONE_S = 5.0
 
 
 class Protocol(HttpToolsProtocol):
@@ -39,9 +39,9 @@ class Protocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """uvicorn's server, which SIGTERM ends gently and SIGINT, or a second signal, quickly."""
 
-    def __init__(self, config: uvicorn.Config, *, unready_s: float, let_go_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, *, unready_s: float, drain_s: float) -> None:
         super().__init__(config)
-        self._unready_s, self._let_go_s = unready_s, let_go_s
+        self._unready_s, self._drain_s = unready_s, drain_s
         self._is_hurried = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -64,7 +64,7 @@ class Server(uvicorn.Server):
         await self._wait(self._unready_s)
         for server in self.servers:
             server.close()
-        await self._wait(self._let_go_s, until_unused=True)
+        await self._wait(self._drain_s, until_unused=True)
         await super().shutdown(sockets)
 
     def _end_current_requests(self) -> None:
@@ -100,15 +100,15 @@ def passed_fd() -> int | None:
     return LISTEN_FD if is_for_us else None
 
 
-def choose_let_go_s(options: argparse.Namespace) -> float:
+def choose_drain_s(options: argparse.Namespace) -> float:
     """Return how long silent connections may stay in the end.
 
     Wait for the last connections. With a successor on the same socket, until their usual timeout has closed the last
     one. Without one no process takes new connections for so long, so the wait is short.
     """
-    if options.let_go_s is not None:
-        return float(options.let_go_s)
-    return LET_GO_ALONE_S if options.fd is None else float(options.keep_alive_s + 1)
+    if options.drain_s is not None:
+        return float(options.drain_s)
+    return DRAIN_ALONE_S if options.fd is None else float(options.keep_alive_s + 1)
 
 
 def find_faults(fd: int | None, options: argparse.Namespace) -> Iterator[str]:
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config.load()
     # A signal is the usual end.
     with suppress(KeyboardInterrupt):
-        Server(config, unready_s=options.unready_s, let_go_s=choose_let_go_s(options)).run()
+        Server(config, unready_s=options.unready_s, drain_s=choose_drain_s(options)).run()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -176,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
         help="after SIGTERM, answer /readyz with 503 this long before refusing connections (default: %(default)s)",
     )
     parser.add_argument(
-        "--let-go-s",
+        "--drain-s",
         type=_seconds,
         help="after SIGTERM, keep idle connections open this long for one more request (default: with --fd the rest of "
         "--keep-alive-s, else 5)",

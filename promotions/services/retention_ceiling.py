@@ -71,7 +71,7 @@ class Ceiling:
             self.record(expired.model, by_model.get(expired.model._meta.label, 0))
 
     def record(self, model: type[Model], rows: int) -> None:
-        """Add rows to today's deletions of the model's table. Deletions that an operator allowed do not count as usual."""
+        """Add rows to today's deletions of the model's table. Those allowed by an operator do not count as usual."""
         table = model._meta.db_table
         self.deleted[table] = self.deleted.get(table, 0) + rows
         if rows and not self.allows_large:

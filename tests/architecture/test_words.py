@@ -25,6 +25,7 @@ INSTEAD = {
     "hence|therein|whereupon|lest": "so, in it, after which, so that not",
     r"(is|are|be) wanted": "is required",
     r"judge[sd]?|judging|judgement": "evaluate",
+    r"let(s|ting)? go": "release",
     "lets": "allows",
     "meanwhile": "in the meantime, or leave it out",
     r"mend(s|ed|ing)?": "fix",

@@ -23,4 +23,4 @@ if __name__ == "__main__":
     config = uvicorn.Config(
         answer, fd=int(sys.argv[1]), http=Protocol if ours else "httptools", ws="none", timeout_keep_alive=2
     )
-    (Server(config, unready_s=0, let_go_s=3) if ours else uvicorn.Server(config)).run()
+    (Server(config, unready_s=0, drain_s=3) if ours else uvicorn.Server(config)).run()
