@@ -135,7 +135,7 @@ def test_a_mistake_is_explained(error: Exception, words: str) -> None:
 @pytest.mark.parametrize(
     ("option", "given", "words"),
     [
-        ("--fd", "{file}", "is no socket: let the supervisor pass a listening one"),
+        ("--fd", "{file}", "is no socket: configure the supervisor to pass a listening one"),
         ("--fd", "1000", "descriptor 1000 is no socket"),
         ("--ssl-keyfile", "/nowhere/key.pem", "--ssl-keyfile names /nowhere/key.pem, which cannot be read"),
         ("--ssl-certfile", "/", "--ssl-certfile names /, which cannot be read"),

@@ -62,7 +62,7 @@ def redeem_offline(page: Page, counter: Counter) -> Shown:
 def test_coupons_are_redeemed_offline_and_sent_after_reconnecting(phone: Page, counter: Counter) -> None:
     coupon = counter.coupon()
     enrol_and_lose_network(phone, counter)
-    expect(phone.locator("#announcement")).to_have_text(re.compile("checked on this device and sent later"))
+    expect(phone.locator("#announcement")).to_have_text(re.compile("checks coupons and sends its scans later"))
     for unit in ("1 of 2", "2 of 2"):
         scan(phone, coupon)
         expect_answer(phone, "later", "GIVE", COFFEE)
@@ -95,7 +95,7 @@ def test_a_conflict_is_shown_until_it_is_read(browser: Browser, phone: Page, cou
 
     find_network(phone)
     expect(phone.locator("#notices-list li")).to_have_text(
-        re.compile(rf"{COFFEE}, today .*: another till took it today .*, in République. You could not know.")
+        re.compile(rf"{COFFEE}, today .*: redeemed at another till today .*, in République. You could not know.")
     )
     phone.reload()
     phone.get_by_role("button", name="I have read this").click()

@@ -105,7 +105,7 @@ def test_in_training_every_answer_is_practised_and_nothing_redeemed(phone: Page,
         phone.locator("#answer-next").click()
     type_code(phone, coupon.code)
 
-    expect_answer(phone, "no", "TRAINING", re.compile("A real coupon is not taken in training"))
+    expect_answer(phone, "no", "TRAINING", re.compile("Training does not accept real coupons"))
     assert kinds == {"give", "again", "later", "used", "no", "presence", "reopen"}
     assert "POST" not in requested
     assert not Redemption.objects.filter(store=counter.store).exists()

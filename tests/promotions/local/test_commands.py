@@ -62,7 +62,8 @@ def test_ctrl_c_twice_ends_the_command_and_leaves_no_process(start_local: StartL
     _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 5
-    assert errors == ""
+    # On a slow machine the start says every few seconds that it goes on.
+    assert [line for line in errors.splitlines() if not line.strip().startswith("starting ")] == []
     assert set(pids) == {"postgres", "redis"}
     assert all(map(is_gone, pids.values()))
 
