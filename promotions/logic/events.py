@@ -16,7 +16,7 @@ class EventKind(StrEnum):
     VISIT_CONFIRMED = "visit.confirmed"
     OFFER_UNLOCKED = "offer.unlocked"
     UNLOCK_REFUSED = "unlock.refused"
-    INSTANT_WIN_PLAYED = "instant_win.played"
+    OFFER_PLAYED = "offer.played"
     COUPON_ISSUED = "coupon.issued"
     COUPON_REDEEMED = "coupon.redeemed"
     COUPON_RECALLED = "coupon.recalled"
@@ -51,10 +51,10 @@ class UnlockRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class InstantWinPlayed:
+class OfferPlayed:
     """A device played, and won or did not win."""
 
-    kind: ClassVar = EventKind.INSTANT_WIN_PLAYED
+    kind: ClassVar = EventKind.OFFER_PLAYED
     unlock_id: UUID
     is_won: bool
 
@@ -108,7 +108,7 @@ Payload = (
     VisitConfirmed
     | OfferUnlocked
     | UnlockRefused
-    | InstantWinPlayed
+    | OfferPlayed
     | CouponIssued
     | CouponRedeemed
     | CouponRecalled

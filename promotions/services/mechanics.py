@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
 
 from django.db.models import Model
 
 from promotions.errors import Fault
 from promotions.errors import gettext_noop as _
 from promotions.logic.campaign_rules import CampaignValues
-from promotions.models import Campaign, Unlock
+from promotions.models import Campaign, Coupon, Unlock
 from promotions.models.kinds import KINDS, OUTCOMES
 
 if TYPE_CHECKING:
@@ -84,10 +85,18 @@ class Mechanic:
 
     # At the store
 
-    def grant(self, unlock: Unlock, now: datetime) -> Grant:
+    # The serializer of the member `play` of a request to unlock, such as a vote. None: there is no such member.
+    play_input: ClassVar[type[Any] | None] = None
+
+    def find_refusal(self, campaign: Campaign, device_id: UUID, now: datetime) -> str | None:
+        """Return the problem code to refuse a device with that is at the store; None: go on."""
+        return None
+
+    def grant(self, unlock: Unlock, play: Mapping[str, Any], now: datetime) -> Grant:
         """Decide what a new unlock comes to, in its transaction. Runs once per device and campaign.
 
         The unlock's row exists, the device's row is locked, and the presence was checked. The cap's row comes after.
+        `play` is what `play_input` read.
         """
         raise NotImplementedError
 
@@ -98,6 +107,10 @@ class Mechanic:
         """
         yield from ()
 
+    def note_for_staff(self, coupon: Coupon) -> str:
+        """Return a sentence that the till shows below the benefit; empty: none."""
+        return ""
+
     # Answers and figures
 
     # Relations that `describe_unlock` reads; they are fetched for a whole page of unlocks.
@@ -107,15 +120,15 @@ class Mechanic:
         """Return the fields of the app's answer that `unlock_answer` adds."""
         return {}
 
-    # Conditions that the mechanic's rows meet in a restored backup: each query counts the rows that break one.
-    invariants: ClassVar[Mapping[str, str]] = {}
-
     def count_figures(self, campaign: Campaign) -> Mapping[str, int]:
         """Return the mechanic's own figures for the report: counts of things, which are shown however small.
 
         A count of devices does not belong here: the report counts unlocks by outcome, and hides small counts.
         """
         return {}
+
+    # Conditions that the mechanic's rows meet in a restored backup: each query counts the rows that break one.
+    invariants: ClassVar[Mapping[str, str]] = {}
 
 
 class _Unregistered(Mechanic):

@@ -10,6 +10,54 @@ from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator, FormatChecker
 
 
+class Api:
+    """A description, ready to check answers against it."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        # Literal paths before those with parameters, as a router would match them.
+        paths = sorted(document["paths"], key=lambda path: (path.count("{"), path))
+        self._document = document
+        self._patterns = [(re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(path))), path) for path in paths]
+        self._validators: dict[str, Draft202012Validator] = {}
+
+    def find_breaches(self, *, method: str, path: str, status: int, content_type: str, body: bytes) -> list[str]:
+        """Return what an answer does that the description does not say."""
+        operation = self._find_operation(method, path)
+        if operation is None:
+            return []
+        responses = operation["responses"]
+        response = responses.get(str(status), responses.get("default"))
+        if response is None:
+            return [f"{method} {path}: status {status} is not documented; body {body[:300]!r}"]
+        content = response.get("content")
+        if not content:
+            return [f"{method} {path}: a body with {status}, which documents none"] if body else []
+        media_type = content_type.partition(";")[0].strip()
+        if media_type not in content:
+            return [f"{method} {path}: {status} came as {media_type!r}, documented are {sorted(content)}"]
+        if not media_type.endswith("json"):
+            return []
+        return [
+            f"{method} {path}: {status} at /{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}"
+            for error in self._validator(content[media_type]["schema"]).iter_errors(json.loads(body))
+        ]
+
+    def _find_operation(self, method: str, path: str) -> Mapping[str, Any] | None:
+        """Return the operation that a request belongs to, or None if there is none."""
+        for pattern, template in self._patterns:
+            if pattern.fullmatch(path):
+                found: Mapping[str, Any] | None = self._document["paths"][template].get(method.lower())
+                return found
+        return None
+
+    def _validator(self, schema: Mapping[str, Any]) -> Draft202012Validator:
+        name = json.dumps(schema, sort_keys=True)
+        if name not in self._validators:
+            whole = {**schema, "components": self._document["components"]}
+            self._validators[name] = Draft202012Validator(whole, format_checker=FormatChecker())
+        return self._validators[name]
+
+
 @cache
 def description() -> dict[str, Any]:
     """The description of the code as it stands, generated once per run."""
@@ -18,19 +66,9 @@ def description() -> dict[str, Any]:
 
 
 @cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    # Literal paths before those with parameters, as a router would match them.
-    paths = sorted(description()["paths"], key=lambda path: (path.count("{"), path))
-    return [(re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(path))), path) for path in paths]
-
-
-def find_operation(method: str, path: str) -> Mapping[str, Any] | None:
-    """The operation that a request belongs to, or None when it is none of ours."""
-    for pattern, template in _patterns():
-        if pattern.fullmatch(path):
-            found: Mapping[str, Any] | None = description()["paths"][template].get(method.lower())
-            return found
-    return None
+def this_api() -> Api:
+    """The API of the code as it stands."""
+    return Api(description())
 
 
 def example_of(path: str) -> dict[str, Any]:
@@ -41,31 +79,6 @@ def example_of(path: str) -> dict[str, Any]:
     return value
 
 
-@cache
-def _validator(reference: str) -> Draft202012Validator:
-    schema = {**json.loads(reference), "components": description()["components"]}
-    return Draft202012Validator(schema, format_checker=FormatChecker())
-
-
 def find_breaches(*, method: str, path: str, status: int, content_type: str, body: bytes) -> list[str]:
-    """What an answer does that the description does not say."""
-    operation = find_operation(method, path)
-    if operation is None:
-        return []
-    responses = operation["responses"]
-    response = responses.get(str(status), responses.get("default"))
-    if response is None:
-        return [f"{method} {path}: status {status} is not documented; body {body[:300]!r}"]
-    content = response.get("content")
-    if not content:
-        return [f"{method} {path}: a body with {status}, which documents none"] if body else []
-    media_type = content_type.partition(";")[0].strip()
-    if media_type not in content:
-        return [f"{method} {path}: {status} came as {media_type!r}, documented are {sorted(content)}"]
-    if not media_type.endswith("json"):
-        return []
-    validator = _validator(json.dumps(content[media_type]["schema"], sort_keys=True))
-    return [
-        f"{method} {path}: {status} at /{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}"
-        for error in validator.iter_errors(json.loads(body))
-    ]
+    """Return what an answer does that the description of the code does not say."""
+    return this_api().find_breaches(method=method, path=path, status=status, content_type=content_type, body=body)

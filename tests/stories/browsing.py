@@ -57,3 +57,15 @@ def open_page(
     yield page
     assert page.evaluate("breaches") == []
     context.close()
+
+
+def choose_store(page: Page, name: str) -> None:
+    """Choose a store of a campaign in admin."""
+    page.locator(".field-stores .select2-selection").click()
+    page.keyboard.type(name[:5])
+    page.locator(".select2-results__option", has_text=name).click()
+
+
+def tab(page: Page, name: str) -> None:
+    """Open a tab of a page in admin."""
+    page.locator("nav a", has_text=name).last.click()

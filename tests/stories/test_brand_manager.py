@@ -16,6 +16,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW
 from tests.promotions.http.staff import tills
+from tests.stories.browsing import choose_store, tab
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -164,16 +165,6 @@ def test_a_partner_enrols_a_till_by_its_qr(page: Page) -> None:
     token = page.input_value(".secret-text").split("#enrol=")[1]
     enrol_device(token=token, now=NOW)
     assert StaffDevice.objects.get().store == store
-
-
-def choose_store(page: Page, name: str) -> None:
-    page.locator(".field-stores .select2-selection").click()
-    page.keyboard.type(name[:5])
-    page.locator(".select2-results__option", has_text=name).click()
-
-
-def tab(page: Page, name: str) -> None:
-    page.locator("nav a", has_text=name).last.click()
 
 
 def fill_campaign(page: Page, store: Store) -> None:

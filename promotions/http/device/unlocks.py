@@ -19,6 +19,7 @@ from promotions.errors import DomainError
 from promotions.http.auth import DeviceAuthentication, requesting_device
 from promotions.http.device.answers import ANY_UNLOCK, UnlocksField, coupon_of, serialize_unlock
 from promotions.http.device.offers import serialize_store, serialize_stores
+from promotions.http.device.plays import PlayField, list_inputs, read_play
 from promotions.http.idempotency import idempotent_with_secrets
 from promotions.http.lane.schema import EXAMPLE_FIX
 from promotions.http.outcomes import counted
@@ -88,6 +89,14 @@ class UnlockRequest(StrictSerializer):
 
     fix = FixInput(required=False, allow_null=True)
     proof = TextField(max_length=_MAX_PROOF_CHARS, required=False, allow_null=True, trim_whitespace=False)
+    play = PlayField(required=False, help_text="What the campaign's kind asks for.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """Leave `play` out while no kind asks for it."""
+        fields = super().get_fields()
+        if not list_inputs():
+            del fields["play"]
+        return fields
 
 
 class UnlocksPage(serializers.Serializer[Any]):
@@ -138,12 +147,14 @@ class UnlockView(DoorView):
     def post(self, request: Request, campaign_id: UUID) -> Response:
         """Unlock the offer. 201: granted. 200: already granted. 403: refused, with `nearest_store` and `missing`."""
         given = read_body(UnlockRequest, request)
+        play = read_play(campaign_id, given.get("play"))
         try:
             unlock, is_new = unlock_offer(
                 device=requesting_device(request),
                 campaign_uuid=campaign_id,
                 fix=read_fix(given.get("fix")),
                 proof=given.get("proof"),
+                play=play,
                 now=self.now,
             )
         except UnlockRefused as refused:

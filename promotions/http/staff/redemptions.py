@@ -23,6 +23,7 @@ from promotions.http.staff.serializers import (
 )
 from promotions.http.views import ApiView
 from promotions.models import Redemption, StaffDevice
+from promotions.services.mechanics import mechanic_of
 from promotions.services.till.redemptions import Taken, redeem_coupon
 from promotions.services.till.scans import Scan
 from promotions.services.till.staff_members import find_member, require_till
@@ -177,6 +178,7 @@ def _answer(voidance: Voidance, taken: Taken, is_dry_run: bool) -> dict[str, Any
         "unit": taken.unit,
         "units": coupon.units,
         "units_left": taken.units_left,
+        "note": mechanic_of(coupon.campaign).note_for_staff(coupon),
         "replay": taken.is_replay,
         "dry_run": is_dry_run,
     }

@@ -128,6 +128,7 @@ class RedemptionAnswer(serializers.Serializer[Any]):
     unit = serializers.IntegerField(help_text="Number of this unit of the coupon, from 1.")
     units = serializers.IntegerField(help_text="Units of the coupon.")
     units_left = serializers.IntegerField(help_text="Units that are left.")
+    note = serializers.CharField(allow_blank=True, help_text="A sentence to show below the benefit; empty: none.")
     replay = serializers.BooleanField(help_text="Whether this nonce was answered before.")
     dry_run = serializers.BooleanField()
 

@@ -1,7 +1,8 @@
 """The coupon as a mechanic."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from promotions.mechanics.coupon.answers import CouponUnlock
 from promotions.models import Campaign, Unlock
@@ -18,7 +19,7 @@ class Coupon(Mechanic):
     outcomes = (COUPON,)
     unlock_answer = CouponUnlock
 
-    def grant(self, unlock: Unlock, now: datetime) -> Grant:
+    def grant(self, unlock: Unlock, play: Mapping[str, Any], now: datetime) -> Grant:
         """Grant the campaign's benefit."""
         return Grant(COUPON, _benefit(unlock.campaign))
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import prefetch_related_objects
 
 from promotions.errors import Fault
-from promotions.logic.events import InstantWinPlayed, NewEvent
+from promotions.logic.events import NewEvent, OfferPlayed
 from promotions.mechanics.instant_win import prizes
 from promotions.mechanics.instant_win.admin import PrizeLotInline
 from promotions.mechanics.instant_win.answers import InstantWinUnlock
@@ -42,11 +42,11 @@ class InstantWin(Mechanic):
         """Draw the winning moments."""
         prizes.seal_moments(campaign, stores, now)
 
-    def grant(self, unlock: Unlock, now: datetime) -> Grant:
+    def grant(self, unlock: Unlock, play: Mapping[str, Any], now: datetime) -> Grant:
         """Take the earliest open moment. Its prize is redeemed once, however many units the campaign's coupons have."""
         prize = prizes.draw_prize(unlock, now)
         played = NewEvent(
-            InstantWinPlayed(unlock_id=unlock.pk, is_won=prize is not None),
+            OfferPlayed(unlock_id=unlock.pk, is_won=prize is not None),
             subject=unlock.pk,
             occurred_at=now,
             device_id=unlock.device_id,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ from promotions.models import Campaign, Device
 from promotions.models.devices import Purpose
 from promotions.services.campaigns.offers import StoreHint
 from promotions.services.campaigns.schedules import read_schedule
-from promotions.services.mechanics import is_supported
+from promotions.services.mechanics import is_supported, mechanic_of
 from promotions.services.presence.assurance import (
     GivenFix,
     PresenceClaim,
@@ -79,15 +79,16 @@ class UnlockRefused(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class UnlockAttempt:
-    """What the phone brings."""
+    """What the phone sends. `play`: what the campaign's mechanic asks for."""
 
     fix: GivenFix | None
     proof: str | None
+    play: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class UnlockContext:
-    """On what an offer is granted. `proof`: the store code still to be taken, None when there is none to take."""
+    """What an offer is granted on. `proof`: the store code that is still to be taken; None: there is none."""
 
     device: Device
     campaign: Campaign
@@ -95,6 +96,7 @@ class UnlockContext:
     place: EvaluatedStore
     evidence: Evidence
     proof: str | None
+    play: Mapping[str, Any]
 
     @property
     def device_id(self) -> UUID:
@@ -112,7 +114,7 @@ class UnlockContext:
 
 
 def evaluate_request(device: Device, campaign: Campaign, attempt: UnlockAttempt, now: datetime) -> UnlockContext:
-    """Check every rule in turn: kind, segment, state, days and hours, then the evidence of the phone being there.
+    """Check every rule in turn: kind, segment, state, days, hours, the evidence of presence, the mechanic's rule.
 
     Takes no store code: see `take_proof`. Errors: a refusal, for the caller to keep.
     """
@@ -128,8 +130,12 @@ def evaluate_request(device: Device, campaign: Campaign, attempt: UnlockAttempt,
         raise refuse("not_at_store", place)
     evidence = _gather(device, place, attempt, now)
     _require_level(device, campaign, place, evidence)
+    refusal = mechanic_of(campaign).find_refusal(campaign, device.pk, now)
+    if refusal is not None:
+        raise refuse(refusal, place)
     is_shown = evidence.proof is StoreProof.CODE
-    return UnlockContext(device, campaign, store_ids, place, evidence, attempt.proof if is_shown else None)
+    proof = attempt.proof if is_shown else None
+    return UnlockContext(device, campaign, store_ids, place, evidence, proof, attempt.play)
 
 
 def require_consent(device: Device) -> None:

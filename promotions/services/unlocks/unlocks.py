@@ -1,5 +1,6 @@
 """The unlock: a device asks at the shop door, and is granted once or refused with a reason that is kept."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -30,13 +31,19 @@ from promotions.services.waits import limit_waits, lock_device
 
 
 def unlock_offer(
-    *, device: Device, campaign_uuid: UUID, fix: GivenFix | None, proof: str | None = None, now: datetime
+    *,
+    device: Device,
+    campaign_uuid: UUID,
+    fix: GivenFix | None,
+    proof: str | None = None,
+    play: Mapping[str, Any] | None = None,
+    now: datetime,
 ) -> tuple[Unlock, bool]:
-    """The device's one unlock of the campaign, and whether it is new. `proof`: what the store's counter shows.
+    """Return the device's one unlock of the campaign, and whether it is new.
 
-    Asked again, the same unlock comes back before any rule is looked at. One transaction; the unique constraint on
-    (campaign, device) is the guard, so of many requests at once one grants and the others read. Errors: `not_found`;
-    a refusal, which is stored first.
+    `proof`: what the store's counter shows. `play`: what the campaign's mechanic asks for. A repeated request gets the
+    same unlock before any rule applies. One transaction; the unique constraint on (campaign, device) is the guard, so
+    of many requests at once one grants and the others read. Errors: `not_found`; a refusal, which is stored first.
     """
     campaign = Campaign.objects.exclude(state=Campaign.State.DRAFT).filter(uuid=campaign_uuid).first()
     if campaign is None:
@@ -46,7 +53,7 @@ def unlock_offer(
         existing = find_unlock(device_id=device.pk, campaign_id=campaign.pk)
         if existing is not None:
             return existing, False
-        context = evaluate_request(device, campaign, UnlockAttempt(fix, proof), now)
+        context = evaluate_request(device, campaign, UnlockAttempt(fix, proof, play or {}), now)
         return _grant(context, now)
     except UnlockRefused as refused:
         keep_refusal(device, campaign, refused, now)
@@ -140,7 +147,7 @@ def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
 
 def _apply_mechanic(unlock: Unlock, context: UnlockContext, now: datetime) -> None:
     """Ask the mechanic for the outcome, and issue the coupon if there is one."""
-    granted = mechanic_of(context.campaign).grant(unlock, now)
+    granted = mechanic_of(context.campaign).grant(unlock, context.play, now)
     if granted.outcome.value != unlock.outcome:
         Unlock.objects.filter(pk=unlock.pk).update(outcome=granted.outcome.value)
     if granted.benefit is not None:

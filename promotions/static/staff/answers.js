@@ -37,7 +37,8 @@ export function formatAmount(amount, { language }) {
 export function describe({ status, body }, context) {
   const { strings } = context;
   if (status === 201) {
-    return { kind: "give", word: strings.give, main: body.benefit, units: formatUnits(body, context), detail: "" };
+    const units = formatUnits(body, context);
+    return { kind: "give", word: strings.give, main: body.benefit, units, detail: body.note ?? "" };
   }
   if (status === 200) {
     const when = formatTime(body.redeemed_at, context);

@@ -161,7 +161,7 @@ PRODUCERS: Mapping[EventKind, Callable[[Store], uuid.UUID]] = {
     EventKind.VISIT_CONFIRMED: stay_long,
     EventKind.OFFER_UNLOCKED: unlock,
     EventKind.UNLOCK_REFUSED: be_refused,
-    EventKind.INSTANT_WIN_PLAYED: play,
+    EventKind.OFFER_PLAYED: play,
     EventKind.COUPON_ISSUED: unlock,
     EventKind.COUPON_REDEEMED: redeem,
     EventKind.COUPON_RECALLED: recall,
@@ -222,7 +222,7 @@ def test_a_play_is_recorded_won_or_not(ada: Device, store: Store, has_prize: boo
 
     ask(ada, campaign)
 
-    assert Event.objects.get(kind="instant_win.played").payload["is_won"] is has_prize
+    assert Event.objects.get(kind="offer.played").payload["is_won"] is has_prize
     assert ("coupon.issued" in kinds()) is has_prize
 
 

@@ -36,6 +36,7 @@ def test_a_typed_code_is_redeemed(till: Till, coupon: Printed, campaign: Campaig
         "unit": 1,
         "units": 1,
         "units_left": 0,
+        "note": "",
         "replay": False,
         "dry_run": False,
     }
