@@ -307,16 +307,18 @@ def test_an_empty_batch_is_nothing() -> None:
     assert advance.dropped == {DropReason.DUPLICATE: 0, DropReason.LATE: 0}
 
 
-@pytest.mark.parametrize(("ends_at_m", "is_held"), [(20, True), (400, False)])
+@pytest.mark.parametrize(("ends_at_m", "is_penalized"), [(20, True), (400, False)])
 @pytest.mark.parametrize("batches", [1, 2])
-def test_no_one_steps_off_a_train_at_full_speed_into_a_store(ends_at_m: float, is_held: bool, batches: int) -> None:
+def test_no_one_steps_off_a_train_at_full_speed_into_a_store(
+    ends_at_m: float, is_penalized: bool, batches: int
+) -> None:
     store()
     fixes = pack([make_fix(ADA, 0, 5_200), make_fix(ADA, 60, ends_at_m)])
 
     for part in np.array_split(fixes, batches):
         work(part)
 
-    held_until = LastFix.objects.get().jump_hold_until
-    assert (held_until is not None) is is_held
-    if held_until is not None:
-        assert held_until == pytest.approx(NOW + timedelta(seconds=60 + 1_480), abs=timedelta(seconds=250))
+    penalty_until = LastFix.objects.get().jump_hold_until
+    assert (penalty_until is not None) is is_penalized
+    if penalty_until is not None:
+        assert penalty_until == pytest.approx(NOW + timedelta(seconds=60 + 1_480), abs=timedelta(seconds=250))

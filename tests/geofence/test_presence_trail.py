@@ -49,9 +49,9 @@ def test_a_jump_between_batches_is_measured_from_the_cell() -> None:
     work(make_fix(ADA, 0, 50_000))
     work(make_fix(ADA, 60, 5))
 
-    held_until = LastFix.objects.get().jump_hold_until
+    penalty_until = LastFix.objects.get().jump_hold_until
     # The cell is known by its middle; 50 km are far beyond the longest penalty either way.
-    assert held_until == pytest.approx(NOW + timedelta(seconds=60 + 7_200), abs=timedelta(seconds=1))
+    assert penalty_until == pytest.approx(NOW + timedelta(seconds=60 + 7_200), abs=timedelta(seconds=1))
 
 
 def test_a_later_fix_in_place_does_not_end_a_hold_and_time_does() -> None:

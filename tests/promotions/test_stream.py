@@ -180,7 +180,7 @@ _PACKED = st.one_of(
 
 
 @given(entries=st.lists(st.dictionaries(st.sampled_from([b"v1", b"v2"]), _PACKED), max_size=8))
-def test_entries_decode_together_as_they_do_one_by_one(entries: list[dict[bytes, bytes]]) -> None:
+def test_entries_decode_together_as_they_do_singly(entries: list[dict[bytes, bytes]]) -> None:
     named = [(b"1-%d" % place, fields) for place, fields in enumerate(entries)]
     batch = stream.decode_entries(named, stream.list_payloads(named))
 

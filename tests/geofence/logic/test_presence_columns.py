@@ -66,7 +66,7 @@ def _observe(steps: list[tuple[float, float, float, float]]) -> list[Observation
     return [Observation(1.79e9 + float(at), *step[1:]) for at, step in zip(times, steps, strict=True)]
 
 
-def _move_one_by_one(pairs: list[Pair]) -> Moved:
+def _move_singly(pairs: list[Pair]) -> Moved:
     return [
         advance_through(state, _observe(steps), PresenceRules(radius_m=radius_m, dwell_s=180.0))
         for state, steps, radius_m in pairs
@@ -100,19 +100,19 @@ def _same(one: Moved, other: Moved) -> bool:
 @settings(max_examples=300)
 @given(_PAIRS)
 @example([])
-def test_few_pairs_move_as_one_by_one(pairs: list[Pair]) -> None:
-    assert _same(_move_together(pairs), _move_one_by_one(pairs))
+def test_few_pairs_move_as_singly(pairs: list[Pair]) -> None:
+    assert _same(_move_together(pairs), _move_singly(pairs))
 
 
 @settings(max_examples=300)
 @given(_PAIRS)
-def test_many_pairs_move_as_one_by_one(pairs: list[Pair]) -> None:
+def test_many_pairs_move_as_singly(pairs: list[Pair]) -> None:
     """Often enough repeated that the columns carry them, and with a long one that the scalar form ends."""
     state, steps, radius_m = pairs[0] if pairs else (PresenceState(), [], 150.0)
     long = (state, steps * 3, radius_m)
 
     # Equal pairs move equally when moved singly: each is moved once.
-    assert _same(_move_together([*pairs * 24, long]), [*_move_one_by_one(pairs) * 24, *_move_one_by_one([long])])
+    assert _same(_move_together([*pairs * 24, long]), [*_move_singly(pairs) * 24, *_move_singly([long])])
 
 
 @given(_states())

@@ -89,7 +89,7 @@ def test_a_segment_costs_the_pipeline_no_query(store: Store, campaign: Campaign)
     assert count(["gold"]) == count([]) <= first
 
 
-def test_only_a_member_unlocks_and_a_refusal_says_why(
+def test_only_a_member_unlocks_and_a_refusal_has_a_reason(
     ada: Device, ada_client: DeviceClient, campaign: Campaign
 ) -> None:
     refused = request_unlock(ada_client, campaign)
