@@ -216,6 +216,7 @@ def _take_offline(studio: TillStudio) -> None:
         expect(page.locator("#connection")).to_have_attribute("data-state", "offline")
         studio.scan(page, props.qr("later", studio.warp.now()), "later", "give-later")
         studio.scan(page, props.qr("conflict", studio.warp.now()), "later")
+        expect(page.locator("#queue")).to_have_attribute("data-waiting", "2")
         studio.take(page, "offline")
         studio.scan(page, props.code("give"), "unsure", "not-yet")
         with studio.till("Till 8") as other:

@@ -330,6 +330,7 @@ def _take_partner(studio: Studio) -> None:
         studio.log_in(page, "partner")
         page.goto(f"{studio.base_url}/admin/geofence/geofence/{studio.scene.fence_id}/change/")
         expect(page.get_by_role("button", name="Corner 1")).to_be_visible()
+        expect(page.locator(".map-store").first).to_be_visible()
         studio.take(page, "admin-fence")
         page.goto(f"{studio.base_url}/admin/promotions/staffenrolment/add/")
         page.locator("#id_label").fill("Till 2")
