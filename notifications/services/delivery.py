@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -49,6 +49,14 @@ class _Route:
     transport: Transport
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """The outcomes of one batch, and the messages that have one."""
+
+    outcomes: Counter[str]
+    settled: set[UUID]
+
+
 def deliver_due(*, find_transport: FindTransport, recheck: Recheck, read_clock: Clock) -> Delivery:
     """Send what is due, and settle each message with its reason.
 
@@ -62,13 +70,15 @@ def deliver_due(*, find_transport: FindTransport, recheck: Recheck, read_clock: 
     waiting = _claim(now=read_clock())
     withdrawn = recheck(waiting, read_clock()) if waiting else {}
     claimed, outcomes = len(waiting), Counter[str]()
+    singly: set[Transport] = set()
     while waiting := _keep_leases(waiting, now=read_clock()):
         unsent, routes = _find_routes(waiting, withdrawn, find_transport, now=read_clock())
-        batch = _take_batch(routes)
         outcomes.update(store(unsent))
-        if batch:
-            outcomes.update(_send_batch(batch, read_clock))
-        settled = {result.message.id for result in unsent} | {route.message.id for route in batch}
+        settled = {result.message.id for result in unsent}
+        if batch := _take_batch(routes, singly):
+            sent = _send_batch(batch, singly, read_clock)
+            outcomes.update(sent.outcomes)
+            settled |= sent.settled
         waiting = [message for message in waiting if message.id not in settled]
     return Delivery(claimed=claimed, outcomes=outcomes)
 
@@ -147,28 +157,34 @@ def _find_routes(
     return unsent, routes
 
 
-def _take_batch(routes: Sequence[_Route]) -> list[_Route]:
+def _take_batch(routes: Sequence[_Route], singly: Collection[Transport]) -> list[_Route]:
     """Return the first routes by one transport, at most one per device: an address that dies gets no second message."""
     batch: dict[UUID, _Route] = {}
     for route in routes:
         transport = routes[0].transport
-        if route.transport is transport and len(batch) < transport.batch_limit:
+        limit = 1 if transport in singly else transport.batch_limit
+        if route.transport is transport and len(batch) < limit:
             batch.setdefault(route.message.device_id, route)
     return list(batch.values())
 
 
-def _send_batch(batch: Sequence[_Route], read_clock: Clock) -> Counter[str]:
-    """Send a batch and store its results, also those that are known when the transport is interrupted."""
+def _send_batch(batch: Sequence[_Route], singly: set[Transport], read_clock: Clock) -> _Sent:
+    """Send a batch and store its results, also those that are known when the transport is interrupted.
+
+    A fault in a transport's code leaves the rest of the batch unsettled and adds the transport to `singly`: then a
+    message that causes the fault fails alone.
+    """
     known: list[Result] = []
     try:
-        _collect_results(batch, known, read_clock)
+        if not _collect_results(batch, known, read_clock):
+            singly.add(batch[0].transport)
     finally:
         outcomes = store(known)
-    return outcomes
+    return _Sent(outcomes, {result.message.id for result in known})
 
 
-def _collect_results(batch: Sequence[_Route], known: list[Result], read_clock: Clock) -> None:
-    """Add the result of each message to `known` as soon as the transport yields it."""
+def _collect_results(batch: Sequence[_Route], known: list[Result], read_clock: Clock) -> bool:
+    """Add the result of each message to `known` as soon as the transport yields it; False: some are missing."""
     transport, started_at = batch[0].transport, read_clock()
     unknown = {route.message.id: route for route in batch}
     failure = TransportError("no_result")
@@ -184,8 +200,11 @@ def _collect_results(batch: Sequence[_Route], known: list[Result], read_clock: C
     except Exception:
         # A fault of one transport must not stop the messages of the others.
         logger.exception("transport raised", extra={"transport": transport.name})
+        if len(batch) > 1:
+            return False
         failure = TransportError("transport_raised")
     known += [_evaluate(route, failure, started_at, read_clock()) for route in unknown.values()]
+    return True
 
 
 def _outgoing(route: _Route) -> OutgoingMessage:

@@ -166,23 +166,27 @@ def test_a_transport_that_raises_stops_no_message_of_another() -> None:
     assert state_of("a") == (Message.State.PENDING, "transport_raised")
 
 
-def test_one_message_that_a_transport_cannot_take_does_not_stop_the_others_for_good() -> None:
-    class Picky(Transport):
-        name: ClassVar[str] = "picky"
+@pytest.mark.parametrize("yields_before", [0, 2])
+def test_a_message_that_makes_a_transport_raise_fails_alone(yields_before: int) -> None:
+    class Picky(Provider):
+        batch_limit: ClassVar[int] = 20
 
-        def send(self, message: OutgoingMessage, *, now: datetime) -> Receipt:
-            if message.address.value == "poison":
-                raise ValueError("a fault in the transport")
-            return Receipt("receipt")
+        def send_many(self, messages: Sequence[OutgoingMessage], *, now: datetime) -> Iterator[tuple[UUID, SendResult]]:
+            has_poison = any(message.address.value == "poison" for message in messages)
+            for number, result in enumerate(super().send_many(messages, now=now)):
+                if has_poison and number == min(yields_before, len(messages) - 1):
+                    raise ValueError("a fault in the transport")
+                yield result
 
     picky = Picky()
-    enqueue("poison", *"abcdef")
+    enqueue("a", "b", "poison", "c", "d")
 
-    for seconds in range(0, 601, 2):
-        deliver(lambda kind: picky, read_clock=lambda at=NOW + timedelta(seconds=seconds): at)
+    outcomes = deliver(lambda kind: picky)
 
-    assert {state_of(address)[0] for address in "abcdef"} == {Message.State.ACCEPTED}
-    assert state_of("poison") == (Message.State.EXPIRED, "transport_raised")
+    assert outcomes == {"accepted": 4, "retry": 1}
+    assert {state_of(address)[0] for address in "abcd"} == {Message.State.ACCEPTED}
+    assert state_of("poison") == (Message.State.PENDING, "transport_raised")
+    assert [len(batch) for batch in picky.batches] == [5] + [1] * (5 - yields_before)
 
 
 def test_a_message_is_retried_when_the_provider_allows_it() -> None:
