@@ -14,6 +14,7 @@ from geofence.services.relations import STORES
 from promotions.logic.distance import DistanceBucket, bucket_distance, most_walking_minutes, walking_minutes
 from promotions.logic.schedule import Opening, next_opening, open_window
 from promotions.models import Budget, Campaign, Device, Reservation, Unlock
+from promotions.models.kinds import KINDS
 from promotions.services.campaigns.schedules import read_schedule
 
 # Farther than people go for an offer; a campaign beyond is shown only when it is already unlocked.
@@ -112,6 +113,8 @@ def _load_campaigns(device: Device, unlocks: Iterable[int], now: datetime) -> Se
     rows = Campaign.objects.filter(
         Q(state=Campaign.State.LIVE) | Q(state=Campaign.State.PAUSED, pk__in=list(unlocks)),
         Q(segments=[]) | Q(segments__overlap=device.segments) | Q(pk__in=list(unlocks)),
+        # During an upgrade the next release may open campaigns of a kind that this one does not know.
+        kind__in=KINDS,
         starts_on__lte=on + _ONE_DAY,
         ends_on__gte=on - _ONE_DAY,
     )

@@ -208,3 +208,13 @@ def test_a_request_with_thousands_of_parameters_is_refused(ada_client: DeviceCli
 
 def test_without_campaigns_the_list_is_empty(ada_client: DeviceClient) -> None:
     assert offers(ada_client, **HERE) == []
+
+
+def test_a_campaign_of_a_kind_of_the_next_release_is_not_shown(ada_client: DeviceClient) -> None:
+    unknown, known = factories.campaign(kind="draw"), factories.campaign()
+    Unlock.objects.create(
+        campaign=unknown, device=ada_client.device, store=unknown.stores.get(), outcome="won", level=1, granted_at=NOW
+    )
+
+    assert [offer["campaign_id"] for offer in offers(ada_client)] == [str(known.uuid)]
+    assert ada_client.get("/v1/unlocks").json()["unlocks"] == []
