@@ -12,7 +12,6 @@ from promotions.logic import events
 from promotions.logic.assurance import Level
 from promotions.logic.events import NewEvent
 from promotions.models import Campaign, Coupon, Device, Refusal, Unlock
-from promotions.models.kinds import KINDS
 from promotions.services.events import record_events
 from promotions.services.mechanics import Benefit, list_mechanics, mechanic_of
 from promotions.services.presence.assurance import GivenFix
@@ -71,8 +70,7 @@ def wallet(device_id: UUID) -> Any:
     """Return a device's unlocks with the rows that their answers need, in a constant number of queries."""
     relations = [relation for mechanic in list_mechanics() for relation in mechanic.unlock_relations]
     return (
-        # An unlock of a kind that only the next release knows has no answer here.
-        Unlock.objects.filter(device_id=device_id, campaign__kind__in=KINDS)
+        Unlock.objects.filter(device_id=device_id)
         .select_related("campaign__brand", "store", "coupon")
         .prefetch_related("coupon__redemptions", *relations)
     )
