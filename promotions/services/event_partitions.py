@@ -57,14 +57,15 @@ def read_partitions() -> Partitions | None:
 def make_partitions(*, now: datetime) -> list[date]:
     """Make the partitions that are missing, also those of rows in the default partition; return their months.
 
-    Repeatable. A transaction per month, which stops no writer unless the default partition has rows of that month.
+    Repeatable. A transaction per month. One for a month ahead waits for no writer and stops none.
     """
     partitions = read_partitions()
     if partitions is None:
         return []
     months = sorted({*partitions.find_missing(now=now), *partitions.months_in_default})
+    ahead = list_months(now)[1:]
     for month in months:
-        _make_partition(month)
+        _make_partition(month, may_have_writers=month not in ahead or month in partitions.months_in_default)
     return months
 
 
@@ -89,8 +90,12 @@ def _drop_partition(month: date) -> int:
     return rows
 
 
-def _make_partition(month: date) -> None:
-    """Fill the table, then attach it: unlike CREATE TABLE … PARTITION OF, ATTACH blocks no writer of other months."""
+def _make_partition(month: date, *, may_have_writers: bool) -> None:
+    """Fill the table, then attach it: unlike CREATE TABLE … PARTITION OF, ATTACH blocks no writer of other months.
+
+    A writer that was on its way to the default partition would fail once the month is attached. So a month that may
+    have writers stops them before they choose a partition. Errors: OperationalError after `LOCK_TIMEOUT_S`.
+    """
     name = _name_partition(month)
     bounds = [_begin(month), _begin(_next_month(month))]
     with transaction.atomic(), connection.cursor() as cursor:
@@ -100,6 +105,8 @@ def _make_partition(month: date) -> None:
         cursor.execute("SELECT to_regclass(%s) IS NULL", [name])
         if not cursor.fetchone()[0]:
             return
+        if may_have_writers:
+            cursor.execute("LOCK TABLE promotions_event IN SHARE ROW EXCLUSIVE MODE")
         cursor.execute(f"LOCK TABLE {DEFAULT} IN ACCESS EXCLUSIVE MODE")
         cursor.execute(f"CREATE TABLE {name} (LIKE promotions_event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
         # The log's seal allows no other deletion.
