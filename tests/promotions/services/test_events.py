@@ -67,6 +67,16 @@ def store() -> Store:
     return factories.store()
 
 
+@pytest.fixture
+def _without_trigger(transactional_db: None) -> Iterator[None]:
+    """Leave the events of a device to the erasure itself."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE promotions_device DISABLE TRIGGER promotions_device_erases_events")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE promotions_device ENABLE TRIGGER promotions_device_erases_events")
+
+
 def log() -> list[tuple[str, uuid.UUID]]:
     return list(Event.objects.order_by("position").values_list("kind", "device_id"))
 
@@ -406,6 +416,7 @@ class TestRaces:
         [event] = Event.objects.filter(kind="visit.confirmed")
         assert (event.occurred_at, event.payload["confirmed_by"]) == (NOW, "scan")
 
+    @pytest.mark.usefixtures("_without_trigger")
     @pytest.mark.parametrize("is_locked", [True, False])
     def test_an_erasure_waits_for_a_recall_and_deletes_its_event(
         self, ada: Device, store: Store, is_locked: bool, monkeypatch: pytest.MonkeyPatch
@@ -465,6 +476,20 @@ class TestSeal:
 
         assert {device_id for _kind, device_id in log()} == {bo.pk}
         assert len(log()) == 7
+
+    def test_an_erasure_by_the_release_before_deletes_the_events_too(self, ada: Device) -> None:
+        bo = factories.device()
+        record_events(
+            [issued(device.pk, at=NOW + months * timedelta(days=31)) for device in (ada, bo) for months in (0, 2)]
+        )
+
+        # It knows the device and the rows with a key to it, but not the log.
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL doorstep.erasure = 'on'")
+            ada.delete()
+            cursor.execute("SET LOCAL doorstep.erasure = 'off'")
+
+        assert [device_id for _kind, device_id in log()] == [bo.pk, bo.pk]
 
     def test_the_erasure_finds_the_rows_by_index_in_each_partition(self, ada: Device) -> None:
         with connection.cursor() as cursor:
