@@ -92,10 +92,10 @@ def measure(expired: QuerySet[Any], *, now: datetime, is_short_lived: bool = Fal
     return Due(table, expired.order_by()[: ceiling + 1].count(), ceiling)
 
 
-# PostgreSQL counts the rows of partitions, not those of their parent; never counted is -1.
+# Autovacuum counts the rows of partitions only, but ANALYZE counts them for their parent too; never counted is -1.
 _ESTIMATE_SQL = """
 SELECT sum(greatest(reltuples, 0)) FROM pg_class
-WHERE oid = %(table)s::regclass OR oid IN (SELECT relid FROM pg_partition_tree(%(table)s))
+WHERE relkind = 'r' AND (oid = %(table)s::regclass OR oid IN (SELECT relid FROM pg_partition_tree(%(table)s)))
 """
 
 
