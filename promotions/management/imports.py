@@ -1,5 +1,6 @@
 """What the import commands share: the file's text, and faults as one error."""
 
+import codecs
 from pathlib import Path
 
 from django.core.management.base import CommandError
@@ -18,10 +19,14 @@ def read_file(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", "replace")
+    # The mark says that the text is UTF-8, so bytes that are not UTF-8 are damage.
+    encodings = ("utf-8",) if content.startswith(codecs.BOM_UTF8) else ("utf-8", "cp1252")
+    for encoding in encodings:
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+    raise CommandError(f"{path}, line {line}: this is neither UTF-8 nor Windows-1252. Save it as “CSV UTF-8”.")
 
 
 def report_faults(error: InvalidInput) -> CommandError:

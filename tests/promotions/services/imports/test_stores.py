@@ -195,3 +195,35 @@ def test_the_command_imports_a_file_and_lists_its_faults(partner: Partner, tmp_p
         call_command("import_stores", good, partner="Unknown")
     with pytest.raises(CommandError, match="cannot be read"):
         call_command("import_stores", tmp_path / "none.csv", partner="Tartine & Co")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("\ufeff".encode() + b"Op\xe9ra", id="Windows-1252 after the mark of UTF-8"),
+        pytest.param(b"Op\xe9ra \x81", id="a byte that neither has"),
+    ],
+)
+def test_a_damaged_text_is_rejected_by_line_and_not_imported_with_wrong_letters(
+    partner: Partner, tmp_path: Path, content: bytes
+) -> None:
+    damaged, mark = tmp_path / "damaged.csv", "\ufeff".encode()
+    head = (mark if content.startswith(mark) else b"") + (HEAD + BASTILLE).encode()
+    damaged.write_bytes(head + content.removeprefix(mark) + b",48.8708,2.3322,Europe/Paris,,,\n")
+
+    with pytest.raises(CommandError, match="line 3: this is neither UTF-8 nor Windows-1252"):
+        call_command("import_stores", damaged, partner="Tartine & Co")
+
+    assert not Store.objects.exists()
+
+
+def test_the_names_of_the_time_zones_are_read_once(partner: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores._list_timezones.cache_clear()
+    reads: list[None] = []
+    monkeypatch.setattr(stores, "available_timezones", lambda: reads.append(None) or {"Europe/Paris"})
+
+    load(partner, HEAD + BASTILLE + NATION)
+    monkeypatch.undo()
+    stores._list_timezones.cache_clear()
+
+    assert len(reads) == 1
