@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
@@ -25,7 +25,7 @@ from promotions.admin.campaign_actions import CampaignActions
 from promotions.admin.campaign_form import CampaignForm, TimeWindowForm, read_inlines
 from promotions.admin.faults import translate
 from promotions.admin.offline_loss import describe_offline_loss
-from promotions.errors import InvalidInput
+from promotions.errors import DomainError, InvalidInput
 from promotions.logic.campaign_rules import FROZEN_WHEN_OPENED, OPENED, CampaignValues
 from promotions.logic.power import describe_proof
 from promotions.models import Budget, Campaign, TimeWindow
@@ -178,6 +178,8 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
         except InvalidInput as error:
             request.__dict__["_rejected"] = error.faults
             return super().changeform_view(request, object_id, form_url, extra_context)
+        except DomainError as error:
+            return self._redirect_from_deleted(request, str(object_id), error)
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         """Delete a draft, or show why it can no longer be deleted."""
@@ -187,6 +189,14 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
             for fault in error.faults:
                 messages.error(request, translate(fault))
             return redirect("admin:promotions_campaign_change", object_id)
+        except DomainError as error:
+            return self._redirect_from_deleted(request, object_id, error)
+
+    def _redirect_from_deleted(self, request: HttpRequest, object_id: str, error: DomainError) -> HttpResponse:
+        """Answer as Django does for a missing row: another request deleted it after this one had read it."""
+        if error.code != "not_found":
+            raise error
+        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
 
     def get_form(
         self, request: HttpRequest, obj: Campaign | None = None, change: bool = False, **given: Any
@@ -231,6 +241,10 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
                     delete_draft(campaign_id=campaign_id)
                 except InvalidInput as error:
                     raise PermissionDenied(translate(error.faults[0])) from error
+                except DomainError as error:
+                    # Another request deleted it first.
+                    if error.code != "not_found":
+                        raise
 
     def get_urls(self) -> list[URLPattern]:
         """Add the view that the holdout field calls."""

@@ -174,3 +174,30 @@ def test_a_campaign_opened_in_the_meantime_is_not_deleted(
     assert answer.status_code == (403 if is_bulk else 200)
     assert is_bulk or "Only a draft can be deleted." in answer.content.decode()
     assert Campaign.objects.filter(pk=draft.pk).exists()
+
+
+@pytest.mark.parametrize("act", ["edit", "delete", "delete several"])
+def test_a_draft_that_another_request_deletes_first_is_no_server_error(
+    client: Client, draft: Campaign, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    def after_another(service: Any) -> Any:
+        def run(**given: Any) -> Any:
+            Campaign.objects.filter(pk=given["campaign_id"]).delete()
+            return service(**given)
+
+        return run
+
+    for name in ("edit_campaign", "delete_draft"):
+        monkeypatch.setattr(campaign_page, name, after_another(getattr(campaign_page, name)))
+
+    if act == "edit":
+        answer = save(client, draft, name="Renamed")
+    elif act == "delete":
+        answer = client.post(reverse("admin:promotions_campaign_delete", args=[draft.pk]), {"post": "yes"})
+    else:
+        chosen = {"action": "delete_selected", "_selected_action": [draft.pk], "post": "yes"}
+        answer = client.post(reverse("admin:promotions_campaign_changelist"), chosen)
+
+    assert answer.status_code == 302
+    is_explained = any("doesn’t exist" in str(message) for message in get_messages(answer.wsgi_request))
+    assert is_explained == (act != "delete several")
