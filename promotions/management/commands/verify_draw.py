@@ -29,7 +29,7 @@ class Command(BaseCommand):
             found = check_proof({**content, "commitment": commitment} if commitment else content)
         except (OSError, ValueError, TypeError, NotProvable) as error:
             raise CommandError(f"{proof}: {error}") from error
-        if not found.is_true:
+        if not found.is_valid:
             concerned = [*found.not_drawn, *found.left_out]
             names = ", ".join(f"{moment.lot}/{moment.number}" for moment in concerned[:10])
             raise CommandError(f"It does not hold: {', '.join(found.faults)}{': ' if names else ''}{names}.")

@@ -1,4 +1,4 @@
-"""The coupon as a mechanic."""
+"""The mechanic of coupon campaigns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from promotions.services.mechanics import Benefit, Grant, Mechanic, Outcome
 COUPON = Outcome("coupon", "coupon", has_coupon=True)
 
 
-class Coupon(Mechanic):
+class CouponMechanic(Mechanic):
     """Every unlock gets a coupon for the campaign's benefit."""
 
     kind = "coupon"
@@ -32,4 +32,4 @@ def _benefit(campaign: Campaign) -> Benefit:
     return Benefit(campaign.benefit, campaign.units)
 
 
-MECHANIC = Coupon()
+MECHANIC = CouponMechanic()

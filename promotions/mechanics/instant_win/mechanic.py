@@ -1,4 +1,4 @@
-"""The instant win as a mechanic."""
+"""The mechanic of instant wins."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -23,8 +23,8 @@ LOST = Outcome("lost", "not won", has_coupon=False)
 WON = Outcome("won", "won", has_coupon=True)
 
 
-class InstantWin(Mechanic):
-    """Winning moments are drawn when the campaign opens. The first play after one of them wins its prize."""
+class InstantWinMechanic(Mechanic):
+    """The opening draws winning moments. The first play after one of them wins its prize."""
 
     kind = "instant_win"
     label = "instant win"
@@ -43,8 +43,8 @@ class InstantWin(Mechanic):
         prizes.seal_moments(campaign, stores, now)
 
     def grant(self, unlock: Unlock, play: Mapping[str, Any], now: datetime) -> Grant:
-        """Take the earliest open moment. Its prize is redeemed once, however many units the campaign's coupons have."""
-        prize = prizes.draw_prize(unlock, now)
+        """Take the earliest open moment. The coupon of its prize has one unit, not the campaign's number of units."""
+        prize = prizes.take_prize(unlock, now)
         played = NewEvent(
             OfferPlayed(unlock_id=unlock.pk, is_won=prize is not None),
             subject=unlock.pk,
@@ -66,4 +66,4 @@ class InstantWin(Mechanic):
         return prizes.count_prizes(campaign)
 
 
-MECHANIC = InstantWin()
+MECHANIC = InstantWinMechanic()

@@ -1,13 +1,13 @@
-"""Instant win: winning moments drawn from a committed seed, so that anyone can recompute them once it is revealed.
+"""Winning moments, drawn from a committed seed. Once it is published, anyone can recompute them.
 
 The published derivation, for number n (from 1) of the lot with key k and T whole seconds of open time:
 
     x = first 64 bits of HMAC-SHA-256(key = seed, message = "moment|<k>|<n>|<try>"),  try = 0, 1, 2, …
     the first x below 2^64 - (2^64 mod T) counts;  the moment opens at open second  x mod T
 
-Open seconds are numbered through the openings in order, each taken to whole seconds inward; openings that overlap count
-once. A moment stays open until it is won. Refusing the last, incomplete run of T values keeps every second equally
-likely.
+Open seconds are numbered through the openings in order. Each opening is shortened to whole seconds; openings that
+overlap count once. A moment stays open until it is won. Rejecting the last, incomplete run of T values keeps every
+second equally likely.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _ONE_SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """So many of one prize. `key` names it in the derivation and never changes once the seed is committed."""
+    """A quantity of one prize. `key` names it in the derivation and never changes once the seed is committed."""
 
     key: str
     quantity: int
@@ -38,7 +38,7 @@ class Lot:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Moment:
-    """From `opens_at` the first play wins number `number` of the lot."""
+    """A winning moment: the first play from `opens_at` on wins number `number` of the lot."""
 
     opens_at: datetime
     lot: str
@@ -55,24 +55,24 @@ class MomentFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The outcome of a recomputation: all faults, and the moments they concern."""
+    """The result of a recomputation: all faults, and the moments that they concern."""
 
     faults: tuple[MomentFault, ...]
     not_drawn: tuple[Moment, ...] = ()
     left_out: tuple[Moment, ...] = ()
 
     @property
-    def is_true(self) -> bool:
+    def is_valid(self) -> bool:
         return not self.faults
 
 
 def commitment(seed: bytes) -> str:
-    """The commitment that is published when the campaign opens: SHA-256 of the seed, in hexadecimal."""
+    """Return the commitment that is published when the campaign opens: SHA-256 of the seed, in hexadecimal."""
     return hashlib.sha256(seed).hexdigest()
 
 
 def _whole_seconds(openings: Iterable[Opening]) -> list[tuple[int, int]]:
-    """The openings as [first, last + 1) epoch seconds, inward, disjoint and in order."""
+    """Return the openings as [first, last + 1) epoch seconds: whole seconds only, disjoint and in order."""
     spans: list[tuple[int, int]] = []
     for opening in sorted(openings):
         first, end = -((_EPOCH - opening.starts_at) // _ONE_SECOND), (opening.ends_at - _EPOCH) // _ONE_SECOND
@@ -84,7 +84,7 @@ def _whole_seconds(openings: Iterable[Opening]) -> list[tuple[int, int]]:
 
 
 def _draw_below(seed: bytes, lot: str, number: int, total_s: int) -> int:
-    """A number in [0, total_s), each equally likely, fixed by seed, lot and number."""
+    """Return a number in [0, total_s), each equally likely, derived from seed, lot and number."""
     limit = _RANGE - _RANGE % total_s
     attempt = 0
     while True:
@@ -96,10 +96,10 @@ def _draw_below(seed: bytes, lot: str, number: int, total_s: int) -> int:
 
 
 def draw_moments(seed: bytes, lots: Sequence[Lot], openings: Iterable[Opening]) -> tuple[Moment, ...]:
-    """Return all winning moments, the earliest first. Same seed, lots and openings: same moments.
+    """Return all winning moments, the earliest first. The same seed, lots and openings give the same moments.
 
-    Where stores have quotas, draw each store's lots from its own openings, with the store in the lot's key. Raises
-    ValueError for a seed of another length, lots of one key, or prizes without any open time.
+    If stores have quotas, draw each store's lots from its own openings, with the store in the lot's key. Errors:
+    ValueError for a seed of another length, two lots with one key, or prizes without any open time.
     """
     if len(seed) != SEED_BYTES:
         raise ValueError(f"a seed has {SEED_BYTES} bytes")

@@ -1,4 +1,4 @@
-"""Prizes: their faults, the draw of their winning moments at the opening, and the play that takes one."""
+"""Prizes: their faults, the draw of their winning moments at the opening, and the moment that a play takes."""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,8 +53,8 @@ def seal_moments(campaign: Campaign, stores: "Sequence[Store]", now: datetime) -
     campaign.seed_commitment = commitment(seed)
 
 
-def draw_prize(unlock: Unlock, now: datetime) -> str | None:
-    """Take the earliest open moment and return its prize; None when all are taken. One play takes one moment."""
+def take_prize(unlock: Unlock, now: datetime) -> str | None:
+    """Take the earliest open moment and return its prize, or None if no open moment is left."""
     moment = (
         WinningMoment.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("lot")

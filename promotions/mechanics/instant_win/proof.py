@@ -1,4 +1,4 @@
-"""The proof of an instant win's draw: written when the campaign is over, checked by anyone who has the file."""
+"""The proof of an instant win's draw: written after the end of the campaign, verified by anyone who has the file."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from promotions.services.campaigns.schedules import list_openings
 
 
 class NotProvable(Exception):
-    """There is no proof to write or to check; the message is one sentence for the caller."""
+    """There is no proof to write or to verify. The message is one sentence for the caller."""
 
 
 def write_proof(campaign_uuid: UUID) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def write_proof(campaign_uuid: UUID) -> dict[str, Any]:
             for moment in campaign.moments.order_by("opens_at", "lot_id", "number")
         ],
     }
-    if not check_proof(proof).is_true:
+    if not check_proof(proof).is_valid:
         raise NotProvable(
             "The moments do not follow from the campaign as it stands: stores, their hours, the campaign's hours or "
             "its prizes were changed after the draw."

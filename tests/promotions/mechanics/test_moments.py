@@ -175,7 +175,7 @@ def test_true_moments_are_confirmed(published: str) -> None:
     verification = verify(DRAWN[::-1], published)
 
     assert verification == Verification(())
-    assert verification.is_true
+    assert verification.is_valid
 
 
 def test_another_seed_than_the_committed_one_is_found() -> None:
@@ -188,7 +188,7 @@ def test_a_moved_moment_is_found_on_both_sides() -> None:
     verification = verify((moved, *DRAWN[1:]))
 
     assert verification == Verification((MomentFault.NOT_DRAWN, MomentFault.LEFT_OUT), (moved,), (DRAWN[0],))
-    assert not verification.is_true
+    assert not verification.is_valid
 
 
 def test_a_moment_left_out_or_added_is_found() -> None:

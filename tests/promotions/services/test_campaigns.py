@@ -117,7 +117,7 @@ def test_moments_are_in_hours_in_which_phones_can_play() -> None:
         openings=list_openings(campaign, [store], NOW),
         moments=moments,
     )
-    assert verified.is_true
+    assert verified.is_valid
 
 
 def test_opening_again_after_a_pause_keeps_the_draw() -> None:
