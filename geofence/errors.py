@@ -1,4 +1,4 @@
-"""What can go wrong in `geofence`. Each error has a stable `code`; HTTP is decided elsewhere."""
+"""Errors of `geofence`. Each has a stable `code`; HTTP is decided elsewhere."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,7 +35,7 @@ class FaultCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with a fence: where (a JSON pointer), which, and in words."""
+    """One fault of a fence: its place (a JSON pointer), its code, and a sentence."""
 
     pointer: str
     code: FaultCode

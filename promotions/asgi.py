@@ -46,5 +46,5 @@ application = telemetry.observe(lane, known_paths=frozenset(lane_paths()))
 import_module("promotions.urls")
 gc.collect()
 gc.freeze()
-# A request leaves hardly a cycle behind: looking for some after every 700 objects finds nothing either.
+# A request leaves almost no reference cycles, so a collection after every 700 objects finds nothing.
 gc.set_threshold(20_000, 20, 20)

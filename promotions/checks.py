@@ -114,7 +114,7 @@ def find_policy_faults() -> list[str]:
 
 
 def find_start_faults() -> list[str]:
-    """Everything for which a web process, worker or beat must not start; settings were checked before they were used.
+    """Return every fault that keeps web, worker and beat from starting. Settings were checked before they were used.
 
     A part that is unavailable is no fault: it comes back, and redemption continues without Redis until then. Readiness
     shows it. A part that refuses us is a fault: it refuses until an operator corrects a setting or a right.

@@ -1,4 +1,4 @@
-"""The one clock. Read at the edges only (HTTP, tasks, commands); everything below is handed `now`."""
+"""The clock. Only the edges read it (HTTP, tasks, commands); all other code receives `now`."""
 
 import math
 import os

@@ -21,17 +21,17 @@ logger = logging.getLogger(__name__)
 # The longest turn of one task at a shard, so that other shards get their turn; a wake-up continues the rest.
 TURN_S = 1.0
 
-# Another worker that is about to release the shard may have read just before our entry came: retry for a moment.
+# Another worker that is about to release the shard may have read just before our entry arrived: retry briefly.
 LEASE_ATTEMPTS = 5
 LEASE_PAUSE_S = 0.02
 
-# So many workers may die of one batch (a fault in a library, the kernel's memory killer, a time limit) before its
-# entries are processed singly; and so many of a single entry before it becomes a dead letter. Five deaths in all.
+# If a batch kills more workers than this (a fault in a library, the kernel's memory killer, a time limit), its entries
+# are processed singly. A single entry that kills more than the second number becomes a dead letter.
 MAX_BATCH_DEATHS = 3
 MAX_ENTRY_DEATHS = 2
 WORKER_DIED = "worker_died"
 
-# A worker whose batch was stopped by a fault of the deployment waits before its next one, longer after each.
+# After a fault of the deployment a worker pauses before its next batch, longer each time.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
 
 
@@ -51,14 +51,14 @@ class Drained:
 def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
     """Process the entries that wait in a shard.
 
-    Steps: let the next append wake a worker again · take the cursor's row lock, or leave the shard to its holder · read
-    after the cursor, or from the beginning when Redis lost the stream · count the attempt · run the pipeline · move the
-    cursor · commit · trim behind it and forget the attempt · repeat while batches are full. Entries that came in the
-    meantime get another turn, after the other shards'.
+    Steps: allow the next append to wake a worker · lock the cursor's row, or return if another worker has it · read
+    after the cursor, or from the beginning if Redis lost the stream · count the attempt · run the pipeline · move
+    the cursor · commit · trim behind it and reset the attempts · repeat while batches are full. Entries that arrived
+    in the meantime get another turn, after the other shards.
 
-    Each batch is one transaction: a worker killed anywhere leaves cursor and effects as they were, and its lock goes
-    with its connection. Errors: those of a fault of the deployment, after which all entries are where they were and the
-    sweeper wakes the shard again.
+    Each batch is one transaction: a killed worker leaves cursor and effects as they were, and its lock ends with its
+    connection. Errors: those of a fault of the deployment. All entries then stay, and the sweeper wakes the shard
+    again.
     """
     client = stream.sync_client()
     stream.clear_wake(client, shard)
@@ -71,7 +71,7 @@ def drain_shard(shard: int, *, read_clock: Callable[[], datetime]) -> Drained:
 
 
 def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Callable[[], datetime]) -> bool:
-    """One batch. False when it was not a full one, nothing waits, or another worker has the shard."""
+    """Process one batch. Return whether to continue at once: the batch was full, and entries wait."""
     begun_s = time.monotonic()
     with transaction.atomic(durable=True):
         cursor = _lease(shard)
@@ -93,7 +93,7 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
         is_full = len(batch.records) + len(batch.poison) >= settings.PIPELINE_BATCH_FIXES
         batch = _choose(client, shard, batch)
         now = read_clock()
-        with _living(client, shard):
+        with _uncount_on_error(client, shard):
             messages = _work(shard, batch, now, _ControlBatch(now))
             cursor.last_entry_id = batch.read_id(-1)
             cursor.stream_mark = mark
@@ -107,7 +107,7 @@ def _advance(client: "redis.Redis", shard: int, drained: Drained, read_clock: Ca
 
 
 def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> stream.StreamBatch:
-    """Count the attempt, then return the entries to process: all, or only the first once workers died of them."""
+    """Count the attempt, and return the entries to process: all, or only the first if they killed workers."""
     attempts, single_upto = stream.begin_batch(client, shard)
     is_single = stream.is_upto(batch.read_id(0), single_upto)
     if not is_single and attempts > MAX_BATCH_DEATHS:
@@ -121,8 +121,8 @@ def _choose(client: "redis.Redis", shard: int, batch: stream.StreamBatch) -> str
 
 
 @contextmanager
-def _living(client: "redis.Redis", shard: int) -> Iterator[None]:
-    """An error is not a death: the try that it ended does not count. A time limit is one: it may come again."""
+def _uncount_on_error(client: "redis.Redis", shard: int) -> Iterator[None]:
+    """Uncount an attempt that ended with an error: it killed no worker. One that met the time limit stays counted."""
     try:
         yield
     except SoftTimeLimitExceeded:
@@ -134,7 +134,7 @@ def _living(client: "redis.Redis", shard: int) -> Iterator[None]:
 
 
 def _lease(shard: int) -> ShardCursor | None:
-    """The shard's cursor, locked until the transaction ends."""
+    """Return the shard's cursor, locked until the transaction ends, or None if another worker has it."""
     for attempt in range(LEASE_ATTEMPTS):
         cursor = ShardCursor.objects.select_for_update(skip_locked=True).filter(shard=shard).first()
         if cursor is not None:
@@ -147,21 +147,20 @@ def _lease(shard: int) -> ShardCursor | None:
 
 
 def _is_deployment_fault(error: Exception) -> bool:
-    """Return whether an error is known to hit every entry."""
+    """Return whether an error affects every entry alike."""
     return isinstance(error, redis.RedisError | redis.RedisClusterException) or outages.is_deployment_fault(error)
 
 
 class _ControlBatch:
-    """Decides for one batch whether its failures are its entries' own: runs the control batch once, at the first
-    failure."""
+    """Runs the control batch once, at the first failure of a batch, to find out whether its entries are at fault."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
-        self._is_heard = False
+        self._has_passed = False
 
     def require(self) -> None:
-        """Return when this process can work a harmless batch. Errors: DeploymentFault; those that pass."""
-        if self._is_heard:
+        """Return if the control batch passes. Errors: DeploymentFault; those of a temporary fault."""
+        if self._has_passed:
             return
         try:
             control.run_control(now=self._now)
@@ -171,14 +170,14 @@ class _ControlBatch:
             if _is_deployment_fault(error):
                 raise
             raise DeploymentFault(f"The control batch failed too: {type(error).__name__}.") from error
-        self._is_heard = True
+        self._has_passed = True
 
 
 def _work(shard: int, batch: stream.StreamBatch, now: datetime, control: _ControlBatch) -> int:
-    """Run the pipeline over entries; how many messages that put into the outbox.
+    """Run the pipeline over entries, and return the number of messages in the outbox.
 
     Entries that do not decode become dead letters. A batch that raises is halved until the entry at fault is alone.
-    That entry becomes a dead letter only after a control batch succeeded: else the deployment is at fault, and all
+    That entry becomes a dead letter only if the control batch passes. Otherwise the deployment is at fault, and all
     entries stay.
     """
     if batch.poison:
@@ -221,7 +220,7 @@ class Pause:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Begin a pause, twice as long as the last one, when the block raises; end all pauses when it does not."""
+        """Begin a pause, twice as long as the last one, if the block raises. Otherwise reset the next pause."""
         try:
             yield
         except SoftTimeLimitExceeded:
@@ -242,9 +241,9 @@ PAUSE = Pause()
 
 
 def _end(client: "redis.Redis", shard: int, entry_id: str) -> bool:
-    """Remove coordinates as soon as they are processed. The next trim removes what a failed one left behind the cursor.
+    """Trim the processed entries with their coordinates, and return whether entries arrived in the meantime.
 
-    Return whether entries came in the meantime.
+    The next trim also removes what a failed one left.
     """
     try:
         return stream.end_batch(client, shard=shard, entry_id=entry_id) > 0
@@ -254,19 +253,19 @@ def _end(client: "redis.Redis", shard: int, entry_id: str) -> bool:
 
 
 def trim_processed() -> None:
-    """Delete what failed trims left behind the cursors: in a shard that falls silent, no later trim would come."""
+    """Delete what failed trims left behind the cursors. A shard without new entries would have no later trim."""
     client = stream.sync_client()
     for shard, entry_id, mark in ShardCursor.objects.values_list("shard", "last_entry_id", "stream_mark"):
         stream.trim_behind(client, shard=shard, entry_id=entry_id, mark=mark)
 
 
 def waiting_shards() -> list[int]:
-    """Shards with entries behind their cursor: the sweeper's question. One query, one Redis round trip."""
+    """Return the shards that have entries after their cursor. One query, one Redis round trip."""
     measured = stream.measure_shards(stream.sync_client(), read_cursors())
     return [shard for shard, backlog in measured.items() if backlog.oldest_age_ms is not None]
 
 
 def read_cursors() -> dict[int, str]:
-    """The last processed entry of every shard, including shards that no worker has read yet."""
+    """Return the last processed entry of every shard, including shards that no worker has read yet."""
     cursors = dict(ShardCursor.objects.values_list("shard", "last_entry_id"))
     return {shard: cursors.get(shard, stream.STREAM_START) for shard in range(settings.STREAM_SHARDS)}

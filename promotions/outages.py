@@ -28,9 +28,9 @@ _BUSY_CLASSES = frozenset({"40"})
 _UNAVAILABLE = frozenset({READ_ONLY})
 _UNAVAILABLE_CLASSES = frozenset({"08", "53", "57", "58"})
 
-# Never the fault of a stream entry, beside those above: a password, a right, a database, a table or column is missing.
+# Also never the fault of a stream entry: a password, a permission, a database, a table or a column is missing.
 _DEPLOYMENT_CLASSES = frozenset({"25", "28", "3D", "3F", "42"})
-# The consequence of an error that was not handled: not the error itself.
+# The consequence of an earlier error that was not handled.
 _FAILED_TRANSACTION = "25P02"
 # `OSError`: a full disk, a missing file. `ZoneInfoNotFoundError`: no time zone database, or an old one.
 _DEPLOYMENT_ERRORS = (
@@ -42,7 +42,7 @@ _DEPLOYMENT_ERRORS = (
     ZoneInfoNotFoundError,
 )
 
-# How long a write that failed for want of disk space keeps the process from being called ready.
+# How long the process is not ready after a write failed for lack of disk space.
 REMEMBERED_S = 30.0
 
 
@@ -63,7 +63,7 @@ class Outage:
 
 @dataclass(slots=True)
 class _Memory:
-    """The last time this process met a full disk, by the monotonic clock."""
+    """The last time that a write of this process met a full disk, by the monotonic clock."""
 
     disk_full_at_s: float = float("-inf")
 
@@ -72,7 +72,7 @@ _MEMORY = _Memory()
 
 
 def find_sqlstate(exception: BaseException) -> str | None:
-    """The SQLSTATE of an exception or of one that it was raised from; None when no database named one."""
+    """Return the SQLSTATE of an exception or of one that it was raised from, or None."""
     for error in _list_causes(exception):
         sqlstate = getattr(error, "sqlstate", None)
         if isinstance(sqlstate, str) and sqlstate:
@@ -109,7 +109,7 @@ def is_disk_full() -> bool:
 
 
 def is_deployment_fault(exception: BaseException) -> bool:
-    """Return whether an exception is known to hit every entry: then no entry may become a dead letter."""
+    """Return whether an exception affects every entry alike: then no entry may become a dead letter."""
     if find_outage(exception) is not None:
         return True
     sqlstate = find_sqlstate(exception)
@@ -119,7 +119,7 @@ def is_deployment_fault(exception: BaseException) -> bool:
 
 
 def _list_causes(exception: BaseException) -> Iterator[BaseException]:
-    """An exception, and those that it was raised from."""
+    """Yield an exception, and those that it was raised from."""
     error: BaseException | None = exception
     while error is not None:
         yield error

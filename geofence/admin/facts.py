@@ -79,7 +79,7 @@ class PresenceAdmin(ModelAdmin):
 
 
 class LastFixAdmin(ModelAdmin):
-    """The last fix of a device and its hold after a jump. The cell is not shown: it is a person's position."""
+    """The last fix of a device and its penalty after a jump. The cell is not shown: it is a person's position."""
 
     model: type[LastFix]
     list_display = ["device_id", "fix_time", "received_at", "repeats", "jump_hold_until"]

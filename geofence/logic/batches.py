@@ -81,8 +81,7 @@ def _sort_pairs(device_of: IntArray, fix_time_ms: IntArray) -> IntArray:
 
 
 def _settle_repeats(fixes: FixArray, place: IntArray, is_repeat: BoolArray) -> IntArray:
-    """Of fixes of the same instant the most accurate comes first, and is used; the other keys only make the choice
-    stable."""
+    """Put the most accurate of the fixes of one instant first: it is used. The other keys make the order stable."""
     tied = np.flatnonzero(is_repeat | np.append(is_repeat[1:], False))
     some = fixes[place[tied]]
     order = np.lexsort(

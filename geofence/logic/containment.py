@@ -11,10 +11,10 @@ import shapely
 from geofence.logic.fixes import UNKNOWN_ACCURACY_M
 from geofence.logic.geodesy import FloatArray, Point, measure_distance_m, measure_distances_m, project_around
 
-# Sixteen segments per quarter: the share is at most 0.004 off the true circle's, and far from any threshold's noise.
+# Sixteen segments per quarter: the share differs from the true circle's by at most 0.004, far less than the noise.
 _QUARTER_SEGMENTS = 16
 _ACCURACY_MIN_M = 1.0
-# Half way round the Earth: a larger radius contains no less information.
+# Half the circumference of the Earth: a larger radius contains no other information.
 _ACCURACY_MAX_M = 20_000_000.0
 
 
@@ -34,7 +34,7 @@ class Containment:
 
     @property
     def is_centre_inside(self) -> bool:
-        """Whether the reported position itself lies in the fence, edge included."""
+        """Return whether the reported position itself lies in the fence, edge included."""
         return self.outside_m <= 0
 
 
@@ -48,9 +48,9 @@ class Containments:
 
 
 def read_accuracy_m(reported_m: float | None) -> float:
-    """The radius for the computation: missing, zero, negative or not finite is unknown (100 m), never perfect.
+    """Return the radius to compute with: missing, zero, negative or not finite is unknown and counts as 100 m.
 
-    A known radius counts as 1 m at least: no phone is more accurate, and a radius of zero has no share.
+    A known radius counts as at least 1 m: no phone is more accurate, and a radius of zero has no share.
     """
     if reported_m is None or not math.isfinite(reported_m) or reported_m <= 0:
         return UNKNOWN_ACCURACY_M
@@ -71,7 +71,7 @@ def read_accuracies_m(reported_m: npt.ArrayLike) -> FloatArray:
 
 
 def compute_circle_share(distance_m: float, radius_m: float, accuracy_m: float) -> float:
-    """Share of a circle of `accuracy_m` that lies in a circle of `radius_m`, centres `distance_m` apart.
+    """Return the share of a circle of `accuracy_m` that lies in a circle of `radius_m`, centres `distance_m` apart.
 
     Shapes:  scalars → 0 … 1
     Units:   metres on a plane (fences are at most a few kilometres wide)
@@ -111,7 +111,7 @@ def compute_circle_shares(distance_m: npt.ArrayLike, radius_m: npt.ArrayLike, ac
         np.asarray(radius_m, dtype=np.float64),
         np.asarray(accuracy_m, dtype=np.float64),
     )
-    # Outside the lens case the arithmetic below is never used; this floor keeps it finite, and NaN a NaN.
+    # The results below are used for overlapping circles only. This floor keeps the others finite, and NaN a NaN.
     lens_distance = np.maximum(distance, 1e-150)
     to_chord = (lens_distance**2 + accuracy**2 - radius**2) / (2 * lens_distance)
     half_fix = np.arccos(np.clip(to_chord / accuracy, -1.0, 1.0))
@@ -125,7 +125,7 @@ def compute_circle_shares(distance_m: npt.ArrayLike, radius_m: npt.ArrayLike, ac
 
 
 def measure_circle(fix: Point, reported_accuracy_m: float | None, centre: Point, radius_m: float) -> Containment:
-    """One fix against one circle fence."""
+    """Measure one fix at one circle fence."""
     accuracy_m = read_accuracy_m(reported_accuracy_m)
     distance_m = measure_distance_m(fix, centre)
     return Containment(compute_circle_share(distance_m, radius_m, accuracy_m), distance_m - radius_m, accuracy_m)
@@ -133,7 +133,7 @@ def measure_circle(fix: Point, reported_accuracy_m: float | None, centre: Point,
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Fixes as columns: degrees, and the radius each phone reported (NaN when it did not)."""
+    """Fixes as columns: degrees, and the radius that each phone reported (NaN: none)."""
 
     latitude_deg: FloatArray
     longitude_deg: FloatArray
@@ -146,7 +146,7 @@ def measure_circles(
     longitude_deg: npt.ArrayLike,
     radius_m: npt.ArrayLike,
 ) -> Containments:
-    """The array form of `measure_circle`: row i of `places` against row i of the fences.
+    """The array form of `measure_circle`: row i of `places` at row i of the fences.
 
     Shapes:  places (n,); latitude_deg, longitude_deg, radius_m (n,) or scalar → Containments of (n,)
     Units:   degrees WGS 84; metres on the mean-radius sphere
@@ -161,7 +161,7 @@ def measure_circles(
 
 @dataclass(frozen=True)
 class LocalPolygon:
-    """A polygon fence, and the same laid flat in metres around its centre."""
+    """A polygon fence in degrees, and projected to metres around its centre."""
 
     polygon: shapely.Polygon
     origin: Point
@@ -169,7 +169,7 @@ class LocalPolygon:
 
     @classmethod
     def from_degrees(cls, polygon: shapely.Polygon) -> "LocalPolygon":
-        """Lay a polygon of longitudes and latitudes flat; it must be valid and not cross the antimeridian."""
+        """Project a polygon of longitudes and latitudes. It must be valid and must not cross the antimeridian."""
         west, south, east, north = polygon.bounds
         origin = Point((south + north) / 2, (west + east) / 2)
 
@@ -183,30 +183,30 @@ class LocalPolygon:
 
     @cached_property
     def area_m2(self) -> float:
-        """Square metres inside the rings, holes taken off."""
+        """The area inside the rings, without holes."""
         return float(self.flat.area)
 
     @cached_property
     def edge(self) -> shapely.Geometry:
-        """The rings as lines, to measure distances to."""
+        """The rings as lines, for distances to the edge."""
         edge = self.flat.boundary
         shapely.prepare(edge)
         return edge
 
     @cached_property
     def reach_m(self) -> float:
-        """Radius of the circle around the origin that holds every vertex, with room for the edges' bulge."""
+        """The radius of a circle around the origin that contains every vertex and the curved edges between them."""
         vertices = shapely.get_coordinates(self.flat)
         return float(np.hypot(vertices[:, 0], vertices[:, 1]).max()) * 1.001 + 1.0
 
     @property
     def equivalent_radius_m(self) -> float:
-        """Radius of the circle of the same area: what margins given as a share of the radius refer to."""
+        """The radius of a circle of the same area. Margins that are a share of the radius refer to it."""
         return math.sqrt(self.area_m2 / math.pi)
 
 
 def measure_polygon(fix: Point, reported_accuracy_m: float | None, fence: LocalPolygon) -> Containment:
-    """One fix against one polygon fence: the exact reference `measure_polygons` is proved against."""
+    """Measure one fix at one polygon fence, exactly. Tests compare `measure_polygons` with it."""
     accuracy_m = read_accuracy_m(reported_accuracy_m)
     east, north = project_around(fence.origin, [fix.latitude_deg], [fix.longitude_deg])
     x, y = float(east[0]), float(north[0])
@@ -221,12 +221,12 @@ def measure_polygon(fix: Point, reported_accuracy_m: float | None, fence: LocalP
 
 
 def measure_polygons(places: Places, fence: LocalPolygon) -> Containments:
-    """Many fixes against one polygon fence; within 0.005 of the share `measure_polygon` gives.
+    """Measure many fixes at one polygon fence; the share is within 0.005 of that of `measure_polygon`.
 
     Shapes:  places (n,) → Containments of (n,)
     Units:   degrees WGS 84; metres in the fence's own azimuthal equidistant plane
     Errors:  none; NaN coordinates give a NaN share and a NaN distance: never inside, never outside
-    Source:  intersection with a circle of 64 segments (GEOS), measured 40 times the speed of the reference
+    Source:  intersection with a circle of 64 segments (GEOS), 40 times as fast as the reference
     """
     accuracy_m = read_accuracies_m(places.reported_accuracy_m)
     east, north = project_around(fence.origin, places.latitude_deg, places.longitude_deg)
@@ -236,7 +236,7 @@ def measure_polygons(places: Places, fence: LocalPolygon) -> Containments:
     inside = shapely.intersects_xy(fence.flat, east, north)
     outside_m = np.where(inside, -edge_m, edge_m)
     share = np.where(known, np.where(inside, 1.0, 0.0), np.nan)
-    # Only a circle that reaches the edge needs cutting.
+    # Only circles that reach the edge are intersected.
     cut = known & (edge_m < accuracy_m)
     if cut.any():
         circles = shapely.buffer(shapely.points(east[cut], north[cut]), accuracy_m[cut], quad_segs=_QUARTER_SEGMENTS)
@@ -249,12 +249,12 @@ def _clip(cosine: float) -> float:
 
 
 def _list_rings(polygon: shapely.Polygon) -> list[tuple[shapely.LinearRing, int]]:
-    """Every ring with the sign its area counts with: the outer one adds, holes take away."""
+    """Return every ring with the sign of its area: 1 for the outer ring, -1 for holes."""
     return [(polygon.exterior, 1), *((hole, -1) for hole in polygon.interiors)]
 
 
 def _compute_ring_overlap(ring: npt.NDArray[np.float64], centre: tuple[float, float], radius_m: float) -> float:
-    """Area common to a ring and a circle: the sum over edges of what the triangle to the centre shares with it."""
+    """Return the area that a ring and a circle share: the sum of the wedges between each edge and the centre."""
     total = 0.0
     for (x1, y1), (x2, y2) in zip(ring[:-1].tolist(), ring[1:].tolist(), strict=True):
         start = (x1 - centre[0], y1 - centre[1])
@@ -264,7 +264,7 @@ def _compute_ring_overlap(ring: npt.NDArray[np.float64], centre: tuple[float, fl
 
 
 def _compute_wedge(start: tuple[float, float], end: tuple[float, float], radius_m: float) -> float:
-    """Signed area of the circle around (0, 0) within the triangle (0, 0), start, end."""
+    """Return the signed area of the circle around (0, 0) within the triangle (0, 0), start, end."""
     (x1, y1), (x2, y2) = start, end
     dx, dy = x2 - x1, y2 - y1
     a = dx * dx + dy * dy

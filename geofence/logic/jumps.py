@@ -1,11 +1,10 @@
 """Impossible jumps: two fixes of one device too far apart for the time between them. Pure.
 
-No one publishes such numbers; these are our own, from means of transport: a train runs at up to 89 m/s, an airliner at
-up to 280 m/s and never over a short distance. A person in a shop has got off: from 89 m/s a train brakes for two
-minutes, and then there is a platform to walk, so a distance of some kilometres that ends in a store is evaluated at the
-speed of a road. A penalty lasts as long as the trip would take door to door through a town, at most two hours. With 250
-km/h, and by the train alone, the corpus of `benchmarks/spoofs.py` had 45 of 100 teleports at level 2 within ten
-minutes.
+There are no published figures; these are our own, from means of transport. A train runs at up to 89 m/s, an airliner at
+up to 280 m/s and never over a short distance. A person in a shop has left the train: it brakes for two minutes from
+89 m/s, and the platform is a walk. So a trip of some kilometres that ends in a store is evaluated at the speed of a
+road. A penalty lasts as long as the trip would take door to door through a town, at most two hours. docs/assurance.md
+compares these limits with weaker ones.
 """
 
 import math
@@ -21,12 +20,12 @@ AIRCRAFT_MIN_DISTANCE_M = 100_000.0
 # Door to door, changes and red lights included; 2 km are ten minutes, 25 km and more the two hours.
 PENALTY_SPEED_MPS = 3.5
 MAX_PENALTY_S = 7_200.0
-# 144 km/h, for a way that ends in a store's fence. Short of a kilometre a reflection may have made it; after five
-# minutes a train may have.
+# 144 km/h, for a trip that ends in a store's fence. Below a kilometre it may be a reflection of the signal, after five
+# minutes a train.
 ROAD_MPS = 40.0
 ROAD_MIN_DISTANCE_M = 1_000.0
 ROAD_MAX_ELAPSED_S = 300.0
-# Between two fixes at once, what counts is a second: clocks and receivers are no finer.
+# Two fixes at the same time count as a second apart: clocks and receivers are no more precise.
 MIN_ELAPSED_S = 1.0
 # A less accurate fix (a mobile network's cell) contradicts no other fix, as in `logic.presence`; nor does it remove a
 # penalty: otherwise a fix with a radius of a hundred kilometres in between would hide a jump.
@@ -46,7 +45,7 @@ def jump_penalty_s(
     """Seconds for which two fixes of one device cannot both be true; 0 when a person can have travelled the distance.
 
     Units:   metres, seconds
-    Errors:  none; NaN in → the longest hold
+    Errors:  none; NaN in → the longest penalty
     Sample:  5 km in 10 s at 10 m accuracy → 498 m/s → 1,429 s; 300 km in 20 min → 250 m/s, an aircraft → 0;
              5 km in 60 s → 83 m/s, a train → 0, and 1,429 s when it ends in a store
     """
@@ -74,11 +73,11 @@ def _speed_mps(distance_m: float, accuracies_m: tuple[float, float], elapsed_s: 
 def measure_penalties_s(
     distance_m: FloatArray, accuracy_m: FloatArray, elapsed_s: FloatArray, ends_in_store: npt.ArrayLike = False
 ) -> FloatArray:
-    """`jump_penalty_s` for many pairs of fixes.
+    """The array form of `jump_penalty_s`.
 
     Shapes:  distance_m, accuracy_m (of both fixes together), elapsed_s, ends_in_store (n,) → (n,) float64
     Units:   metres, seconds
-    Errors:  none; NaN in → the longest hold
+    Errors:  none; NaN in → the longest penalty
     Source:  `jump_penalty_s`, pair by pair
     """
     travelled_m = np.maximum(distance_m - accuracy_m, 0.0)

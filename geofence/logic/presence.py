@@ -53,7 +53,7 @@ class PresenceState:
 
     @property
     def has_open_visit(self) -> bool:
-        """Whether a visit is open, lingering included."""
+        """Return whether a visit is open, lingering included."""
         return self.state is not Phase.OUTSIDE
 
 
@@ -94,7 +94,7 @@ class PresenceTransition:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One fix as one fence sees it: `Containment` plus the time of the fix in epoch seconds."""
+    """One fix at one fence: `Containment` plus the time of the fix in epoch seconds."""
 
     fix_at: float
     inside_share: float

@@ -154,7 +154,7 @@ class FenceRules:
 
 @dataclass(frozen=True, slots=True)
 class PairTransition:
-    """One transition: of which pair, made by which row of the observations."""
+    """One transition: its pair, and the row of the observation that causes it."""
 
     pair: int
     row: int

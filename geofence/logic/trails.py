@@ -1,8 +1,8 @@
-"""Each device's trail through a batch: impossible jumps and points that repeat to the digit. Pure.
+"""Each device's trail through a batch: impossible jumps, and points that repeat to the digit. Pure.
 
-Columns only: every fix of every phone passes here, and hardly one in thousands needs a penalty. The test beside it
-walks the fixes singly and must get the same result. Measured on one core, 20,000 fixes of 6,000 phones: 5 ms, of which
-the digests of each phone's first and last point take half.
+Every fix of every phone passes through this code, and few need a penalty, so it works on columns only. A test walks the
+fixes singly and compares the results. 20,000 fixes of 6,000 phones take 5 ms on one core; half of it is spent on the
+digests of each phone's first and last point.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _MAX_REPEATS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class Trails:
-    """Stored values of each device; NaN is unknown or none. `repeats` counts the point with the digest `point_digest`.
+    """Stored values of each device; NaN is unknown or none. `repeats` counts repeats of the point `point_digest`.
 
     pii: coarse location, as long as the row it is stored in.
     """
@@ -45,7 +45,7 @@ class Trails:
 
     @classmethod
     def start(cls, count: int) -> "Trails":
-        """Devices without earlier fixes. No point has the digest 0, or hardly any."""
+        """Return the trails of devices without earlier fixes. The digest 0 means no point."""
         unknown = [np.full(count, np.nan) for _ in range(4)]
         zeros = [np.zeros(count, dtype=np.int64) for _ in range(2)]
         return cls(unknown[0], unknown[1], unknown[2], zeros[0], zeros[1], unknown[3])
@@ -63,9 +63,9 @@ class Trails:
 
 @dataclass(frozen=True, slots=True)
 class FollowedTrails:
-    """The trails before and after a batch. `repeats`: of each fix, how often its point had come just before.
+    """The trails before and after a batch. `repeats`: how many fixes just before each fix had its point.
 
-    `jump_rows`: which fixes were impossible, in order; `jump_until_at`: until when each bars its device.
+    `jump_rows`: rows of the fixes that were impossible, in order; `jump_until_at`: when the penalty of each ends.
     """
 
     before: Trails
@@ -75,7 +75,7 @@ class FollowedTrails:
     jump_until_at: FloatArray
 
     def read_penalties_s(self, batch: FixBatch, rows: IntArray) -> FloatArray:
-        """Seconds for which, at each of these fixes of the batch, a jump up to there bars the device; 0 for none."""
+        """Return the remaining seconds of the device's penalty at each of these fixes of the batch; 0 for none."""
         device = batch.device_of[rows]
         until_at = self.before.penalty_until_at[device]
         begin = np.searchsorted(self.jump_rows, batch.first[device])
@@ -87,7 +87,7 @@ class FollowedTrails:
 
 @dataclass(frozen=True, slots=True)
 class _Fixes:
-    """The columns of a batch that a trail is made of, each in one piece."""
+    """The columns of a batch that trails are derived from, contiguous in memory."""
 
     latitude_deg: FloatArray
     longitude_deg: FloatArray
@@ -99,15 +99,15 @@ class _Fixes:
 def follow_trails(
     known: Trails, batch: FixBatch, key: bytes, *, is_in_store: BoolArray | None = None
 ) -> FollowedTrails:
-    """Carry each device's trail through its fixes, in order of time.
+    """Follow each device's trail through its fixes, in order of time.
 
-    `is_in_store`: which fixes lie in a store's fence, since a trip that ends there has stricter rules.
+    `is_in_store`: whether each fix lies in a store's fence, since a trip that ends there has stricter rules.
 
-    1. A fix is held against the one before it of the same device, vague fixes left out; the first of a batch, and for
-       good measure every one, against the cell stored before. Too fast for anything that travels: the device is barred
-       from that fix on, for as long as the way should have taken.
-    2. A point equal to the last one, to the digit, counts as a repeat; any other starts again at zero.
-    3. The cell is that of the last fix that is not vague.
+    1. A reliable fix is compared with the reliable fix before it, and with the cell stored before the batch. If no
+       means of transport is that fast, the device gets a penalty from this fix on, as long as the trip should have
+       taken.
+    2. A point equal to the last one, to the digit, counts as a repeat; any other point resets the count to zero.
+    3. The cell becomes that of the last reliable fix.
 
     Shapes:  known (d,), batch of n fixes of d devices, is_in_store (n,) → trails (d,), repeats (n,),
              jumps (at most 2 n,)
@@ -148,8 +148,8 @@ def _find_jumps(known: Trails, batch: FixBatch, fixes: _Fixes, reliable: IntArra
     longitude_deg = np.append(fixes.longitude_deg[before], known.cell_longitude_deg[cell])
     elapsed_s = fixes.fix_at[rows] - np.append(fixes.fix_at[before], known.cell_at[cell])
     allowance_m = np.append(fixes.accuracy_m[before], np.full(len(cell), cell_allowance_m)) + fixes.accuracy_m[rows]
-    # Degrees of longitude are taken as long as at the equator, so this is never less than the way: cheap, and enough
-    # to let nearly all go.
+    # A degree of longitude has the length that it has at the equator, so this is never less than the distance. It is
+    # cheap, and excludes nearly all fixes from the exact computation.
     north_m = (fixes.latitude_deg[rows] - latitude_deg) * _METRES_PER_DEG
     east_m = (fixes.longitude_deg[rows] - longitude_deg) * _METRES_PER_DEG
     is_in_store = fixes.is_in_store[rows]
@@ -168,7 +168,7 @@ def _find_jumps(known: Trails, batch: FixBatch, fixes: _Fixes, reliable: IntArra
 
 
 def _count_repeats(known: Trails, batch: FixBatch, fixes: _Fixes, key: bytes) -> tuple[IntArray, IntArray]:
-    """The digest of each device's last point, and how often each fix's point had come just before."""
+    """Return the digest of each device's last point, and the number of repeats at each fix."""
     count, first, last = len(batch.fixes), batch.first, batch.last - 1
     many = np.flatnonzero(last > first)
     hashed = np.append(first, last[many])
@@ -181,7 +181,7 @@ def _count_repeats(known: Trails, batch: FixBatch, fixes: _Fixes, key: bytes) ->
     repeats = row - begun
     repeats_last = (first_digest == known.point_digest) & (known.point_digest != 0)
     if repeats_last.any():
-        # Only the run that a device's batch begins with is one with what was stored.
+        # Only the run at the beginning of a device's batch continues the stored one.
         continues = repeats_last[batch.device_of] & (begun == first[batch.device_of])
         repeats[continues] += known.repeats[batch.device_of[continues]] + 1
     return last_digest, np.minimum(repeats, _MAX_REPEATS)

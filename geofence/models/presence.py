@@ -107,7 +107,7 @@ class LastFix(models.Model):
     # A keyed hash of all digits of the position, and how many fixes in a row repeated it: real receivers vary.
     point_digest = models.BigIntegerField(null=True)
     repeats = models.PositiveSmallIntegerField(default=0, db_default=0)
-    # After an impossible jump, the device cannot prove presence until then.
+    # The end of the penalty after an impossible jump: until then nothing proves the device's presence.
     jump_hold_until = models.DateTimeField(null=True)
 
     # No index on `received_at`: each fix of each phone would have to change it. Retention scans the table.

@@ -1,1 +1,1 @@
-"""The only door to the geofence app for others: functions, keyword-only, one noun per file."""
+"""The only access of other apps to `geofence`: keyword-only functions, one noun per file."""

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 _CHECK_EVERY_S = 1.0
 # After a longer pause a caller cannot know the age of an edit, and waits for the new edition.
 _TRUSTED_S = 1.5
-# How long the old edition may be used after it is known to be old.
+# How long the old edition may be used after a newer one is known.
 _PATIENCE_S = 0.9
 _PIECE_ROWS = 1_000
 
@@ -137,7 +137,7 @@ class _Rebuild:
         self._thread.start()
 
     def is_done(self, *, patience_s: float) -> bool:
-        """Return whether it ended; wait for it once it has taken longer than `patience_s`."""
+        """Return whether it ended. Wait for its end if it has taken longer than `patience_s`."""
         if time.monotonic() - self._begun_at > patience_s:
             self._thread.join()
         return not self._thread.is_alive()
@@ -176,7 +176,7 @@ def current_stores() -> StoreDirectory:
 
 
 def forget_snapshot() -> None:
-    """Make the next call check again at once, as after an edit in this process, or between tests."""
+    """Make the next call check at once, for instance after an edit in this process or between tests."""
     _CACHE.clear()
 
 
@@ -220,7 +220,7 @@ def _load_snapshot(set_version: int) -> FenceSnapshot:
         cursor.execute(_POLYGONS_SQL)
         areas = cursor.fetchall()
     rows = np.searchsorted(geofence_id, [row[0] for row in areas])
-    # An edit between the two queries raises the version, and all is read again; until then the circle's row decides.
+    # An edit between the two queries raises the version, so all is read again. Until then the circle's row is used.
     polygons = {
         int(row): shapely.from_wkb(bytes(area))
         for row, (polygon_id, area) in zip(rows, areas, strict=True)

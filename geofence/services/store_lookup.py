@@ -1,4 +1,4 @@
-"""Stores as other apps read them."""
+"""Stores as values, for other apps."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where a message goes: the kinds of addresses, and one whole address."""
+"""Push addresses: their kinds, and one address."""
 
 from dataclasses import dataclass
 

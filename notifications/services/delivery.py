@@ -42,7 +42,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """Where a message goes, and by which transport."""
+    """The address and the transport of a message."""
 
     message: Message
     registered: RegisteredAddress

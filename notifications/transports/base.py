@@ -1,4 +1,4 @@
-"""What a transport gets and returns. It knows nothing of stores, offers or campaigns."""
+"""The interface of transports. It knows no stores, offers or campaigns."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from promotions.services.fixes import dead_letters
 
 @admin.register(ShardCursor)
 class ShardCursorAdmin(FactAdmin):
-    """How far each fix stream is processed."""
+    """The last processed entry of each fix stream."""
 
     list_display = ["shard", "last_entry_id", "advanced_at"]
     fields = ["shard", "last_entry_id", "advanced_at"]

@@ -29,7 +29,7 @@ _SIMILARITY = 0.86
 
 
 class _Mode:
-    """When true, defaults replace faulty settings: for the doctor, which reports the faults itself."""
+    """If set, defaults replace faulty settings: for the doctor, which reports the faults itself."""
 
     is_tolerant = False
     faults: "tuple[Fault, ...]" = ()
@@ -37,7 +37,7 @@ class _Mode:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One setting that cannot be used, and the sentence that says why and what to do."""
+    """One setting that cannot be used, and a sentence with the reason and the remedy."""
 
     name: str
     sentence: str

@@ -41,7 +41,7 @@ def check_releases(context: Context) -> Iterator[Row]:
 
 
 def check_time_zones(context: Context) -> Iterator[Row]:
-    """Whether the hours of a store can be computed."""
+    """Check that the hours of a store can be computed."""
     try:
         zoneinfo.ZoneInfo(_ZONE)
     except zoneinfo.ZoneInfoNotFoundError:

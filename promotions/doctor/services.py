@@ -110,7 +110,7 @@ def check_migrations(context: Context) -> Iterator[Row]:
 
 
 def check_event_log(context: Context) -> Iterator[Row]:
-    """Whether the event log has a partition for this month and the next. The job makes those behind them in time."""
+    """Check that the event log has partitions for this month and the next. The job creates later ones in time."""
     skipped = list(context.explain_skip("DATABASE_URL"))
     if skipped:
         yield from skipped

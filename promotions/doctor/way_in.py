@@ -17,9 +17,9 @@ from promotions.http.probe import HEADER, sign_probe
 from promotions.logic.diagnosis import Arrival, ProxyFacts, ProxyTrial, Row, evaluate_proxy, evaluate_trial, fault
 
 _WITHIN_S = 4.0
-# A page that proxies pass on; the answer comes before the page.
+# A path that proxies forward. The probe is answered before the page.
 _PATH = "/staff/"
-# Of a network for documentation: no client has it.
+# An address of a network for documentation, so no client has it.
 _FORGED_ADDRESS = "192.0.2.77"
 
 
@@ -51,7 +51,7 @@ def _bracket(host: str) -> str:
 
 
 def check_trial(context: Context) -> Iterator[Row]:
-    """Send two signed probes to `--url` and see how they arrive; without it, nothing."""
+    """Send two signed probes to `--url` and check how they arrive. Without `--url`, check nothing."""
     if not context.url:
         return
     parts = urlsplit(context.url)
@@ -73,7 +73,7 @@ def check_trial(context: Context) -> Iterator[Row]:
 
 
 def _send(url: str, headers: Mapping[str, str]) -> Arrival:
-    """One probe. Errors: _NoArrival."""
+    """Send one probe. Errors: _NoArrival."""
     parts = urlsplit(url)
     kind = HTTPSConnection if parts.scheme == "https" else PlainConnection
     connection = kind(parts.hostname or "", parts.port, timeout=_WITHIN_S)

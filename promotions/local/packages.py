@@ -54,7 +54,7 @@ def browser_comes_as_snap() -> bool:
 
 
 def install_own_browser(python: Path) -> None:
-    """Where the release has no usable browser package: Playwright's own browser, kept in its cache."""
+    """Playwright's own browser, in its cache, for releases without a usable browser package."""
     if find_browser() is not None or not browser_comes_as_snap():
         return
     probe = (

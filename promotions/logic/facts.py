@@ -17,7 +17,7 @@ TransitionKind = Literal["enter", "dwell", "exit"]
 
 @dataclass(frozen=True, slots=True)
 class CampaignFacts:
-    """What decides who gets a live campaign's message, and its text. `message_cap_per_device` None: no cap.
+    """The values of a live campaign that the gates and the message need. `message_cap_per_device` None: no cap.
 
     A campaign without a `message_title` has no message; phones find it in the app.
     """

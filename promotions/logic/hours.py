@@ -18,7 +18,7 @@ _WEEK_MIN = 7 * _DAY_MIN
 
 @dataclass(frozen=True, slots=True)
 class HoursFault:
-    """One thing wrong: where (JSON pointer), what (stable), and in words."""
+    """One fault of opening hours: its place (JSON pointer), its stable code, and a sentence."""
 
     pointer: str
     code: str
@@ -132,7 +132,7 @@ def _read(raw: object) -> tuple[list[_Span], list[HoursFault]]:
 
 
 def find_hours_faults(raw: object) -> tuple[HoursFault, ...]:
-    """Everything that is wrong with opening hours as decoded from JSON."""
+    """Yield every fault of opening hours that were decoded from JSON."""
     return tuple(_read(raw)[1])
 
 

@@ -114,7 +114,7 @@ def sign_presence(secret: bytes, parties: Parties, presence: Presence, now: date
 
 
 def read_presence(secret: bytes, token: str, *, issuer: str, brand_id: UUID, now: datetime) -> Mapping[str, Any]:
-    """The claims of a genuine token of ours for this brand, good at this instant. Errors: PresenceTokenError."""
+    """Return the claims of our genuine token for this brand if it is valid now. Errors: PresenceTokenError."""
     claims = _verify(secret, token, issuer, brand_id, now)
     now_s = (now - _EPOCH) / timedelta(seconds=1)
     if now_s >= claims["exp"]:

@@ -57,7 +57,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Everything that could be read, and every fault."""
+    """The lines that could be read, and every fault."""
 
     lines: Sequence[Line]
     faults: Sequence[Fault]

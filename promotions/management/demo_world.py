@@ -83,7 +83,7 @@ class DemoLogin:
 
 @dataclass(frozen=True, slots=True)
 class DemoWorld:
-    """Everything the demo begins with."""
+    """All rows that the demo starts with."""
 
     brand_name: str
     partner_name: str

@@ -1,4 +1,4 @@
-"""What the import commands share: the file's text, and faults as one error."""
+"""Common code of the import commands: read the file's text, and raise all faults as one error."""
 
 import codecs
 from pathlib import Path

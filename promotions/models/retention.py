@@ -1,4 +1,4 @@
-"""How long business records are kept, and the rows that retention deleted per day, to find the usual amount."""
+"""The retention of business records, and the number of deleted rows per day, from which the usual amount follows."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

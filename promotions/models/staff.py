@@ -73,7 +73,7 @@ class StaffDevice(models.Model):
         owner=Owner(partner="store__partner_id"),
         roles=Roles(partner_manager=("view", "change")),
         menu=Menu(_("Staff devices"), Section.TILL, 10, "point_of_sale"),
-        retention=Forever("redemptions refer to it"),
+        retention=Forever("always, since redemptions refer to it"),
         erasure=NotPersonal(),
     )
 

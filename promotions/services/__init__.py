@@ -1,1 +1,1 @@
-"""The only doors to the rows: functions, one noun per file."""
+"""The only access to the rows: functions, one noun per file."""

@@ -1,4 +1,4 @@
-"""The one door to the event log: record events in the transaction of what happened, and read them in a safe order.
+"""The event log: record events in the transaction of what happened, and read them in an order that loses none.
 
 Positions are taken before the commit, so a later position can become visible first. A reader that kept the highest
 position it saw as its cursor would lose the earlier one. Each writer therefore holds a shared advisory lock that names
@@ -51,7 +51,7 @@ class EventPage:
 def record_events(events: Sequence[NewEvent]) -> None:
     """Write these events in the caller's transaction, after what they report. One statement; repeatable.
 
-    An event that is there stays as it is. The caller holds a lock that an erasure of the device waits for, or writes a
+    An existing event is not changed. The caller holds a lock that an erasure of the device waits for, or writes a
     row that fails once the device is erased.
     """
     if events:
@@ -61,7 +61,7 @@ def record_events(events: Sequence[NewEvent]) -> None:
 
 
 def record_visits(visit_ids: Sequence[UUID]) -> None:
-    """Write the events of these visits, as far as they are confirmed, in the caller's transaction. Repeatable.
+    """Write the events of those visits that are confirmed, in the caller's transaction. Repeatable.
 
     For a batch, which does not know whether an unlock or a scan confirmed a visit first. One statement.
     """
@@ -72,9 +72,9 @@ def record_visits(visit_ids: Sequence[UUID]) -> None:
 
 
 def read_events(*, after: int, kinds: Collection[EventKind] = (), limit: int) -> EventPage:
-    """Return up to `limit` events behind the cursor `after` (0: from the start), of these kinds or of all.
+    """Return up to `limit` events after the cursor `after` (0: from the start), of these kinds or of all.
 
-    The event of a transaction that is still running, also the caller's, is on a later page. Do not call it in a
+    Events of a running transaction, also of the caller's, are on a later page. Do not call it in a
     REPEATABLE READ transaction: its snapshot is older than the locks. A consumer stores the cursor in the transaction
     of its effects, in this database, so that a restored backup has both from the same moment.
     """
@@ -116,27 +116,27 @@ def _read_event(row: Event) -> RecordedEvent:
 _LAST_POSITION = "CASE WHEN is_called THEN last_value ELSE last_value - 1 END"
 
 # The lock comes before the position: the default of the column is evaluated for the rows that the join returns.
-_TURN = f"""
-WITH turn AS MATERIALIZED (
+_LOCK_AND_INSERT = f"""
+WITH locked AS MATERIALIZED (
     SELECT pg_advisory_xact_lock_shared(%s + {_LAST_POSITION}) FROM promotions_event_position_seq
 )
 INSERT INTO promotions_event (id, kind, occurred_at, device_id, campaign_id, store_id, payload)
 """
 
 _INSERT_SQL = f"""
-{_TURN}
-SELECT k.* FROM turn, unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::uuid[], %s::bigint[], %s::bigint[],
-    %s::jsonb[]) AS k
+{_LOCK_AND_INSERT}
+SELECT e.* FROM locked, unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::uuid[], %s::bigint[], %s::bigint[],
+    %s::jsonb[]) AS e
 ON CONFLICT DO NOTHING
 """
 
-# Read from the row, so that the time is that of the first confirmation, and the key the same for all.
+# Read from the rows: they have the time of the first confirmation, so every run writes the same event.
 _INSERT_VISITS_SQL = f"""
-{_TURN}
-SELECT k.event_id, %s, v.confirmed_at, v.device_id, NULL, v.store_id,
+{_LOCK_AND_INSERT}
+SELECT e.event_id, %s, v.confirmed_at, v.device_id, NULL, v.store_id,
     jsonb_build_object('visit_id', v.id, 'confirmed_by', v.confirmed_by)
-FROM turn, unnest(%s::uuid[], %s::uuid[]) AS k(event_id, visit_id)
-JOIN {VISITS} v ON v.id = k.visit_id
+FROM locked, unnest(%s::uuid[], %s::uuid[]) AS e(event_id, visit_id)
+JOIN {VISITS} v ON v.id = e.visit_id
 WHERE v.confirmed_at IS NOT NULL
 ON CONFLICT DO NOTHING
 """

@@ -75,7 +75,7 @@ def read_schedule() -> Schedule:
 
 
 def find_beat_faults(*, now: datetime) -> list[str]:
-    """One sentence when beat does not go round."""
+    """Return a sentence if beat is dead."""
     beat_at = JobRecord.objects.filter(pk=BEAT).values_list("succeeded_at", flat=True).first()
     if beat_at is None:
         return ["Beat has never run: start it."]

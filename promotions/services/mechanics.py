@@ -1,4 +1,4 @@
-"""What a mechanic is: how one kind of campaign differs from the others. The base class, and the lookup by kind.
+"""The base class of mechanics, and the lookup by kind. A mechanic is what makes one kind of campaign different.
 
 The packages in `promotions/mechanics` implement it. Nothing here imports them: `register` receives them at start.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an unlock can come to. `value` is stored and part of the API."""
+    """A possible result of an unlock. `value` is stored and part of the API."""
 
     value: str
     label: str
@@ -33,7 +33,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Benefit:
-    """What a coupon is good for, and how often it can be redeemed."""
+    """The benefit of a coupon, and how often it can be redeemed."""
 
     name: str
     units: int = 1
@@ -41,7 +41,7 @@ class Benefit:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What one unlock comes to: one of the mechanic's outcomes, with a coupon for the benefit or without one."""
+    """The result of one unlock: an outcome of the mechanic, and the benefit of its coupon if it has one."""
 
     outcome: Outcome
     benefit: Benefit | None = None
@@ -85,35 +85,35 @@ class Mechanic:
 
     # At the store
 
-    # The serializer of the member `play` of a request to unlock, such as a vote. None: there is no such member.
+    # The serializer of the field `play` of a request to unlock, such as a vote. None: there is no such field.
     play_input: ClassVar[type[Any] | None] = None
 
     def find_refusal(self, campaign: Campaign, device_id: UUID, now: datetime) -> str | None:
-        """Return the problem code to refuse a device with that is at the store; None: go on."""
+        """Return the problem code that refuses a device at the store, or None to continue."""
         return None
 
     def grant(self, unlock: Unlock, play: Mapping[str, Any], now: datetime) -> Grant:
-        """Decide what a new unlock comes to, in its transaction. Runs once per device and campaign.
+        """Decide the outcome of a new unlock, in its transaction. Runs once per device and campaign.
 
-        The unlock's row exists, the device's row is locked, and the presence was checked. The cap's row comes after.
-        `play` is what `play_input` read.
+        The unlock's row exists, the device's row is locked, and presence was checked. The cap's row is locked after it.
+        `play` contains what `play_input` read.
         """
         raise NotImplementedError
 
     def list_benefits(self, campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, Benefit]]:
-        """Yield every benefit that coupons of these live campaigns may still get, for tills that go offline.
+        """Yield every benefit that future coupons of these live campaigns can have, for tills that go offline.
 
         The number of queries must not depend on the number of campaigns.
         """
         yield from ()
 
     def note_for_staff(self, coupon: Coupon) -> str:
-        """Return a sentence that the till shows below the benefit; empty: none."""
+        """Return a sentence that the till shows below the benefit, or an empty text."""
         return ""
 
     # Answers and figures
 
-    # Relations that `describe_unlock` reads; they are fetched for a whole page of unlocks.
+    # Relations that `describe_unlock` reads. They are fetched once for a page of unlocks.
     unlock_relations: ClassVar[tuple[str, ...]] = ()
 
     def describe_unlock(self, unlock: Unlock) -> Mapping[str, Any]:
@@ -127,12 +127,12 @@ class Mechanic:
         """
         return {}
 
-    # Conditions that the mechanic's rows meet in a restored backup: each query counts the rows that break one.
+    # Conditions that a restored backup must meet, by name: each query counts the rows that violate one.
     invariants: ClassVar[Mapping[str, str]] = {}
 
 
 class _Unregistered(Mechanic):
-    """Answers for rows of a kind that this release does not know, such as those of a later release."""
+    """The mechanic of rows whose kind this release does not know, such as those of a later release."""
 
     kind = ""
     label = ""
@@ -177,12 +177,12 @@ def is_supported(kind: str) -> bool:
 
 
 def mechanic_of(campaign: Campaign) -> Mechanic:
-    """Return a campaign's mechanic. Of an unknown kind it is one that cannot be opened and adds nothing."""
+    """Return a campaign's mechanic. The one of an unknown kind adds nothing, and its campaigns cannot be opened."""
     return _REGISTERED.get(campaign.kind, _UNREGISTERED)
 
 
 def list_benefits(campaigns: Iterable[Campaign]) -> Iterator[tuple[Campaign, Benefit]]:
-    """Yield every benefit that coupons of these campaigns may get, mechanic by mechanic."""
+    """Yield every benefit that future coupons of these campaigns can have, mechanic by mechanic."""
     by_kind = defaultdict[str, list[Campaign]](list)
     for campaign in campaigns:
         by_kind[campaign.kind].append(campaign)

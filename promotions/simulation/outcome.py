@@ -102,7 +102,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class DayReport:
-    """Everything there is to say about one run."""
+    """All results of one run."""
 
     phones: int
     seed: int

@@ -11,7 +11,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-# A frozen Redis must cost a web request at most two seconds. The library's default is no timeout.
+# A frozen Redis may delay a web request by at most two seconds. The library has no timeout by default.
 SOCKET_TIMEOUT_S = 2.0
 CONNECT_TIMEOUT_S = 1.0
 _OPTIONS: Any = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S, "protocol": 2}

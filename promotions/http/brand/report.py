@@ -150,7 +150,7 @@ class ReportEffect(serializers.Serializer[Any]):
 
 
 class ReportHealth(serializers.Serializer[Any]):
-    """Whether the arms have the planned sizes. If not, the comparison is not valid."""
+    """Comparison of the arms' sizes with the planned ones. If it raises an alarm, the effect is not valid."""
 
     sample_ratio_p = serializers.FloatField(allow_null=True)
     is_sample_ratio_alarm = serializers.BooleanField()

@@ -13,7 +13,7 @@ from promotions.checks import find_migration_faults
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its name, and what does it and returns a short result. It may run twice."""
+    """One step: its name, and a function that returns a short result. It may run twice."""
 
     name: str
     run: Callable[[], str]

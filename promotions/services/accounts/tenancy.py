@@ -1,4 +1,4 @@
-"""Which rows a user sees and changes in admin: a membership gives the rows, a role gives the permissions.
+"""Rows that a user sees and changes in admin: a membership gives the rows, a role gives the permissions.
 
 A role is a Django group. The three below belong to the product: after every migrate they get the permissions that the
 row policies declare (`roles`). A deployment that needs other permissions creates another group.

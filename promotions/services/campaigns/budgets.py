@@ -72,7 +72,7 @@ def return_unit(*, campaign_id: int, scope: str, store_id: int | None = None) ->
 
 
 def has_unit(*, campaign: Campaign, scope: str, store_id: int | None = None) -> bool:
-    """Whether a cap seems to have room; only `take_unit` knows."""
+    """Return whether a cap seems to have a unit left. Only `take_unit` decides."""
     if read_caps(campaign).of(scope, store_id) is None:
         return True
     slots = list(_slots(campaign.pk, scope, store_id).values_list("cap", "used"))
@@ -95,7 +95,7 @@ def fit_caps(*, campaign_id: int) -> None:
     faults = list(find_cap_faults(campaign))
     if faults:
         raise InvalidInput(faults)
-    for scope, store_id in _kept_apart(campaign):
+    for scope, store_id in _list_separate(campaign):
         _fit(campaign, scope, store_id)
     caps = read_caps(campaign)
     if caps.unlock is None:
@@ -188,7 +188,7 @@ def _return_to(slot: int) -> bool:
 def _open_slot(campaign_id: int, scope: str, store_id: int | None, cap: int) -> None:
     """A slot for a cap that has none yet: a store joined later, or left and still takes old coupons.
 
-    It starts with what was given out before, the caller's own row not counted. Of two at once one is kept.
+    It starts with the units given out before, without the caller's own row. Of two concurrent ones one is kept.
     """
     given = max(0, _count_given(campaign_id, scope, store_id) - 1)
     Budget.objects.bulk_create(
@@ -197,8 +197,8 @@ def _open_slot(campaign_id: int, scope: str, store_id: int | None, cap: int) -> 
     )
 
 
-def _kept_apart(campaign: Campaign) -> Iterator[tuple[str, int | None]]:
-    """What is counted by itself under the campaign's caps."""
+def _list_separate(campaign: Campaign) -> Iterator[tuple[str, int | None]]:
+    """The counts that have separate slots under the campaign's caps."""
     caps = read_caps(campaign)
     if caps.unlock is not None:
         yield Scope.UNLOCK, None
@@ -225,7 +225,7 @@ def _fit(campaign: Campaign, scope: str, store_id: int | None) -> None:
 
 
 def _count_used(campaign_id: int, scope: str, store_id: int | None) -> int:
-    """What the slots say, or, where nothing was counted yet, what was given out."""
+    """Return the sum of the slots, or the number of units given out if there are no slots yet."""
     used = list(_slots(campaign_id, scope, store_id).values_list("used", flat=True))
     return sum(used) if used else _count_given(campaign_id, scope, store_id)
 

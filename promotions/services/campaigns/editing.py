@@ -1,4 +1,4 @@
-"""The one way to create, change and delete a campaign, for admin, import and API. States change in `states.py`."""
+"""Create, change and delete campaigns, for all callers. `states.py` changes their states."""
 
 import secrets
 from collections.abc import Collection, Iterator, Mapping
@@ -61,7 +61,7 @@ def edit_campaign(
     """Change a campaign and return it. An opened campaign follows at once; the same change again writes nothing.
 
     The row is locked first: an edit waits for an opening, a pause, an end or another edit, and is then checked
-    against what that left. `seen_version` is the version that the editor has read; a newer one is a fault.
+    against the new state. `seen_version` is the version that the editor has read; a newer one is a fault.
     Errors: `not_found`; `invalid_input` with every fault.
     """
     campaign = _lock(campaign_id)
@@ -97,8 +97,8 @@ def find_faults(
 ) -> list[Fault]:
     """Return every fault of a new campaign (`campaign_id` None) or of an edit, and write nothing.
 
-    `unreadable` are fields that a form could not read: no rule is applied to them. Inside a transaction the result
-    holds until its end, since the campaign's row stays locked.
+    `unreadable` are fields that a form could not read: no rule is applied to them. The campaign's row is locked, so
+    the result stays true until the end of the transaction.
     """
     if campaign_id is None:
         return list(_apply(Campaign(), changes, unreadable))
@@ -107,7 +107,7 @@ def find_faults(
 
 def read_values(campaign: Campaign) -> CampaignValues:
     """Return a campaign's fields as values."""
-    values: dict[str, Any] = {name: getattr(campaign, _attribute(name)) for name in _COLUMNS}
+    values: dict[str, Any] = {name: getattr(campaign, _name_attribute(name)) for name in _COLUMNS}
     if campaign.pk is None:
         return cast(CampaignValues, {**values, "stores": (), "windows": (), "rows": {}})
     stores = campaign.stores.order_by("pk").values_list("pk", flat=True)
@@ -162,7 +162,7 @@ def _find_edit_faults(
 
 
 def _find_changed(campaign: Campaign, changes: CampaignValues) -> frozenset[str]:
-    """Return the names of the fields and rows that a change makes different."""
+    """Return the names of the fields and rows that have a new value."""
     current = read_values(campaign)
     names = {name for name, value in changes.items() if name != "rows" and _differs(name, value, current.get(name))}
     known, rows = list_rows(), changes.get("rows", {})
@@ -178,26 +178,26 @@ def _differs(name: str, value: Any, current: Any) -> bool:
 
 
 def _read_rows(campaign: Campaign, name: str) -> list[Mapping[str, Any]]:
-    return list(getattr(campaign, name).order_by("pk").values(*_row_fields(list_rows()[name])))
+    return list(getattr(campaign, name).order_by("pk").values(*_list_row_fields(list_rows()[name])))
 
 
-def _row_fields(model: type[Model]) -> list[str]:
-    """Return the fields of a row beside its key and its campaign."""
+def _list_row_fields(model: type[Model]) -> list[str]:
+    """Return the fields of a row, without its key and its campaign."""
     return [field.name for field in model._meta.concrete_fields if not field.primary_key and field.name != "campaign"]
 
 
 def _apply(campaign: Campaign, changes: CampaignValues, unreadable: Collection[str]) -> Iterator[Fault]:
-    """Set the changed columns on the campaign, unsaved, and yield the faults of the whole."""
+    """Set the changed columns on the campaign without saving it, and yield every fault."""
     for name in changes.keys() - FIELDS:
         yield Fault(f"/{name}", "unknown_field", _("The field is unknown."))
     columns = {name: value for name, value in changes.items() if name in _COLUMNS}
     for name, value in columns.items():
-        setattr(campaign, _attribute(name), value)
-    # A new campaign needs all columns, an edit only checks its own.
+        setattr(campaign, _name_attribute(name), value)
+    # A new campaign needs all columns; of an edit only the changed ones are checked.
     checked = _COLUMNS if campaign.pk is None else columns.keys()
-    faults = [fault for name in sorted(checked - {*unreadable}) for fault in _field_faults(campaign, name)]
-    faults += _store_faults(changes)
-    faults += _row_faults(campaign, changes)
+    faults = [fault for name in sorted(checked - {*unreadable}) for fault in _find_field_faults(campaign, name)]
+    faults += _find_store_faults(changes)
+    faults += _find_row_faults(campaign, changes)
     yield from faults
     unusable = {*unreadable, *(fault.pointer.split("/")[1] for fault in faults)}
     values = {**read_values(campaign), **{name: value for name, value in changes.items() if name in _RELATED}}
@@ -206,7 +206,7 @@ def _apply(campaign: Campaign, changes: CampaignValues, unreadable: Collection[s
     yield from mechanic_of(campaign).find_editing_faults(campaign, changes)
 
 
-def _field_faults(row: Model, name: str, pointer: str = "") -> Iterator[Fault]:
+def _find_field_faults(row: Model, name: str, pointer: str = "") -> Iterator[Fault]:
     """Yield the faults that the field's own validators find.
 
     A valid value is left on the row in the field's type; an invalid one is replaced by the default.
@@ -226,26 +226,26 @@ def _field_faults(row: Model, name: str, pointer: str = "") -> Iterator[Fault]:
 
 
 def _require_storable(value: Any) -> None:
-    """Reject what PostgreSQL cannot store, or what no range check rejects."""
+    """Reject texts that PostgreSQL cannot store, and numbers that pass every range check."""
     if isinstance(value, str) and any(sign == "\x00" or "\ud800" <= sign <= "\udfff" for sign in value):
         raise ValidationError(_("This text contains a character that cannot be stored."), "invalid_text")
     if isinstance(value, float) and not isfinite(value):
         raise ValidationError(_("This must be a finite number."), "not_finite")
 
 
-def _store_faults(changes: CampaignValues) -> Iterator[Fault]:
+def _find_store_faults(changes: CampaignValues) -> Iterator[Fault]:
     store_ids = set(changes.get("stores", ()))
     for store_id in sorted(find_unknown_stores(store_ids)):
         yield Fault("/stores", "unknown_value", _("There is no store {store_id}."), {"store_id": store_id})
 
 
-def _row_faults(campaign: Campaign, changes: CampaignValues) -> Iterator[Fault]:
+def _find_row_faults(campaign: Campaign, changes: CampaignValues) -> Iterator[Fault]:
     models = mechanic_of(campaign).rows
     for name, lines in changes.get("rows", {}).items():
         if name not in models:
             yield Fault(f"/{name}", "unknown_field", _("Campaigns of this kind do not have “{name}”."), {"name": name})
             continue
-        fields = _row_fields(models[name])
+        fields = _list_row_fields(models[name])
         for index, line in enumerate(lines):
             pointer = f"/{name}/{index}"
             yield from (
@@ -253,11 +253,11 @@ def _row_faults(campaign: Campaign, changes: CampaignValues) -> Iterator[Fault]:
                 for key in line.keys() - set(fields)
             )
             row = models[name](**{key: line[key] for key in fields if key in line})
-            yield from (fault for key in fields for fault in _field_faults(row, key, pointer))
+            yield from (fault for key in fields for fault in _find_field_faults(row, key, pointer))
 
 
 def _write_related(campaign: Campaign, values: CampaignValues, names: Collection[str]) -> None:
-    """Write the rows beside the campaign's own that are named. Lists are replaced as a whole."""
+    """Write the named rows of other tables. Lists are replaced as a whole."""
     if "stores" in names:
         campaign.stores.set(values["stores"])
     if "windows" in names:
@@ -269,5 +269,5 @@ def _write_related(campaign: Campaign, values: CampaignValues, names: Collection
         model._base_manager.bulk_create(model(campaign=campaign, **line) for line in values["rows"][name])
 
 
-def _attribute(name: str) -> str:
+def _name_attribute(name: str) -> str:
     return "brand_id" if name == "brand" else name

@@ -1,4 +1,4 @@
-"""What the app shows: live campaigns near or for a device, the same in both arms, and where their doors are."""
+"""Offers as the app shows them: live campaigns near or for a device, in both arms alike, with their stores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where the app's map stands. Used for the answer, not kept."""
+    """The position that the app asks about. Used for the answer, not stored."""
 
     latitude_deg: float
     longitude_deg: float

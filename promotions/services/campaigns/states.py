@@ -1,4 +1,4 @@
-"""A campaign's states: opened when it is ready, paused, ended. Each change is a compare-and-set on the state."""
+"""Open, pause and end campaigns. Each change is a compare-and-set on the state."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ _OPENABLE = (Campaign.State.DRAFT, Campaign.State.PAUSED)
 
 @transaction.atomic
 def open_campaign(*, campaign_id: int, now: datetime) -> Campaign:
-    """Let a draft or paused campaign run. One transaction; a second one at the same time finds another state.
+    """Open a draft or a paused campaign. One transaction; a second call at the same time finds another state.
 
     The first opening seals what the campaign's mechanic fixes. Errors: `invalid_input` with every reason.
     """
@@ -49,12 +49,18 @@ def open_campaign(*, campaign_id: int, now: datetime) -> Campaign:
 
 
 def pause_campaign(*, campaign_id: int, now: datetime) -> None:
-    """Issue nothing for the time being; coupons already out still count. Errors: `invalid_input` unless it is live."""
+    """Stop messages and unlocks until the next opening. Issued coupons stay valid.
+
+    Errors: `invalid_input` unless the campaign is live.
+    """
     _move(campaign_id, (Campaign.State.LIVE,), Campaign.State.PAUSED)
 
 
 def end_campaign(*, campaign_id: int, now: datetime) -> None:
-    """Over for good; coupons already out are taken until they expire. Errors: `invalid_input` unless it was open."""
+    """End a campaign for good. Issued coupons stay valid until they expire.
+
+    Errors: `invalid_input` unless it is live or paused.
+    """
     _move(campaign_id, (Campaign.State.LIVE, Campaign.State.PAUSED), Campaign.State.ENDED)
 
 
@@ -74,7 +80,7 @@ def _state_fault(campaign: Campaign, expected: Sequence[str]) -> Fault:
 
 
 def find_opening_faults(campaign: Campaign, stores: "Sequence[Store]", now: datetime) -> Iterator[Fault]:
-    """Everything that keeps the campaign from being opened."""
+    """Yield every fault that keeps the campaign from being opened."""
     if campaign.state not in _OPENABLE:
         yield _state_fault(campaign, _OPENABLE)
     values = read_values(campaign)

@@ -14,7 +14,7 @@ from promotions import metrics, stream
 from promotions.models import DeadLetter
 
 _FIXES = stream.ENTRY_FIELD.decode("latin-1")
-# An entry may have 310 kB: so many at once fit into a worker's memory.
+# An entry can have 310 kB. This number of them fits into a worker's memory.
 _PIECE = 100
 
 

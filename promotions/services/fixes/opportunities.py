@@ -20,7 +20,7 @@ _NAMESPACE = UUID("0d5d6e2a-9b1c-5c3e-8a0f-2f6f4f1f9c27")
 # Used twice: for the opportunity and for its message.
 @lru_cache(maxsize=4096)
 def name_opportunity(campaign_id: int, device_id: UUID, local_on: date) -> UUID:
-    """The id of a device's opportunity with a campaign on a day; working a fix twice names it again."""
+    """Derive the id of a device's opportunity with a campaign on a day: the same again for a repeated fix."""
     return uuid5(_NAMESPACE, f"{campaign_id}|{device_id}|{local_on}")
 
 
@@ -33,7 +33,7 @@ def _granted(decisions: Sequence[Decision]) -> list[tuple[UUID, Decision]]:
 
 
 def record_opportunities(decisions: Sequence[Decision]) -> None:
-    """Write a row per opportunity, in the caller's transaction. One query; a row already there stays as it is."""
+    """Write a row per opportunity, in the caller's transaction. One query; an existing row is not changed."""
     rows = [_list_values(opportunity_id, decision) for opportunity_id, decision in _granted(decisions)]
     if rows:
         with connection.cursor() as cursor:

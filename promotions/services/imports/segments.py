@@ -36,7 +36,7 @@ COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class SegmentsImported:
-    """How many devices were set, and how many lines name a device that does not exist, or no longer."""
+    """The number of devices that were set, and of lines whose device does not exist or no longer exists."""
 
     devices: int
     unknown: int

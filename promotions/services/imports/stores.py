@@ -57,7 +57,7 @@ COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class StoresImported:
-    """How many stores are new, were changed, or were as the file says."""
+    """The number of stores that were created, changed, or already as in the file."""
 
     created: int
     changed: int

@@ -43,7 +43,7 @@ def require_guesses(*, staff_device: StaffDevice, now: datetime) -> None:
 
 
 def _guesses(now: datetime) -> QuerySet[Refusal]:
-    # An unknown code has no campaign, so the index on (campaign, refused_at) holds them together.
+    # An unknown code has no campaign, so the index on (campaign, refused_at) finds them.
     return Refusal.objects.filter(campaign=None, reason="code_unknown", refused_at__gt=now - _MINUTE)
 
 

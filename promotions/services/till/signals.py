@@ -18,7 +18,7 @@ from promotions.models import Redemption, StaffDevice, StaffMember
 if TYPE_CHECKING:
     from geofence.models import Store
 
-# A customer's phone seen in the store this long before or after the scan was there.
+# A customer was present if the phone was in the store within this time before or after the scan.
 PRESENT_WITHIN = timedelta(minutes=30)
 # The last customers are served after closing, and the first before the doors open.
 CLOSING_GRACE = timedelta(minutes=30)
@@ -47,26 +47,26 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class _Who:
-    """An actor in a store. Guesses are known per device only."""
+class _Actor:
+    """A till and a member of staff in a store. Guesses are known per till only."""
 
     store_id: int
     device_id: UUID | None
     member_id: UUID | None
 
 
-_Key = Callable[[_Who], tuple[int, UUID | None]]
+_Key = Callable[[_Actor], tuple[int, UUID | None]]
 
 
 def list_signals(*, stores: "Sequence[Store]", period: Period) -> list[Line]:
     """List each device and each member that acted in these stores, marked ones first.
 
-    Six queries. Visits are kept for 30 days, so a period that began earlier finds customers absent who were there.
+    Six queries. Visits are kept for 30 days, so customers of an earlier day count as absent.
     """
     by_id = {store.pk: store for store in stores}
     done = _count_all(by_id, period)
-    devices = _sum_by(done, lambda who: (who.store_id, who.device_id))
-    members = _sum_by(done, lambda who: (who.store_id, who.member_id))
+    devices = _sum_by(done, lambda actor: (actor.store_id, actor.device_id))
+    members = _sum_by(done, lambda actor: (actor.store_id, actor.member_id))
     labels: dict[UUID, str] = {
         **dict(StaffDevice.objects.filter(pk__in=[key for _, key in devices]).values_list("pk", "label")),
         **dict(StaffMember.objects.filter(pk__in=[key for _, key in members]).values_list("pk", "initials")),
@@ -89,18 +89,18 @@ def _others(group: Mapping[tuple[int, UUID], Figures], store_id: int, key: UUID)
     return [figures for (store, other), figures in group.items() if store == store_id and other != key]
 
 
-def _sum_by(done: Mapping[_Who, Figures], key_of: _Key) -> dict[tuple[int, UUID], Figures]:
-    """Sum by device or by member; acts without one are left out."""
+def _sum_by(done: Mapping[_Actor, Figures], key_of: _Key) -> dict[tuple[int, UUID], Figures]:
+    """Sum by device or by member, without actions that have none."""
     summed: dict[tuple[int, UUID], Figures] = {}
-    for who, figures in done.items():
-        store_id, key = key_of(who)
+    for actor, figures in done.items():
+        store_id, key = key_of(actor)
         if key is not None:
             summed[store_id, key] = summed.get((store_id, key), Figures()) + figures
     return summed
 
 
-def _count_all(stores: "Mapping[int, Store]", period: Period) -> dict[_Who, Figures]:
-    """Everything that was done, by who did it. Four queries."""
+def _count_all(stores: "Mapping[int, Store]", period: Period) -> dict[_Actor, Figures]:
+    """Return the counts of each actor. Four queries."""
     taken = Redemption.objects.filter(store__in=stores, redeemed_at__gte=period.since, redeemed_at__lt=period.until)
     busy = taken.order_by().values_list("store_id", flat=True).distinct()
     openings = list(_list_openings((stores[store_id] for store_id in busy), period))
@@ -113,11 +113,11 @@ def _count_all(stores: "Mapping[int, Store]", period: Period) -> dict[_Who, Figu
         "opened": [opening.starts_at - CLOSING_GRACE for _, opening in openings],
         "closed": [opening.ends_at + CLOSING_GRACE for _, opening in openings],
     }
-    done: dict[_Who, Figures] = {}
+    done: dict[_Actor, Figures] = {}
     for sql in (_TAKEN_SQL, _VOIDED_SQL, _GUESSED_SQL):
         for row in _select(sql, known):
-            who = _Who(row.pop("store_id"), row.pop("device_id"), row.pop("member_id"))
-            done[who] = done.get(who, Figures()) + Figures(**row)
+            actor = _Actor(row.pop("store_id"), row.pop("device_id"), row.pop("member_id"))
+            done[actor] = done.get(actor, Figures()) + Figures(**row)
     return done
 
 
@@ -129,7 +129,7 @@ def _select(sql: str, parameters: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 
 def _list_openings(stores: "Iterable[Store]", period: Period) -> Iterable[tuple[int, Opening]]:
-    """Opening hours of each store. A zone or hours that cannot be read count as always open, so they accuse no one."""
+    """Yield the opening hours of each store. If zone or hours are invalid, the store counts as always open."""
     for store in stores:
         try:
             zone, hours = ZoneInfo(store.timezone), parse_hours(store.opening_hours)
@@ -179,7 +179,7 @@ WHERE taken.store_id = ANY(%(stores)s) AND taken.redeemed_at >= %(since)s AND ta
 GROUP BY 1, 2, 3
 """
 
-# The member who took it back, who may differ from the one who took it. Acts in admin belong to no till.
+# Counted for the member who voids, not for the one who redeemed. A void in admin belongs to no till.
 _VOIDED_SQL = """
 SELECT taken.store_id, void.staff_device_id AS device_id, void.staff_member_id AS member_id, count(*) AS voided
 FROM promotions_void void
@@ -189,7 +189,7 @@ WHERE taken.store_id = ANY(%(stores)s) AND void.voided_at >= %(since)s AND void.
 GROUP BY 1, 2, 3
 """
 
-# An unknown code has no campaign; the index on (campaign, refused_at) holds them together.
+# An unknown code has no campaign, so the index on (campaign, refused_at) finds them.
 _GUESSED_SQL = """
 SELECT store_id, staff_device_id AS device_id, NULL::uuid AS member_id, count(*) AS guessed
 FROM promotions_refusal

@@ -51,7 +51,7 @@ def require_till(device: StaffDevice) -> None:
 
 
 def lock_till(*, staff_device: StaffDevice, now: datetime) -> Till:
-    """One act at a time per staff device, which also makes its guess budget exact. Inside the caller's transaction.
+    """Lock the staff device: one action at a time, so its guess budget is exact. Inside the caller's transaction.
 
     Errors: `token_revoked`; OperationalError after `LOCK_TIMEOUT_S` of waiting.
     """

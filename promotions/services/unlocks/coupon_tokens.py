@@ -13,7 +13,7 @@ from promotions.models import Campaign, Coupon
 
 @dataclass(frozen=True, slots=True)
 class RenderedToken:
-    """What a phone shows now, and what it draws the next steps with when it has no network."""
+    """The QR text that a phone shows now, and the key from which it draws the next steps offline."""
 
     text: str
     # From then on a till takes it for a screenshot.

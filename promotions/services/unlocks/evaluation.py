@@ -1,4 +1,4 @@
-"""The rules an unlock is asked by: campaign, days and hours, then the evidence that the phone is at a store."""
+"""The rules of an unlock: campaign, days and hours, then the evidence that the phone is at a store."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ class UnlockRefused(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class UnlockAttempt:
-    """What the phone sends. `play`: what the campaign's mechanic asks for."""
+    """The values of a request. `play`: the input that the campaign's mechanic requires."""
 
     fix: GivenFix | None
     proof: str | None
@@ -88,7 +88,7 @@ class UnlockAttempt:
 
 @dataclass(frozen=True, slots=True)
 class UnlockContext:
-    """What an offer is granted on. `proof`: the store code that is still to be taken; None: there is none."""
+    """The context of a grant. `proof`: the store code that is still to be used, or None."""
 
     device: Device
     campaign: Campaign
@@ -104,12 +104,12 @@ class UnlockContext:
 
     @property
     def level(self) -> int:
-        """How sure it is that the device is there."""
+        """The level of assurance that the device is at the store."""
         return int(_assess(self.campaign, self.evidence).level)
 
     @property
     def level_without_proof(self) -> int:
-        """How sure it would be by the phone's word alone."""
+        """The level without the store code."""
         return int(_assess(self.campaign, replace(self.evidence, proof=StoreProof.NONE)).level)
 
 
@@ -139,7 +139,7 @@ def evaluate_request(device: Device, campaign: Campaign, attempt: UnlockAttempt,
 
 
 def require_consent(device: Device) -> None:
-    """Refuse who has not agreed to be located."""
+    """Refuse a device without consent to matching."""
     # Without the consent nothing of the position is looked at, so the row has no store either.
     if Purpose.GEO_MATCH not in device.consents:
         raise UnlockRefused("consent_required", purpose=str(Purpose.GEO_MATCH))

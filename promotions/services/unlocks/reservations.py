@@ -89,7 +89,7 @@ def find_reservation(*, device_id: UUID, campaign_id: int, now: datetime) -> Res
 
 
 def has_turn(*, device_id: UUID, campaign: Campaign, now: datetime) -> bool:
-    """Whether there seems to be a unit for a device's unlock; only `take_turn` knows."""
+    """Return whether there seems to be a unit for a device's unlock. Only `take_turn` decides."""
     if has_unit(campaign=campaign, scope=_UNLOCK):
         return True
     kept = Reservation.objects.filter(campaign=campaign)

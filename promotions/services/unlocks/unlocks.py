@@ -1,4 +1,4 @@
-"""The unlock: a device asks at the shop door, and is granted once or refused with a reason that is kept."""
+"""Unlock an offer for a device at a store, once per campaign, or refuse it and store the reason."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -41,9 +41,10 @@ def unlock_offer(
 ) -> tuple[Unlock, bool]:
     """Return the device's one unlock of the campaign, and whether it is new.
 
-    `proof`: what the store's counter shows. `play`: what the campaign's mechanic asks for. A repeated request gets the
-    same unlock before any rule applies. One transaction; the unique constraint on (campaign, device) is the guard, so
-    of many requests at once one grants and the others read. Errors: `not_found`; a refusal, which is stored first.
+    `proof`: the code on the store's counter. `play`: the input that the campaign's mechanic requires. A repeated
+    request gets the same unlock before any rule applies. One transaction; the unique constraint on (campaign, device)
+    is the guard, so of concurrent requests one grants and the others read. Errors: `not_found`; a refusal, which is
+    stored first.
     """
     campaign = Campaign.objects.exclude(state=Campaign.State.DRAFT).filter(uuid=campaign_uuid).first()
     if campaign is None:
@@ -77,7 +78,7 @@ def wallet(device_id: UUID) -> Any:
 
 
 def keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, now: datetime) -> None:
-    """The refusal's row, unless the device is gone. To be called outside the transaction that was refused."""
+    """Store a refusal, unless the device was erased. Call it outside the transaction that was refused."""
     nearest = refused.nearest_store
     with transaction.atomic():
         # The row has no key to the device, so an erasure under way is waited for, and nothing is written after it.
@@ -109,7 +110,7 @@ def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
     """Unlock, coupon and budget in one transaction, the hot row last; or the unlock of a request that was faster."""
     campaign = context.campaign
     if not has_turn(device_id=context.device_id, campaign=campaign, now=now):
-        # Seen before any row is written: after a rush most requests end here.
+        # Checked before any row is written: after a rush most requests end here.
         raise refuse("sold_out", context.place, level=context.level)
     try:
         with transaction.atomic():
@@ -136,7 +137,7 @@ def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
         if existing is not None:
             return existing, False
         if not Device.objects.filter(pk=context.device_id).exists():
-            # Forgotten while it asked.
+            # Erased during the request.
             raise DomainError("token_revoked") from None
         raise
     new = find_unlock(device_id=context.device_id, campaign_id=campaign.pk)
@@ -179,7 +180,7 @@ def _report(context: UnlockContext, unlock: Unlock, now: datetime) -> NewEvent:
 
 
 def _confirm_visits(context: UnlockContext, now: datetime) -> list[NewEvent]:
-    """Confirm the device's visit, if the unlock is evidence enough of one."""
+    """Confirm the device's visit if the unlock is sufficient evidence of one."""
     if context.level < Level.SUSTAINED:
         return []
     return confirm_visits(device_id=context.device_id, store_id=context.place.store_id, by="unlock", at=now)
