@@ -249,11 +249,11 @@ class Command(BaseCommand):
             phones = asyncio.run(run_day(world, cast, watch))
         finally:
             progress.finish()
-        self._echo("The day is over. Working what still waits, then comparing …")
-        with self._at_work("working what still waits"):
+        self._echo("The day is over. Processing the remaining fixes, then comparing …")
+        with self._at_work("processing the remaining fixes"):
             is_dry = _wait_until_dry(interrupts)
         stack.check()
-        faults = [] if is_dry else [f"the streams or the outbox were not dry after {DRAIN_TIMEOUT_S:.0f} s"]
+        faults = [] if is_dry else [f"the streams or the outbox were not empty after {DRAIN_TIMEOUT_S:.0f} s"]
         if DeadLetter.objects.count() > dead_before:
             faults.append("some stream entries could not be processed")
         # The day is in the past by now, so each phone's two hours are over, as they will be for `make run`.
