@@ -38,6 +38,7 @@ class DeviceAdmin(FactAdmin):
         "app_id",
         "locale",
         "consents",
+        "segments",
         "registered_at",
         "tokens_not_before",
         "is_blocked",

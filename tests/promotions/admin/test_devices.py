@@ -72,6 +72,14 @@ def test_a_stranger_cannot_block(ada: Device) -> None:
     assert not ada.is_blocked
 
 
+def test_the_page_of_a_device_shows_its_segments(ada: Device) -> None:
+    Device.objects.filter(pk=ada.pk).update(segments=["gold-card"])
+
+    page = rows.operator().get(reverse("admin:promotions_device_change", args=[ada.pk])).content.decode()
+
+    assert "gold-card" in page
+
+
 class TestTimeline:
     def page(self, client: Client, device: Device) -> HttpResponse:
         return client.get(reverse("admin:promotions_device_change", args=[device.pk]))
