@@ -5,7 +5,12 @@ from typing import Any, ClassVar, cast
 
 from django import forms
 from django.forms.models import BaseInlineFormSet
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleTimeWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminSingleTimeWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from promotions.admin.faults import add_faults
 from promotions.errors import Fault
@@ -130,10 +135,13 @@ class CampaignForm(forms.ModelForm[Campaign]):
         widgets = {
             "message_body": UnfoldAdminTextareaWidget({"rows": 2, "maxlength": 240}),
             "terms": UnfoldAdminTextareaWidget({"rows": 3}),
+            "segments": UnfoldAdminTextInputWidget,
         }
         labels: ClassVar[dict[str, str]] = {"is_flash": "Many phones at once"}
         help_texts: ClassVar[dict[str, str]] = {
             "is_flash": "For a rush, such as an announced moment: unlocks do not wait for each other. Requires a cap.",
+            "segments": "Only devices in one of these segments get the offer. Separate codes by commas, such as "
+            "gold-card, staff. Empty: all devices.",
             "message_body": "Can contain {store}, {brand}, {offer} and {until}: the time at which the offer closes at "
             "that store (the end of the hours below, or closing time if that comes first).",
         }

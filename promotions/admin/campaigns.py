@@ -101,7 +101,13 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
                 ],
             },
         ),
-        ("Limits", {"classes": ["tab"], "fields": [("unlock_cap", "is_flash"), ("redeem_cap", "store_redeem_cap")]}),
+        (
+            "Limits",
+            {
+                "classes": ["tab"],
+                "fields": [("unlock_cap", "is_flash"), ("redeem_cap", "store_redeem_cap"), "segments"],
+            },
+        ),
         (
             "Till",
             {

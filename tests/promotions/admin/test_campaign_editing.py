@@ -80,6 +80,28 @@ def test_a_page_opened_before_the_opening_changes_nothing_after_it(client: Clien
     assert draft.holdout_percent == 0
 
 
+def test_a_brand_requires_segments_and_removes_them(client: Client, draft: Campaign) -> None:
+    assert save(client, draft, segments="gold-card, staff").status_code == 302
+
+    draft.refresh_from_db()
+    assert draft.segments == ["gold-card", "staff"]
+    assert 'value="gold-card,staff"' in client.get(page(draft)).content.decode()
+
+    assert save(client, draft, segments="", seen_version=draft.version).status_code == 302
+
+    draft.refresh_from_db()
+    assert draft.segments == []
+
+
+def test_a_fault_of_a_segment_is_shown_at_the_field(client: Client, draft: Campaign) -> None:
+    answer = save(client, draft, segments="gold-card, Gold Card")
+
+    assert list(errors(answer)) == ["segments"]
+    assert "Gold Card" in errors(answer)["segments"][0]
+    draft.refresh_from_db()
+    assert draft.segments == []
+
+
 def test_faults_are_shown_in_the_reader_s_language(client: Client, brand: Brand, store: Store) -> None:
     bad = fields(brand, store, ends_on="2026-09-01", message_title="{shop}", notify_level=0, is_flash="on")
 
