@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 from django.utils.module_loading import import_string
 
-from promotions.models import Coupon, Device, IdempotencyRecord, Redemption, ShardCursor, WithdrawnCoupon
+from promotions.models import Coupon, Device, IdempotencyRecord, Redemption, ShardCursor, Unlock, WithdrawnCoupon
 from promotions.row_policies import Export, ExportedBy, RowPolicy, Subject
 from promotions.row_policies.libraries import LIBRARIES
 from promotions.row_policies.queries import erase_device, export_rows, list_declared, read_policy
@@ -74,6 +74,7 @@ def forget_device(device_id: UUID, *, now: datetime) -> None:
     Device.objects.select_for_update().filter(pk=device_id).first()
     for library in LIBRARIES:
         erase_device(library, device_id, now=now)
+    _lock_unlocks(device_id)
     _lock_coupons(device_id)
     _lock_redemptions(device_id)
     with connection.cursor() as cursor:
@@ -112,6 +113,12 @@ def forget_answers(device_id: UUID, *, now: datetime) -> None:
 def _wait_for_batch(device_id: UUID) -> None:
     """Wait until a batch that may contain fixes of the device commits; the next one finds no device and drops them."""
     ShardCursor.objects.select_for_update().filter(shard=shard_of(device_id)).first()
+
+
+def _lock_unlocks(device_id: UUID) -> None:
+    """Lock the unlocks before their coupons, in the order in which retention deletes them."""
+    of_device = Unlock.objects.filter(device_id=device_id)
+    list(of_device.select_for_update().order_by("pk").values_list("pk"))
 
 
 def _lock_coupons(device_id: UUID) -> None:

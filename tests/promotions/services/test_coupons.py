@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from random import Random
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -19,13 +19,16 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from geofence.models import Store
 from promotions.errors import DomainError
 from promotions.management.drill.invariants import count_breaches
-from promotions.models import Budget, Campaign, Coupon, Device, Redemption, StaffDevice, TimeWindow, Void
+from promotions.models import Budget, Campaign, Coupon, Device, Redemption, StaffDevice, TimeWindow, Unlock, Void
+from promotions.row_policies.queries import find_expired
 from promotions.services import waits
 from promotions.services.campaigns.budgets import take_unit
+from promotions.services.devices import erasure
 from promotions.services.devices.erasure import export_device, forget_device
 from promotions.services.devices.registration import block_device
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.retention import drop_expired
+from promotions.services.retention_ceiling import Ceiling
 from promotions.services.till.redemptions import redeem_coupon
 from promotions.services.till.scans import Scan
 from promotions.services.till.voids import void_redemption
@@ -285,6 +288,60 @@ def test_without_that_order_the_two_deadlock(store: Store, monkeypatch: pytest.M
     monkeypatch.setattr(sys.modules[__name__], "recall_coupons", recall_in_the_order_of_the_table)
 
     [failure] = recall_and_erase_at_once(store)
+
+    assert "deadlock detected" in str(failure)
+
+
+def erase_during_retention(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """Erase a device whose redeemed coupon has expired while retention deletes it, and return who failed."""
+    printed, till = tills.coupon(factories.campaign(store)), tills.till(store)
+    scan = Scan(uuid4(), NOW, Redemption.Source.TYPED, code=printed.code)
+    redeem_coupon(staff_device=till.row, scan=scan, is_dry_run=False, now=NOW)
+    has_coupons, may_go_on, lock_redemptions = Event(), Event(), erasure._lock_redemptions
+
+    def lock_later(device_id: UUID) -> None:
+        has_coupons.set()
+        assert may_go_on.wait(timeout=60)
+        lock_redemptions(device_id)
+
+    def retain() -> None:
+        later = NOW + timedelta(days=500)
+        Ceiling(later, allows_large=True).delete(find_expired(Unlock, now=later))
+
+    failures: list[BaseException] = []
+
+    def run(act: Act) -> None:
+        try:
+            crowd(1, lambda _number: act())
+        except OperationalError as error:
+            failures.append(error)
+
+    monkeypatch.setattr(erasure, "_lock_redemptions", lock_later)
+    erasing = Thread(target=run, args=(lambda: forget_device(printed.row.device_id, now=NOW),))
+    retaining = Thread(target=run, args=(retain,))
+    erasing.start()
+    assert has_coupons.wait(timeout=60)
+    retaining.start()
+    wait_until(lambda: count_waiting() >= 1)
+    may_go_on.set()
+    for thread in (erasing, retaining):
+        thread.join()
+    return failures
+
+
+@pytest.mark.django_db(transaction=True)
+def test_retention_and_an_erasure_lock_an_unlock_before_its_coupon(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert erase_during_retention(store, monkeypatch) == []
+    assert not Redemption.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_if_an_erasure_locks_no_unlocks_the_two_deadlock(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "_lock_unlocks", lambda _device_id: None)
+
+    [failure] = erase_during_retention(store, monkeypatch)
 
     assert "deadlock detected" in str(failure)
 
