@@ -10,6 +10,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.db.models import ForeignKey, ManyToManyField, Model, Q, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 
@@ -24,6 +25,14 @@ def tenancy_of(request: HttpRequest) -> Tenancy:
         known = find_tenancy(user=request.user)
         request._tenancy = known  # type: ignore[attr-defined]
     return known
+
+
+def leave_dialog(request: HttpRequest, address: str) -> HttpResponse:
+    """Return the answer to a dialog's form that leads to another page."""
+    # htmx would load a redirect into the current page; this header makes it leave the page. A plain form redirects.
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": address})
+    return redirect(address)
 
 
 class _KeepsToIds:

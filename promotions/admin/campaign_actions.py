@@ -5,7 +5,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +13,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from promotions import clock
+from promotions.admin.base import leave_dialog
 from promotions.admin.faults import translate
 from promotions.errors import DomainError, InvalidInput
 from promotions.models import Campaign, Coupon
@@ -164,7 +164,4 @@ class CampaignActions:
 
     def _back_to(self, request: HttpRequest, campaign: Campaign) -> HttpResponse:
         address = reverse("admin:promotions_campaign_change", args=[campaign.pk])
-        # htmx would load a redirect into the current page; this header makes it leave the page. A plain form redirects.
-        if request.headers.get("HX-Request"):
-            return HttpResponse(headers={"HX-Redirect": address})
-        return redirect(address)
+        return leave_dialog(request, address)

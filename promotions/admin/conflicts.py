@@ -8,7 +8,6 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
@@ -17,7 +16,7 @@ from unfold.forms import BaseDialogForm
 
 from geofence.admin import at_store
 from promotions import clock
-from promotions.admin.base import FactAdmin, ScopedRelatedFilter, tenancy_of
+from promotions.admin.base import FactAdmin, ScopedRelatedFilter, leave_dialog, tenancy_of
 from promotions.logic.offline import Breach
 from promotions.models import OfflineScan, WithdrawnCoupon
 from promotions.services.accounts.tenancy import is_editable
@@ -244,10 +243,7 @@ class OfflineScanAdmin(FactAdmin):
         else:
             messages.error(request, _("Another user has already decided it."))
         address = reverse("admin:promotions_offlinescan_change", args=[object_id])
-        # htmx would load a redirect into the current page; this header makes it leave the page. A plain form redirects.
-        if request.headers.get("HX-Request"):
-            return HttpResponse(headers={"HX-Redirect": address})
-        return redirect(address)
+        return leave_dialog(request, address)
 
 
 @admin.register(WithdrawnCoupon)

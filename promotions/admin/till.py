@@ -4,7 +4,6 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
@@ -14,7 +13,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from geofence.admin import at_store
 from promotions import clock
-from promotions.admin.base import FactAdmin, ScopedRelatedFilter, tenancy_of
+from promotions.admin.base import FactAdmin, ScopedRelatedFilter, leave_dialog, tenancy_of
 from promotions.admin.till_signals import show_signals
 from promotions.errors import DomainError
 from promotions.models import Redemption, Void
@@ -106,10 +105,7 @@ class RedemptionAdmin(FactAdmin):
         else:
             messages.success(request, _("Voided."))
         address = reverse("admin:promotions_redemption_change", args=[redemption.pk])
-        # htmx would load a redirect into the current page; this header makes it leave the page. A plain form redirects.
-        if request.headers.get("HX-Request"):
-            return HttpResponse(headers={"HX-Redirect": address})
-        return redirect(address)
+        return leave_dialog(request, address)
 
 
 _EXPLANATIONS = {

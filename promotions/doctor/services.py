@@ -119,10 +119,10 @@ def check_event_log(context: Context) -> Iterator[Row]:
         logins.require_postgresql()
         partitions = read_partitions()
     except (Unavailable, DatabaseError, InterfaceError):
-        yield unknown("Not asked, since PostgreSQL does not let us in.")
+        yield unknown("Skipped, because the connection to PostgreSQL failed.")
         return
     if partitions is None:
-        yield unknown("Not asked, since its table is not there yet.")
+        yield unknown("Skipped, because the table of the event log does not exist yet.")
         return
     yield from evaluate_event_log(partitions.find_missing(now=context.now, ahead=1), partitions.months_in_default)
 
