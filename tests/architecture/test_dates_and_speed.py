@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.test_tree import CODE, ROOT
+from tests.architecture.test_tree import CLOCK, CODE, ROOT
 
 TESTS = [path for path in CODE if path.relative_to(ROOT).parts[0] == "tests" and path != Path(__file__).resolve()]
 
@@ -18,7 +18,6 @@ _COMPARE_CLOCKS = (
     "tests/promotions/test_encryption.py",
     "tests/promotions/test_telemetry.py",
 )
-_CLOCK = re.compile(r"\btime\.time\(|datetime\.(?:now|utcnow|today)\(|timezone\.now\(|date\.today\(")
 # A measured duration that must stay below something, in one assertion.
 _BOUND = re.compile(
     r"assert [^#\n]*(?:monotonic\(\)|perf_counter\(\)|took_s|waits_s|elapsed)[^#\n]*<=? *(?P<bound>[^#\n,]+)"
@@ -38,7 +37,7 @@ def find_close_bounds(text: str) -> list[str]:
 
 def test_few_tests_read_the_clock() -> None:
     others = [path for path in TESTS if not _relative(path).startswith((*_TALK_TO_PROCESSES, *_COMPARE_CLOCKS))]
-    found = [_relative(path) for path in others if _CLOCK.search(path.read_text(encoding="utf-8"))]
+    found = [_relative(path) for path in others if CLOCK.search(path.read_text(encoding="utf-8"))]
 
     assert found == [], "hand in `now`, or use the fixture `now`"
 

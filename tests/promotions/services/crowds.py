@@ -13,6 +13,17 @@ from promotions.errors import DomainError
 Call = Callable[[int], Any]
 
 
+def count_lock_waits() -> int:
+    """Return how many sessions of this database wait for a lock. Other processes of the suite have other databases."""
+    with connection.cursor() as cursor:
+        # Within a transaction the view is read once.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])
+
+
 def crowd(count: int, call: Call, *, threads: int = 32) -> list[Any]:
     """Make a call many times, on threads that start together; what each came to, a problem as its code."""
     gate = threading.Barrier(min(count, threads))

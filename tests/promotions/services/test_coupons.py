@@ -40,7 +40,7 @@ from promotions.services.waits import limit_waits, lock_device
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 from tests.promotions.http.staff import tills
-from tests.promotions.services.crowds import crowd
+from tests.promotions.services.crowds import count_lock_waits, crowd
 from tests.promotions.test_database_roles import other_session
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -223,14 +223,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
     raise AssertionError("the sessions did not come to wait for the locks")
 
 
-def count_waiting() -> int:
-    """Return how many sessions wait for a lock."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    with connection.cursor() as cursor:
-        cursor.execute(waiting)
-        return int(cursor.fetchone()[0])
-
-
 def is_locked(coupon_id: UUID) -> bool:
     with transaction.atomic():
         return not Coupon.objects.filter(pk=coupon_id).select_for_update(skip_locked=True).exists()
@@ -265,7 +257,7 @@ def recall_and_erase_at_once(store: Store) -> list[BaseException]:
         with locked_by_another(low):
             for count, thread in enumerate(threads, start=1):
                 thread.start()
-                wait_until(lambda count=count: count_waiting() >= count)  # type: ignore[misc]
+                wait_until(lambda count=count: count_lock_waits() >= count)  # type: ignore[misc]
         # The first that waited for it has it, and waits for the other one.
         wait_until(lambda: is_locked(low))
     for thread in threads:
@@ -322,7 +314,7 @@ def erase_during_retention(store: Store, monkeypatch: pytest.MonkeyPatch) -> lis
     erasing.start()
     assert has_coupons.wait(timeout=60)
     retaining.start()
-    wait_until(lambda: count_waiting() >= 1)
+    wait_until(lambda: count_lock_waits() >= 1)
     may_go_on.set()
     for thread in (erasing, retaining):
         thread.join()

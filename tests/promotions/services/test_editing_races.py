@@ -17,6 +17,7 @@ from promotions.services.campaigns.states import end_campaign, open_campaign, pa
 from tests import factories
 from tests.factories import NOW
 from tests.patience import SLACK_S
+from tests.promotions.services.crowds import count_lock_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,16 +70,10 @@ def overlap(campaign: Campaign, first: Change, second: Change) -> tuple[object, 
 def wait_until_blocked(result: Future[object]) -> bool:
     """Return True as soon as a statement of the other thread waits for a lock, False if it ended without waiting."""
     deadline_s = time.monotonic() + SLACK_S
-    with connection.cursor() as cursor:
-        while time.monotonic() < deadline_s and not result.done():
-            # Other processes of the suite wait in databases of their own. Within a transaction the view is read once.
-            cursor.execute("SELECT pg_stat_clear_snapshot()")
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if cursor.fetchone() != (0,):
-                return True
-            time.sleep(0.01)
+    while time.monotonic() < deadline_s and not result.done():
+        if count_lock_waits():
+            return True
+        time.sleep(0.01)
     return False
 
 

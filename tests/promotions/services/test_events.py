@@ -53,7 +53,7 @@ from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 from tests.fixes import Walk
 from tests.promotions.http.device.doors import stay
 from tests.promotions.http.staff import tills
-from tests.promotions.services.crowds import crowd
+from tests.promotions.services.crowds import count_lock_waits, crowd
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
@@ -558,12 +558,8 @@ def wait_for_lock() -> None:
     """Return once another connection of this database waits for a lock."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if cursor.fetchone()[0]:
-                return
+        if count_lock_waits():
+            return
         time.sleep(0.02)
     raise AssertionError("nothing waited for a lock")
 
