@@ -42,7 +42,7 @@ class ProviderTransport(Transport):
             for message in messages
         ]
         try:
-            with urlopen(Request(os.environ[PROVIDER_URL], json.dumps(batch).encode()), timeout=20) as response:
+            with urlopen(Request(os.environ[PROVIDER_URL], json.dumps(batch).encode()), timeout=60) as response:
                 answers = json.load(response)
         except OSError as error:
             raise TransportError("provider_unavailable") from error

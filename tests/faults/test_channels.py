@@ -57,6 +57,11 @@ def send(stage: Stage, *values: str, kind: str = "apns", device_id: UUID | None 
     return messages[-1].device_id
 
 
+def assert_set(event: Event) -> None:
+    """Wait for an event of the test; a provider that answers before it would change what is tested."""
+    assert event.wait(PATIENCE_S)
+
+
 def wait_until_settled(value: str) -> tuple[str, str]:
     """Wait for the latest message of the device that has the address."""
     device_ids = PushAddress.objects.filter(address=value).values("device_id")
@@ -132,7 +137,7 @@ def test_an_address_registered_while_the_provider_answers_stays(stage: Stage, pr
 
     def hold(batch: list[dict[str, object]]) -> None:
         arrived.set()
-        may_answer.wait(15)
+        assert_set(may_answer)
 
     provider.answers = {"moved": {"error": "unregistered", "is_dead_address": True}}
     provider.before_answer = hold
@@ -160,16 +165,12 @@ def test_a_message_to_a_kind_without_a_transport_fails_and_is_counted(stage: Sta
 def test_a_worker_killed_between_sending_and_storing_sends_again_under_the_same_id(
     stage: Stage, provider: Provider
 ) -> None:
-    arrived = Event()
-
-    def hold(batch: list[dict[str, object]]) -> None:
-        arrived.set()
-        Event().wait(2)
-
-    provider.before_answer = hold
+    is_dead = Event()
+    provider.before_answer = lambda batch: assert_set(is_dead)
     send(stage, "first", "second")
-    assert arrived.wait(PATIENCE_S)
+    wait_for(lambda: all(provider.received(value) for value in ("first", "second")), PATIENCE_S)
     stage.stack.kill("worker")
+    is_dead.set()
     provider.before_answer = lambda batch: None
     assert set(Message.objects.values_list("state", flat=True)) == {Message.State.LEASED}
     assert not Attempt.objects.exists()

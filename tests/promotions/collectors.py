@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -72,10 +74,15 @@ class Collector:
 
     def wait_for(self, condition: Callable[["Collector"], bool], *, timeout_s: float = 60) -> None:
         """Return when the condition holds; fail when it does not come."""
+        self.wait_for_value(lambda: condition(self) or None, timeout_s=timeout_s)
+
+    def wait_for_value(self, find: Callable[[], Found | None], *, timeout_s: float = 60) -> Found:
+        """Return what `find` returns once it is not None; fail when it stays None."""
         deadline = time.monotonic() + timeout_s
-        while not condition(self):
+        while (found := find()) is None:
             assert time.monotonic() < deadline, f"waited in vain; received: {self.everything()[:4000]}"
             time.sleep(0.05)
+        return found
 
 
 def _read_spans(body: bytes) -> Iterator[Span]:

@@ -26,7 +26,7 @@ from promotions.local.stack import Stack
 from promotions.telemetry import traces
 from promotions.version import VERSION
 from tests.databases import use_database
-from tests.promotions.collectors import Collector, collecting
+from tests.promotions.collectors import Collector, Span, collecting
 from tests.promotions.local.conftest import wait_for
 
 pytestmark = pytest.mark.xdist_group("telemetry")
@@ -164,11 +164,17 @@ def test_a_task_that_fails_is_reported_without_its_arguments(broken: Observed) -
 def test_a_fix_leaves_a_trace_in_web_and_worker_without_its_place(observed: Observed) -> None:
     response = observed.post_fix()
 
-    observed.traces.wait_for(lambda collector: {span.name for span in collector.spans()} >= VERBS)
-    spans = observed.traces.spans()
-    lane = next(span for span in spans if span.name == "POST /v1/fixes")
-    verb = next(span for span in spans if span.name == "accept_fixes")
-    task = next(span for span in spans if span.span_id == verb.parent_id)
+    # Each process reports when its own batch is due, and a task after its verbs: wait for all of them.
+    def reported() -> tuple[Span, Span, Span] | None:
+        spans = observed.traces.spans()
+        lanes = [span for span in spans if span.name == "POST /v1/fixes"]
+        for verb in [span for span in spans if span.name == "accept_fixes"]:
+            tasks = [span for span in spans if span.span_id == verb.parent_id]
+            if lanes and tasks and {span.name for span in spans if span.trace_id == verb.trace_id} >= VERBS:
+                return lanes[0], verb, tasks[0]
+        return None
+
+    lane, verb, task = observed.traces.wait_for_value(reported)
     assert response.status_code == 202
     assert (lane.process, lane.attributes["http.response.status_code"], lane.is_error) == ("web", 202, False)
     assert (task.name, task.process, task.trace_id) == ("promotions.tasks.drain_shard", "worker", verb.trace_id)
