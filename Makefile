@@ -19,6 +19,9 @@ HOST := 127.0.0.1
 FRESH :=
 DATA :=
 
+# Tests and demos start many Python processes. Without compiled files each of them compiles the product again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test test-fast test-dates run check bench faults screenshots messages openapi requirements setup test-next setup-tests setup-browser setup-uv setup-compiler setup-bench lint types contracts \
