@@ -110,7 +110,8 @@ class TestCurrentSnapshot:
         expected = [] if edit in ("store", "delete") else [80.0]
         assert current_snapshot().columns.radius_m.tolist() == expected
 
-    def test_an_edit_acts_within_two_seconds(self) -> None:
+    def test_an_edit_acts_within_two_seconds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(snapshots, "_CHECK_EVERY_S", 1.0)
         store()
         before = current_snapshot()
         edited_at = time.monotonic()

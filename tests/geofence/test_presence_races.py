@@ -72,9 +72,10 @@ def test_without_fresh_rows_the_same_deletion_goes_through() -> None:
 
 def _await_other_than(before: FenceSnapshot) -> FenceSnapshot:
     deadline = time.monotonic() + SLACK_S
-    while current_snapshot() is before and time.monotonic() < deadline:
+    while (after := current_snapshot()) is before:
+        assert time.monotonic() < deadline, "no new fences"
         time.sleep(0.01)
-    return current_snapshot()
+    return after
 
 
 def test_an_edit_is_seen_although_the_row_of_the_fence_set_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +98,8 @@ class TestRebuilding:
     def test_callers_have_the_old_fences_until_the_new_ones_are_ready(self, monkeypatch: pytest.MonkeyPatch) -> None:
         store()
         monkeypatch.setattr(snapshots, "_CHECK_EVERY_S", 0.0)
+        for limit in ("_TRUSTED_S", "_PATIENCE_S"):
+            monkeypatch.setattr(snapshots, limit, SLACK_S)
         before = current_snapshot()
         assert before.index_by_id
         may_build = _hold_builds(monkeypatch)
@@ -114,12 +117,13 @@ class TestRebuilding:
     def test_the_old_fences_do_not_serve_for_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
         store()
         monkeypatch.setattr(snapshots, "_CHECK_EVERY_S", 0.0)
-        monkeypatch.setattr(snapshots, "_PATIENCE_S", 0.05)
+        for limit in ("_TRUSTED_S", "_PATIENCE_S"):
+            monkeypatch.setattr(snapshots, limit, SLACK_S)
         before = current_snapshot()
         may_build = _hold_builds(monkeypatch)
         Geofence.objects.update(radius_m=80.0)
         assert current_snapshot() is before
-        time.sleep(0.06)
+        monkeypatch.setattr(snapshots, "_PATIENCE_S", 0.0)
 
         threading.Timer(0.1, may_build.set).start()
 
@@ -138,6 +142,7 @@ class TestRebuilding:
     def test_a_rebuild_that_fails_is_tried_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         store()
         monkeypatch.setattr(snapshots, "_CHECK_EVERY_S", 0.0)
+        monkeypatch.setattr(snapshots, "_TRUSTED_S", SLACK_S)
         before = current_snapshot()
         failures = [OperationalError("the server went away")]
         build = snapshots._build_edition
@@ -159,7 +164,7 @@ def _hold_builds(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     may_build, build = threading.Event(), snapshots._build_edition
 
     def wait_and_build(key: Any) -> Any:
-        may_build.wait(10)
+        assert may_build.wait(SLACK_S)
         return build(key)
 
     monkeypatch.setattr(snapshots, "_build_edition", wait_and_build)

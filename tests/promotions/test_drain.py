@@ -17,6 +17,7 @@ from promotions.services.fixes import dead_letters
 from tests import factories
 from tests.factories import NOW
 from tests.fixes import Walk
+from tests.patience import SLACK_S
 
 SHARD = 3
 
@@ -150,12 +151,12 @@ def test_a_shard_that_another_worker_has_is_left_alone(client: "redis.Redis") ->
         with transaction.atomic():
             ShardCursor.objects.select_for_update().get(shard=SHARD)
             leased.set()
-            release.wait(10)
+            assert release.wait(SLACK_S)
         connection.close()
 
     holder = Thread(target=hold)
     holder.start()
-    leased.wait(10)
+    assert leased.wait(SLACK_S)
     try:
         assert drain.drain_shard(SHARD, read_clock=clock).entries == 0
     finally:

@@ -13,8 +13,9 @@ import pytest
 
 from promotions.local.workspaces import ROOT
 from promotions.web import main
+from tests.patience import SLACK_S
 
-Start = Callable[[str], subprocess.Popen[bytes]]
+Start = Callable[..., subprocess.Popen[bytes]]
 Connect = Callable[[], HTTPConnection]
 
 
@@ -41,11 +42,11 @@ def connect(listener: socket.socket) -> Iterator[Connect]:
 
 @pytest.fixture
 def start(listener: socket.socket, connect: Connect) -> Iterator[Start]:
-    """Start a server on the socket; return when it answers."""
+    """Start a server on the socket, ours if given the time for silent connections; return when it answers."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(kind: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.promotions.plain_server", str(listener.fileno()), kind]
+    def start(*drain_s: float) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.promotions.plain_server", str(listener.fileno()), *map(str, drain_s)]
         process = subprocess.Popen(command, cwd=ROOT, pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL)
         started.append(process)
         assert get(connect()).status == 200
@@ -65,38 +66,55 @@ def get(connection: HTTPConnection, path: str = "/") -> HTTPResponse:
 
 
 def test_an_open_connection_gets_one_last_answer_with_close(connect: Connect, start: Start) -> None:
-    process = start("ours")
-    idle, silent = connect(), connect()
+    process = start(SLACK_S)
+    idle = connect()
     assert not get(idle).will_close
+
+    process.send_signal(signal.SIGTERM)
+    deadline_s = time.monotonic() + SLACK_S
+    while not (last := get(idle)).will_close:
+        assert time.monotonic() < deadline_s
+
+    assert last.status == 200
+    # A second signal, for the connection that the start left silent.
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == -signal.SIGTERM
+
+
+def test_a_silent_connection_is_closed_after_a_while(connect: Connect, start: Start) -> None:
+    process = start(0.5)
+    silent = connect()
     assert not get(silent).will_close
 
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    last = get(idle)
 
-    assert (last.status, last.will_close) == (200, True)
     assert silent.sock.recv(1) == b""
     assert process.wait(timeout=60) == -signal.SIGTERM
 
 
 def test_without_the_care_a_request_over_an_open_connection_is_lost(connect: Connect, start: Start) -> None:
-    process = start("plain")
-    idle = connect()
+    process = start()
+    idle, watched = connect(), connect()
     assert not get(idle).will_close
+    assert not get(watched).will_close
 
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    # All are closed together.
+    assert watched.sock.recv(1) == b""
 
     with pytest.raises((OSError, HTTPException)):
         get(idle)
 
 
 def test_a_request_that_runs_is_finished(connect: Connect, start: Start) -> None:
-    process = start("ours")
+    process = start(SLACK_S)
     answers: list[HTTPResponse] = []
     client = Thread(target=lambda: answers.append(get(connect(), "/slow")))
     client.start()
-    time.sleep(0.3)
+    watcher, deadline_s = connect(), time.monotonic() + SLACK_S
+    while get(watcher, "/running").status != 200:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
 
     process.send_signal(signal.SIGTERM)
     client.join(60)
@@ -105,8 +123,8 @@ def test_a_request_that_runs_is_finished(connect: Connect, start: Start) -> None
 
 
 def test_a_successor_takes_the_connections_that_come_then(connect: Connect, start: Start) -> None:
-    predecessor = start("ours")
-    start("ours")
+    predecessor = start(0.5)
+    start(0.5)
     kept = connect()
     get(kept)
 
@@ -118,7 +136,7 @@ def test_a_successor_takes_the_connections_that_come_then(connect: Connect, star
 
 
 def test_a_second_signal_ends_it_at_once(connect: Connect, start: Start) -> None:
-    process = start("ours")
+    process = start(10 * SLACK_S)
     silent = connect()
     get(silent)
 

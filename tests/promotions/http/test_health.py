@@ -117,9 +117,16 @@ def test_workers_of_a_parallel_query_count_as_no_connection() -> None:
         forced = "debug_parallel_query" if busy.info.server_version >= 160_000 else "force_parallel_mode"
         busy.execute(f"SET {forced} = on")
         busy.execute("SET max_parallel_workers_per_gather = 2")
-        query = Thread(target=busy.execute, args=("SELECT pg_sleep(2)",))
-        query.start()
         found: list[tuple[int, int]] = []
+        deadline_s = time.monotonic() + SLACK_S
+
+        def keep_busy() -> None:
+            # Again, if other queries of the server had all its parallel workers.
+            while not found and time.monotonic() < deadline_s:
+                busy.execute("SELECT pg_sleep(0.5)")
+
+        query = Thread(target=keep_busy)
+        query.start()
         while query.is_alive():
             # One transaction: both read the same snapshot of the statistics.
             used = watcher.execute(health.POSTGRESQL_SQL).fetchone()

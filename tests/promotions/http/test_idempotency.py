@@ -17,6 +17,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
+from tests.patience import SLACK_S
 from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, fix_at_door, request_unlock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
@@ -164,7 +165,7 @@ def test_of_twenty_at_once_one_is_worked() -> None:
 
     def send(_number: int) -> Any:
         try:
-            gate.wait(timeout=20)
+            gate.wait(SLACK_S)
             return request_unlock(DeviceClient(ada), campaign, key=KEY)
         finally:
             connection.close()
@@ -187,7 +188,7 @@ def test_of_twenty_that_find_a_dead_request_one_takes_over() -> None:
     def take(number: int) -> Any:
         try:
             connection.ensure_connection()
-            gate.wait(timeout=20)
+            gate.wait(SLACK_S)
             return idempotency.lease_request(keyed_request, now=NOW + timedelta(seconds=61, microseconds=number))
         except idempotency.DomainError as error:
             return error.code

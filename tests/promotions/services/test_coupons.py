@@ -21,7 +21,6 @@ from promotions.errors import DomainError
 from promotions.management.drill.invariants import count_breaches
 from promotions.models import Budget, Campaign, Coupon, Device, Redemption, StaffDevice, TimeWindow, Unlock, Void
 from promotions.row_policies.queries import find_expired
-from promotions.services import waits
 from promotions.services.campaigns.budgets import take_unit
 from promotions.services.devices import erasure
 from promotions.services.devices.erasure import export_device, forget_device
@@ -39,8 +38,9 @@ from promotions.services.unlocks.unlocks import unlock_offer
 from promotions.services.waits import limit_waits, lock_device
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
+from tests.patience import SLACK_S
 from tests.promotions.http.staff import tills
-from tests.promotions.services.crowds import count_lock_waits, crowd
+from tests.promotions.services.crowds import count_lock_waits, crowd, wait_until_blocked
 from tests.promotions.test_database_roles import other_session
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -172,7 +172,7 @@ def issue_during(act: Act, store: Store, *, is_locked: bool) -> None:
         issue_coupon(goodwill(device_id, campaign), now=NOW)
         other.start()
         # One that waits for the lock ends after the commit.
-        other.join(0.3 if is_locked else None)
+        assert wait_until_blocked(lambda: not other.is_alive()) is is_locked
     other.join()
 
 
@@ -216,11 +216,10 @@ def test_a_blocked_device_gets_no_coupon(store: Store) -> None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(1_000):
-        if condition():
-            return
+    deadline_s = time.monotonic() + SLACK_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "the sessions did not come to wait for the locks"
         time.sleep(0.01)
-    raise AssertionError("the sessions did not come to wait for the locks")
 
 
 def is_locked(coupon_id: UUID) -> bool:
@@ -342,8 +341,6 @@ def test_if_an_erasure_locks_no_unlocks_the_two_deadlock(store: Store, monkeypat
 def test_all_that_can_happen_to_coupons_at_once_meets_no_deadlock(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A crowd on a busy machine queues for longer than a phone is kept waiting. A deadlock ends after a second anyhow.
-    monkeypatch.setattr(waits, "LOCK_TIMEOUT_S", 60)
     campaigns = [factories.campaign(store, unlock_cap=10_000, redeem_cap=10_000) for _ in range(2)]
     devices = [factories.device() for _ in range(10)]
     gates = [tills.till(store, label=f"till {number}").row for number in range(4)]

@@ -22,6 +22,7 @@ from promotions.services.unlocks.unlocks import unlock_offer
 from promotions.tokens import epoch_ms
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
+from tests.patience import SLACK_S
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,7 +161,7 @@ def at_once(*calls: Any) -> list[Any]:
     def run(call: Any) -> Any:
         try:
             connection.ensure_connection()
-            gate.wait(timeout=20)
+            gate.wait(SLACK_S)
             return call()
         except DomainError as error:
             return error.code

@@ -1,8 +1,7 @@
 """Edits of a campaign at the same time as another change: the second one waits, and sees what the first one left."""
 
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from promotions.services.campaigns.states import end_campaign, open_campaign, pa
 from tests import factories
 from tests.factories import NOW
 from tests.patience import SLACK_S
-from tests.promotions.services.crowds import count_lock_waits
+from tests.promotions.services.crowds import wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,18 +62,8 @@ def overlap(campaign: Campaign, first: Change, second: Change) -> tuple[object, 
         with transaction.atomic():
             first(campaign)
             result = pool.submit(attempt)
-            waited = wait_until_blocked(result)
+            waited = wait_until_blocked(result.done)
         return result.result(timeout=SLACK_S), waited
-
-
-def wait_until_blocked(result: Future[object]) -> bool:
-    """Return True as soon as a statement of the other thread waits for a lock, False if it ended without waiting."""
-    deadline_s = time.monotonic() + SLACK_S
-    while time.monotonic() < deadline_s and not result.done():
-        if count_lock_waits():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def forget_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:

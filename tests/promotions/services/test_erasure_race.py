@@ -14,6 +14,8 @@ from promotions.stream import shard_of
 from tests import factories
 from tests.factories import NOW
 from tests.fixes import Walk
+from tests.patience import SLACK_S
+from tests.promotions.services.crowds import wait_until_blocked
 
 
 def in_thread(work: Callable[[], None]) -> Thread:
@@ -38,12 +40,12 @@ def erase_during_a_batch(device: Device) -> int:
             ShardCursor.objects.select_for_update().get(shard=shard_of(device.id))
             pipeline.process(Walk(device).stay(minutes=5), now=NOW)
             worked.set()
-            commit.wait(10)
+            assert commit.wait(SLACK_S)
 
     worker = in_thread(work)
-    worked.wait(10)
+    assert worked.wait(SLACK_S)
     eraser = in_thread(lambda: erasure.forget_device(device.id, now=NOW))
-    eraser.join(0.3)
+    wait_until_blocked(lambda: not eraser.is_alive())
     commit.set()
     worker.join()
     eraser.join()

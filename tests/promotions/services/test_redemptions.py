@@ -21,6 +21,7 @@ from promotions.services.till.redemptions import redeem_coupon
 from promotions.services.till.scans import Scan
 from tests import factories
 from tests.factories import NOW
+from tests.patience import SLACK_S
 from tests.promotions.http.staff import tills
 
 
@@ -55,12 +56,12 @@ def other_transaction(sql: str, *parameters: object) -> Iterator[None]:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             is_locked.set()
-            may_end.wait(10)
+            assert may_end.wait(SLACK_S)
         connection.close()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    is_locked.wait(5)
+    assert is_locked.wait(SLACK_S)
     try:
         yield
     finally:

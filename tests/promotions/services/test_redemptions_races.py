@@ -5,7 +5,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 
 import pytest
@@ -26,8 +26,10 @@ from promotions.services.till.staff_members import Till, set_pin, sign_in
 from promotions.services.till.voids import void_by_user, void_redemption
 from tests import factories
 from tests.factories import NOW
+from tests.patience import SLACK_S
 from tests.promotions.http.staff import tills
 from tests.promotions.http.staff.tills import Printed
+from tests.promotions.services.crowds import Meeting, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,7 +43,7 @@ def together(jobs: Sequence[Callable[[], object]]) -> list[object]:
 
     def run(job: Callable[[], object]) -> object:
         try:
-            start.wait(10)
+            start.wait(SLACK_S)
             return job()
         finally:
             connection.close()
@@ -70,14 +72,7 @@ def void(device: StaffDevice, redemption: Redemption) -> str:
 
 def meet_before(monkeypatch: pytest.MonkeyPatch, name: str, parties: int) -> None:
     """Blocks a step of the service until the given number of threads has reached it."""
-    step, barrier = getattr(redemptions, name), threading.Barrier(parties)
-
-    def wait_then_go(*args: object) -> object:
-        with suppress(threading.BrokenBarrierError):
-            barrier.wait(5)
-        return step(*args)
-
-    monkeypatch.setattr(redemptions, name, wait_then_go)
+    monkeypatch.setattr(redemptions, name, Meeting(parties).before(getattr(redemptions, name)))
 
 
 def stand_unlocked(*, staff_device: StaffDevice, now: datetime) -> Till:
@@ -234,7 +229,7 @@ def test_what_is_voided_while_it_is_erased_goes_with_its_void(monkeypatch: pytes
 
     def erase_and_write(row: Void, now: datetime) -> Void:
         erasing.start()
-        erasing.join(0.3)
+        wait_until_blocked(lambda: not erasing.is_alive())
         return write(row, now)
 
     monkeypatch.setattr(voids, "_write", erase_and_write)
@@ -257,7 +252,7 @@ def scan_during_erasure(scans_before: int, *, is_locked: bool) -> list[object]:
     def scan_now(**_of: object) -> None:
         scan.start()
         # One that waits for the coupon ends after the erasure.
-        scan.join(0.3 if is_locked else None)
+        assert wait_until_blocked(lambda: not scan.is_alive()) is is_locked
 
     pre_delete.connect(scan_now, sender=Coupon)
     try:
@@ -329,13 +324,6 @@ def test_parallel_attempts_at_a_pin_are_counted_singly() -> None:
 
 def test_without_the_member_s_lock_there_are_more_tries_than_five(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QuerySet, "select_for_update", lambda rows, **_: rows)
-    barrier = threading.Barrier(8)
-
-    def check_together(pin: str, encoded: str) -> bool:
-        with suppress(threading.BrokenBarrierError):
-            barrier.wait(5)
-        return check_password(pin, encoded)
-
-    monkeypatch.setattr(staff_members, "check_password", check_together)
+    monkeypatch.setattr(staff_members, "check_password", Meeting(8).before(check_password))
 
     assert try_pins_from_eight_threads()["pin_wrong"] > 4

@@ -12,7 +12,6 @@ from django.db import transaction
 
 from geofence.models import Store
 from promotions.models import Budget, Campaign, Device, Reservation, Unlock
-from promotions.services import waits
 from promotions.services.campaigns import budgets
 from promotions.services.campaigns.budgets import fit_caps
 from promotions.services.devices import erasure
@@ -23,18 +22,12 @@ from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 from tests.patience import SLACK_S
-from tests.promotions.services.crowds import Call, crowd
+from tests.promotions.services.crowds import Call, Meeting, crowd
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LATER = NOW + timedelta(hours=1)
 SIDES = 2
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crowd on a busy machine queues for longer than a phone is kept waiting; that is another test's matter."""
-    monkeypatch.setattr(waits, "LOCK_TIMEOUT_S", 60)
 
 
 @pytest.fixture
@@ -89,10 +82,11 @@ def test_200_devices_reserving_and_unlocking_share_a_cap_of_50(store: Store) -> 
 
 
 def test_reading_before_writing_the_counter_oversells_turns_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    campaign, devices = capped(store, 20), phones(100)
+    campaign, devices, both_looked = capped(store, 20), phones(100), Meeting(SIDES)
 
     def take_carelessly(slot: int) -> bool:
         budget = Budget.objects.get(pk=slot)
+        both_looked.attend()
         Budget.objects.filter(pk=slot).update(used=min(budget.used + 1, budget.cap))
         return budget.used < budget.cap
 
@@ -121,7 +115,7 @@ def test_a_takeover_that_looks_before_it_deletes_gives_one_turn_to_two(
 
     def take_carelessly(campaign_id: int, now: datetime) -> bool:
         ended = Reservation.objects.get(campaign_id=campaign_id, expires_at__lte=now)
-        both_looked.wait(timeout=20)
+        both_looked.wait(SLACK_S)
         Reservation.objects.filter(pk=ended.pk).delete()
         return True
 
@@ -136,7 +130,7 @@ def side_by_side(rounds: int, call: Call) -> None:
     gate = threading.Barrier(SIDES)
 
     def wait_and_call(number: int) -> None:
-        gate.wait(timeout=20)
+        gate.wait(SLACK_S)
         call(number)
 
     crowd(SIDES * rounds, wait_and_call, threads=SIDES)
@@ -165,15 +159,15 @@ def test_an_owner_that_only_looks_for_its_turn_shares_it(store: Store, monkeypat
         mine = Reservation.objects.filter(campaign_id=campaign_id, device_id=device_id)
         is_there = mine.exists()
         if is_there:
-            both.wait(timeout=20)  # It has looked; now the other takes over.
-            both.wait(timeout=20)
+            both.wait(SLACK_S)  # It has looked; now the other takes over.
+            both.wait(SLACK_S)
         mine.delete()
         return is_there
 
     def take_over_between(campaign_id: int, now: datetime) -> bool:
-        both.wait(timeout=20)
+        both.wait(SLACK_S)
         is_taken = take_over(campaign_id, now)
-        both.wait(timeout=20)
+        both.wait(SLACK_S)
         return is_taken
 
     monkeypatch.setattr(reservations, "_delete_own", delete_carelessly)
@@ -195,10 +189,8 @@ def slow_down(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) ->
     monkeypatch.setattr(module, name, linger)
 
 
-def reserve_and_unlock_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
+def reserve_and_unlock_at_once(store: Store, rounds: int) -> set[tuple[int, int]]:
     """One device asks for both at the same time; units used and given, over some devices."""
-    slow_down(monkeypatch, reservations, "_write")
-    rounds = 10
     campaigns, devices = [capped(store, 5) for _ in range(rounds)], phones(rounds)
     side_by_side(
         rounds,
@@ -210,14 +202,21 @@ def reserve_and_unlock_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_device_that_reserves_and_unlocks_at_once_costs_one_unit(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert reserve_and_unlock_at_once(store, monkeypatch) == {(1, 1)}
+    slow_down(monkeypatch, reservations, "_write")
+
+    assert reserve_and_unlock_at_once(store, 10) == {(1, 1)}
 
 
 def test_without_holding_the_device_it_costs_two(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (reservations, unlocks):
         monkeypatch.setattr(module, "lock_device", lambda device_id: Device.objects.get(pk=device_id))
 
-    assert (2, 2) in reserve_and_unlock_at_once(store, monkeypatch)
+    # One has written its turn, the other has found none, and neither has committed.
+    both = Meeting(SIDES)
+    for step in ("_write", "_delete_own"):
+        monkeypatch.setattr(reservations, step, both.after(getattr(reservations, step)))
+
+    assert reserve_and_unlock_at_once(store, 1) == {(2, 2)}
 
 
 def test_a_device_asking_32_times_at_once_keeps_one_turn(store: Store) -> None:

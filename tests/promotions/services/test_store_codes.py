@@ -16,6 +16,7 @@ from promotions.models import Device, StoreCodeUse
 from promotions.services.presence.store_codes import StoreCodeOutcome, render_store_codes, take_store_code
 from tests import factories
 from tests.factories import NOW
+from tests.patience import SLACK_S
 
 SECOND = timedelta(seconds=1)
 
@@ -124,7 +125,7 @@ def crowd(device: Device, store: Store, count: int) -> Counter[str]:
     def work(_number: int) -> str:
         try:
             connection.ensure_connection()
-            gate.wait(timeout=20)
+            gate.wait(SLACK_S)
             return take(device, store, proof).value
         finally:
             connection.close()

@@ -10,7 +10,6 @@ from django.db.models import F
 from geofence.models import Store
 from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.models import Budget, Campaign, Coupon, Device, Refusal, Unlock
-from promotions.services import waits
 from promotions.services.campaigns import budgets
 from promotions.services.devices.registration import block_device
 from promotions.services.presence.assurance import GivenFix
@@ -18,17 +17,11 @@ from promotions.services.unlocks import reservations, unlocks
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
-from tests.promotions.services.crowds import crowd
+from tests.promotions.services.crowds import Meeting, crowd
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FIX = GivenFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, NOW)
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crowd on a busy machine queues for longer than a phone is kept waiting; that is another test's matter."""
-    monkeypatch.setattr(waits, "LOCK_TIMEOUT_S", 60)
 
 
 @pytest.fixture
@@ -58,12 +51,13 @@ def test_a_device_that_asks_32_times_at_once_gets_one_unlock(store: Store) -> No
     assert not Refusal.objects.exists()
 
 
-def test_without_the_constraint_the_same_race_gives_many_unlocks(store: Store) -> None:
+def test_without_the_constraint_the_same_race_gives_many_unlocks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign, ada = factories.campaign(store), factories.device()
     constraint = next(each for each in Unlock._meta.constraints if each.name == "promotions_unlock_once")
     with connection.schema_editor() as editor:
         editor.remove_constraint(Unlock, constraint)
 
+    monkeypatch.setattr(unlocks, "_grant", Meeting(2).before(unlocks._grant))
     try:
         crowd(32, lambda _number: request_unlock(campaign, ada))
         count = Unlock.objects.count()
@@ -90,10 +84,11 @@ def test_a_cap_of_20_under_100_devices_is_exact(store: Store, slots: int) -> Non
 
 def test_reading_before_writing_the_counter_oversells(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign = capped(store, 20)
-    devices = [factories.device() for _ in range(100)]
+    devices, both_looked = [factories.device() for _ in range(100)], Meeting(2)
 
     def take_carelessly(slot: int) -> bool:
         budget = Budget.objects.get(pk=slot)
+        both_looked.attend()
         if budget.used >= budget.cap:
             return False
         Budget.objects.filter(pk=budget.pk).update(used=budget.used + 1)

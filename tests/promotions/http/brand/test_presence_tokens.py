@@ -24,7 +24,9 @@ from tests import factories
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
 from tests.forging import replace_char
+from tests.patience import SLACK_S
 from tests.promotions.admin import rows
+from tests.promotions.services.crowds import Meeting
 
 SECOND = timedelta(seconds=1)
 
@@ -168,7 +170,7 @@ def crowd(brand: Brand, token: str, count: int = 64, threads: int = 32) -> Count
     def work(_number: int) -> list[str]:
         try:
             connection.ensure_connection()
-            gate.wait(timeout=20)
+            gate.wait(SLACK_S)
             return [attempt() for _ in range(count // threads)]
         finally:
             connection.close()
@@ -190,9 +192,12 @@ def test_of_64_clients_at_once_one_spends_it(settings: Settings) -> None:
 def test_looking_first_and_writing_then_spends_it_often(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     brand = factories.brand()
     spent: list[uuid.UUID] = []
+    both_looked = Meeting(2)
 
     def write_carelessly(jti: uuid.UUID, **given: Any) -> None:
-        if not SpentPresenceToken.objects.filter(jti=jti).exists():
+        is_spent = SpentPresenceToken.objects.filter(jti=jti).exists()
+        both_looked.attend()
+        if not is_spent:
             SpentPresenceToken(jti=jti, **given).save()
             spent.append(jti)
 

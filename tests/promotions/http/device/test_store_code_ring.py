@@ -20,6 +20,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
+from tests.patience import SLACK_S
 from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, fix_at_door
 
 
@@ -79,7 +80,7 @@ def test_one_step_shown_for_eight_campaigns_at_once_opens_one() -> None:
     def work(campaign: Campaign) -> str:
         try:
             connection.ensure_connection()
-            gate.wait(timeout=20)
+            gate.wait(SLACK_S)
             unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=fix, proof=proof, now=NOW)
         except UnlockRefused as refused:
             return str(refused.fields["missing"][0]["code"])
