@@ -104,12 +104,24 @@ def _open_shop(phones: int, now: datetime) -> Shop:
     return Shop(store.pk, store.latitude_deg, store.longitude_deg, now, devices)
 
 
+def date_devices(traces: Sequence[Trace], shop: Shop) -> None:
+    """Register the devices as long before the arrival as their installations are old."""
+    from promotions.models import Device
+
+    dated = [
+        Device(pk=device_id, registered_at=shop.at(-trace.installed_s))
+        for device_id, trace in zip(shop.devices, traces, strict=True)
+    ]
+    Device.objects.bulk_update(dated, ["registered_at"])
+
+
 def play(traces: Sequence[Trace], shop: Shop) -> list[list[Answer]]:
     """Play every phone's trace: at each instant, first the uploads, then the questions."""
     from django.db import transaction
 
     from promotions import pipeline
 
+    date_devices(traces, shop)
     uploads = _pack(traces, shop)
     sent_s = (uploads["received_at_ms"] / 1000.0) - shop.opened_at.timestamp()
     answers: list[list[Answer]] = [[] for _ in traces]
@@ -121,7 +133,7 @@ def play(traces: Sequence[Trace], shop: Shop) -> list[list[Answer]]:
             with transaction.atomic():
                 pipeline.process(batch, now=shop.at(until_s))
         for place, question in questions:
-            answers[place].append(_request_unlock(shop, shop.devices[place], question))
+            answers[place].append(_request_unlock(shop, place, question, traces[place].installed_s))
     return answers
 
 
@@ -156,7 +168,7 @@ def _pack(traces: Sequence[Trace], shop: Shop) -> "FixArray":
     return np.array(rows, dtype=FIX_DTYPE)
 
 
-def _request_unlock(shop: Shop, device_id: UUID, question: Question) -> Answer:
+def _request_unlock(shop: Shop, place: int, question: Question, installed_s: float) -> Answer:
     from geofence.services.surroundings import evaluate_fix
     from promotions.logic.assurance import Level, StoreProof, assess
     from promotions.services.presence.assurance import PresenceClaim, gather_evidence
@@ -169,7 +181,14 @@ def _request_unlock(shop: Shop, device_id: UUID, question: Question) -> Answer:
         store_ids=[shop.store_id],
     )
     proof = StoreProof.CODE if question.has_code else StoreProof.NONE
-    claim = PresenceClaim(device_id, shop.store_id, fix, evaluation, proof)
+    claim = PresenceClaim(
+        device_id=shop.devices[place],
+        registered_at=shop.at(-installed_s),
+        store_id=shop.store_id,
+        fix=fix,
+        evaluation=evaluation,
+        proof=proof,
+    )
     assurance = assess(gather_evidence(claim, now=shop.at(question.at_s)))
     missing = tuple(piece.code.value for piece in assurance.missing_for(Level.SUSTAINED))
     return Answer(question.at_s, int(assurance.level), missing)

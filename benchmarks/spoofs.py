@@ -25,6 +25,10 @@ CHEATS_TRY_S = 600.0
 WALK_MPS = (1.0, 1.6)
 # Delay of a fix on its way to the server.
 DELAY_S = (0.3, 3.0)
+# Age of an installation that was in use before this day.
+IN_USE_S = 30 * 86_400.0
+# A person who was refused at once scans the code on the counter before the next request.
+REFUSED_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
+    """`installed_s`: age of the installation at the arrival."""
+
     kind: str
     fixes: tuple[TracedFix, ...]
     questions: tuple[Question, ...]
+    installed_s: float = IN_USE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +302,53 @@ def _simulate_glitch(rng: Random) -> Trace:
     return _trace(sorted([*fixes, wrong], key=lambda fix: fix.at_s))
 
 
+# Honest phones with little history.
+
+
+def _scan_after_refusal(trace: Trace) -> Trace:
+    """Ask at once, and with the code on the counter from the next request on."""
+    questions = (replace(each, has_code=each.at_s > REFUSED_S) for each in trace.questions)
+    return replace(trace, questions=tuple(questions))
+
+
+def _measure_when_open(rng: Random, opened_s: float) -> list[TracedFix]:
+    """Fixes from an app that has the position only while it is on the screen."""
+    times = _times(rng, opened_s, CHEATS_TRY_S, (4, 12))
+    return _measure(rng, _walk_in(rng), times, accuracy_m=_indoor_accuracy_m(rng), memory_s=45)
+
+
+def _simulate_installed_in_shop(rng: Random) -> Trace:
+    """Install the app in the shop, from a poster at the counter, and scan the code after the refusal."""
+    opened_s = rng.uniform(-20, 0)
+    trace = _trace(_measure_when_open(rng, opened_s + 2))
+    return replace(_scan_after_refusal(trace), installed_s=-opened_s)
+
+
+def _simulate_installed_on_way(rng: Random) -> Trace:
+    """Install the app a few minutes before the door, and scan the code after the refusal."""
+    installed_s = rng.uniform(120, 540)
+    fixes = _measure_indoors(rng, _walk_in(rng, from_m=900), since_s=-installed_s)
+    return replace(_scan_after_refusal(_trace(fixes)), installed_s=installed_s)
+
+
+def _simulate_installed_today(rng: Random) -> Trace:
+    """Installed at home, an hour or more before; the position is allowed in the background."""
+    fixes = _measure_indoors(rng, _walk_in(rng), since_s=-2_400)
+    return replace(_trace(fixes), installed_s=rng.uniform(3_600, 8 * 3_600))
+
+
+def _simulate_while_using(rng: Random) -> Trace:
+    """The position is allowed while the app is used: no fix before it is opened in the shop."""
+    return _trace(_measure_when_open(rng, rng.uniform(-10, 10)))
+
+
+def _simulate_button(rng: Random) -> Trace:
+    """One precise fix for each press of the location button, just before each request."""
+    presses = [at_s - rng.uniform(2, 4) for at_s in QUESTIONS_S]
+    presses[1] = presses[0] + rng.uniform(61, 62)
+    return _trace(_measure(rng, _walk_in(rng), presses, accuracy_m=_indoor_accuracy_m(rng), memory_s=45))
+
+
 # Cheats.
 
 
@@ -390,7 +444,37 @@ def _simulate_flip_flop(rng: Random) -> Trace:
 
 def _simulate_fresh(rng: Random) -> Trace:
     """A new installation that has never been anywhere but in a good simulator."""
-    return _trace(_simulate(rng, since_s=-5))
+    return replace(_trace(_simulate(rng, since_s=-5)), installed_s=10.0)
+
+
+def _script(rng: Random, walk_s: float = 0.0) -> Trace:
+    """A script registers a device and posts eight fixes that wander by 2.5 m, after a walk to the shop if any."""
+    way, middle = _direction(rng), (rng.uniform(-20, 20), rng.uniform(-20, 20))
+
+    def locate(at_s: float) -> Spot:
+        gone_m = max(0.0, -at_s) * 1.4
+        return tuple(m + w * gone_m + rng.uniform(-2.5, 2.5) for m, w in zip(middle, way, strict=True))  # type: ignore[return-value]
+
+    stayed = [_sent(rng, at_s, locate(at_s), 10.0) for at_s in (0.0, 12.0, 24.0, 36.0, 48.0, 60.0, 72.0, 84.0)]
+    walked = [_sent(rng, at_s, locate(at_s), 10.0) for at_s in _times(rng, -walk_s, -10, (20, 40))] if walk_s else []
+    return _trace([*walked, *stayed], (AT_ONCE_S, AFTER_90_S))
+
+
+def _simulate_sybil(rng: Random) -> Trace:
+    return replace(_script(rng), installed_s=5.0)
+
+
+def _simulate_walking_sybil(rng: Random) -> Trace:
+    walk_s = rng.uniform(240, 900)
+    return replace(_script(rng, walk_s), installed_s=walk_s + 5)
+
+
+def _simulate_slow_sybil(rng: Random) -> Trace:
+    return replace(_script(rng, 2_100), installed_s=2_105.0)
+
+
+def _simulate_stored_sybil(rng: Random) -> Trace:
+    return replace(_script(rng), installed_s=2 * 86_400.0)
 
 
 def _simulate_patient(rng: Random) -> Trace:
@@ -436,9 +520,18 @@ KINDS: Sequence[Kind] = (
     Kind("train", 25, True, True, "up to 89 m/s, minutes earlier", _simulate_train),
     Kind("flight", 5, True, True, "landed 15 minutes ago", _simulate_flight),
     Kind("glitch", 3, True, True, "one fix far away, minutes earlier: a moved router", _simulate_glitch),
+    Kind("while using", 20, True, True, "no fix before the app is opened in the shop", _simulate_while_using),
+    Kind("location button", 15, True, True, "one fix for each press, 60 s apart", _simulate_button),
+    Kind("installed today", 15, True, True, "at home, an hour or more before", _simulate_installed_today),
+    Kind("installed on the way", 15, True, True, "scans the code after the refusal", _simulate_installed_on_way),
+    Kind("installed in the shop", 20, True, True, "scans the code after the refusal", _simulate_installed_in_shop),
     Kind("teleport", 60, False, True, "at home, then immediately in the shop, 2 to 600 km away", _simulate_teleport),
     Kind("frozen", 40, False, True, "one point, identical to the last digit", _simulate_frozen),
     Kind("mock flag", 40, False, True, "the system reports mock; half hide it in the request", _simulate_mock),
+    Kind("sybils", 24, False, True, "a script registers and posts eight fixes that wander", _simulate_sybil),
+    Kind("sybils that walk", 12, False, True, "the same after a walk of minutes", _simulate_walking_sybil),
+    Kind("slow sybils", 12, False, False, "the same after a walk of 35 minutes", _simulate_slow_sybil),
+    Kind("stored sybils", 12, False, False, "registered by a script two days before", _simulate_stored_sybil),
     Kind("old replay", 12, False, False, "a recorded walk with its original times", _simulate_old_replay),
     Kind("drive-by", 30, False, False, "a real car passes and sends a request", _simulate_drive_by),
     Kind("relay, true place", 12, False, False, "the counter's code by video, phone elsewhere", _simulate_true_relay),

@@ -32,6 +32,7 @@ _MAX_REPEATS = 30_000
 @dataclass(frozen=True, slots=True)
 class Trails:
     """Stored values of each device; NaN is unknown or none. `repeats` counts repeats of the point `point_digest`.
+    `away_since_at`: arrival of the first fix outside every store, without a jump since.
 
     pii: coarse location, as long as the row it is stored in.
     """
@@ -42,13 +43,14 @@ class Trails:
     point_digest: IntArray
     repeats: IntArray
     penalty_until_at: FloatArray
+    away_since_at: FloatArray
 
     @classmethod
     def start(cls, count: int) -> "Trails":
         """Return the trails of devices without earlier fixes. The digest 0 means no point."""
-        unknown = [np.full(count, np.nan) for _ in range(4)]
+        unknown = [np.full(count, np.nan) for _ in range(5)]
         zeros = [np.zeros(count, dtype=np.int64) for _ in range(2)]
-        return cls(unknown[0], unknown[1], unknown[2], zeros[0], zeros[1], unknown[3])
+        return cls(unknown[0], unknown[1], unknown[2], zeros[0], zeros[1], unknown[3], unknown[4])
 
     def take(self, rows: IntArray) -> "Trails":
         return Trails(
@@ -58,6 +60,7 @@ class Trails:
             self.point_digest[rows],
             self.repeats[rows],
             self.penalty_until_at[rows],
+            self.away_since_at[rows],
         )
 
 
@@ -92,6 +95,7 @@ class _Fixes:
     latitude_deg: FloatArray
     longitude_deg: FloatArray
     fix_at: FloatArray
+    received_at: FloatArray
     accuracy_m: FloatArray
     is_in_store: BoolArray
 
@@ -108,6 +112,8 @@ def follow_trails(
        taken.
     2. A point equal to the last one, to the digit, counts as a repeat; any other point resets the count to zero.
     3. The cell becomes that of the last reliable fix.
+    4. The first reliable fix outside every store starts a journey, by its arrival, since a phone can write any time
+       into a fix. A jump ends it.
 
     Shapes:  known (d,), batch of n fixes of d devices, is_in_store (n,) → trails (d,), repeats (n,),
              jumps (at most 2 n,)
@@ -119,6 +125,7 @@ def follow_trails(
         np.ascontiguousarray(batch.fixes["latitude_deg"]),
         np.ascontiguousarray(batch.fixes["longitude_deg"]),
         batch.fixes["fix_time_ms"] / 1000.0,
+        batch.fixes["received_at_ms"] / 1000.0,
         read_accuracies_m(batch.fixes["accuracy_m"]),
         np.zeros(len(batch.fixes), dtype=np.bool_) if is_in_store is None else is_in_store,
     )
@@ -129,7 +136,13 @@ def follow_trails(
     digest, repeats = _count_repeats(known, batch, fixes, key)
     return FollowedTrails(
         known,
-        Trails(*_move_cells(known, batch, fixes, reliable), digest, repeats[batch.last - 1], penalty_until_at),
+        Trails(
+            *_move_cells(known, batch, fixes, reliable),
+            digest,
+            repeats[batch.last - 1],
+            penalty_until_at,
+            _date_journeys(known, batch, fixes, reliable, jump_rows),
+        ),
         repeats,
         jump_rows,
         jump_until_at,
@@ -193,6 +206,21 @@ def _starts_new_point(fixes: _Fixes, first: IntArray, count: int) -> BoolArray:
     is_new[1:] |= fixes.longitude_deg[1:] != fixes.longitude_deg[:-1]
     is_new[first] = True
     return is_new
+
+
+def _date_journeys(
+    known: Trails, batch: FixBatch, fixes: _Fixes, reliable: IntArray, jump_rows: IntArray
+) -> FloatArray:
+    since_at = known.away_since_at.copy()
+    last_jump = np.full(len(batch.devices), -1, dtype=np.int64)
+    np.maximum.at(last_jump, batch.device_of[jump_rows], jump_rows)
+    since_at[last_jump >= 0] = np.nan
+    device = batch.device_of[reliable]
+    starts = ~fixes.is_in_store[reliable] & np.isnan(since_at[device]) & (reliable >= last_jump[device])
+    # Later fixes first, so that the earliest one of each device is written last.
+    rows = reliable[starts][::-1]
+    since_at[batch.device_of[rows]] = fixes.received_at[rows]
+    return since_at
 
 
 def _move_cells(

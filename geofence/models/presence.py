@@ -109,6 +109,8 @@ class LastFix(models.Model):
     repeats = models.PositiveSmallIntegerField(default=0, db_default=0)
     # The end of the penalty after an impossible jump: until then nothing proves the device's presence.
     jump_hold_until = models.DateTimeField(null=True)
+    # Arrival of the first fix outside every store, on the way since then without a jump. By the server's clock.
+    away_since_at = models.DateTimeField(null=True)
 
     # No index on `received_at`: each fix of each phone would have to change it. Retention scans the table.
 

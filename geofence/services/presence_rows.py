@@ -115,12 +115,13 @@ def query_last_fixes(devices: DeviceColumns) -> Callable[[], tuple[IntArray, Tra
     def read() -> tuple[IntArray, Trails]:
         used_ms = np.full(len(devices), np.iinfo(np.int64).min, dtype=np.int64)
         trails = Trails.start(len(devices))
-        places, fix_time, latitude_deg, longitude_deg, cell_at, point_digest, repeats, penalty_until = answer()
+        places, fix_time, latitude_deg, longitude_deg, cell_at, point_digest, repeats, penalty_until, away = answer()
         rows = places - 1
         used_ms[rows] = read_instants_ms(fix_time)
         trails.cell_latitude_deg[rows], trails.cell_longitude_deg[rows] = latitude_deg, longitude_deg
         trails.cell_at[rows], trails.penalty_until_at[rows] = read_instants(cell_at), read_instants(penalty_until)
         trails.point_digest[rows], trails.repeats[rows] = point_digest, repeats
+        trails.away_since_at[rows] = read_instants(away)
         return used_ms, trails
 
     return read
@@ -205,6 +206,7 @@ def write_last_fixes(last: LastFixColumns) -> None:
             pack_values(trails.point_digest),
             pack_values(trails.repeats.astype(np.int16)),
             pack_instants(trails.penalty_until_at),
+            pack_instants(trails.away_since_at),
         ],
     )
 
@@ -238,7 +240,8 @@ def _list_visit_values(visit: VisitRow) -> tuple[object, ...]:
 _LAST_FIXES_SQL = """
 SELECT array_agg(k.place), array_agg(l.fix_time), array_agg(coalesce(l.cell_latitude_deg, 'NaN')),
        array_agg(coalesce(l.cell_longitude_deg, 'NaN')), array_agg(coalesce(l.cell_at, '-infinity')),
-       array_agg(coalesce(l.point_digest, 0)), array_agg(l.repeats), array_agg(coalesce(l.jump_hold_until, '-infinity'))
+       array_agg(coalesce(l.point_digest, 0)), array_agg(l.repeats),
+       array_agg(coalesce(l.jump_hold_until, '-infinity')), array_agg(coalesce(l.away_since_at, '-infinity'))
 FROM unnest((SELECT %s::uuid[])) WITH ORDINALITY AS k(device_id, place)
 JOIN geofence_lastfix l ON l.device_id = k.device_id
 """
@@ -343,6 +346,7 @@ _LAST_FIX_COLUMNS = (
     "point_digest bigint",
     "repeats int2",
     "jump_hold_until timestamptz",
+    "away_since_at timestamptz",
 )
 
 # A penalty is never shortened. `greatest` and `coalesce` leave unknown values as they are.
@@ -355,6 +359,7 @@ ON CONFLICT (device_id) DO UPDATE SET
     cell_longitude_deg = coalesce(excluded.cell_longitude_deg, l.cell_longitude_deg),
     cell_at = coalesce(excluded.cell_at, l.cell_at),
     point_digest = excluded.point_digest, repeats = excluded.repeats,
-    jump_hold_until = greatest(l.jump_hold_until, excluded.jump_hold_until)
+    jump_hold_until = greatest(l.jump_hold_until, excluded.jump_hold_until),
+    away_since_at = excluded.away_since_at
 WHERE excluded.fix_time >= l.fix_time
 """

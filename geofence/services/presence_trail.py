@@ -30,20 +30,27 @@ from geofence.models import LastFix
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """Trail of a device: remaining seconds of a jump's penalty, and repeats of the last point."""
+    """Trail of a device: remaining seconds of a jump's penalty, repeats of the last point, and since when it has been
+    known outside the stores."""
 
     jump_penalty_s: float = 0.0
     repeats: int = 0
+    away_since_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FollowedFix:
-    """A fix compared with its device's earlier ones; `repeats` counts its point before it."""
+    """A fix compared with its device's earlier ones; `repeats` counts its point before it.
+
+    `away_since_at`: arrival of the first fix outside every store from which the device could have come; None: no such
+    fix, or the current one is a jump.
+    """
 
     point_digest: int
     jump_penalty_s: float = 0.0
     has_flown: bool = False
     repeats: int = 0
+    away_since_at: datetime | None = None
 
 
 @lru_cache(maxsize=1)
@@ -77,14 +84,15 @@ def follow_fix(
     remaining_s = _left_s(last.jump_hold_until, now)
     way = _find_way(last, point, read_accuracy_m(accuracy_m), fix_time)
     if way is None:
-        return FollowedFix(digest, remaining_s, repeats=repeats)
+        return FollowedFix(digest, remaining_s, repeats=repeats, away_since_at=last.away_since_at)
     distance_m, _, elapsed_s = way
     penalty_s = jump_penalty_s(*way, ends_in_store=is_in_store)
     if penalty_s > 0:
         # The penalty lasts until the trip was possible, by train or aircraft. Then the same fix passes.
         needed_s = max(penalty_s, distance_m / AIRCRAFT_MPS)
         remaining_s = max(remaining_s, needed_s - elapsed_s, MIN_ELAPSED_S)
-    return FollowedFix(digest, remaining_s, is_flight(*way), repeats)
+    away_since_at = None if penalty_s > 0 else last.away_since_at
+    return FollowedFix(digest, remaining_s, is_flight(*way), repeats, away_since_at)
 
 
 def read_trail(*, device_id: UUID, now: datetime) -> Trail:
@@ -92,7 +100,7 @@ def read_trail(*, device_id: UUID, now: datetime) -> Trail:
     last = LastFix.objects.filter(device_id=device_id).first()
     if last is None:
         return Trail()
-    return Trail(_left_s(last.jump_hold_until, now), last.repeats)
+    return Trail(_left_s(last.jump_hold_until, now), last.repeats, last.away_since_at)
 
 
 def _left_s(until: datetime | None, now: datetime) -> float:

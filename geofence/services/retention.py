@@ -15,5 +15,5 @@ def blank_cells(*, before: datetime) -> None:
         cell_latitude_deg=None, cell_longitude_deg=None, cell_at=None
     )
     LastFix.objects.filter(received_at__lt=before, point_digest__isnull=False).update(
-        point_digest=None, repeats=0, jump_hold_until=None
+        point_digest=None, repeats=0, jump_hold_until=None, away_since_at=None
     )

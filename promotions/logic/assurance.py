@@ -51,6 +51,9 @@ class Thresholds:
     frozen_repeats: int = 5
     # Wi-Fi may place a few phones on the very point of one access point; more than these in a day are one hand.
     max_devices_on_point: int = 5
+    # A script registers as many devices as it likes, but each of them is new, and has been in the store only.
+    min_installation_s: float = 86_400.0
+    min_journey_s: float = 1_800.0
 
 
 DEFAULT_THRESHOLDS = Thresholds()
@@ -110,12 +113,25 @@ class StayEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class OriginEvidence:
+    """The history of the installation, in seconds of the server's clock: a phone cannot write its own past.
+
+    `installed_s`: since the device registered. `journey_s`: since the first fix outside every store arrived, if the
+    device could have come from there to the current fix; 0 without one.
+    """
+
+    installed_s: float
+    journey_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """All evidence at the time of the benefit; None is a missing fix or stay."""
+    """All evidence at the time of the benefit; None is a missing fix, stay or history."""
 
     fix: FixEvidence | None
     stay: StayEvidence | None = None
     proof: StoreProof = StoreProof.NONE
+    origin: OriginEvidence | None = None
 
 
 class MissingCode(StrEnum):
@@ -129,6 +145,7 @@ class MissingCode(StrEnum):
     MOCK_LOCATION = "mock_location"
     JUMPED = "jumped"
     NOT_AT_STORE = "not_at_store"
+    NEW_INSTALLATION = "new_installation"
     NO_SECOND_FIX = "no_second_fix"
     STAY_TOO_SHORT = "stay_too_short"
     STAY_INTERRUPTED = "stay_interrupted"
@@ -210,12 +227,17 @@ def _metres(amount: float) -> dict[str, int]:
 
 
 def _missing_for_sustained(evidence: Evidence, limits: Thresholds) -> list[Missing]:
-    """Level 2: inside for a minute without a long silence, well located once, at a walk, and alive."""
+    """Level 2: known from before; inside for a minute without a long silence, well located once, at a walk, and alive.
+
+    A new installation comes first, because no waiting in the store helps it.
+    """
     fix, stay = evidence.fix, evidence.stay
+    is_new = not _is_known_from_before(evidence.origin, limits)
+    found: list[tuple[bool, MissingCode, dict[str, int]]] = [(is_new, MissingCode.NEW_INSTALLATION, {})]
     if fix is None or stay is None:
-        found = [(True, MissingCode.NO_SECOND_FIX, _seconds(limits.sustained_s))]
+        found += [(True, MissingCode.NO_SECOND_FIX, _seconds(limits.sustained_s))]
     else:
-        found = _find_stay_faults(fix, stay, limits)
+        found += _find_stay_faults(fix, stay, limits)
     if fix is not None:
         found += [
             (fix.has_flown, MissingCode.JUST_FLOWN, {}),
@@ -223,6 +245,12 @@ def _missing_for_sustained(evidence: Evidence, limits: Thresholds) -> list[Missi
             (fix.devices_on_point > limits.max_devices_on_point, MissingCode.CROWDED_POINT, {}),
         ]
     return [Missing(code, Level.SUSTAINED, amounts) for applies, code, amounts in found if applies]
+
+
+def _is_known_from_before(origin: OriginEvidence | None, limits: Thresholds) -> bool:
+    if origin is None:
+        return False
+    return origin.installed_s >= limits.min_installation_s or origin.journey_s >= limits.min_journey_s
 
 
 def _find_stay_faults(
@@ -290,110 +318,3 @@ def assess(evidence: Evidence, limits: Thresholds = DEFAULT_THRESHOLDS) -> Assur
     if proof is not None:
         above.append(Missing(proof, Level.CO_PRESENT))
     return Assurance(level, (*plausible, *sustained, *above))
-
-
-# Upper bounds, and the step to which metres below them are rounded: fine near the door, coarse at walking distance.
-_METRE_STEPS = ((200, 10), (1_000, 50), (math.inf, 100))
-
-
-def serialize_amounts(piece: Missing) -> dict[str, int]:
-    """A piece's amounts in the precision for phones: exact seconds, metres rounded up to 10, 50 or 100."""
-    amounts = dict(piece.amounts)
-    if "metres" in amounts:
-        metres = max(amounts["metres"], 1)
-        step = next(step for bound, step in _METRE_STEPS if metres <= bound)
-        amounts["metres"] = math.ceil(metres / step) * step
-    return amounts
-
-
-# By language: the sentence with its amount, and without one. `{metres}` comes with its unit.
-_SENTENCES: Mapping[str, Mapping[MissingCode, tuple[str, str]]] = {
-    "en": {
-        MissingCode.NO_LOCATION: ("", "Allow the app to use your location"),
-        MissingCode.FIX_TOO_OLD: ("", "Your location is out of date: wait until it has been found again"),
-        MissingCode.FIX_IN_FUTURE: ("", "Set your phone's clock"),
-        MissingCode.ACCURACY_TOO_LOW: ("", "Your location is too vague: wait a moment, by a window or the door"),
-        MissingCode.REDUCED_ACCURACY: ("", "Turn on precise location"),
-        MissingCode.MOCK_LOCATION: ("", "Turn off the app that sets your location"),
-        MissingCode.JUMPED: (
-            "Your location has just jumped: wait {seconds}",
-            "Your location has just jumped: wait a while",
-        ),
-        MissingCode.NOT_AT_STORE: ("Come {metres} closer", "Come to the store"),
-        MissingCode.NO_SECOND_FIX: ("Stay in the store for {seconds}", "Stay in the store for a minute"),
-        MissingCode.STAY_TOO_SHORT: ("Wait {seconds} more", "Wait a little more"),
-        MissingCode.STAY_INTERRUPTED: ("", "Keep the app open in the store for a minute"),
-        MissingCode.STAY_ACCURACY_TOO_LOW: ("", "Your location is too vague: wait a moment, by a window or the door"),
-        MissingCode.MOVED_TOO_FAST: ("Wait {seconds} more", "Wait a little more"),
-        MissingCode.JUST_FLOWN: ("", "Stay in the store for a minute"),
-        MissingCode.FROZEN_LOCATION: ("", "Your location does not change at all: walk a few steps"),
-        MissingCode.CROWDED_POINT: ("", "Many phones give this very point: walk a few steps"),
-        MissingCode.NO_DEVICE_VERDICT: ("", "This offer needs a check of the phone that is not available yet"),
-        MissingCode.NO_STORE_PROOF: ("", "Ask for the code on the counter"),
-        MissingCode.STORE_CODE_WRONG: ("", "This is not this store's code: scan the one on the counter"),
-        MissingCode.STORE_CODE_OLD: ("", "This code is over: scan the one that is on the counter now"),
-        MissingCode.STORE_CODE_USED: ("", "You have used this code: wait for the next one on the counter"),
-    },
-    "fr": {
-        MissingCode.NO_LOCATION: ("", "Autorisez l’application à utiliser votre position"),
-        MissingCode.FIX_TOO_OLD: ("", "Votre position est périmée : attendez qu’elle soit retrouvée"),
-        MissingCode.FIX_IN_FUTURE: ("", "Réglez l’heure de votre téléphone"),
-        MissingCode.ACCURACY_TOO_LOW: ("", "Votre position est trop vague : patientez près d’une vitre ou de l’entrée"),
-        MissingCode.REDUCED_ACCURACY: ("", "Activez la position exacte"),
-        MissingCode.MOCK_LOCATION: ("", "Désactivez l’application qui simule votre position"),
-        MissingCode.JUMPED: (
-            "Votre position vient de faire un bond : attendez {seconds}",
-            "Votre position vient de faire un bond : attendez un peu",
-        ),
-        MissingCode.NOT_AT_STORE: ("Approchez-vous de {metres}", "Venez au magasin"),
-        MissingCode.NO_SECOND_FIX: ("Restez {seconds} dans le magasin", "Restez une minute dans le magasin"),
-        MissingCode.STAY_TOO_SHORT: ("Attendez encore {seconds}", "Attendez encore un peu"),
-        MissingCode.STAY_INTERRUPTED: ("", "Gardez l’application ouverte une minute dans le magasin"),
-        MissingCode.STAY_ACCURACY_TOO_LOW: (
-            "",
-            "Votre position est trop vague : patientez près d’une vitre ou de l’entrée",
-        ),
-        MissingCode.MOVED_TOO_FAST: ("Attendez encore {seconds}", "Attendez encore un peu"),
-        MissingCode.JUST_FLOWN: ("", "Restez une minute dans le magasin"),
-        MissingCode.FROZEN_LOCATION: ("", "Votre position ne bouge pas du tout : faites quelques pas"),
-        MissingCode.CROWDED_POINT: ("", "Beaucoup de téléphones donnent ce même point : faites quelques pas"),
-        MissingCode.NO_DEVICE_VERDICT: (
-            "",
-            "Cette offre demande un contrôle du téléphone qui n’est pas encore disponible",
-        ),
-        MissingCode.NO_STORE_PROOF: ("", "Demandez le code affiché au comptoir"),
-        MissingCode.STORE_CODE_WRONG: ("", "Ce n’est pas le code de ce magasin : scannez celui du comptoir"),
-        MissingCode.STORE_CODE_OLD: ("", "Ce code est passé : scannez celui qui est affiché au comptoir"),
-        MissingCode.STORE_CODE_USED: ("", "Vous avez déjà utilisé ce code : attendez le suivant au comptoir"),
-    },
-}
-LANGUAGES = frozenset(_SENTENCES)
-
-
-def describe_missing(piece: Missing, language: str) -> str:
-    """Describe how to fix a missing part, in one sentence for a person; in English unless the language is one of
-    `LANGUAGES`.
-
-    Sample: `Missing(NOT_AT_STORE, 1, {"metres": 113})`, "en" → "Come 120 m closer"
-    """
-    with_amount, without = _SENTENCES.get(language, _SENTENCES["en"])[piece.code]
-    amounts = serialize_amounts(piece)
-    if not with_amount or not amounts:
-        return without
-    return with_amount.format(
-        metres=_format_metres(amounts.get("metres", 0), language), seconds=_format_seconds(amounts.get("seconds", 0))
-    )
-
-
-def _format_metres(metres: int, language: str) -> str:
-    if metres < 1_000:
-        return f"{metres} m"
-    kilometres = f"{metres / 1_000:.1f}".removesuffix(".0") if metres < 10_000 else str(math.ceil(metres / 1_000))
-    return (kilometres.replace(".", ",") if language == "fr" else kilometres) + " km"
-
-
-def _format_seconds(seconds: int) -> str:
-    if seconds < 2 * 60:
-        return f"{seconds} s"
-    minutes = math.ceil(seconds / 60)
-    return f"{minutes} min" if minutes <= 2 * 60 else f"{math.ceil(minutes / 60)} h"

@@ -126,6 +126,7 @@ LIBRARY_POLICIES: dict[str, RowPolicy] = {
                 "point_digest",
                 "repeats",
                 "jump_hold_until",
+                "away_since_at",
             ),
         ),
     ),

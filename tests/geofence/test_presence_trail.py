@@ -154,3 +154,46 @@ def test_after_a_day_of_silence_neither_point_nor_hold_is_left() -> None:
     last = LastFix.objects.get()
     assert (last.point_digest, last.repeats, last.jump_hold_until, last.cell_at) == (None, 0, None, None)
     assert hold(25 * 3_600).jump_penalty_s == 0
+
+
+def away_since_s() -> float | None:
+    """Seconds from NOW to the stored start of the journey."""
+    since_at = read_trail(device_id=ADA, now=NOW).away_since_at
+    return None if since_at is None else (since_at - NOW).total_seconds()
+
+
+def test_a_journey_starts_when_the_first_fix_outside_every_store_arrives() -> None:
+    store()
+    # An hour old when it arrives: a phone can write any time into a fix, but not when it is received.
+    received_at_ms = round(NOW.timestamp() * 1000) + 30_000
+    work(make_fix(ADA, -3_600, 5), make_fix(ADA, -3_500, 400, received_at_ms=received_at_ms), make_fix(ADA, 60, 500))
+    work(make_fix(ADA, 120, 5), make_fix(ADA, 180, 600))
+
+    assert away_since_s() == 30.0
+    assert hold(240).away_since_at == NOW + timedelta(seconds=30)
+
+
+def test_fixes_in_a_store_and_vague_fixes_start_no_journey() -> None:
+    store()
+    work(make_fix(ADA, 0, 5), make_fix(ADA, 60, 9), make_fix(ADA, 120, 5_000, accuracy_m=3_000.0))
+
+    assert away_since_s() is None
+
+
+def test_a_jump_ends_a_journey_and_a_fix_outside_starts_the_next() -> None:
+    store()
+    work(make_fix(ADA, 0, 50_000))
+    assert hold(60).away_since_at is None
+    work(make_fix(ADA, 60, 5))
+    ended = away_since_s()
+    work(make_fix(ADA, 120, 400))
+
+    assert (ended, away_since_s()) == (None, 121.0)
+
+
+def test_a_journey_is_forgotten_after_a_day_of_silence() -> None:
+    work(make_fix(ADA, 0, 400))
+
+    blank_cells(before=NOW + timedelta(hours=1))
+
+    assert away_since_s() is None

@@ -44,8 +44,12 @@ def test_each_kind_reaches_its_documented_level(tallies: dict[str, Tally]) -> No
         "relay, true place": 0,
         "frozen": 1,
     }
+    assert (best["sybils"], best["sybils that walk"], best["fresh simulator"]) == (1, 1, 1)
+    # Installed minutes before: the code on the counter is their way.
+    assert (best["installed in the shop"], best["installed on the way"], best["while using"]) == (4, 4, 2)
     # What cannot be stopped is not hidden.
-    assert (best["fresh simulator"], best["patient teleport"], best["relay, simulator"]) == (2, 2, 4)
+    assert (best["stored sybils"], best["slow sybils"], best["patient teleport"]) == (2, 2, 2)
+    assert best["relay, simulator"] == 4
     assert set(tallies["frozen"].missing) >= {"frozen_location"}
 
 

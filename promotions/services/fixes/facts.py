@@ -1,6 +1,7 @@
 """Facts for the decision, loaded for a whole batch in a constant number of queries."""
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -21,13 +22,15 @@ from geofence.services.relations import STORES
 from geofence.services.transitions import Transition
 from notifications.logic.policy import parse_quiet_hours
 from notifications.services import reachable_devices
-from promotions.logic.assurance import Evidence, FixEvidence, StayEvidence, assess
+from promotions.logic.assurance import Evidence, FixEvidence, OriginEvidence, StayEvidence, assess
 from promotions.logic.facts import CampaignFacts, DeviceFacts, Facts, Rules, StoreFacts, TransitionFacts
 from promotions.logic.hours import parse_hours
 from promotions.logic.schedule import TimeWindow
 from promotions.services.campaigns.schedules import make_schedule
 
 _Rows = Sequence[tuple[Any, ...]]
+
+_OF_ANY_AGE = OriginEvidence(installed_s=math.inf)
 
 # A store's day can be a day before or after ours.
 ONE_DAY = timedelta(days=1)
@@ -81,7 +84,8 @@ def read_transitions(transitions: Sequence[Transition], snapshot: FenceSnapshot)
 def _level(transition: Transition, radius_m: float) -> int:
     """Return the level at the fix that made the transition, by the same rules as at an unlock.
 
-    A dwell is three minutes inside without a break, which no one drives through, so its distance is not measured.
+    A dwell is three minutes inside without a break, which no one drives through, so its distance is not measured. A
+    message is no benefit, so the installation may be new.
     """
     fix = FixEvidence(
         fix_time=transition.fix_time,
@@ -96,7 +100,7 @@ def _level(transition: Transition, radius_m: float) -> int:
         jump_penalty_s=transition.jump_penalty_s,
         repeats=transition.repeats,
     )
-    return assess(Evidence(fix, _read_stay(transition))).level
+    return assess(Evidence(fix, _read_stay(transition), origin=_OF_ANY_AGE)).level
 
 
 def _read_stay(transition: Transition) -> StayEvidence | None:

@@ -11,7 +11,7 @@ from django.db.models import Max
 
 from geofence.logic.geodesy import Point
 from geofence.logic.matching import FenceRole
-from geofence.services.presence_trail import follow_fix, read_trail
+from geofence.services.presence_trail import FollowedFix, follow_fix, read_trail
 from geofence.services.snapshots import current_snapshot
 from geofence.services.store_lookup import read_store_uuid
 from geofence.services.surroundings import FixEvaluation
@@ -22,13 +22,14 @@ from promotions.logic.assurance import (
     Evidence,
     FixEvidence,
     Level,
+    OriginEvidence,
     StayEvidence,
     StoreProof,
     Thresholds,
     assess,
 )
 from promotions.logic.store_codes import StoreCodeFault
-from promotions.models import Campaign, StoreCodeUse, Unlock
+from promotions.models import Campaign, Device, StoreCodeUse, Unlock
 from promotions.models.devices import Purpose
 from promotions.models.proofs import SIGHTING_HOURS
 from promotions.services.presence.store_codes import StoreCodeOutcome, check_store_code
@@ -58,6 +59,7 @@ class PresenceClaim:
     """A device claims to be at a store: with this fix, its evaluation at the fences, and its proof of the store."""
 
     device_id: UUID
+    registered_at: datetime
     store_id: int
     fix: GivenFix
     evaluation: FixEvaluation
@@ -69,7 +71,16 @@ def gather_evidence(claim: PresenceClaim, *, now: datetime) -> Evidence:
 
     Errors: `busy` when the fences change underneath.
     """
-    return Evidence(_describe_fix(claim, now), _read_stay(claim.device_id, claim.store_id), claim.proof)
+    trail = follow_fix(
+        device_id=claim.device_id,
+        point=Point(claim.fix.latitude_deg, claim.fix.longitude_deg),
+        accuracy_m=claim.fix.accuracy_m,
+        fix_time=claim.fix.fix_time,
+        now=now,
+        is_in_store=claim.evaluation.outside_m is not None and claim.evaluation.outside_m <= 0,
+    )
+    fix, stay = _describe_fix(claim, trail, now), _read_stay(claim.device_id, claim.store_id)
+    return Evidence(fix, stay, claim.proof, _describe_origin(claim.registered_at, trail.away_since_at, now))
 
 
 def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresholds) -> Level:
@@ -98,7 +109,9 @@ def level_known(*, device_id: UUID, store_id: int, now: datetime, limits: Thresh
         fence_radius_m=_read_smallest_radius_m(store_id),
         repeats=trail.repeats,
     )
-    evidence = Evidence(fix, stay, StoreProof.CODE if used.exists() else StoreProof.NONE)
+    proof = StoreProof.CODE if used.exists() else StoreProof.NONE
+    registered_at = Device.objects.values_list("registered_at", flat=True).get(pk=device_id)
+    evidence = Evidence(fix, stay, proof, _describe_origin(registered_at, trail.away_since_at, now))
     return max(unlocked, assess(evidence, replace(limits, max_fix_age_s=KNOWN_FOR_S)).level)
 
 
@@ -125,16 +138,15 @@ _PROOF_OF = {
 }
 
 
-def _describe_fix(claim: PresenceClaim, now: datetime) -> FixEvidence:
-    fix, evaluation = claim.fix, claim.evaluation
-    trail = follow_fix(
-        device_id=claim.device_id,
-        point=Point(fix.latitude_deg, fix.longitude_deg),
-        accuracy_m=fix.accuracy_m,
-        fix_time=fix.fix_time,
-        now=now,
-        is_in_store=evaluation.outside_m is not None and evaluation.outside_m <= 0,
+def _describe_origin(registered_at: datetime, away_since_at: datetime | None, now: datetime) -> OriginEvidence:
+    return OriginEvidence(
+        installed_s=(now - registered_at).total_seconds(),
+        journey_s=0.0 if away_since_at is None else (now - away_since_at).total_seconds(),
     )
+
+
+def _describe_fix(claim: PresenceClaim, trail: FollowedFix, now: datetime) -> FixEvidence:
+    fix, evaluation = claim.fix, claim.evaluation
     # A store without a fence is nowhere.
     outside_m = math.inf if evaluation.outside_m is None else evaluation.outside_m
     return FixEvidence(

@@ -19,9 +19,8 @@ from promotions.logic.assurance import (
     MissingCode,
     StoreProof,
     assess,
-    describe_missing,
-    serialize_amounts,
 )
+from promotions.logic.missing_texts import describe_missing, serialize_amounts
 from promotions.logic.schedule import closed_reason, next_opening
 from promotions.logic.segments import is_member
 from promotions.models import Campaign, Device
@@ -166,7 +165,15 @@ def _gather(device: Device, place: EvaluatedStore, attempt: UnlockAttempt, now: 
     proof = read_proof(store_id=place.store_id, text=attempt.proof, now=now)
     if attempt.fix is None or place.evaluation is None:
         return Evidence(None, proof=proof)
-    return gather_evidence(PresenceClaim(device.pk, place.store_id, attempt.fix, place.evaluation, proof), now=now)
+    claim = PresenceClaim(
+        device_id=device.pk,
+        registered_at=device.registered_at,
+        store_id=place.store_id,
+        fix=attempt.fix,
+        evaluation=place.evaluation,
+        proof=proof,
+    )
+    return gather_evidence(claim, now=now)
 
 
 def _assess(campaign: Campaign, evidence: Evidence) -> Assurance:

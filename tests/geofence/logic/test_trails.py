@@ -41,6 +41,7 @@ def make_batch(rows: list[Record], used: dict[int, int]) -> FixBatch:
     for place, (device, after_s, (latitude_deg, longitude_deg), accuracy_m) in enumerate(rows):
         fixes[place]["device_lo"] = device
         fixes[place]["fix_time_ms"] = START_MS + after_s * 60_000
+        fixes[place]["received_at_ms"] = START_MS + after_s * 60_000 + 5_000
         fixes[place]["latitude_deg"], fixes[place]["longitude_deg"] = latitude_deg, longitude_deg
         fixes[place]["accuracy_m"] = accuracy_m
     ordered = order_fixes(fixes, *list_devices(fixes))
@@ -58,6 +59,7 @@ class Walked:
     digest: int = 0
     repeats: int = 0
     until_at: float = -math.inf
+    away_since_at: float = math.nan
 
     def walk(self, fixes: FixArray) -> list[int]:
         """Carry it through one batch; the repeats of each fix."""
@@ -81,6 +83,10 @@ class Walked:
             for origin, allowance_m, origin_at in ways:
                 penalty_s = jump_penalty_s(measure_distance_m(origin, point), (allowance_m, accuracy_m), at - origin_at)
                 self.until_at = max(self.until_at, at + penalty_s if penalty_s else -math.inf)
+                if penalty_s:
+                    self.away_since_at = math.nan
+            if math.isnan(self.away_since_at):
+                self.away_since_at = int(fix["received_at_ms"]) / 1000
             before = (point, accuracy_m, at)
             latitude_deg, longitude_deg = snap_to_cells([point.latitude_deg], [point.longitude_deg])
             self.cell, self.cell_at = Point(float(latitude_deg[0]), float(longitude_deg[0])), at
@@ -92,6 +98,7 @@ def check(followed: FollowedTrails, batch: FixBatch, device: int, walked: Walked
     assert followed.repeats[batch.first[device] : batch.last[device]].tolist() == counted
     assert (trails.point_digest[device], trails.repeats[device]) == (walked.digest, walked.repeats)
     assert np.nan_to_num(trails.penalty_until_at[device], nan=-math.inf) == pytest.approx(walked.until_at)
+    assert trails.away_since_at[device] == pytest.approx(walked.away_since_at, nan_ok=True)
     if walked.cell is None:
         assert math.isnan(trails.cell_at[device])
     else:

@@ -11,20 +11,19 @@ from hypothesis import strategies as st
 
 from geofence.logic.jumps import jump_penalty_s
 from promotions.logic.assurance import (
-    LANGUAGES,
     Assurance,
     Evidence,
     FixEvidence,
     Level,
     Missing,
     MissingCode,
+    OriginEvidence,
     StayEvidence,
     StoreProof,
     Thresholds,
     assess,
-    describe_missing,
-    serialize_amounts,
 )
+from promotions.logic.missing_texts import LANGUAGES, describe_missing, serialize_amounts
 
 NOW = datetime(2026, 9, 1, 10, 30, tzinfo=UTC)
 FIX = FixEvidence(
@@ -40,6 +39,18 @@ STAY = StayEvidence(
     last_inside_at=FIX.fix_time - timedelta(seconds=30),
     best_accuracy_m=12.0,
 )
+OLD = OriginEvidence(installed_s=86_400.0)
+NEW = OriginEvidence(installed_s=86_399.0)
+
+
+def gathered(
+    fix: FixEvidence | None,
+    stay: StayEvidence | None = None,
+    proof: StoreProof = StoreProof.NONE,
+    origin: OriginEvidence | None = OLD,
+) -> Evidence:
+    """Evidence of an installation that is old enough."""
+    return Evidence(fix, stay, proof, origin)
 
 
 def before_fix(seconds: float) -> datetime:
@@ -51,7 +62,7 @@ def pieces(assurance: Assurance, level: Level) -> list[tuple[str, dict[str, int]
 
 
 def test_a_fresh_fix_inside_and_a_stay_are_level_two() -> None:
-    assurance = assess(Evidence(FIX, STAY))
+    assurance = assess(gathered(FIX, STAY))
 
     assert assurance == Assurance(
         Level.SUSTAINED,
@@ -63,14 +74,14 @@ def test_a_fresh_fix_inside_and_a_stay_are_level_two() -> None:
 
 
 def test_a_fresh_fix_inside_alone_is_level_one() -> None:
-    assurance = assess(Evidence(FIX))
+    assurance = assess(gathered(FIX))
 
     assert assurance.level is Level.PLAUSIBLE
     assert pieces(assurance, Level.SUSTAINED) == [("no_second_fix", {"seconds": 60})]
 
 
 def test_no_location_is_level_zero_and_is_reported() -> None:
-    assurance = assess(Evidence(None, STAY))
+    assurance = assess(gathered(None, STAY))
 
     assert assurance.level is Level.CLAIMED
     assert pieces(assurance, Level.PLAUSIBLE) == [("no_location", {})]
@@ -101,7 +112,7 @@ def test_no_location_is_level_zero_and_is_reported() -> None:
     ],
 )
 def test_each_missing_piece_alone_bars_level_one(changes: dict[str, Any], code: str, amounts: dict[str, int]) -> None:
-    assurance = assess(Evidence(replace(FIX, **changes), replace(STAY, inside_since_at=before_fix(600))))
+    assurance = assess(gathered(replace(FIX, **changes), replace(STAY, inside_since_at=before_fix(600))))
 
     assert assurance.level is Level.CLAIMED
     assert pieces(assurance, Level.PLAUSIBLE) == [(code, amounts)]
@@ -119,7 +130,7 @@ def test_each_missing_piece_alone_bars_level_one(changes: dict[str, Any], code: 
     ],
 )
 def test_what_just_meets_level_one_has_it(changes: dict[str, Any]) -> None:
-    assert assess(Evidence(replace(FIX, **changes))).level is Level.PLAUSIBLE
+    assert assess(gathered(replace(FIX, **changes))).level is Level.PLAUSIBLE
 
 
 @pytest.mark.parametrize(
@@ -131,7 +142,7 @@ def test_what_just_meets_level_one_has_it(changes: dict[str, Any]) -> None:
     ],
 )
 def test_each_missing_piece_alone_bars_level_two(changes: dict[str, Any], code: str, amounts: dict[str, int]) -> None:
-    assurance = assess(Evidence(replace(FIX, fence_radius_m=75.0), replace(STAY, **{"moved_m": 10.0} | changes)))
+    assurance = assess(gathered(replace(FIX, fence_radius_m=75.0), replace(STAY, **{"moved_m": 10.0} | changes)))
 
     assert assurance.level is Level.PLAUSIBLE
     assert pieces(assurance, Level.SUSTAINED) == [(code, amounts)]
@@ -149,7 +160,7 @@ def test_each_missing_piece_alone_bars_level_two(changes: dict[str, Any], code: 
 def test_the_best_accuracy_of_the_stay_counts(
     of_run_m: float, of_fix_m: float, expected: list[tuple[str, dict[str, int]]]
 ) -> None:
-    assurance = assess(Evidence(replace(FIX, accuracy_m=of_fix_m), replace(STAY, best_accuracy_m=of_run_m)))
+    assurance = assess(gathered(replace(FIX, accuracy_m=of_fix_m), replace(STAY, best_accuracy_m=of_run_m)))
 
     assert pieces(assurance, Level.SUSTAINED) == expected
 
@@ -157,8 +168,8 @@ def test_the_best_accuracy_of_the_stay_counts(
 def test_where_the_way_is_unknown_the_fence_bounds_it() -> None:
     wide = replace(FIX, fence_radius_m=150.0)
 
-    short = assess(Evidence(wide, STAY))
-    long = assess(Evidence(wide, replace(STAY, inside_since_at=before_fix(100))))
+    short = assess(gathered(wide, STAY))
+    long = assess(gathered(wide, replace(STAY, inside_since_at=before_fix(100))))
 
     assert pieces(short, Level.SUSTAINED) == [("moved_too_fast", {"seconds": 10})]
     assert long.level is Level.SUSTAINED
@@ -181,7 +192,7 @@ def test_where_the_way_is_unknown_the_fence_bounds_it() -> None:
 def test_a_phone_that_seems_not_alive_or_has_flown_in_is_barred_from_level_two(
     of_fix: dict[str, Any], of_stay: dict[str, Any], code: str
 ) -> None:
-    assurance = assess(Evidence(replace(FIX, **of_fix), replace(STAY, **{"moved_m": 10.0} | of_stay)))
+    assurance = assess(gathered(replace(FIX, **of_fix), replace(STAY, **{"moved_m": 10.0} | of_stay)))
 
     assert assurance.level is Level.PLAUSIBLE
     assert [piece.code for piece in assurance.missing if piece.level == Level.SUSTAINED] == [code]
@@ -200,13 +211,13 @@ def test_a_phone_that_seems_not_alive_or_has_flown_in_is_barred_from_level_two(
 def test_a_cache_that_repeats_a_little_and_a_few_neighbours_bar_nothing(
     of_fix: dict[str, Any], of_stay: dict[str, Any]
 ) -> None:
-    assert assess(Evidence(replace(FIX, **of_fix), replace(STAY, **of_stay))).level is Level.SUSTAINED
+    assert assess(gathered(replace(FIX, **of_fix), replace(STAY, **of_stay))).level is Level.SUSTAINED
 
 
 def test_how_deep_in_the_fence_the_fix_lies_shortens_the_way_it_may_have_come() -> None:
     wide = replace(FIX, fence_radius_m=150.0)
 
-    levels = [assess(Evidence(replace(wide, depth_m=depth_m), STAY)).level for depth_m in (0.0, 29.0, 31.0, 150.0)]
+    levels = [assess(gathered(replace(wide, depth_m=depth_m), STAY)).level for depth_m in (0.0, 29.0, 31.0, 150.0)]
 
     assert levels == [Level.PLAUSIBLE, Level.PLAUSIBLE, Level.SUSTAINED, Level.SUSTAINED]
 
@@ -214,10 +225,10 @@ def test_how_deep_in_the_fence_the_fix_lies_shortens_the_way_it_may_have_come() 
 def test_the_counters_code_needs_a_plausible_fix_and_no_stay() -> None:
     shown = StoreProof.CODE
 
-    assert assess(Evidence(FIX, proof=shown)).level is Level.CO_PRESENT
-    assert assess(Evidence(FIX, proof=shown)).missing_for(4) == ()
-    assert assess(Evidence(replace(FIX, jump_penalty_s=1.0), STAY, shown)).level is Level.CLAIMED
-    assert assess(Evidence(None, STAY, shown)).level is Level.CLAIMED
+    assert assess(gathered(FIX, proof=shown)).level is Level.CO_PRESENT
+    assert assess(gathered(FIX, proof=shown)).missing_for(4) == ()
+    assert assess(gathered(replace(FIX, jump_penalty_s=1.0), STAY, shown)).level is Level.CLAIMED
+    assert assess(gathered(None, STAY, shown)).level is Level.CLAIMED
 
 
 @pytest.mark.parametrize(
@@ -230,30 +241,65 @@ def test_the_counters_code_needs_a_plausible_fix_and_no_stay() -> None:
     ],
 )
 def test_a_code_that_does_not_count_is_its_own_missing_piece(proof: StoreProof, code: str) -> None:
-    assurance = assess(Evidence(FIX, STAY, proof))
+    assurance = assess(gathered(FIX, STAY, proof))
 
     assert assurance.level is Level.SUSTAINED
     assert [piece.code for piece in assurance.missing_for(4)] == [code]
 
 
+@pytest.mark.parametrize(
+    ("origin", "level"),
+    [
+        (None, Level.PLAUSIBLE),
+        (OriginEvidence(installed_s=0.0), Level.PLAUSIBLE),
+        (NEW, Level.PLAUSIBLE),
+        (OriginEvidence(installed_s=math.nan, journey_s=math.nan), Level.PLAUSIBLE),
+        (replace(NEW, journey_s=1_799.0), Level.PLAUSIBLE),
+        (replace(NEW, journey_s=1_800.0), Level.SUSTAINED),
+        (OLD, Level.SUSTAINED),
+    ],
+)
+def test_level_two_requires_an_installation_of_a_day_or_a_journey_of_half_an_hour(
+    origin: OriginEvidence | None, level: Level
+) -> None:
+    assurance = assess(gathered(FIX, STAY, origin=origin))
+
+    assert assurance.level is level
+    assert [piece.code for piece in assurance.missing_for(2)] == ["new_installation"] * (level < Level.SUSTAINED)
+
+
+def test_the_code_on_the_counter_helps_an_installation_of_any_age() -> None:
+    assert assess(gathered(FIX, None, StoreProof.CODE, None)).level is Level.CO_PRESENT
+
+
+def test_a_new_installation_is_named_before_advice_to_wait() -> None:
+    missing = assess(gathered(FIX, origin=NEW)).missing_for(2)
+
+    assert [piece.code for piece in missing] == ["new_installation", "no_second_fix"]
+    assert describe_missing(missing[0], "en") == "The app is new on this phone: scan the code on the counter"
+    assert describe_missing(missing[0], "fr") == (
+        "L’application vient d’être installée : scannez le code affiché au comptoir"
+    )
+
+
 def test_what_just_meets_level_two_has_it() -> None:
     stay = StayEvidence(before_fix(600), before_fix(600), 50.0, moved_m=1_800.0)
 
-    assert assess(Evidence(FIX, stay)).level is Level.SUSTAINED
-    assert assess(Evidence(FIX, replace(stay, inside_since_at=before_fix(60), moved_m=180.0))).level is Level.SUSTAINED
+    assert assess(gathered(FIX, stay)).level is Level.SUSTAINED
+    assert assess(gathered(FIX, replace(stay, inside_since_at=before_fix(60), moved_m=180.0))).level is Level.SUSTAINED
 
 
 def test_a_drive_in_may_allow_more_speed() -> None:
     stay = replace(STAY, moved_m=1_000.0)
 
-    assert assess(Evidence(FIX, stay)).level is Level.PLAUSIBLE
-    assert assess(Evidence(FIX, stay), Thresholds(max_speed_mps=15.0)).level is Level.SUSTAINED
+    assert assess(gathered(FIX, stay)).level is Level.PLAUSIBLE
+    assert assess(gathered(FIX, stay), Thresholds(max_speed_mps=15.0)).level is Level.SUSTAINED
 
 
 def test_all_missing_pieces_come_at_once() -> None:
     fix = replace(FIX, is_mock=True, accuracy_m=200.0, distance_m=900.0, share_inside=0.0)
 
-    assurance = assess(Evidence(fix, replace(STAY, inside_since_at=before_fix(1), best_accuracy_m=90.0)))
+    assurance = assess(gathered(fix, replace(STAY, inside_since_at=before_fix(1), best_accuracy_m=90.0)))
 
     assert [piece.code for piece in assurance.missing] == [
         "mock_location",
@@ -268,7 +314,7 @@ def test_all_missing_pieces_come_at_once() -> None:
 
 
 def test_missing_pieces_are_those_of_the_campaign_s_own_minimum() -> None:
-    assurance = assess(Evidence(replace(FIX, is_mock=True)))
+    assurance = assess(gathered(replace(FIX, is_mock=True)))
 
     reported = {minimum: [piece.code for piece in assurance.missing_for(minimum)] for minimum in range(5)}
 
@@ -279,7 +325,7 @@ def test_missing_pieces_are_those_of_the_campaign_s_own_minimum() -> None:
         3: ["mock_location", "no_second_fix", "no_device_verdict"],
         4: ["mock_location", "no_store_proof"],
     }
-    assert assess(Evidence(FIX, STAY)).missing_for(2) == ()
+    assert assess(gathered(FIX, STAY)).missing_for(2) == ()
 
 
 fixes = st.builds(
@@ -314,7 +360,7 @@ proofs = st.sampled_from(StoreProof)
 def test_a_level_is_reached_exactly_when_nothing_is_missing_for_it(
     fix: FixEvidence | None, stay: StayEvidence | None, proof: StoreProof
 ) -> None:
-    assurance = assess(Evidence(fix, stay, proof))
+    assurance = assess(gathered(fix, stay, proof))
 
     for minimum in Level:
         assert (assurance.missing_for(minimum) == ()) == (assurance.level >= minimum)
@@ -322,18 +368,18 @@ def test_a_level_is_reached_exactly_when_nothing_is_missing_for_it(
 
 @given(fixes, stays)
 def test_taking_evidence_away_never_raises_a_level(fix: FixEvidence, stay: StayEvidence) -> None:
-    full = assess(Evidence(fix, stay)).level
+    full = assess(gathered(fix, stay)).level
 
-    assert full >= assess(Evidence(fix)).level >= assess(Evidence(None)).level
-    assert full >= assess(Evidence(replace(fix, is_mock=True), stay)).level
-    assert full >= assess(Evidence(replace(fix, accuracy_m=fix.accuracy_m + 60), stay)).level
+    assert full >= assess(gathered(fix)).level >= assess(gathered(None)).level
+    assert full >= assess(gathered(replace(fix, is_mock=True), stay)).level
+    assert full >= assess(gathered(replace(fix, accuracy_m=fix.accuracy_m + 60), stay)).level
 
 
 @given(fixes, st.none() | stays, proofs, st.integers(0, 6), st.floats(0, 75), st.floats(0, 100))
 def test_better_evidence_never_lowers_a_level(
     fix: FixEvidence, stay: StayEvidence | None, proof: StoreProof, count: int, depth_m: float, nearer_m: float
 ) -> None:
-    level = assess(Evidence(fix, stay, proof)).level
+    level = assess(gathered(fix, stay, proof)).level
 
     better = [
         replace(fix, is_mock=False, is_reduced_accuracy=False, jump_penalty_s=0.0),
@@ -342,13 +388,13 @@ def test_better_evidence_never_lowers_a_level(
         replace(fix, depth_m=fix.depth_m + depth_m),
         replace(fix, distance_m=max(0.0, fix.distance_m - nearer_m)),
     ]
-    assert all(assess(Evidence(each, stay, proof)).level >= level for each in better)
-    assert assess(Evidence(fix, stay, StoreProof.CODE)).level >= level
+    assert all(assess(gathered(each, stay, proof)).level >= level for each in better)
+    assert assess(gathered(fix, stay, StoreProof.CODE)).level >= level
     if stay is not None:
         longer = replace(
             stay, inside_since_at=stay.inside_since_at - timedelta(minutes=count), fixes=stay.fixes + count
         )
-        assert stay.fixes == 0 or assess(Evidence(fix, longer, proof)).level >= level
+        assert stay.fixes == 0 or assess(gathered(fix, longer, proof)).level >= level
 
 
 NUMBERS = ("accuracy_m", "distance_m", "share_inside", "fence_radius_m", "jump_penalty_s")
@@ -359,7 +405,7 @@ def test_what_is_not_a_number_never_passes(
     fix: FixEvidence, stay: StayEvidence | None, name: str, proof: StoreProof
 ) -> None:
     nothing: dict[str, Any] = {name: math.nan}
-    broken = Evidence(replace(fix, **nothing), stay, proof)
+    broken = gathered(replace(fix, **nothing), stay, proof)
 
     assert assess(broken).level is Level.CLAIMED
 

@@ -68,7 +68,8 @@ def assess_device(device: Device, store: Store) -> Assurance:
         accuracy_m=AT_DOOR.accuracy_m,
         store_ids=[store.pk],
     )
-    return assess(gather_evidence(PresenceClaim(device.pk, store.pk, AT_DOOR, evaluation), now=NOW))
+    claim = PresenceClaim(device.pk, device.registered_at, store.pk, AT_DOOR, evaluation)
+    return assess(gather_evidence(claim, now=NOW))
 
 
 def known(device: Device, store: Store, now: datetime = NOW) -> Level:
@@ -82,6 +83,19 @@ def test_a_fix_at_the_door_is_plausible_and_a_stay_makes_it_sustained(device: De
     later = assess_device(device, store)
 
     assert (at_once.level, later.level) == (Level.PLAUSIBLE, Level.SUSTAINED)
+
+
+def test_a_new_installation_needs_a_journey_for_a_stay_to_count(store: Store) -> None:
+    device = factories.device(registered_at=ago(3_600))
+    stay(device, store)
+    new, at_till = assess_device(device, store), known(device, store)
+    LastFix.objects.update(away_since_at=ago(1_799))
+    early = assess_device(device, store)
+    LastFix.objects.update(away_since_at=ago(1_800))
+
+    assert [piece.code for piece in new.missing_for(2)] == ["new_installation"]
+    assert (new.level, at_till, early.level) == (Level.PLAUSIBLE,) * 3
+    assert (assess_device(device, store).level, known(device, store)) == (Level.SUSTAINED,) * 2
 
 
 def test_only_the_named_store_is_looked_at(device: Device, store: Store) -> None:
@@ -107,7 +121,7 @@ def test_evidence_takes_a_fixed_number_of_statements(device: Device, store: Stor
     with CaptureQueriesContext(connection) as remembered:
         known(device, store)
 
-    assert (len(requested), len(remembered)) == (3, 4)
+    assert (len(requested), len(remembered)) == (3, 5)
 
 
 def test_thresholds_are_the_operators_and_the_speed_the_campaigns(settings: Any, store: Store) -> None:
