@@ -26,10 +26,11 @@ from promotions.checks import refuse_unsafe_start  # noqa: E402
 from promotions.clocks import ClockWatch  # noqa: E402
 from promotions.database.audiences import ByAudience  # noqa: E402
 from promotions.database.roles import Role, assume_role  # noqa: E402
-from promotions.http.body_limit import BodyLimit  # noqa: E402
 from promotions.http.lane.lane import FixLane  # noqa: E402
 from promotions.http.lane.schema import lane_paths  # noqa: E402
 from promotions.http.last_resort import LastResort  # noqa: E402
+from promotions.http.request_limits import RequestLimits  # noqa: E402
+from promotions.http.sessions import knows_session  # noqa: E402
 from promotions.logs import capture_output  # noqa: E402
 
 capture_output()
@@ -39,7 +40,8 @@ refuse_unsafe_start()
 telemetry.start("web")
 by_audience = ByAudience(django_application)  # type: ignore[arg-type]  # Django's stub narrows the scope to dict
 ClockWatch("web").start()
-lane = FixLane(LastResort(BodyLimit(by_audience)))
+behind_lane = LastResort(RequestLimits(by_audience, knows_session=knows_session))
+lane = FixLane(behind_lane)
 application = telemetry.observe(lane, known_paths=frozenset(lane_paths()))
 
 # Exempt everything loaded so far. Else each full collection would walk all of it: 50 ms in which no request is served.

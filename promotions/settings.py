@@ -9,7 +9,17 @@ from typing import Any
 import django_stubs_ext
 from django.urls import reverse_lazy
 
-from promotions.conf import envbool, envfloat, envint, envlist, envmap, envtext, is_given, require_sound_settings
+from promotions.conf import (
+    envbool,
+    envfloat,
+    envint,
+    envlist,
+    envlistener,
+    envmap,
+    envtext,
+    is_given,
+    require_sound_settings,
+)
 from promotions.conf.addresses import parse_postgis_url, verify_broker
 from promotions.version import VERSION
 
@@ -61,6 +71,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "promotions.http.middleware.RequestIdMiddleware",
+    "promotions.http.middleware.InnerPortMiddleware",
     "promotions.http.middleware.OutageMiddleware",
     "promotions.http.middleware.ClockMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -186,6 +197,7 @@ def _limit(name: str) -> int:
 
 WEB_PROCESSES = envint("WEB_PROCESSES")
 TRUSTED_PROXIES = envint("TRUSTED_PROXIES")
+INNER_LISTEN = envlistener("INNER_LISTEN")
 FIX_REQUESTS_PER_DEVICE_PER_MINUTE = _limit("FIX_REQUESTS_PER_DEVICE_PER_MINUTE")
 UNLOCKS_PER_DEVICE_PER_MINUTE = _limit("UNLOCKS_PER_DEVICE_PER_MINUTE")
 REGISTRATIONS_PER_ADDRESS_PER_MINUTE = _limit("REGISTRATIONS_PER_ADDRESS_PER_MINUTE")

@@ -12,10 +12,13 @@ import socket
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
 from types import FrameType
+from typing import Any, Protocol, runtime_checkable
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from django.conf import settings
 
 from promotions.http.closing import closing
 from promotions.logs import refuse_start
@@ -23,25 +26,36 @@ from promotions.logs import refuse_start
 # The first descriptor that systemd passes.
 LISTEN_FD = 3
 TICK_S = 0.1
+# uvicorn's main loop.
+TICKS_PER_S = 10
 DRAIN_ALONE_S = 5.0
 
 
-class Protocol(HttpToolsProtocol):
-    """A connection that says `Connection: close` with its next answer once the process is about to end."""
+@runtime_checkable
+class TimedConnection(Protocol):
+    """A connection that ends when its client is too slow."""
 
-    def on_headers_complete(self) -> None:
-        """Begin a request; the last one of this connection when the process is about to end."""
-        super().on_headers_complete()
-        if closing.is_set() and self.cycle is not None:
-            self.cycle.keep_alive = False
+    def end_if_slow(self, now_s: float) -> None:
+        """Close it if need be. `now_s` is the event loop's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A second listener, which a proxy does not publish, and its ASGI application."""
+
+    host: str
+    port: int
+    application: Any
 
 
 class Server(uvicorn.Server):
     """uvicorn's server, which SIGTERM ends gently and SIGINT, or a second signal, quickly."""
 
-    def __init__(self, config: uvicorn.Config, *, unready_s: float, drain_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, unready_s: float, drain_s: float, inner: "Inner | None" = None
+    ) -> None:
         super().__init__(config)
-        self._unready_s, self._drain_s = unready_s, drain_s
+        self._unready_s, self._drain_s, self._inner = unready_s, drain_s, inner
         self._is_hurried = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -50,10 +64,21 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then notify the supervisor."""
+        """Listen, also at the inner port, then notify the supervisor."""
         await super().startup(sockets)
         if self.started:
+            if self._inner is not None:
+                await self._listen_inside(self._inner)
             notify("READY=1")
+
+    async def on_tick(self, counter: int) -> bool:
+        """Once a second, end the connections whose heads do not come. A timer for each would cost more."""
+        if counter % TICKS_PER_S == 0:
+            now_s = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, TimedConnection):
+                    connection.end_if_slow(now_s)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop taking connections, end each with its next answer, and close those that stay silent."""
@@ -66,6 +91,18 @@ class Server(uvicorn.Server):
             server.close()
         await self._wait(self._drain_s, until_unused=True)
         await super().shutdown(sockets)
+
+    async def _listen_inside(self, inner: "Inner") -> None:
+        connection_class: Any = self.config.http_protocol_class
+
+        def connect() -> Any:
+            protocol = connection_class(self.config, self.server_state, self.lifespan.state)
+            protocol.app = inner.application
+            return protocol
+
+        loop = asyncio.get_running_loop()
+        # Other processes of this machine, and the predecessor of this one, listen there too.
+        self.servers.append(await loop.create_server(connect, inner.host, inner.port, reuse_port=True))
 
     def _end_current_requests(self) -> None:
         for connection in self.server_state.connections:
@@ -134,13 +171,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fd = passed_fd() if options.fd is None else options.fd
     if faults := list(find_faults(fd, options)):
         refuse_start(faults)
+    # First, since it checks the settings, on which everything else depends. Outside the event loop, where Django may
+    # query the database. A fault of the deployment ends the process here, with its sentence.
+    import_module("promotions.asgi")
     config = uvicorn.Config(
         "promotions.asgi:application",
         host=options.host,
         port=options.port,
         fd=fd,
         loop="uvloop",
-        http=Protocol,
+        http=import_module("promotions.http.connections").Protocol,
         ws="none",
         access_log=False,
         proxy_headers=False,
@@ -150,12 +190,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ssl_keyfile=options.ssl_keyfile,
         ssl_certfile=options.ssl_certfile,
     )
-    # Outside the event loop, where Django may query the database. A fault of the deployment ends the process here, with
-    # its sentence.
     config.load()
     # A signal is the usual end.
     with suppress(KeyboardInterrupt):
-        Server(config, unready_s=options.unready_s, drain_s=choose_drain_s(options)).run()
+        Server(config, unready_s=options.unready_s, drain_s=choose_drain_s(options), inner=find_inner()).run()
+
+
+def find_inner() -> Inner | None:
+    """Return the listener of INNER_LISTEN. The fix lane is not served there."""
+    if not settings.INNER_LISTEN:
+        return None
+    host, port = settings.INNER_LISTEN
+    return Inner(host, port, import_module("promotions.asgi").behind_lane)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -76,6 +76,11 @@ def envlist(name: str) -> list[str]:
     return _read(name, list)
 
 
+def envlistener(name: str) -> tuple[str, int] | None:
+    """Return an address and a port; None when there is none."""
+    return _read(name, tuple) or None
+
+
 def envmap(name: str) -> dict[str, str]:
     return _read(name, dict)
 

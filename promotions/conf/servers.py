@@ -3,26 +3,8 @@
 from collections.abc import Iterable
 
 from promotions.conf.addresses import POSTGRESQL_PARAMETERS, REDIS_TLS_PARAMETERS
-from promotions.conf.forms import (
-    Choice,
-    File,
-    Flag,
-    Folder,
-    Headers,
-    Hosts,
-    HttpUrl,
-    Origins,
-    PostgisUrl,
-    RedisUrl,
-    Seconds,
-    Secret,
-    Secrets,
-    SentryDsn,
-    Share,
-    TileUrl,
-    Whole,
-    Word,
-)
+from promotions.conf.forms import Choice, File, Flag, Folder, Headers, Seconds, Secret, Secrets, Share, Whole, Word
+from promotions.conf.network_forms import Hosts, HttpUrl, Listener, Origins, PostgisUrl, RedisUrl, SentryDsn, TileUrl
 from promotions.conf.setting import DAY, HOUR, YEAR, Declarations
 
 SETTINGS = Declarations()
@@ -168,6 +150,13 @@ _declare(
     "0",
     "proxies",
     "Number of proxies in front of the web process that append to `X-Forwarded-For`. That many entries are trusted, from the right. With 0, `X-Forwarded-Proto` is not trusted either.",
+)
+_declare(
+    "INNER_LISTEN",
+    Listener(),
+    "",
+    "address",
+    "Address and port at which each web process serves `/metrics`, `/v1/docs/` and `/v1/openapi.yaml`; its main port then answers them with 404. Processes of one machine share it. Empty: they are on the main port.",
 )
 _declare(
     "FIX_REQUESTS_PER_DEVICE_PER_MINUTE",

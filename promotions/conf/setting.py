@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from promotions.conf.forms import Form, Headers, PostgisUrl, RedisUrl, Secret, Secrets, SentryDsn
+from promotions.conf.forms import Form, Headers, Secret, Secrets
+from promotions.conf.network_forms import PostgisUrl, RedisUrl, SentryDsn
 
 HOUR, DAY, YEAR = 3_600, 86_400, 31_536_000
 

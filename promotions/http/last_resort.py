@@ -3,7 +3,6 @@
 import logging
 
 from promotions.errors import DomainError
-from promotions.http.body_limit import SentAnswer
 from promotions.http.lane.answers import (
     Answer,
     Application,
@@ -14,6 +13,7 @@ from promotions.http.lane.answers import (
     problem_answer,
     send_answer,
 )
+from promotions.http.request_limits import SentAnswer
 
 logger = logging.getLogger(__name__)
 

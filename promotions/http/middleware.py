@@ -5,10 +5,12 @@ import uuid
 from collections.abc import Callable
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from promotions import clocks
-from promotions.http.problems import answer_outage, render_unavailable
+from promotions.errors import DomainError
+from promotions.http.problems import answer_outage, render, render_unavailable
 from promotions.telemetry import traces
 
 _SANE = re.compile(r"[A-Za-z0-9._-]{8,36}")
@@ -32,6 +34,24 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response["X-Request-Id"] = request_id
         return response
+
+
+class InnerPortMiddleware:
+    """Serves the pages for operators and developers on the inner port only, and nothing else there, if there is one."""
+
+    _INNER = ("/metrics", "/v1/docs/", "/v1/openapi.yaml")
+    # The documentation's scripts, and checks of the process.
+    _BOTH = ("/static/", "/healthz", "/readyz")
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if settings.INNER_LISTEN and not request.path.startswith(self._BOTH):
+            is_inner_port = request.META["SERVER_PORT"] == str(settings.INNER_LISTEN[1])
+            if is_inner_port != request.path.startswith(self._INNER):
+                return render(request, DomainError("not_found"))
+        return self.get_response(request)
 
 
 class OutageMiddleware:

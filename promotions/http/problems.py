@@ -36,6 +36,9 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     "invalid_input": ProblemKind(
         400, "The request is invalid", "Fix every entry of `errors` and send the request again."
     ),
+    "malformed_request": ProblemKind(
+        400, "The request cannot be read", "Send HTTP/1.1, and the whole head without a pause."
+    ),
     "malformed_body": ProblemKind(
         400, "The body cannot be read", "Send one JSON object in UTF-8 that matches the documented type."
     ),
@@ -43,6 +46,9 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     "method_not_allowed": ProblemKind(405, "Method not allowed", "See the `Allow` header."),
     "not_acceptable": ProblemKind(406, "The requested media type is not available", "Request `application/json`."),
     "body_too_large": ProblemKind(413, "The body is too large", "Send a smaller request."),
+    "head_too_large": ProblemKind(
+        431, "The head of the request is too large", "Send a shorter address, and fewer headers and cookies."
+    ),
     "too_many_fixes": ProblemKind(413, "Too many fixes in one request", "Send at most 100."),
     "unsupported_media_type": ProblemKind(415, "Unsupported media type", "Send `application/json`."),
     # Credentials

@@ -98,6 +98,7 @@ class IdempotencyRecord(models.Model):
     )
 
     scope = models.CharField(max_length=80, help_text="The credential of the request.")
+    # The SHA-256 of the client's key, in hexadecimal digits.
     key = models.CharField(max_length=255)
     fingerprint = models.BinaryField(max_length=32)
     status = models.PositiveSmallIntegerField(null=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from django.conf import settings
 
@@ -46,7 +47,9 @@ def lease_request(request: KeyedRequest, *, now: datetime) -> RequestLease | Ans
     Errors: `idempotency_in_flight` while the first one is at work, `idempotency_mismatch` for another request.
     """
     record, is_new = IdempotencyRecord.objects.get_or_create(
-        scope=request.scope, key=request.key, defaults={"fingerprint": request.fingerprint, "created_at": now}
+        scope=request.scope,
+        key=digest_key(request.key),
+        defaults={"fingerprint": request.fingerprint, "created_at": now},
     )
     if is_new:
         return RequestLease(record.pk, now)
@@ -60,6 +63,15 @@ def lease_request(request: KeyedRequest, *, now: datetime) -> RequestLease | Ans
     if age < timedelta(seconds=IN_FLIGHT_MAX_S):
         raise DomainError("idempotency_in_flight")
     return _take_over(record, request, now)
+
+
+def digest_key(key: str) -> str:
+    """Return the form in which a key is stored.
+
+    Without a credential, the key gives its holder the stored answer: a reader of the table must not learn it. Such a
+    key is too long to be guessed from its digest.
+    """
+    return sha256(key.encode()).hexdigest()
 
 
 def _take_over(record: IdempotencyRecord, request: KeyedRequest, now: datetime) -> RequestLease:

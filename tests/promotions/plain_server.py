@@ -7,7 +7,8 @@ from typing import Any
 import uvicorn
 
 from promotions.http.closing import closing
-from promotions.web import Protocol, Server
+from promotions.http.connections import Protocol
+from promotions.web import Server
 from tests.patience import SLACK_S
 
 running: set[int] = set()

@@ -14,6 +14,8 @@ from promotions.tokens import DeviceClaims, TokenError
 
 # Overland's largest batch has some 600 kB; the rest is room for long field values.
 MAX_INGEST_BODY_BYTES = 2 * 1024 * 1024
+# A body that is read before its credential is known: some 400 records of the longest form.
+MAX_UNKNOWN_BODY_BYTES = 256 * 1024
 
 
 class LaneRequest(msgspec.Struct, frozen=True, gc=False):
@@ -72,12 +74,16 @@ def require_json(request: LaneRequest) -> None:
         raise InvalidInput([Fault(f"?{name}", "unknown_parameter", "The parameter is unknown.") for name in names])
 
 
-async def read_message(request: LaneRequest, running: Running) -> bytes:
-    """Return a stock phone's body. Errors: Unreadable if too large; `malformed_body`, `busy`, ClientDisconnected."""
+async def read_message(request: LaneRequest, running: Running, *, is_known: bool = True) -> bytes:
+    """Return a stock phone's body. Errors: Unreadable if too large; `malformed_body`, `busy`, ClientDisconnected.
+
+    A phone that is not known yet, because its key is in the body, gets `body_too_large` from a lower limit on.
+    """
+    max_bytes = MAX_INGEST_BODY_BYTES if is_known else MAX_UNKNOWN_BODY_BYTES
     try:
-        return await running.bodies.read(request.receive, request.head, MAX_INGEST_BODY_BYTES)
+        return await running.bodies.read(request.receive, request.head, max_bytes)
     except DomainError as error:
-        if error.code != "body_too_large":
+        if error.code != "body_too_large" or not is_known:
             raise
         # For example a point of interest with its photograph. The phone would retry it for weeks and send nothing else.
         raise Unreadable from None

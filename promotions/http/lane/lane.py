@@ -205,7 +205,7 @@ class FixLane:
                 await require_room(claims, stream.shard_of(claims.device_id), request, running)
             body = b""
             if request.scope["method"] == "POST":
-                body = await read_message(request, running)
+                body = await read_message(request, running, is_known=claims is not None)
             content_type = head.content_type.decode("latin-1").lower()
             message = parse_osmand(key=key, query=query, content_type=content_type, body=body)
         except Unreadable:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from promotions import clock
-from promotions.conf.forms import HttpUrl
+from promotions.conf.network_forms import HttpUrl
 from promotions.doctor.checks import Area, examine, is_sound
 from promotions.logic.diagnosis import State
 

@@ -4,26 +4,8 @@ import re
 
 import pytest
 
-from promotions.conf.forms import (
-    Choice,
-    File,
-    Flag,
-    Folder,
-    Form,
-    Hosts,
-    Hours,
-    HttpUrl,
-    Origins,
-    PostgisUrl,
-    RedisUrl,
-    Routes,
-    Seconds,
-    Secret,
-    Secrets,
-    TileUrl,
-    Whole,
-    Word,
-)
+from promotions.conf.forms import Choice, File, Flag, Folder, Form, Hours, Routes, Seconds, Secret, Secrets, Whole, Word
+from promotions.conf.network_forms import Hosts, HttpUrl, Listener, Origins, PostgisUrl, RedisUrl, TileUrl
 from promotions.conf.registry import SETTINGS
 
 ROUTES = Routes({"post": frozenset({"apns", "webpush"}), "pigeon": frozenset({"webpush"})})
@@ -56,6 +38,9 @@ TILES = "https://{s}.tiles.example/{z}/{x}/{y}{r}.png"
         (TileUrl(), "", ""),
         (Hosts(), "shop.example, .shop.example,*", ["shop.example", ".shop.example", "*"]),
         (Hosts(), "127.0.0.1,[::1]", ["127.0.0.1", "[::1]"]),
+        (Listener(), "127.0.0.1:9100", ("127.0.0.1", 9100)),
+        (Listener(), "[::1]:9100", ("::1", 9100)),
+        (Listener(), "", ()),
         (Origins(), "https://a.example,https://*.b.example:8443", ["https://a.example", "https://*.b.example:8443"]),
         (File(), "var/messages.jsonl", "var/messages.jsonl"),
         (Folder(), "/run/doorstep", "/run/doorstep"),
@@ -111,6 +96,10 @@ def test_a_value_in_the_form_is_taken(form: Form, text: str, value: object) -> N
         (TileUrl(), "https://tiles.example/{z}/{x}.png", "{y} is missing"),
         (TileUrl(), "https://tiles.example/{z}/{x}/{y}/{key}.png", "{key} has no meaning"),
         (TileUrl(), "//tiles.example/{z}/{x}/{y}.png", "http://"),
+        (Listener(), "9100", ""),
+        (Listener(), "localhost:9100", ""),
+        (Listener(), "127.0.0.1:0", ""),
+        (Listener(), "127.0.0.1:65536", ""),
         (Hosts(), "https://shop.example", "no host name"),
         (Hosts(), "shop.example:8000", "no host name"),
         (Hosts(), "-shop.example", "no host name"),

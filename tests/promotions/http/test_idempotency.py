@@ -40,6 +40,14 @@ def test_a_repeat_gets_the_stored_answer(client: Client) -> None:
     assert Device.objects.count() == 1
 
 
+def test_neither_the_key_nor_its_stored_form_is_a_credential_to_the_reader_of_the_table(client: Client) -> None:
+    register(client)
+    stored = IdempotencyRecord.objects.get().key
+
+    assert KEY not in stored
+    assert "Idempotency-Replayed" not in register(client, key=stored)
+
+
 def test_no_credential_is_stored(client: Client) -> None:
     reported = register(client, {**BODY, "consents": ["geo_match"]}).json()
 

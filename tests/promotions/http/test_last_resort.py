@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from promotions import shedding, stream
-from promotions.http.body_limit import BodyLimit
 from promotions.http.last_resort import LastResort
+from promotions.http.request_limits import RequestLimits
 from tests.promotions.http.lane.lanes import LaneDriver, fix
 
 
@@ -59,6 +59,10 @@ def test_a_setting_that_breaks_the_lane_is_a_problem_too(
     assert stream.STREAM_START
 
 
+async def knows_none(_key: str) -> bool:
+    return False
+
+
 async def run(application: Any, sent: list[Any]) -> None:
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -73,7 +77,7 @@ async def run(application: Any, sent: list[Any]) -> None:
 def test_a_failure_before_django_returns_a_problem(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[Any] = []
 
-    asyncio.run(run(LastResort(BodyLimit(break_down)), sent))
+    asyncio.run(run(LastResort(RequestLimits(break_down, knows_session=knows_none)), sent))
 
     body = json.loads(sent[1]["body"])
     assert (sent[0]["status"], body["code"], body["request_id"]) == (500, "internal", "abcdefgh12345678")
