@@ -1,5 +1,6 @@
 """A server that refuses us is not away: real servers, real refusals, each with its setting and remedy."""
 
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,6 +19,10 @@ from promotions.logins import Refused, Unavailable
 from tests.contract.problems import assert_problem
 
 pytestmark = pytest.mark.django_db
+
+# Users belong to a whole server, which all of pytest's processes share.
+CLERK = f"clerk-{os.getpid()}"
+STRANGER = f"stranger_at_the_door_{os.getpid()}"
 
 
 @pytest.fixture
@@ -99,14 +104,13 @@ def stranger() -> Iterator[str]:
     """A role that may log in and do nothing else; its password."""
     password = secrets.token_hex(8)
     with psycopg.connect(**logins.connection_parameters(), autocommit=True) as owner:
-        owner.execute("DROP ROLE IF EXISTS stranger_at_the_door")
-        owner.execute(f"CREATE ROLE stranger_at_the_door LOGIN PASSWORD '{password}'")
+        owner.execute(f"CREATE ROLE {STRANGER} LOGIN PASSWORD '{password}'")
         yield password
-        owner.execute("DROP ROLE stranger_at_the_door")
+        owner.execute(f"DROP ROLE {STRANGER}")
 
 
 def test_a_query_that_is_not_allowed_is_refused_with_its_right(stranger: str) -> None:
-    given = {**logins.connection_parameters(), "user": "stranger_at_the_door", "password": stranger}
+    given = {**logins.connection_parameters(), "user": STRANGER, "password": stranger}
 
     with psycopg.connect(**given) as visitor, pytest.raises(psycopg.Error) as caught:
         visitor.execute("SELECT * FROM django_migrations")
@@ -116,18 +120,18 @@ def test_a_query_that_is_not_allowed_is_refused_with_its_right(stranger: str) ->
 
 @pytest.fixture
 def at(settings: Any) -> Iterator[Callable[..., str]]:
-    """The address of the test's Redis with another login; a user `clerk` may do little there."""
+    """The address of the test's Redis with another login; the user CLERK may do little there."""
     parts = urlsplit(settings.REDIS_URL)
     url = settings.REDIS_URL
     with closing(redis.Redis.from_url(url)) as client:
-        client.acl_setuser("clerk", enabled=True, passwords=["+till"], commands=["+ping", "+hello"], keys=["*"])
+        client.acl_setuser(CLERK, enabled=True, passwords=["+till"], commands=["+ping", "+hello"], keys=["*"])
 
     def with_login(login: str, *, database: str = "0", scheme: str = "redis") -> str:
-        return f"{scheme}://{login}{parts.hostname}:{parts.port}/{database}"
+        return f"{scheme}://{login.replace('clerk', CLERK)}{parts.hostname}:{parts.port}/{database}"
 
     yield with_login
     with closing(redis.Redis.from_url(url)) as client:
-        client.acl_deluser("clerk")
+        client.acl_deluser(CLERK)
 
 
 @pytest.mark.parametrize(

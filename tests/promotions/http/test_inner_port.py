@@ -6,7 +6,7 @@ from django.test import Client
 pytestmark = pytest.mark.django_db
 
 INNER = ["/metrics", "/v1/docs/", "/v1/openapi.yaml"]
-OUTER = ["/staff/", "/kiosk/", "/problems", "/admin/login/", "/.well-known/jwks.json", "/v1/offers"]
+OUTER = ["/staff/", "/kiosk/", "/problems", "/admin/login/", "/.well-known/jwks.json"]
 BOTH = ["/healthz"]
 
 
