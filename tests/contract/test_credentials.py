@@ -1,6 +1,7 @@
 """Every documented call with every kind of credential: only its own kind opens it, and only for the owner."""
 
 import base64
+import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -30,7 +31,15 @@ PATHS: Mapping[str, Mapping[str, Any]] = yaml.safe_load((settings.BASE_DIR / "do
 LANE = {"/v1/fixes", *(path for path in PATHS if path.startswith("/v1/ingest/"))}
 # The description has one scheme for both; a kiosk shows codes and does nothing else.
 KIOSK = {("get", "/v1/staff/store-codes"): {"kiosk"}, ("get", "/v1/staff/me"): {"till", "kiosk"}}
-BODIES = {"/v1/staff/redemptions/{redemption_id}/void": b'{"reason": "mistake"}'}
+SCAN = {"nonce": "3f0f9c1e-5d0a-4b62-9a54-5d5f0a8c7b11", "scanned_at": NOW.isoformat()}
+# Where a faulty body is refused before the profile of the staff device.
+BODIES: Mapping[str, Mapping[str, Any]] = {
+    "/v1/staff/redemptions": {"code": tills.unknown_code(), **SCAN},
+    "/v1/staff/redemptions/{redemption_id}/void": {"reason": "mistake"},
+    "/v1/staff/scans": {"scans": [{"token": "x", **SCAN}]},
+    "/v1/staff/sync": {"device_time": NOW.isoformat()},
+    "/v1/staff/sessions": {"initials": "AB", "pin": "123456"},
+}
 KEPT = [f"promotions.{name}" for name in ("Device", "Unlock", "Coupon", "Redemption", "StaffDevice")]
 KINDS = {"deviceToken": "device", "staffToken": "till", "brandToken": "brand", "adminSession": "session"}
 
@@ -102,7 +111,9 @@ def credentials(ids: dict[str, Any], ada: Device) -> dict[str, Client]:
 
 
 def send(client: Client, method: str, path: str, ids: Mapping[str, Any]) -> Any:
-    return client.generic(method.upper(), path.format(**ids), BODIES.get(path, b"{}"), content_type="application/json")
+    return client.generic(
+        method.upper(), path.format(**ids), json.dumps(BODIES.get(path, {})), content_type="application/json"
+    )
 
 
 def count_rows() -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""A web process without the product: `python -m tests.promotions.http.bounded_server FD HEAD_WITHIN_S [INNER_PORT]`."""
+"""A web process without the product: `python -m tests.promotions.http.bounded_server FD HEAD_S IDLE_S [INNER_PORT]`."""
 
 import asyncio
 import sys
@@ -8,9 +8,6 @@ import uvicorn
 
 from promotions.http import connections
 from promotions.web import Inner, Server
-
-# A silent connection ends after this long.
-KEEP_ALIVE_S = 2
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
@@ -29,10 +26,8 @@ async def answer_inside(scope: Any, receive: Any, send: Any) -> None:
 
 
 if __name__ == "__main__":
-    fd, head_within_s, *ports = sys.argv[1:]
-    connections.HEAD_WITHIN_S = float(head_within_s)
-    config = uvicorn.Config(
-        answer, fd=int(fd), http=connections.Protocol, ws="none", timeout_keep_alive=KEEP_ALIVE_S
-    )
+    fd, head_s, idle_s, *ports = sys.argv[1:]
+    connections.HEAD_WITHIN_S = float(head_s)
+    config = uvicorn.Config(answer, fd=int(fd), http=connections.Protocol, ws="none", timeout_keep_alive=int(idle_s))
     inner = Inner("127.0.0.1", int(ports[0]), answer_inside) if ports else None
     Server(config, unready_s=0, drain_s=3, inner=inner).run()

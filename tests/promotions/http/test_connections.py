@@ -36,14 +36,14 @@ def serving(*arguments: str) -> Iterator[int]:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """A server that waits for a head longer than any test."""
-    with serving("600") as port:
+    with serving("600", "600") as port:
         yield port
 
 
 @pytest.fixture(scope="module")
 def hasty_port() -> Iterator[int]:
     """A server that waits for a head half a second."""
-    with serving("0.5") as port:
+    with serving("0.5", "600") as port:
         yield port
 
 
@@ -156,8 +156,8 @@ def test_a_head_that_trickles_in_is_ended(hasty_port: int, before: bytes) -> Non
         assert_problem(read_to_end(connection), 400, "malformed_request")
 
 
-def test_a_connection_that_sends_nothing_is_closed_like_an_idle_one(port: int) -> None:
-    with connected(port) as connection:
+def test_a_connection_that_sends_nothing_is_closed_like_an_idle_one() -> None:
+    with serving("600", "1") as port, connected(port) as connection:
         assert read_to_end(connection) == b""
 
 
@@ -171,7 +171,7 @@ def test_an_answer_that_takes_longer_than_a_head_may_is_not_ended(hasty_port: in
 def test_the_inner_listener_has_an_application_of_its_own() -> None:
     inner_port = ports.free_port()
 
-    with serving("600", str(inner_port)) as port:
+    with serving("600", "600", str(inner_port)) as port:
         with connected(port) as outer:
             send(outer, GET + b"\r\n")
             read_answer(outer)
