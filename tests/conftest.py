@@ -1,6 +1,8 @@
 """Fixtures of the whole suite, named after roles: ada consents, cy does not; every answer is checked."""
 
+import gc
 import os
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -12,9 +14,10 @@ import psycopg
 import pytest
 import redis
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpResponse
 from django.test import Client, TransactionTestCase
-from pytest_django.plugin import DjangoDbBlocker
+from pytest_django.plugin import DjangoDbBlocker, blocking_manager_key
 
 from geofence.services import snapshots
 from geofence.services.snapshots import forget_snapshot
@@ -96,6 +99,26 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.add_marker(mark)
     if "browser" in getattr(item, "fixturenames", ()):
         item.add_marker("browser")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Migrate while the processes of pytest-xdist collect; otherwise all of them wait for the first that needs it."""
+    if session.config.getoption("numprocesses", None):
+        blocker = session.config.stash[blocking_manager_key]
+        threading.Thread(target=_make_template_early, args=(blocker,), name="template", daemon=True).start()
+
+
+def _make_template_early(blocker: DjangoDbBlocker) -> None:
+    # What goes wrong here goes wrong again, and is reported, where the template is used. A run that ends early drops
+    # the database.
+    with suppress(DatabaseError, InterfaceError, psycopg.Error), blocker.unblock():
+        templates.make_template()
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays until the end: it would visit all modules and tests many times."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

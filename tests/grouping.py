@@ -2,8 +2,8 @@
 
 from xdist.scheduler import LoadScopeScheduling
 
-# Folders whose tests share running processes: one group each. Some of their files do without them.
-_FOLDERS = ("tests/faults/", "tests/stories/")
+# Folders whose tests share running processes, or what is costly to read: one group each. Some files do without them.
+_FOLDERS = ("tests/architecture/", "tests/faults/", "tests/stories/")
 _APART = (
     "tests/faults/test_clients.py",
     "tests/faults/test_history.py",
@@ -16,14 +16,20 @@ _FILES = (
     "tests/promotions/drill/test_restore_drill.py",
     "tests/promotions/local/test_pips.py",
     "tests/promotions/simulation/test_population.py",
+    "tests/promotions/test_assurance_corpus.py",
     "tests/promotions/test_encryption.py",
     "tests/promotions/test_telemetry.py",
     "tests/stories/test_brand_manager.py",
     "tests/stories/test_demo_day.py",
     "tests/stories/test_kiosk.py",
+    "tests/upgrades/test_rules.py",
 )
-# Tests of half a minute and more that share nothing. They begin early, so that no core idles while another finishes.
-_LONGEST = ("tests/promotions/test_benchmarks.py",)
+# The longest tests that share nothing. They begin early, so that no core idles while another finishes.
+_LONGEST = (
+    "tests/promotions/admin/test_till_signals.py",
+    "tests/promotions/test_benchmarks.py",
+    "tests/upgrades/test_coupon_holders.py",
+)
 
 
 def name_group(nodeid: str) -> str:

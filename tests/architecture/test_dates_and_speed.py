@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.test_tree import CLOCK, CODE, ROOT
+from tests.architecture.trees import read
 
 TESTS = [path for path in CODE if path.relative_to(ROOT).parts[0] == "tests" and path != Path(__file__).resolve()]
 
@@ -37,13 +38,13 @@ def find_close_bounds(text: str) -> list[str]:
 
 def test_few_tests_read_the_clock() -> None:
     others = [path for path in TESTS if not _relative(path).startswith((*_TALK_TO_PROCESSES, *_COMPARE_CLOCKS))]
-    found = [_relative(path) for path in others if CLOCK.search(path.read_text(encoding="utf-8"))]
+    found = [_relative(path) for path in others if CLOCK.search(read(path))]
 
     assert found == [], "hand in `now`, or use the fixture `now`"
 
 
 def test_no_duration_is_asserted_closely() -> None:
-    found = {_relative(path): find_close_bounds(path.read_text(encoding="utf-8")) for path in TESTS}
+    found = {_relative(path): find_close_bounds(read(path)) for path in TESTS}
 
     assert {name: bounds for name, bounds in found.items() if bounds} == {}, (
         "add SLACK_S of tests/patience.py, or count instead"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from django.db import connection
 
 from geofence.services import relations as geofence_relations
 from notifications.services import relations as notification_relations
+from tests.architecture.trees import read
 
 ROOT = Path(settings.BASE_DIR)
 LIBRARIES = ("geofence", "notifications")
@@ -28,8 +30,13 @@ def tables(app: str) -> Iterator[str]:
 
 def find_named(text: str) -> set[str]:
     """The tables of geofence and notifications that a text names."""
+    return set(_compile_named().findall(text))
+
+
+@cache
+def _compile_named() -> re.Pattern[str]:
     names = "|".join(re.escape(table) for app in LIBRARIES for table in tables(app))
-    return set(re.findall(rf"\b(?:{names})\b(?!_)", text))
+    return re.compile(rf"\b(?:{names})\b(?!_)")
 
 
 @pytest.mark.parametrize("text", ["JOIN geofence_visit visit", "FROM notifications_message", '"geofence_store"."id"'])
@@ -41,7 +48,7 @@ def test_the_product_names_no_table_of_another_app() -> None:
     named = {
         str(path.relative_to(ROOT)): found
         for path in sorted((ROOT / "promotions").rglob("*.py"))
-        if "migrations" not in path.parts and (found := find_named(_without_links(path.read_text(encoding="utf-8"))))
+        if "migrations" not in path.parts and (found := find_named(_without_links(read(path))))
     }
 
     assert named == {}

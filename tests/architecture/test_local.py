@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture.trees import list_nodes
+
 LOCAL = Path(__file__).resolve().parents[2] / "promotions" / "local"
 MODULES = sorted(LOCAL.rglob("*.py"))
 
 
 def _imported(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in list_nodes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from promotions.mechanics import PACKAGES
 from promotions.services.mechanics import list_mechanics
 from tests.architecture.test_tree import PRODUCT, ROOT, TRACKED
+from tests.architecture.trees import list_nodes, read
 
 MECHANICS = ROOT / "promotions" / "mechanics"
 KINDS = frozenset(mechanic.kind for mechanic in list_mechanics())
@@ -33,10 +35,10 @@ def _outside(path: Path) -> bool:
     )
 
 
-def find_kind_branches(text: str) -> list[str]:
+def find_kind_branches(nodes: Iterable[ast.AST]) -> list[str]:
     """Return the comparisons with a campaign's kind, and the cases on one."""
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes:
         if isinstance(node, ast.Compare):
             operands = [node.left, *node.comparators]
         elif isinstance(node, ast.Match):
@@ -58,9 +60,7 @@ def _is_kind_text(node: ast.expr) -> bool:
 
 
 def test_no_code_outside_the_mechanics_branches_on_a_campaigns_kind() -> None:
-    found = {
-        _relative(path): find_kind_branches(path.read_text(encoding="utf-8")) for path in PRODUCT if _outside(path)
-    }
+    found = {_relative(path): find_kind_branches(list_nodes(path)) for path in PRODUCT if _outside(path)}
 
     assert {name: branches for name, branches in found.items() if branches} == {}
 
@@ -68,7 +68,7 @@ def test_no_code_outside_the_mechanics_branches_on_a_campaigns_kind() -> None:
 def test_no_script_branches_on_a_campaigns_kind() -> None:
     scripts = [path for path in TRACKED if path.suffix in {".js", ".html"} and _outside(path)]
 
-    assert [_relative(path) for path in scripts if _SCRIPTED.search(path.read_text(encoding="utf-8"))] == []
+    assert [_relative(path) for path in scripts if _SCRIPTED.search(read(path))] == []
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_no_script_branches_on_a_campaigns_kind() -> None:
     ],
 )
 def test_a_branch_on_a_campaigns_kind_is_found(line: str) -> None:
-    assert len(find_kind_branches(line)) == 1
-    assert find_kind_branches("if transition.kind is not EXIT: pass") == []
+    assert len(find_kind_branches(ast.walk(ast.parse(line)))) == 1
+    assert find_kind_branches(ast.walk(ast.parse("if transition.kind is not EXIT: pass"))) == []
     assert _SCRIPTED.findall("group.hidden = kind.value !== 'instant_win';")
 
 
@@ -95,7 +95,7 @@ def test_instant_win_is_named_in_four_files_outside_its_package() -> None:
         and "migrations" not in path.parts
         and path.relative_to(ROOT).parts[0] in {"geofence", "notifications", "promotions"}
         and MECHANICS / "instant_win" not in path.parents
-        and _INSTANT_WIN.search(path.read_text(encoding="utf-8"))
+        and _INSTANT_WIN.search(read(path))
     }
 
     assert outside == _NAME_IT

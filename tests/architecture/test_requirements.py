@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from promotions.local import virtualenv
 from tests.architecture.test_tree import PRODUCT, ROOT, TRACKED
+from tests.architecture.trees import list_nodes
 
 FOLDER = ROOT / "requirements"
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.txt"))
@@ -82,11 +83,16 @@ def pins_of(names: Iterable[str]) -> dict[str, Pin]:
 
 
 def described_by_metadata(pin: Pin) -> Described:
-    distribution = metadata.distribution(pin.name)
-    assert distribution.version == pin.version, f"{pin.name}: {distribution.version} is installed, not {pin.version}"
-    return Described(
-        [Requirement(text) for text in distribution.requires or ()], distribution.metadata.get("Requires-Python") or ""
-    )
+    installed, described = read_metadata(pin.name)
+    assert installed == pin.version, f"{pin.name}: {installed} is installed, not {pin.version}"
+    return described
+
+
+@cache
+def read_metadata(name: str) -> tuple[str, Described]:
+    distribution = metadata.distribution(name)
+    requires = [Requirement(text) for text in distribution.requires or ()]
+    return distribution.version, Described(requires, distribution.metadata.get("Requires-Python") or "")
 
 
 def environment_of(python: str, machine: str = "x86_64") -> dict[str, str]:
@@ -218,7 +224,7 @@ def distributions_by_module() -> dict[str, set[str]]:
 def imported_distributions(path: Path) -> dict[str, set[str]]:
     """Return each foreign module with the distributions that bring it, also of imports inside functions."""
     modules: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in list_nodes(path):
         if isinstance(node, ast.Import):
             modules |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -248,7 +254,8 @@ def test_no_file_installs_by_resolving() -> None:
     for path in TRACKED:
         if path.suffix in {".png", ".mo", ".woff2"} or path == Path(__file__):
             continue
-        for line in path.read_text("utf-8", errors="replace").replace("\\\n", " ").splitlines():
+        text = path.read_text("utf-8", errors="replace").replace("\\\n", " ")
+        for line in text.splitlines() if RESOLVING.search(text) else ():
             if RESOLVING.search(line) and not all(option in line for option in SAFE_OPTIONS):
                 found.append(f"{path.relative_to(ROOT)}: {line.strip()[:100]}")
 

@@ -8,13 +8,14 @@ import pytest
 from django.utils.translation import gettext, override
 
 from tests.architecture.test_tree import PRODUCT, ROOT
+from tests.architecture.trees import list_nodes, read
 
-MARKED = [path for path in PRODUCT if "gettext_noop as _" in path.read_text(encoding="utf-8")]
+MARKED = [path for path in PRODUCT if "gettext_noop as _" in read(path)]
 VALUE = re.compile(r"\{\w+\}")
 
 
 def sentences(path: Path) -> list[str]:
-    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    calls = [node for node in list_nodes(path) if isinstance(node, ast.Call)]
     marks = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "_"]
     return [ast.literal_eval(call.args[0]) for call in marks]
 

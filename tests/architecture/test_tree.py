@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from tests.architecture.trees import parse, read
+
 ROOT = Path(__file__).resolve().parents[2]
 TRACKED = [
     ROOT / name
@@ -46,13 +48,13 @@ def test_the_files_were_found() -> None:
 
 
 def test_every_module_has_a_docstring() -> None:
-    trees = {_relative(path): ast.parse(path.read_text(encoding="utf-8")) for path in PRODUCT}
+    trees = {_relative(path): parse(path) for path in PRODUCT}
 
     assert [name for name, tree in trees.items() if tree.body and not ast.get_docstring(tree)] == []
 
 
 def test_no_module_of_the_product_is_longer_than_400_lines() -> None:
-    lengths = {_relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in PRODUCT}
+    lengths = {_relative(path): len(read(path).splitlines()) for path in PRODUCT}
 
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
 
@@ -66,7 +68,7 @@ _MAY_READ_IT = {"clock.py", "warp.py", "demo.py"}
 def test_only_the_clock_reads_the_time() -> None:
     paths = [path for path in PRODUCT if "local" not in path.parts and path.name not in _MAY_READ_IT]
 
-    assert [_relative(path) for path in paths if CLOCK.search(path.read_text(encoding="utf-8"))] == []
+    assert [_relative(path) for path in paths if CLOCK.search(read(path))] == []
 
 
 def test_no_file_names_a_registry_or_a_foreign_host_for_assets() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture.trees import read
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Idiom in prose → plain words.
@@ -76,6 +78,7 @@ ARCHAIC = {
 KEPT_NAMES = {"buried_at"}
 
 IDIOM = re.compile(rf"\b({'|'.join(INSTEAD)})\b", re.IGNORECASE)
+ARCHAIC_PART = re.compile("|".join(ARCHAIC), re.IGNORECASE)
 CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -113,14 +116,19 @@ def list_words_of_python(source: str) -> Iterator[str]:
 
 
 def list_words(name: str, text: str) -> list[str]:
+    if not IDIOM.search(text) and not ARCHAIC_PART.search(text):
+        return []
     if name.endswith(".py"):
         return list(list_words_of_python(text))
     return find_idioms(text) if name.endswith(".md") else [*find_idioms(text), *find_archaic_names(text)]
 
 
-@pytest.mark.parametrize("name", list_files())
-def test_a_file_has_no_idiom_and_no_archaic_name(name: str) -> None:
-    assert list_words(name, (ROOT / name).read_text(encoding="utf-8")) == []
+def test_no_file_has_an_idiom_or_an_archaic_name() -> None:
+    names = list_files()
+    found = {name: list_words(name, read(ROOT / name)) for name in names}
+
+    assert len(names) > 500
+    assert {name: words for name, words in found.items() if words} == {}
 
 
 @pytest.mark.parametrize(

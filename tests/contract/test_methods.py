@@ -6,21 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import yaml
-from django.conf import settings
 from django.test import Client
 
 from promotions.services.accounts.brand_tokens import create_brand_token
 from tests import factories
 from tests.conftest import DeviceClient
+from tests.contract.openapi import documented_paths
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
 from tests.promotions.http.device.doors import request_unlock
 from tests.promotions.http.lane.lanes import LaneDriver
 from tests.promotions.http.staff import tills
 
-PATHS: Mapping[str, Mapping[str, Any]] = yaml.safe_load((settings.BASE_DIR / "docs" / "openapi.yaml").read_text())[
-    "paths"
-]
+PATHS: Mapping[str, Mapping[str, Any]] = documented_paths()
 LANE = {path for path in PATHS if path == "/v1/fixes" or path.startswith("/v1/ingest/")}
 QUERY = {"latitude": str(LATITUDE_DEG), "longitude": str(LONGITUDE_DEG), "limit": "5"}
 

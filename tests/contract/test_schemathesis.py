@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-import yaml
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
@@ -31,7 +30,7 @@ from promotions.services.accounts.brand_tokens import create_brand_token
 from promotions.services.devices.registration import ConsentGiven, Credentials, NewDevice, register_device
 from promotions.services.till.staff_devices import create_enrolment, enrol_device
 from tests import factories
-from tests.contract.openapi import description
+from tests.contract.openapi import description, documented_paths
 
 EXAMPLES = 8
 SEED = 20260922
@@ -126,7 +125,7 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
     pytest.fail("the web process does not answer")
 
 
-PATHS = yaml.safe_load((settings.BASE_DIR / "docs" / "openapi.yaml").read_text())["paths"]
+PATHS = documented_paths()
 # Without parameters and body there is nothing to get wrong.
 CALLS = [
     pytest.param(path, method, mode, id=f"{mode.value}-{method}-{path}")

@@ -8,6 +8,7 @@ import pytest
 from django.db import connections, migrations
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.state import ProjectState
 
 from tests.upgrades.rules import Fault, Release, find_faults, read_release
 
@@ -19,27 +20,35 @@ def bare_connection(db: None) -> Iterator[BaseDatabaseWrapper]:
         yield connection
 
 
-@pytest.fixture
-def loader(bare_connection: BaseDatabaseWrapper) -> MigrationLoader:
+@pytest.fixture(scope="session")
+def loader() -> MigrationLoader:
     """Every migration of the project."""
-    return MigrationLoader(bare_connection)
+    return MigrationLoader(None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def release(loader: MigrationLoader) -> Release:
     """The release before, as the list names it."""
     return read_release(loader)
 
 
+@pytest.fixture(scope="session")
+def project_state(loader: MigrationLoader) -> ProjectState:
+    """The state after all migrations, with its models built. `clone` it to change it."""
+    state = loader.project_state()
+    assert state.apps
+    return state
+
+
 @pytest.fixture
 def check_migration(
-    loader: MigrationLoader, release: Release, bare_connection: BaseDatabaseWrapper
+    project_state: ProjectState, release: Release, bare_connection: BaseDatabaseWrapper
 ) -> Callable[..., list[Fault]]:
     """Check a migration of `promotions` that would come next."""
 
     def check_migration(*operations: Any, name: str = "9999_sample", atomic: bool = True, **given: Any) -> list[Fault]:
         body = {"operations": list(operations), "atomic": atomic, **given}
         migration = type("Migration", (migrations.Migration,), body)(name, "promotions")
-        return find_faults(migration, loader.project_state(), release, bare_connection)
+        return find_faults(migration, project_state, release, bare_connection)
 
     return check_migration

@@ -132,9 +132,13 @@ def read_columns(state: ProjectState) -> dict[str, frozenset[str]]:
 def find_project_faults(loader: MigrationLoader, release: Release, connection: BaseDatabaseWrapper) -> list[Fault]:
     """Return every fault of the project's migrations that are not released yet."""
     faults: list[Fault] = []
-    for key, migration in sorted(loader.disk_migrations.items()):
+    state = ProjectState()
+    # One state, moved on from each migration to the next.
+    for key in dict.fromkeys(key for leaf in loader.graph.leaf_nodes() for key in loader.graph.forwards_plan(leaf)):
+        migration = loader.disk_migrations[key]
         if key[0] in APPS and _title(*key) not in release.names:
-            faults += find_faults(migration, loader.project_state(key, at_end=False), release, connection)
+            faults += find_faults(migration, state.clone(), release, connection)
+        migration.mutate_state(state, preserve=False)
     return faults
 
 
@@ -246,9 +250,10 @@ def _check_drops(statements: Sequence[str], name: str, release: Release) -> Iter
 
 
 def _check_not_null(statements: Sequence[str], before: ProjectState) -> Iterator[tuple[str, str]]:
-    tables = read_columns(before)
-    for text in statements:
-        if (altered := _SET_NOT_NULL.search(text)) and altered["table"] in tables:
+    found = [altered for text in statements if (altered := _SET_NOT_NULL.search(text))]
+    tables = read_columns(before) if found else {}
+    for altered in found:
+        if altered["table"] in tables:
             yield "set-not-null", f"{altered['table']} is scanned under a lock that stops reads and writes."
 
 

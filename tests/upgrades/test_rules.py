@@ -1,6 +1,7 @@
 """What a migration must not do, each by a sample that does it, and the way that is allowed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,10 +37,13 @@ def test_the_upgrade_that_is_tried_under_load_keeps_the_rules(
     settings: Any, bare_connection: BaseDatabaseWrapper, release: Release
 ) -> None:
     settings.MIGRATION_MODULES = {"promotions": "tests.faults.next_release.migrations"}
-    loader = MigrationLoader(bare_connection)
+    loader = MigrationLoader(None)
+    # The test above checks the others.
+    checked = {f"{app}.{name}" for app, name in loader.disk_migrations if not name.startswith("9")}
+    before = replace(release, names=release.names | checked)
 
-    assert sum(name.startswith("9") for _app, name in loader.disk_migrations) == 4
-    assert find_project_faults(loader, release, bare_connection) == []
+    assert len(loader.disk_migrations) == len(checked) + 4
+    assert find_project_faults(loader, before, bare_connection) == []
 
 
 def test_the_list_of_released_migrations_names_only_what_is_there(loader: MigrationLoader, release: Release) -> None:
