@@ -27,9 +27,11 @@ class PromotionsConfig(AppConfig):
     def ready(self) -> None:
         """Load the Celery app, so that shared tasks find their broker, the checks, and the mechanics."""
         from promotions import celery, checks  # noqa: F401
+        from promotions.http.sign_in import sessions
         from promotions.services import mechanics
 
         mechanics.register(import_module(f"{package}.mechanic").MECHANIC for package in PACKAGES)
+        sessions.connect()
         post_migrate.connect(_ensure_roles, sender=self)
         post_migrate.connect(_make_event_partitions, sender=self)
 

@@ -50,6 +50,8 @@ PUBLIC_BASE_URL = envtext("PUBLIC_BASE_URL")
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
+    # Before Django's accounts: the first app with a command of a name has it.
+    "promotions.account_commands",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -80,6 +82,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "promotions.http.sign_in.sessions.CheckedSessionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -191,7 +194,7 @@ MAP_TILE_URL = envtext("MAP_TILE_URL")
 
 
 def _limit(name: str) -> int:
-    """A rate limit; in development, where one machine plays all phones, only when it is given."""
+    """A limit; in development, where one machine plays all phones and its clock may run fast, only when it is given."""
     return 0 if DEBUG and not is_given(name) else envint(name)
 
 
@@ -310,6 +313,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
+    "ACCOUNT": {"navigation": "promotions.admin.navigation.list_account_links"},
     "DASHBOARD_CALLBACK": "promotions.admin.dashboard.fill_dashboard",
     "SIDEBAR": {
         "show_search": False,
@@ -321,6 +325,24 @@ UNFOLD: dict[str, Any] = {
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
+_VALIDATORS = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"{_VALIDATORS}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_VALIDATORS}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_VALIDATORS}.CommonPasswordValidator"},
+    {"NAME": f"{_VALIDATORS}.NumericPasswordValidator"},
+]
+ADMIN_SESSION_LIFE_S = _limit("ADMIN_SESSION_LIFE_S")
+ADMIN_SESSION_IDLE_S = _limit("ADMIN_SESSION_IDLE_S")
+# A demo is signed in to by password alone, and its clock may run fast.
+REQUIRES_SECOND_FACTOR = not DEBUG
+# Who has not signed in or confirmed the sign-in for this long does so again before credentials change; 0: never.
+CONFIRMATION_LIFE_S = 0 if DEBUG else 900
+SESSION_COOKIE_AGE = ADMIN_SESSION_LIFE_S or 30 * 86_400
+SESSION_COOKIE_HTTPONLY = True
+# Not Strict: links in mails lead to pages that continue a session.
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 SECURE_SSL_REDIRECT = not DEBUG

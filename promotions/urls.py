@@ -18,6 +18,8 @@ register_converter(IdConverter, "id")
 
 urlpatterns = [
     path("admin/search/", search),
+    # Before admin's own pages of the same addresses, so that `admin:login` leads to ours.
+    path("admin/", include("promotions.http.sign_in.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.HealthView.as_view(), name="healthz"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),

@@ -10,6 +10,7 @@ from promotions.admin import (  # noqa: F401
     operations,
     places,
     proofs,
+    sign_ins,
     staff,
     staff_members,
     till,

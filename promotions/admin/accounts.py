@@ -6,13 +6,19 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from promotions import clock
 from promotions.admin.base import Scoped, TenantAdmin
 from promotions.models import Membership
+from promotions.services.accounts.factors import remove_all_factors
+from promotions.services.accounts.security_log import NOWHERE
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -44,6 +50,7 @@ class UserAdmin(Scoped, DjangoUserAdmin[User], ModelAdmin):
         ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]
     readonly_fields = ["last_login", "date_joined"]
+    actions = ["remove_factors"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("groups")
@@ -51,6 +58,25 @@ class UserAdmin(Scoped, DjangoUserAdmin[User], ModelAdmin):
     def get_inlines(self, request: HttpRequest, obj: User | None = None) -> list[type[TabularInline]]:
         """Show memberships once the user exists."""
         return [MembershipInline] if obj else []
+
+    def has_remove_factors_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    @action(description=_("Remove lost second factors and end sessions"), permissions=["remove_factors"])
+    def remove_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Lead the users to a new enrolment at their next sign-in. The operator's own account is left out."""
+        others = [user for user in queryset if user != request.user]
+        for user in others:
+            remove_all_factors(user=user, origin=NOWHERE, now=clock.now())
+        self.message_user(
+            request,
+            ngettext(
+                "The second factors of %(count)d user were removed.",
+                "The second factors of %(count)d users were removed.",
+                len(others),
+            )
+            % {"count": len(others)},
+        )
 
     @display(description="roles")
     def roles(self, user: User) -> str:

@@ -41,6 +41,11 @@ def build_navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return [{"items": [overview]}, *sections]
 
 
+def list_account_links(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the links of the menu of the user's own account."""
+    return [{"title": _("Your account"), "link": reverse_lazy("account")}]
+
+
 _Line = tuple[Section, int, dict[str, Any]]
 
 

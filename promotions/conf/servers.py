@@ -187,6 +187,20 @@ _declare(
     "Enrolment attempts allowed per network address; 0: no limit, which is the default with DEBUG.",
 )
 _declare(
+    "ADMIN_SESSION_LIFE_S",
+    Seconds(0, 30 * DAY),
+    "43200",
+    "s",
+    "Lifetime of a session of admin; then its user signs in again. 0: no limit, which is the default with DEBUG.",
+)
+_declare(
+    "ADMIN_SESSION_IDLE_S",
+    Seconds(0, 30 * DAY),
+    "7200",
+    "s",
+    "End a session of admin that has sent no request for this long. 0: no limit, which is the default with DEBUG.",
+)
+_declare(
     "SLOW_FIXES_AGE_S",
     Seconds(1, DAY),
     "30",

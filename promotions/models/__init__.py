@@ -3,16 +3,19 @@
 from promotions.models.campaigns import Budget, Campaign, TimeWindow
 from promotions.models.devices import Consent, Device, RevocationNotice
 from promotions.models.events import Event
+from promotions.models.factors import RecoveryCode, SecondFactor
 from promotions.models.operations import DeadLetter, IdempotencyRecord, JobRecord, ShardCursor
 from promotions.models.opportunities import Opportunity, Refusal
 from promotions.models.proofs import PointSighting, SpentPresenceToken, StoreCodeUse
 from promotions.models.redemptions import OfflineScan, Redemption, Void, WithdrawnCoupon
 from promotions.models.retention import DeletedRows
+from promotions.models.sign_ins import AdminSession, SecurityEvent, SignInCounter
 from promotions.models.staff import StaffDevice, StaffEnrolment, StaffMember
 from promotions.models.tenants import Brand, BrandToken, Membership
 from promotions.models.unlocks import Coupon, Reservation, Unlock
 
 __all__ = [
+    "AdminSession",
     "Brand",
     "BrandToken",
     "Budget",
@@ -29,11 +32,15 @@ __all__ = [
     "OfflineScan",
     "Opportunity",
     "PointSighting",
+    "RecoveryCode",
     "Redemption",
     "Refusal",
     "Reservation",
     "RevocationNotice",
+    "SecondFactor",
+    "SecurityEvent",
     "ShardCursor",
+    "SignInCounter",
     "SpentPresenceToken",
     "StaffDevice",
     "StaffEnrolment",

@@ -16,6 +16,7 @@ from notifications.models import Attempt, Message, PushAddress
 from promotions.logic.events import CouponIssued, NewEvent
 from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.models import (
+    AdminSession,
     Brand,
     BrandToken,
     Budget,
@@ -32,11 +33,15 @@ from promotions.models import (
     OfflineScan,
     Opportunity,
     PointSighting,
+    RecoveryCode,
     Redemption,
     Refusal,
     Reservation,
     RevocationNotice,
+    SecondFactor,
+    SecurityEvent,
     ShardCursor,
+    SignInCounter,
     SpentPresenceToken,
     StaffDevice,
     StaffEnrolment,
@@ -334,6 +339,28 @@ MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
         table=f"table_{next(_numbers)}", day=NOW.date(), rows=1
     ),
     JobRecord: lambda campaign, store: JobRecord.objects.create(name=f"job{next(_numbers)}", succeeded_at=NOW),
+    AdminSession: lambda campaign, store: AdminSession.objects.create(
+        user=_membership().user,
+        method="password",
+        device="Firefox, Linux",
+        network="203.0.113.0/24",
+        stamp="0" * 64,
+        signed_in_at=NOW,
+        confirmed_at=NOW,
+        last_seen_at=NOW,
+    ),
+    SecondFactor: lambda campaign, store: SecondFactor.objects.create(
+        user=_membership().user, kind="totp", label="Phone", secret=b"encrypted", added_at=NOW
+    ),
+    RecoveryCode: lambda campaign, store: RecoveryCode.objects.create(
+        user=_membership().user, digest=secrets.token_hex(32), created_at=NOW
+    ),
+    SecurityEvent: lambda campaign, store: SecurityEvent.objects.create(
+        occurred_at=NOW, kind="signed_in", account=f"user {next(_numbers)}"
+    ),
+    SignInCounter: lambda campaign, store: SignInCounter.objects.create(
+        key=secrets.token_hex(32), failures=1, since_at=NOW
+    ),
     ShardCursor: lambda campaign, store: ShardCursor.objects.create(shard=next(_numbers)),
     StaffDevice: lambda campaign, store: staff_device(store),
     StaffEnrolment: lambda campaign, store: _enrolment(store),

@@ -15,6 +15,7 @@ from notifications.models import Attempt, Message, PushAddress
 from promotions.checks import list_own_models
 from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.models import (
+    AdminSession,
     Brand,
     BrandToken,
     Budget,
@@ -31,11 +32,15 @@ from promotions.models import (
     OfflineScan,
     Opportunity,
     PointSighting,
+    RecoveryCode,
     Redemption,
     Refusal,
     Reservation,
     RevocationNotice,
+    SecondFactor,
+    SecurityEvent,
     ShardCursor,
+    SignInCounter,
     SpentPresenceToken,
     StaffDevice,
     StaffEnrolment,
@@ -53,6 +58,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
 # Rows about single devices and internal state, for the operator only.
 OPERATORS_ALONE: list[type[Model]] = [
+    AdminSession,
     Attempt,
     Budget,
     Consent,
@@ -70,10 +76,14 @@ OPERATORS_ALONE: list[type[Model]] = [
     PointSighting,
     Presence,
     PushAddress,
+    RecoveryCode,
     Refusal,
     Reservation,
     RevocationNotice,
+    SecondFactor,
+    SecurityEvent,
     ShardCursor,
+    SignInCounter,
     SpentPresenceToken,
     StoreCodeUse,
     Unlock,

@@ -1,0 +1,1 @@
+"""Commands of Django in a stricter form. This app comes before `django.contrib.auth`, whose names they have."""
