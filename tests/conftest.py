@@ -19,17 +19,15 @@ from django.http import HttpResponse
 from django.test import Client, TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker, blocking_manager_key
 
-from geofence.services import snapshots
 from geofence.services.snapshots import forget_snapshot
 from promotions import clock
 from promotions.models import Device
-from promotions.services import waits
 from promotions.tokens import issue_access_token
 from tests import cleaning, factories, passwords, templates
 from tests.contract.openapi import find_breaches
 from tests.factories import NOW
 from tests.grouping import GroupScheduling, is_long
-from tests.patience import SLACK_S
+from tests.limits import extend_limits
 
 # The time of a single case on a shared machine proves nothing. CI asks whether a change broke something, so it
 # takes the same examples each time; all other runs look for new ones.
@@ -192,14 +190,9 @@ def _conform() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _patience() -> Iterator[None]:
-    """Limits that a busy machine exceeds in the middle of a test. Tests of a limit set their own.
-
-    A crowd queues for a lock for longer than a phone is kept waiting. One more query for edited fences, a second after
-    the last one, would break tests that count queries.
-    """
+    """No limit of the product strikes because the machine is busy."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(waits, "LOCK_TIMEOUT_S", SLACK_S)
-        patch.setattr(snapshots, "_CHECK_EVERY_S", SLACK_S)
+        extend_limits(patch)
         yield
 
 

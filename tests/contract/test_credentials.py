@@ -7,9 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import yaml
 from django.apps import apps
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
@@ -20,14 +18,13 @@ from promotions.services.till.staff_devices import create_enrolment
 from promotions.tokens import issue_access_token, issue_ingest_key
 from tests import factories
 from tests.conftest import DeviceClient
+from tests.contract.openapi import documented_paths
 from tests.factories import NOW
 from tests.promotions.http.device.doors import request_unlock
 from tests.promotions.http.lane.lanes import LaneDriver
 from tests.promotions.http.staff import tills
 
-PATHS: Mapping[str, Mapping[str, Any]] = yaml.safe_load((settings.BASE_DIR / "docs" / "openapi.yaml").read_text())[
-    "paths"
-]
+PATHS: Mapping[str, Mapping[str, Any]] = documented_paths()
 LANE = {"/v1/fixes", *(path for path in PATHS if path.startswith("/v1/ingest/"))}
 # The description has one scheme for both; a kiosk shows codes and does nothing else.
 KIOSK = {("get", "/v1/staff/store-codes"): {"kiosk"}, ("get", "/v1/staff/me"): {"till", "kiosk"}}

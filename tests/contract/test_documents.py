@@ -40,26 +40,32 @@ def test_every_problem_has_an_anchor_on_the_page_its_type_points_at(client: Clie
     assert set(re.findall(r'id="([a-z_]+)"', page)) == set(CATALOGUE)
     assert "<code>nearest_store</code>" in page
     assert "`" not in page
-    assert set(re.findall(r"^## (\w+)$", (DOCS / "problems.md").read_text(), re.MULTILINE)) == set(CATALOGUE)
+    assert set(re.findall(r"^## (\w+)$", (DOCS / "problems.md").read_text(encoding="utf-8"), re.MULTILINE)) == set(
+        CATALOGUE
+    )
 
 
 def test_every_setting_is_described() -> None:
-    named = set(re.findall(r"^\| (?:\*\*)?`([A-Z_]+)`", (DOCS / "settings.md").read_text(), re.MULTILINE))
+    named = set(
+        re.findall(r"^\| (?:\*\*)?`([A-Z_]+)`", (DOCS / "settings.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
     assert named == set(SETTINGS)
 
 
 def test_every_kind_of_event_is_described() -> None:
-    section = (DOCS / "architecture.md").read_text().partition("## The event log")[2].partition("\n## ")[0]
+    section = (
+        (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## The event log")[2].partition("\n## ")[0]
+    )
 
     assert re.findall(r"^\| `([a-z_.]+)` \|", section, re.MULTILINE) == [kind.value for kind in EventKind]
 
 
 def test_every_reason_hidden_from_a_stock_phone_is_explained() -> None:
-    parsers = "".join(path.read_text() for path in Path(ingest.__path__[0]).glob("*.py"))
+    parsers = "".join(path.read_text(encoding="utf-8") for path in Path(ingest.__path__[0]).glob("*.py"))
     reasons = {*REJECTIONS, *re.findall(r'\.reject\(\w+, "(\w+)"\)', parsers), "unreadable"}
 
-    table = (DOCS / "stock-phones.md").read_text().partition("| `outcome` |")[2].partition("\n\n")[0]
+    table = (DOCS / "stock-phones.md").read_text(encoding="utf-8").partition("| `outcome` |")[2].partition("\n\n")[0]
 
     assert set(re.findall(r"`(\w+)`(?=.* \| )", table)) == reasons
 

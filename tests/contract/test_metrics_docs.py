@@ -145,7 +145,7 @@ def test_brackets_are_closed_and_labels_exist(expression: str) -> None:
 
 def test_every_alarm_has_its_page_and_every_page_its_alarm() -> None:
     named = {alarm["alert"]: Path(alarm["annotations"]["runbook"]).name for alarm in alarms()}
-    leads = {page.name: page.read_text().split("\n")[2] for page in PAGES}
+    leads = {page.name: page.read_text(encoding="utf-8").split("\n")[2] for page in PAGES}
     alarmed = {name: lead for name, lead in leads.items() if lead.startswith("Alarm: ")}
     reported = {alarm: name for name, lead in alarmed.items() for alarm in re.findall(r"`(\w+)`", lead)}
 
@@ -154,7 +154,9 @@ def test_every_alarm_has_its_page_and_every_page_its_alarm() -> None:
     # The doctor finds the others.
     assert all(lead.startswith("Found by: `manage.py doctor`") for name, lead in leads.items() if name not in alarmed)
     table = re.findall(
-        r"^\| (\w+) \| \[[\w-]+\]\(runbook/([\w.-]+)\) \|$", (DOCS / "metrics.md").read_text(), re.MULTILINE
+        r"^\| (\w+) \| \[[\w-]+\]\(runbook/([\w.-]+)\) \|$",
+        (DOCS / "metrics.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     assert dict(table) == named
 

@@ -26,16 +26,16 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 @contextmanager
-def keeper(folder: Path, *command: str, patience_s: float = 60) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def keeper(folder: Path, *command: str, patience_s: float = 120) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A keeper of a command, once that is ready; with its port."""
     port, log = ports.free_port(), folder / "log"
     serve = [sys.executable, HANDOVER, "serve", "--listen", f"127.0.0.1:{port}", "--control", str(folder / "web.sock")]
     with log.open("wb") as written:
-        process = subprocess.Popen([*serve, "--ready-within-s", "30", "--", *command], cwd=ROOT, stderr=written)
+        process = subprocess.Popen([*serve, "--ready-within-s", "120", "--", *command], cwd=ROOT, stderr=written)
     deadline = time.monotonic() + patience_s
     while b'"event": "ready"' not in log.read_bytes():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
+        assert process.poll() is None, log.read_text(encoding="utf-8")
+        assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
         time.sleep(0.05)
     try:
         yield process, port
@@ -46,7 +46,7 @@ def keeper(folder: Path, *command: str, patience_s: float = 60) -> Iterator[tupl
 
 def web(folder: Path) -> list[str]:
     """A command that serves as long as the file `good` is there."""
-    script = f'test -e "{folder}/good" || exit 3; exec "{sys.executable}" -m tests.promotions.plain_server "$0" ours'
+    script = f'test -e "{folder}/good" || exit 3; exec "{sys.executable}" -m tests.promotions.plain_server "$0" 3'
     (folder / "good").touch()
     return ["sh", "-c", script, "{fd}"]
 
@@ -60,7 +60,7 @@ def get_status(port: int) -> int:
 
 
 def pids_ready(folder: Path) -> list[str]:
-    return [line for line in (folder / "log").read_text().splitlines() if '"event": "ready"' in line]
+    return [line for line in (folder / "log").read_text(encoding="utf-8").splitlines() if '"event": "ready"' in line]
 
 
 def test_the_web_process_is_replaced_and_the_steps_are_printed(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def test_of_two_decisions_at_once_one_counts() -> None:
 
 
 def test_every_reason_has_a_sentence_and_is_documented() -> None:
-    document = (Path(settings.BASE_DIR) / "docs" / "api.md").read_text()
+    document = (Path(settings.BASE_DIR) / "docs" / "api.md").read_text(encoding="utf-8")
     reasons = {*Breach, "already_redeemed", "redeem_cap_reached"}
 
     assert set(REASONS) == reasons

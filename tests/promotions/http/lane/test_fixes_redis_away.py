@@ -19,6 +19,7 @@ from promotions import stream
 from promotions.http.lane import appender
 from promotions.http.lane.appender import StreamAppender, StreamOverloaded, StreamUnavailable
 from promotions.http.lane.pipe import AppendPipe
+from tests.limits import keep_limits_of_redis
 from tests.patience import SLACK_S
 from tests.promotions.http.lane.lanes import LaneDriver, Response, assert_problem, fix
 
@@ -67,7 +68,8 @@ class PrivateRedis:
 
 
 @pytest.fixture
-def private_redis(tmp_path: Path, settings: Any) -> Iterator[PrivateRedis]:
+def private_redis(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateRedis]:
+    keep_limits_of_redis(monkeypatch)
     server = PrivateRedis(tmp_path)
     settings.REDIS_URL = server.url
     yield server
