@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path, register_converter
 from django.views.generic import RedirectView
 
-from promotions.admin.search import search
+from promotions.admin.search import autocomplete, search
 from promotions.http import docs, health, pages, problems
 from promotions.http.brand.presence_tokens import KeySetView
 from promotions.http.ids import IdConverter
@@ -20,6 +20,9 @@ urlpatterns = [
     path("admin/search/", search),
     # Before admin's own pages of the same addresses, so that `admin:login` leads to ours.
     path("admin/", include("promotions.http.sign_in.urls")),
+    path("admin/autocomplete/", autocomplete),
+    # Django's way to the address of any row, which shows whether the row exists. No row of ours has an address.
+    re_path(r"^admin/r/", problems.no_such_call),
     path("admin/", admin.site.urls),
     path("healthz", health.HealthView.as_view(), name="healthz"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),

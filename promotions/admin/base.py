@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db.models import ForeignKey, ManyToManyField, Model, Q, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +15,7 @@ from django.shortcuts import redirect
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 
+from promotions.admin.lookups import find_refused, list_lookups, refuse_lookups
 from promotions.models import Campaign
 from promotions.services.accounts.tenancy import Tenancy, filter_editable, filter_visible, find_tenancy, is_editable
 
@@ -54,17 +56,44 @@ class AutocompleteMany(_KeepsToIds, AutocompleteSelectMultiple):
 class Scoped:
     """Adds tenancy to a page: rows, choices and autocompletes are limited to the user's own; other ids answer 404.
 
+    What the page does not show cannot be filtered by either (`lookups.py`). Every registered page has this base.
     `choose_visible` names the relations to rows that the user need not own, only see: a campaign's stores.
     """
 
     choose_visible: ClassVar[tuple[str, ...]] = ()
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Reject NUL in the query string: filters pass values to PostgreSQL, whose texts cannot contain it."""
+        """Refuse parameters that the page does not declare.
+
+        Reject NUL: filters pass values to PostgreSQL, whose texts cannot contain it.
+        """
+        page: Any = self
+        if not page.has_view_or_change_permission(request):
+            raise PermissionDenied
         if any("\x00" in value for values in request.GET.lists() for value in values[1]):
             raise SuspiciousOperation("NUL in the query string")
+        if refused := find_refused(page, request):
+            return refuse_lookups(request, page=page, refused=refused)
         answer: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]
         return answer
+
+    def lookup_allowed(self, lookup: str, value: object, request: HttpRequest | None = None) -> bool:
+        """Allow what the page declares; Django alone would allow every column of the model."""
+        page: Any = self
+        return request is not None and lookup in list_lookups(page, request)
+
+    def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
+        """Allow references by primary key only: the list of a popup contains the value of each row."""
+        page: Any = self
+        return to_field in {page.opts.pk.name, page.opts.pk.attname}
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """Let a filter by a related row offer only rows that the user may see, unless it declares its class."""
+        entries: Sequence[Any] = super().get_list_filter(request)  # type: ignore[misc]
+        return [
+            (entry, ScopedRelatedFilter) if isinstance(entry, str) and self._is_relation(entry) else entry
+            for entry in entries
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]
@@ -91,6 +120,10 @@ class Scoped:
         if db_field.name in self.get_autocomplete_fields(request):  # type: ignore[attr-defined]
             given.setdefault("widget", AutocompleteMany(db_field, self.admin_site))  # type: ignore[attr-defined]
         return super().formfield_for_manytomany(db_field, request, **given)  # type: ignore[misc]
+
+    def _is_relation(self, path: str) -> bool:
+        page: Any = self
+        return bool(get_fields_from_path(page.model, path)[-1].is_relation)
 
     def _owns(self, request: HttpRequest, obj: Model | None) -> bool:
         return obj is None or is_editable(row=obj, tenancy=tenancy_of(request))

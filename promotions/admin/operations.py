@@ -60,13 +60,16 @@ class DeadLetterAdmin(FactAdmin):
 
 @admin.register(IdempotencyRecord)
 class IdempotencyRecordAdmin(FactAdmin):
-    """Responses stored for retried requests. The responses are not shown: they contain personal data."""
+    """Responses stored for retried requests. They contain personal data, so neither they nor their keys are shown.
 
-    list_display = ["created_at", "scope", "key", "status"]
+    Any client that repeats a request with its key gets the response.
+    """
+
+    list_display = ["created_at", "scope", "status"]
     list_filter = ["status"]
-    search_fields = ["scope", "key"]
+    search_fields = ["scope"]
     ordering = ["-created_at"]
-    fields = ["scope", "key", "status", "content_type", "created_at"]
+    fields = ["scope", "status", "content_type", "created_at"]
 
 
 @admin.register(DeletedRows)

@@ -341,7 +341,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 @csrf_exempt
 def no_such_call(request: HttpRequest) -> HttpResponse:
-    """Answer any other address below `/v1/` with a problem, in development too."""
+    """Answer an address that does not exist with a problem, in development too."""
     return render(request, DomainError("not_found"))
 
 

@@ -117,4 +117,4 @@ class IdempotencyRecord(models.Model):
         indexes = [models.Index(fields=["created_at"], name="promotions_idempotency_age")]
 
     def __str__(self) -> str:
-        return self.key
+        return f"{self.scope}, {self.created_at:%Y-%m-%d %H:%M:%S} UTC"
