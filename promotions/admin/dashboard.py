@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +14,8 @@ from promotions import clock
 from promotions.admin.base import tenancy_of
 from promotions.models import Budget, Campaign, DeadLetter, Opportunity, Redemption, Refusal, StaffDevice, Unlock
 from promotions.services.accounts.tenancy import Tenancy, filter_visible
+
+M = TypeVar("M", bound=Model)
 
 # Smaller counts of devices are not shown to a brand or partner: a count of one is a person.
 SMALLEST_CELL = 10
@@ -39,10 +41,10 @@ class CampaignRow:
 def fill_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the overview to the context (unfold's hook), with a fixed number of queries."""
     tenancy = tenancy_of(request)
-    running = filter_visible(rows=Campaign.objects.all(), tenancy=tenancy)
+    running = _list_visible(request, Campaign.objects.all())
     running = running.filter(state__in=[Campaign.State.LIVE, Campaign.State.PAUSED]).select_related("brand")
     context["title"] = _("Overview")
-    context["stats"] = list(_list_stats(tenancy, running))
+    context["stats"] = list(_list_stats(request, tenancy, running))
     context["campaign_rows"] = _list_rows(tenancy, running)
     context["sees_persons"] = tenancy.is_operator
     context["may_add_campaign"] = request.user.has_perm("promotions.add_campaign")
@@ -56,12 +58,25 @@ def show_count(count: int, tenancy: Tenancy) -> str:
     return f"<{SMALLEST_CELL}"
 
 
-def _list_stats(tenancy: Tenancy, running: QuerySet[Campaign]) -> Any:
-    stores = filter_visible(rows=Store.objects.filter(is_active=True), tenancy=tenancy)
-    yield _("Campaigns running"), running.count(), reverse("admin:promotions_campaign_changelist")
-    yield _("Stores"), stores.count(), reverse("admin:geofence_store_changelist")
-    if tenancy.is_operator or tenancy.partner_ids:
-        tills = filter_visible(rows=StaffDevice.objects.filter(revoked_at=None), tenancy=tenancy)
+def _list_visible(request: HttpRequest, rows: QuerySet[M]) -> QuerySet[M]:
+    """Return the rows that the user may view: a membership without a role shows none."""
+    if not _may_view(request, rows.model):
+        return rows.none()
+    return filter_visible(rows=rows, tenancy=tenancy_of(request))
+
+
+def _may_view(request: HttpRequest, model: type[Model]) -> bool:
+    return request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
+
+
+def _list_stats(request: HttpRequest, tenancy: Tenancy, running: QuerySet[Campaign]) -> Any:
+    stores = _list_visible(request, Store.objects.filter(is_active=True))
+    if _may_view(request, Campaign):
+        yield _("Campaigns running"), running.count(), reverse("admin:promotions_campaign_changelist")
+    if _may_view(request, Store):
+        yield _("Stores"), stores.count(), reverse("admin:geofence_store_changelist")
+    if _may_view(request, StaffDevice):
+        tills = _list_visible(request, StaffDevice.objects.filter(revoked_at=None))
         yield _("Staff devices"), tills.count(), reverse("admin:promotions_staffdevice_changelist")
     fenced = Geofence.objects.filter(is_active=True, role=Geofence.Role.STORE).values("store_id")
     if unfenced := stores.exclude(pk__in=fenced).count():

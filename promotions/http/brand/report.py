@@ -29,7 +29,10 @@ OTHER = "other"
 
 
 class ReportAuthentication(BaseAuthentication):
-    """`request.auth` becomes the `Tenancy` of a brand token or of the admin session's user. Errors: `token_*`."""
+    """`request.auth` becomes the `Tenancy` of a brand token or of the admin session's user.
+
+    Errors: `token_*`; `forbidden` for a user without a role or `is_staff`.
+    """
 
     def authenticate(self, request: Request) -> tuple[User | None, Tenancy]:
         """A Bearer token acts for its brand only, even beside a logged-in user."""
@@ -40,6 +43,8 @@ class ReportAuthentication(BaseAuthentication):
         user = getattr(request._request, "user", None)
         if not isinstance(user, User) or not user.is_active:
             raise DomainError("token_missing")
+        if not (user.is_staff and user.has_perm("promotions.view_campaign")):
+            raise DomainError("forbidden", "Reports require a role in admin that may view campaigns.")
         return user, find_tenancy(user=user)
 
 
@@ -184,7 +189,7 @@ class CampaignReportView(ApiView):
 
     authentication_classes = [ReportAuthentication]
 
-    @operation(summary="Get a campaign's report", answers={200: ReportAnswer})
+    @operation(summary="Get a campaign's report", answers={200: ReportAnswer}, problems=("forbidden",))
     def get(self, request: Request, campaign_id: UUID) -> Response:
         """Return the funnel, both arms, and the measured effect. Only for the caller's own brands."""
         shedding.require_room_for_reports()

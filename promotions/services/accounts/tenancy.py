@@ -36,11 +36,14 @@ _NO_ROW = Q(pk__in=())
 
 
 def find_tenancy(*, user: User | AnonymousUser) -> Tenancy:
-    """Return the brands and partners for which the user acts. One query, none for an operator."""
+    """Return the brands and partners for which the user acts. One query, none for an operator.
+
+    No one acts without `is_active` and `is_staff`, so a flag that is taken away ends every way in.
+    """
+    if not (isinstance(user, User) and user.is_active and user.is_staff):
+        return Tenancy(is_operator=False, brand_ids=frozenset(), partner_ids=frozenset())
     if user.is_superuser:
         return Tenancy(is_operator=True, brand_ids=frozenset(), partner_ids=frozenset())
-    if not isinstance(user, User):
-        return Tenancy(is_operator=False, brand_ids=frozenset(), partner_ids=frozenset())
     sides = list(Membership.objects.filter(user=user).values_list("brand_id", "partner_id"))
     return Tenancy(
         is_operator=False,

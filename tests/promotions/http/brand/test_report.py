@@ -9,10 +9,11 @@ from django.test import Client
 
 from geofence.models import Store, Visit
 from promotions.mechanics.instant_win.models import PrizeLot
-from promotions.models import Brand, Campaign, Membership, Opportunity, Refusal, Unlock
+from promotions.models import Brand, Campaign, Opportunity, Refusal, Unlock
 from promotions.services.accounts.brand_tokens import create_brand_token
 from tests import factories
 from tests.factories import NOW
+from tests.promotions.admin import rows
 
 pytestmark = pytest.mark.django_db
 
@@ -39,11 +40,7 @@ def token_client(brand: Brand) -> Client:
 
 def member_client(brand: Brand) -> Client:
     """A brand manager, logged in to admin."""
-    user = User.objects.create_user(f"user-{uuid.uuid4().hex[:6]}", is_staff=True)
-    Membership.objects.create(user=user, brand=brand)
-    client = Client()
-    client.force_login(user)
-    return client
+    return rows.brand_manager(brand)
 
 
 def fill(campaign: Campaign, shop: Store, arm: str, *, devices: int, visitors: int) -> None:
@@ -124,12 +121,7 @@ def test_another_brands_campaign_is_not_there(campaign: Campaign, now: object, m
 
 
 def test_a_partner_does_not_see_what_a_brand_causes(campaign: Campaign, shop: Store, now: object) -> None:
-    user = User.objects.create_user("partner", is_staff=True)
-    Membership.objects.create(user=user, partner=shop.partner)
-    client = Client()
-    client.force_login(user)
-
-    assert client.get(path_of(campaign)).status_code == 404
+    assert rows.partner_manager(shop.partner).get(path_of(campaign)).status_code == 404
 
 
 def test_a_token_acts_for_its_brand_also_with_another_login(campaign: Campaign, now: object) -> None:
