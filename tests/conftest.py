@@ -34,7 +34,8 @@ from tests.limits import extend_limits
 hypothesis.settings.register_profile(
     "suite",
     deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    # The second: a fixture may serve all examples of a test. A list at a test would replace this one.
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
     derandomize=bool(os.environ.get("CI")),
 )
 hypothesis.settings.load_profile("suite")

@@ -21,7 +21,7 @@ from promotions.local.workspaces import Workspace
 OLDEST_MAJOR = 15  # the oldest that its own project supports
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")
 ROLE = DATABASE = "doorstep"
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 300
 ATTEMPTS = 5
 
 # Modest, for two cores; no parallel query, since containers often come with too little /dev/shm for it.

@@ -14,7 +14,7 @@ from promotions.local.errors import LocalError
 from promotions.local.processes import Child, Recipe
 from promotions.local.workspaces import Workspace
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 300
 ATTEMPTS = 5
 
 CONFIGURATION = """\

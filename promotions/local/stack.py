@@ -18,7 +18,8 @@ from promotions.local.errors import LocalError
 from promotions.local.processes import Child, Recipe
 from promotions.local.workspaces import FOLDER_VARIABLE, ROOT, command_pids
 
-START_TIMEOUT_S = 90
+# One that ends is reported at once: only one that hangs is waited for so long, also on a machine that is busy.
+START_TIMEOUT_S = 300
 STOP_GRACE_S = 25
 # Of the web process: how long a silent connection stays open, and how long running requests get in the end.
 KEEP_ALIVE_S = 5

@@ -1,12 +1,17 @@
-"""Tests depend neither on the date nor on the machine's speed: few read the clock, none bounds a duration closely."""
+"""Tests depend neither on the date nor on the machine's speed.
 
+Few read the clock, none bounds a duration closely, and each wait is long and fails if it was in vain.
+"""
+
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.architecture.test_tree import CLOCK, CODE, ROOT
-from tests.architecture.trees import read
+from tests.architecture.trees import parse, read
 
 TESTS = [path for path in CODE if path.relative_to(ROOT).parts[0] == "tests" and path != Path(__file__).resolve()]
 
@@ -24,7 +29,7 @@ _BOUND = re.compile(
     r"assert [^#\n]*(?:monotonic\(\)|perf_counter\(\)|took_s|waits_s|elapsed)[^#\n]*<=? *(?P<bound>[^#\n,]+)"
 )
 # The deadline of a wait, another measured duration of the test, or what the test set itself to separate them.
-_GENEROUS = re.compile(r"SLACK_S|deadline|patience|LONG_S|set\(range|\b[3-9]\d\b")
+_GENEROUS = re.compile(r"SLACK_S|PATIENCE_S|TIMEOUT_S|deadline|patience|LONG_S|set\(range|\b[3-9]\d\b")
 
 
 def _relative(path: Path) -> str:
@@ -64,3 +69,57 @@ def test_no_duration_is_asserted_closely() -> None:
 )
 def test_a_close_bound_is_found(line: str, bounds: list[str]) -> None:
     assert find_close_bounds(line) == bounds
+
+
+# A wait that ends earlier fails on a busy machine.
+SHORTEST_S = 60
+_WAITS = {"wait", "acquire", "result", "communicate", "wait_for", "get", "run", "HTTPConnection"}
+
+
+def find_impatient_waits(tree: ast.AST) -> Iterator[int]:
+    """Find the lines of waits that are short, or whose end without success no one sees.
+
+    `event.wait(60)` as a statement goes on when the event does not come. `process.wait(timeout=60)` raises.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            if _name(node.value) in {"wait", "acquire"} and node.value.args:
+                yield node.lineno
+        elif isinstance(node, ast.Call) and _name(node) in _WAITS:
+            given = [each.value for each in node.keywords if each.arg in {"timeout", "timeout_s", "patience_s"}]
+            given += node.args[:1] if _name(node) in {"result"} else []
+            yield from (each.lineno for each in given if _is_short(each))
+
+
+def _name(call: ast.Call) -> str:
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def _is_short(given: ast.expr) -> bool:
+    return isinstance(given, ast.Constant) and isinstance(given.value, int | float) and given.value < SHORTEST_S
+
+
+def test_each_wait_is_long_and_fails_if_it_was_in_vain() -> None:
+    trees = {_relative(path): parse(path) for path in TESTS}
+    found = {name: list(find_impatient_waits(tree)) for name, tree in trees.items()}
+
+    assert {name: lines for name, lines in found.items() if lines} == {}, (
+        "wait for PATIENCE_S of tests/patience.py, and assert that it was not in vain"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "is_impatient"),
+    [
+        ("event.wait(60)", True),
+        ("assert event.wait(PATIENCE_S)", False),
+        ("if stop.wait(0.05): pass", False),
+        ("barrier.wait(timeout=20)", True),
+        ("batch.result(20)", True),
+        ("process.wait(timeout=PATIENCE_S)", False),
+    ],
+)
+def test_an_impatient_wait_is_found(line: str, is_impatient: bool) -> None:
+    found = [number for node in [ast.parse(line)] for number in find_impatient_waits(node)]
+
+    assert bool(found) == is_impatient

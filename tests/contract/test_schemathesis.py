@@ -94,7 +94,7 @@ def server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
             yield Server(f"http://127.0.0.1:{port}", *made)
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
             call_command("flush", verbosity=0, interactive=False)
             connection.close()
             client = stream.sync_client()

@@ -17,10 +17,11 @@ import pytest
 from django.core.management import call_command
 from pytest_django.plugin import DjangoDbBlocker
 
-from promotions.local import ports
 from promotions.local.workspaces import ROOT
 from tests.databases import use_database
 from tests.deploy.proxies import HOST, Proxy, Upstreams, running, wait_until_answers
+from tests.patience import PATIENCE_S
+from tests.ports import keep_port, number_of
 from tests.stories.conftest import _server_url
 
 MEBIBYTE = 1024 * 1024
@@ -47,7 +48,8 @@ class Product:
 
     def stop(self, name: str) -> None:
         self.processes[name].terminate()
-        assert self.processes.pop(name).wait(timeout=60) in {0, -15}  # uvicorn ends in order, then by the signal
+        # uvicorn ends in order, then by the signal.
+        assert self.processes.pop(name).wait(timeout=PATIENCE_S) in {0, -15}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,8 @@ def product(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPat
     }
     with psycopg.connect(_server_url("postgres"), autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{name}"')
-        product = Product({"fixes": ports.free_port(), "web": ports.free_port()}, env=env)
+        kept = {"fixes": keep_port(), "web": keep_port()}
+        product = Product({name: number_of(each) for name, each in kept.items()}, env=env)
         try:
             with django_db_blocker.unblock(), use_database(NAME=name):
                 call_command("migrate", verbosity=0)
@@ -79,6 +82,8 @@ def product(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPat
         finally:
             for which in list(product.processes):
                 product.stop(which)
+            for each in kept.values():
+                each.close()
             server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
@@ -179,7 +184,7 @@ def test_fixes_have_an_upstream_of_their_own_and_no_log_holds_a_query(proxy: Pro
     again = proxy.send("GET", "/v1/offers?latitude=48.85661234&q=canary-query", headers=headers)
     proxy.send("GET", "/metrics?q=canary-query", headers=headers)
 
-    logs = proxy.logs().replace(product.upstreams.web, "").replace(product.upstreams.fixes, "")
+    logs = proxy.logs(until="/v1/offers").replace(product.upstreams.web, "").replace(product.upstreams.fixes, "")
     lines = [line for line in logs.splitlines() if "listen" not in line and "127.0.0.1:" not in line]
     assert fixes.status == stock.status == again.status == 401
     assert json.loads(fixes.body)["code"] == "token_malformed"

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from promotions.local import ports
 from promotions.local.workspaces import ROOT
+from tests.patience import PATIENCE_S, wait_for
+from tests.ports import keep_port, number_of
 
 HOST = "doorstep.example"
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -59,7 +60,7 @@ class Proxy:
         host: str = HOST,
     ) -> Answer:
         """One request on a separate connection, with the path unchanged."""
-        peer = HTTPConnection("127.0.0.1", self.https_port if tls else self.http_port, timeout=30)
+        peer = HTTPConnection("127.0.0.1", self.https_port if tls else self.http_port, timeout=PATIENCE_S)
         peer.connect()
         if tls:
             context = ssl.create_default_context()
@@ -72,10 +73,14 @@ class Proxy:
         finally:
             peer.close()
 
-    def logs(self) -> str:
-        """Everything that the proxy wrote."""
-        time.sleep(0.3)  # both write after the answer
-        return "\n".join(path.read_text("utf-8", "replace") for path in sorted(self.folder.glob("*.log")))
+    def logs(self, *, until: str) -> str:
+        """Everything that the proxy wrote, once that holds a text: both write after the answer."""
+
+        def read() -> str:
+            return "\n".join(path.read_text("utf-8", "replace") for path in sorted(self.folder.glob("*.log")))
+
+        wait_for(lambda: until in read())
+        return read()
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
@@ -143,7 +148,8 @@ def write_caddy(folder: Path, http_port: int, https_port: int) -> list[str]:
 @contextmanager
 def running(name: str, folder: Path, upstreams: Upstreams) -> Iterator[Proxy]:
     """Run nginx or Caddy from its sample until the block ends."""
-    http_port, https_port = ports.free_port(), ports.free_port()
+    kept = keep_port(), keep_port()
+    http_port, https_port = map(number_of, kept)
     if name == "nginx":
         command = write_nginx(folder, upstreams, http_port, https_port)
     else:
@@ -164,17 +170,19 @@ def running(name: str, folder: Path, upstreams: Upstreams) -> Iterator[Proxy]:
         yield Proxy(name, http_port, https_port, folder)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE_S)
+        for each in kept:
+            each.close()
 
 
 def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
     """Return when a process listens there."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         assert process.poll() is None, f"{process.args!r} ended with code {process.returncode}"
         assert time.monotonic() < deadline, f"{process.args!r} does not listen"
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S).close()
         except OSError:
             time.sleep(0.05)
         else:
@@ -183,11 +191,11 @@ def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 def wait_until_answers(port: int, path: str, process: "subprocess.Popen[bytes]") -> None:
     """Return when the web process behind the proxy answers 200 there."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         assert process.poll() is None, f"{process.args!r} ended with code {process.returncode}"
         assert time.monotonic() < deadline, f"{process.args!r} does not answer"
-        peer = HTTPConnection("127.0.0.1", port, timeout=10)
+        peer = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         try:
             peer.request("GET", path, headers={"Host": HOST})
             if peer.getresponse().status == 200:

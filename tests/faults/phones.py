@@ -206,7 +206,8 @@ class Crowd:
                 if self._stop.is_set():
                     return
                 self._post_steps(line, walker, chance)
-                self._stop.wait(self.pause_s)
+                if self._stop.wait(self.pause_s):
+                    return
             ahead = [walker for walker in ahead if walker.steps < self.steps]
 
     def _post_steps(self, line: Line, walker: Walker, chance: random.Random) -> None:
@@ -265,7 +266,8 @@ class Crowd:
                 status, _ = line.send("POST", "/v1/staff/redemptions", scan, self.till)
                 outcome = CallResult.OK if status in {200, 201} else CallResult.UNKNOWN
                 self.history.settle(operation, outcome, [code])
-                self._stop.wait(self.redeem_pause_s)
+                if self._stop.wait(self.redeem_pause_s):
+                    return
             if self._stop.is_set():
                 return
 

@@ -66,7 +66,8 @@ def crowd(stage: Stage, *, phones: int, lock_s: float, coupons: int) -> tuple[li
             while not end.is_set():
                 line.send("GET", "/v1/unlocks", None, token)
                 # As a refused phone does, though sooner than it is asked to.
-                end.wait(0.5)
+                if end.wait(0.5):
+                    return
 
     with locked_devices(stage), run_all(look, tokens):
         # All phones hang in the lock or wait for a connection by now.

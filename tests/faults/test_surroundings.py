@@ -45,7 +45,7 @@ def scan(stage: Stage, till: str, code: str) -> tuple[int, Any, Sample]:
 
 def read_page(stage: Stage, path: str) -> tuple[int, str, int]:
     """Status, body and `Retry-After` of a page, as a browser asks for it."""
-    line = HTTPConnection("127.0.0.1", stage.port, timeout=10)
+    line = HTTPConnection("127.0.0.1", stage.port, timeout=60)
     try:
         line.request("GET", path, headers={"Accept": "text/html, */*"})
         response = line.getresponse()

@@ -319,7 +319,7 @@ def rush_into_a_pause(campaign: Campaign) -> tuple[Counter[str], Counter[str]]:
         for place, device in enumerate(devices[number]):
             if place == phones - 1:
                 # At least one phone of each row comes after.
-                is_paused.wait(30)
+                assert is_paused.wait(60)
             reported.append((is_paused.is_set(), send(campaign, device, number * phones + place)))
         return reported
 
@@ -355,7 +355,7 @@ class HttpTill:
     """A till with its own connection to the server."""
 
     def __init__(self, base_url: str, access_token: str) -> None:
-        self.connection = http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=30)
+        self.connection = http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=60)
         self.headers = {"Authorization": f"Bearer {access_token}", "Content-Type": "application/json"}
 
     def post(self, path: str, body: object) -> tuple[int, Any]:

@@ -46,7 +46,7 @@ def drive_slowly(load: Load) -> Seen:
 
 
 def _send(url: str, lines: Sequence[Sequence[str]], taken_s: list[float], statuses: Counter[str]) -> None:
-    peer = HTTPConnection(urlsplit(url).netloc, timeout=30)
+    peer = HTTPConnection(urlsplit(url).netloc, timeout=120)
     for path, token, body in lines:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         headers = {"Content-Type": "application/json", "X-Forwarded-Proto": "https"}

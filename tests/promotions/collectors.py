@@ -3,16 +3,15 @@
 import gzip
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-Found = TypeVar("Found")
+from tests.patience import Found, wait_for
 
 
 @dataclass(slots=True)
@@ -72,17 +71,9 @@ class Collector:
         """OTLP's spans, out of their requests."""
         return [span for one in self.received if one.path == "/v1/traces" for span in _read_spans(one.body)]
 
-    def wait_for(self, condition: Callable[["Collector"], bool], *, timeout_s: float = 60) -> None:
-        """Return when the condition holds; fail when it does not come."""
-        self.wait_for_value(lambda: condition(self) or None, timeout_s=timeout_s)
-
-    def wait_for_value(self, find: Callable[[], Found | None], *, timeout_s: float = 60) -> Found:
-        """Return what `find` returns once it is not None; fail when it stays None."""
-        deadline = time.monotonic() + timeout_s
-        while (found := find()) is None:
-            assert time.monotonic() < deadline, f"waited in vain; received: {self.everything()[:4000]}"
-            time.sleep(0.05)
-        return found
+    def wait_for(self, find: Callable[["Collector"], Found | None]) -> Found:
+        """Return what `find` first finds here; fail with all that came when it finds nothing."""
+        return wait_for(lambda: find(self), show=lambda: self.everything()[:4000])
 
 
 def _read_spans(body: bytes) -> Iterator[Span]:

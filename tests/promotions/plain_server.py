@@ -1,4 +1,7 @@
-"""A web process without the product behind it: `python -m tests.promotions.plain_server FD DRAIN_S`, or FD alone."""
+"""A web process without the product behind it: `python -m tests.promotions.plain_server FD (ours|plain) [DRAIN_S]`.
+
+It writes on standard output what a test waits for: `begun` when the slow request runs, and `ending` once it ends.
+"""
 
 import asyncio
 import sys
@@ -6,30 +9,36 @@ from typing import Any
 
 import uvicorn
 
-from promotions.http.closing import closing
 from promotions.http.connections import Protocol
 from promotions.web import Server
-from tests.patience import SLACK_S
 
-running: set[int] = set()
+# Longer than any machine needs for a request.
+DRAIN_S = 60.0
+_is_ending = asyncio.Event()
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
-    """Answer 200; to `/slow` once the process is about to end, and to `/running` if one of these waits."""
+    """Answer 200. The slow request takes until the process ends."""
     if scope["type"] != "http":
         return
     if scope["path"] == "/slow":
-        running.add(id(scope))
-        while not closing.is_set():
-            await asyncio.sleep(0.02)
-    status = 404 if scope["path"] == "/running" and not running else 200
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"2")]})
+        print("begun", flush=True)  # noqa: T201
+        await _is_ending.wait()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 
 
+class Ours(Server):
+    """The product's server, which writes a line when it acts on a signal."""
+
+    def _end_current_requests(self) -> None:
+        super()._end_current_requests()
+        _is_ending.set()
+        print("ending", flush=True)  # noqa: T201
+
+
 if __name__ == "__main__":
-    fd, *drain_s = map(float, sys.argv[1:])
-    config = uvicorn.Config(
-        answer, fd=int(fd), http=Protocol if drain_s else "httptools", ws="none", timeout_keep_alive=int(SLACK_S)
-    )
-    (Server(config, unready_s=0, drain_s=drain_s[0]) if drain_s else uvicorn.Server(config)).run()
+    fd, kind, drain_s = int(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else DRAIN_S
+    http = Protocol if kind == "ours" else "httptools"
+    config = uvicorn.Config(answer, fd=fd, http=http, ws="none", timeout_keep_alive=3600)
+    (Ours(config, unready_s=0, drain_s=drain_s) if kind == "ours" else uvicorn.Server(config)).run()

@@ -60,7 +60,7 @@ def start_redis(tmp_path: Path) -> Iterator[Callable[..., str]]:
     yield start
     for process in started:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def faults_at(url: str) -> list[str]:
@@ -225,7 +225,7 @@ def test_neither_web_nor_worker_nor_beat_starts_on_a_redis_without_aof(
 
 def _wait(process: "subprocess.Popen[str]") -> str:
     try:
-        return process.communicate(timeout=40)[0]
+        return process.communicate(timeout=120)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         return "it started: " + process.communicate()[0]

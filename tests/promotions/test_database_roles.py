@@ -96,8 +96,8 @@ def test_a_statement_that_runs_for_too_long_is_ended(role: Role, settings: Any) 
 def test_a_session_that_forgets_its_transaction_loses_its_locks(role: Role, settings: Any) -> None:
     setattr(settings, f"{role.upper()}_IDLE_TRANSACTION_TIMEOUT_S", SHORT_S)
     with connected(role) as wrapper:
-        wrapper.connection.execute("BEGIN")
-        wrapper.connection.execute("LOCK TABLE promotions_device")
+        # In one message: in between, a busy machine could forget it for too long already.
+        wrapper.connection.execute("BEGIN; LOCK TABLE promotions_device")
 
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM promotions_device")

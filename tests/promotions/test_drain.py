@@ -1,6 +1,5 @@
 """From stream to committed rows, on the real Redis and PostgreSQL: order, lease, poison, passing errors."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from threading import Event, Thread
 
@@ -17,7 +16,7 @@ from promotions.services.fixes import dead_letters
 from tests import factories
 from tests.factories import NOW
 from tests.fixes import Walk
-from tests.patience import SLACK_S
+from tests.patience import PATIENCE_S
 
 SHARD = 3
 
@@ -27,12 +26,8 @@ def clock() -> datetime:
 
 
 @pytest.fixture(autouse=True)
-def client() -> Iterator["redis.Redis"]:
-    client = stream.sync_client()
-    keys = [of(SHARD) for of in (stream.stream_key, stream.wake_key, stream.mark_key, stream.attempts_key)]
-    client.delete(*keys)
-    yield client
-    client.delete(*keys)
+def client(redis_prefix: str) -> "redis.Redis":
+    return stream.sync_client()
 
 
 def append(client: "redis.Redis", packed: bytes, *, field: bytes = stream.ENTRY_FIELD) -> str:
@@ -151,12 +146,12 @@ def test_a_shard_that_another_worker_has_is_left_alone(client: "redis.Redis") ->
         with transaction.atomic():
             ShardCursor.objects.select_for_update().get(shard=SHARD)
             leased.set()
-            assert release.wait(SLACK_S)
+            assert release.wait(PATIENCE_S), "the test did not go on"
         connection.close()
 
     holder = Thread(target=hold)
     holder.start()
-    assert leased.wait(SLACK_S)
+    assert leased.wait(PATIENCE_S), "the other worker has no lease"
     try:
         assert drain.drain_shard(SHARD, read_clock=clock).entries == 0
     finally:

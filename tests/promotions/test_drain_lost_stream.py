@@ -1,6 +1,5 @@
 """Redis lost its data and its clock went back: new entries are before the cursor, and are processed."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -25,12 +24,8 @@ def clock() -> datetime:
 
 
 @pytest.fixture(autouse=True)
-def client() -> Iterator["redis.Redis"]:
-    client = stream.sync_client()
-    keys = [stream.stream_key(SHARD), stream.wake_key(SHARD), stream.mark_key(SHARD)]
-    client.delete(*keys)
-    yield client
-    client.delete(*keys)
+def client(redis_prefix: str) -> "redis.Redis":
+    return stream.sync_client()
 
 
 def append(client: "redis.Redis", *, entry_id: str = "*") -> tuple[UUID, str]:

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -21,10 +20,13 @@ from django.db import OperationalError, connection
 
 from promotions import conf, logins, stream
 from promotions.conf.addresses import verify_broker
-from promotions.local import ports, postgres
+from promotions.local import postgres
 from promotions.local.workspaces import Workspace
 from promotions.logins import Refused
 from promotions.settings import _database
+from promotions.stream import clients
+from tests.patience import PATIENCE_S, wait_for
+from tests.ports import keep_port, number_of
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +63,8 @@ def encrypted_postgresql(certificate: Path, tmp_path_factory: pytest.TempPathFac
     place = Workspace(tmp_path_factory.mktemp("services"), "tls")
     place.create()
     cluster = postgres.start_cluster(place, durable=False)
-    with psycopg.connect(cluster.url.replace("postgis:", "postgresql:"), autocommit=True) as owner:
+    url = cluster.url.replace("postgis:", "postgresql:")
+    with psycopg.connect(url, autocommit=True) as owner:
         row: Any = owner.execute("SHOW data_directory").fetchone()
         data = Path(row[0])
         account = data.stat()
@@ -73,8 +76,16 @@ def encrypted_postgresql(certificate: Path, tmp_path_factory: pytest.TempPathFac
         owner.execute("ALTER SYSTEM SET ssl_key_file = 'key.pem'")
         owner.execute("ALTER SYSTEM SET ssl = on")
         owner.execute("SELECT pg_reload_conf()")
-    yield cluster.url
-    postgres.stop_cluster(cluster.child)
+    try:
+        wait_for(lambda: offers_tls(url))
+        yield cluster.url
+    finally:
+        postgres.stop_cluster(cluster.child)
+
+
+def offers_tls(url: str) -> bool:
+    with psycopg.connect(url) as session:
+        return session.execute("SHOW ssl").fetchone() == ("on",)
 
 
 def is_encrypted(url: str) -> bool:
@@ -133,7 +144,8 @@ def test_other_parameters_reach_the_server(encrypted_postgresql: str) -> None:
 @pytest.fixture(scope="module")
 def encrypted_redis(certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a private Redis that speaks TLS only, with a password that must be percent-encoded."""
-    port = ports.free_port()
+    kept = keep_port()
+    port = number_of(kept)
     options = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", "--requirepass", "p@/:x"]
     options += ["--tls-cert-file", str(certificate / "cert.pem"), "--tls-key-file", str(certificate / "key.pem")]
     options += ["--tls-ca-cert-file", str(certificate / "cert.pem"), "--appendonly", "yes", "--save", ""]
@@ -141,23 +153,31 @@ def encrypted_redis(certificate: Path, tmp_path_factory: pytest.TempPathFactory)
         ["redis-server", *options, "--dir", str(tmp_path_factory.mktemp("redis"))], stdout=subprocess.DEVNULL
     )
     url = f"rediss://:p%40%2F%3Ax@127.0.0.1:{port}/0"
-    deadline = time.monotonic() + 30
     with redis.Redis.from_url(f"{url}?ssl_ca_certs={certificate}/cert.pem") as client:
-        while True:
-            try:
-                client.ping()
-                break
-            except redis.ConnectionError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        wait_for(lambda: answers(client))
     yield url
     process.terminate()
-    process.wait(timeout=20)
+    process.wait(timeout=PATIENCE_S)
+    kept.close()
+
+
+def answers(client: "redis.Redis") -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handshake may take long on a busy machine."""
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        monkeypatch.setitem(clients._OPTIONS, name, PATIENCE_S)
 
 
 def ping_broker(url: str) -> None:
     """As Celery reaches its broker."""
-    with kombu.Connection(verify_broker(url), transport_options={"socket_connect_timeout": 5}) as broker:
+    with kombu.Connection(verify_broker(url), transport_options={"socket_connect_timeout": PATIENCE_S}) as broker:
         broker.default_channel.client.ping()
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -12,47 +11,50 @@ from pathlib import Path
 
 import pytest
 
-from promotions.local import ports
+from promotions.local.processes import started_at
 from promotions.local.workspaces import ROOT
+from tests.loglines import read_lines
+from tests.patience import PATIENCE_S, wait_for
+from tests.ports import keep_port, number_of
 
 HANDOVER = str(ROOT / "deploy" / "handover.py")
 
 
 def run(*arguments: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, HANDOVER, *arguments], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, HANDOVER, *arguments], capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
 
 @contextmanager
-def keeper(folder: Path, *command: str, patience_s: float = 120) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def keeper(folder: Path, *command: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A keeper of a command, once that is ready; with its port."""
-    port, log = ports.free_port(), folder / "log"
+    kept, log = keep_port(), folder / "log"
+    port = number_of(kept)
     serve = [sys.executable, HANDOVER, "serve", "--listen", f"127.0.0.1:{port}", "--control", str(folder / "web.sock")]
+    serve += ["--ready-within-s", str(int(PATIENCE_S))]
     with log.open("wb") as written:
-        process = subprocess.Popen([*serve, "--ready-within-s", "120", "--", *command], cwd=ROOT, stderr=written)
-    deadline = time.monotonic() + patience_s
-    while b'"event": "ready"' not in log.read_bytes():
-        assert process.poll() is None, log.read_text(encoding="utf-8")
-        assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
-        time.sleep(0.05)
+        process = subprocess.Popen([*serve, "--", *command], cwd=ROOT, stderr=written)
     try:
+        wait_for(lambda: pids_ready(folder) or process.poll() is not None, show=lambda: log.read_text(encoding="utf-8"))
+        assert process.poll() is None, log.read_text(encoding="utf-8")
         yield process, port
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE_S)
+        kept.close()
 
 
 def web(folder: Path) -> list[str]:
     """A command that serves as long as the file `good` is there."""
-    script = f'test -e "{folder}/good" || exit 3; exec "{sys.executable}" -m tests.promotions.plain_server "$0" 3'
+    script = f'test -e "{folder}/good" || exit 3; exec "{sys.executable}" -m tests.promotions.plain_server "$0" ours'
     (folder / "good").touch()
     return ["sh", "-c", script, "{fd}"]
 
 
 def get_status(port: int) -> int:
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request("GET", "/")
     status = connection.getresponse().status
     connection.close()
@@ -60,7 +62,7 @@ def get_status(port: int) -> int:
 
 
 def pids_ready(folder: Path) -> list[str]:
-    return [line for line in (folder / "log").read_text(encoding="utf-8").splitlines() if '"event": "ready"' in line]
+    return [line for line in read_lines(folder / "log") if '"event": "ready"' in line]
 
 
 def test_the_web_process_is_replaced_and_the_steps_are_printed(tmp_path: Path) -> None:
@@ -71,10 +73,7 @@ def test_the_web_process_is_replaced_and_the_steps_are_printed(tmp_path: Path) -
         assert [line.split()[2] for line in output.splitlines()] == ["is", "has"]
         assert get_status(port) == 200
         process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 60
-        while len(pids_ready(tmp_path)) < 3:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: len(pids_ready(tmp_path)) >= 3)
         assert get_status(port) == 200
     assert not (tmp_path / "web.sock").exists()
 
@@ -93,13 +92,12 @@ def test_a_web_process_that_dies_is_started_again_and_no_connection_is_refused(t
     with keeper(tmp_path, *web(tmp_path)) as (_process, port):
         pid = int(pids_ready(tmp_path)[0].split('"pid": ')[1].split(",")[0])
         os.kill(pid, signal.SIGKILL)
+        # Until it is dead, it may still take a connection.
+        wait_for(lambda: started_at(pid) is None)
 
         assert get_status(port) == 200
         # The log line may follow the first answer.
-        deadline = time.monotonic() + 60
-        while len(pids_ready(tmp_path)) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: len(pids_ready(tmp_path)) >= 2)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +124,7 @@ def test_a_mistake_gets_a_sentence(arguments: list[str], sentence: str, tmp_path
 def test_a_second_keeper_does_not_take_the_control_of_the_first(tmp_path: Path) -> None:
     control = str(tmp_path / "web.sock")
     with keeper(tmp_path, *web(tmp_path)):
-        second = run("serve", "--listen", f"127.0.0.1:{ports.free_port()}", "--control", control, "--", "true")
+        second = run("serve", "--listen", "127.0.0.1:0", "--control", control, "--", "true")
         code, steps = run("replace", "--control", control)
 
     assert second == (

@@ -1,9 +1,9 @@
 """Who may ask how often: counted in the real Redis by all processes, and by each alone without it."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
-from tests.patience import SLACK_S
+from tests.patience import PATIENCE_S
 from tests.promotions.figures import Growth, grown
 from tests.promotions.http.lane.lanes import LaneDriver, Response, fix
 from tests.promotions.http.lane.lanes import assert_problem as assert_lane_problem
@@ -31,6 +31,25 @@ __all__ = ["grown", "private_redis"]
 pytestmark = pytest.mark.usefixtures("redis_prefix")
 
 UNAVAILABLE = "redis://127.0.0.1:1/0"
+
+
+@dataclass
+class Steady:
+    """The clock of the limits' own minutes and pauses. It stands unless a test moves it."""
+
+    now_s: float = 30.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture(autouse=True)
+def steady(monkeypatch: pytest.MonkeyPatch) -> Steady:
+    """No minute ends in the middle of a test, and a busy machine is no outage of Redis."""
+    clock = Steady()
+    monkeypatch.setattr(limits, "time", clock)
+    monkeypatch.setattr(limits, "REDIS_TIMEOUT_S", PATIENCE_S)
+    return clock
 
 
 @pytest.fixture
@@ -84,6 +103,7 @@ def test_a_limit_below_the_number_of_processes_still_allows_one(limit: RequestLi
 def test_a_frozen_redis_is_waited_for_once(
     limit: RequestLimit, private_redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(limits, "REDIS_TIMEOUT_S", 2.0)
     assert allowed(limit, "ada", 1) == 1
     private_redis.freeze()
 
@@ -92,7 +112,6 @@ def test_a_frozen_redis_is_waited_for_once(
     monkeypatch.setattr(
         limits.FixedWindowRateLimiter, "hit", lambda *given, **named: requested.append(1) or send(*given, **named)
     )
-    monkeypatch.setattr(limits, "UNAVAILABLE_PAUSE_S", SLACK_S)
 
     passed = allowed(limit, "ada", 10)
 
@@ -101,14 +120,13 @@ def test_a_frozen_redis_is_waited_for_once(
 
 
 def test_when_redis_is_back_all_count_together_again(
-    limit: RequestLimit, private_redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch
+    limit: RequestLimit, private_redis: PrivateRedis, steady: Steady
 ) -> None:
-    monkeypatch.setattr(limits, "UNAVAILABLE_PAUSE_S", 0.05)
     private_redis.stop()
     assert allowed(limit, "ada", 10) == 3
 
     private_redis.start()
-    time.sleep(0.1)
+    steady.now_s += limits.UNAVAILABLE_PAUSE_S
 
     assert allowed(limit, "ada", 10) == 6
 

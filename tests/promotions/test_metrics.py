@@ -326,7 +326,7 @@ def test_who_asks_while_a_question_is_out_shares_its_answer() -> None:
 
     def look() -> int:
         requested.append(1)
-        answer.wait(SLACK_S)
+        assert answer.wait(SLACK_S)
         return len(requested)
 
     part = Part("part", look, within_s=0.1)

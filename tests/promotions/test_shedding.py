@@ -1,6 +1,5 @@
 """What is refused while too much waits to be worked: ages from the real Redis, refusals over the fix lane and HTTP."""
 
-import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -42,10 +41,6 @@ def wait_in(shard: int, age_s: float) -> None:
     client.xadd(stream.stream_key(shard), {"v1": b"x"}, id=f"{int((seconds + micros / 1e6 - age_s) * 1000)}-0")
 
 
-def let_it_hear(lane: LaneDriver) -> None:
-    lane.run(asyncio.sleep(0.1))
-
-
 def shard_of(lane: LaneDriver) -> int:
     return stream.shard_of(lane.device_id)
 
@@ -54,7 +49,7 @@ def test_a_phone_of_a_late_shard_is_asked_to_report_less(lane: LaneDriver) -> No
     usual = post(lane)[0]
     stream.sync_client().delete(stream.stream_key(shard_of(lane)))
     wait_in(shard_of(lane), 31)
-    let_it_hear(lane)
+    lane.run_until(lambda: shedding.AGES.of_shard(shard_of(lane)) > 30)
 
     slowed = post(lane)[0]
 
@@ -100,7 +95,7 @@ def test_worked_off_everything_is_as_usual(lane: LaneDriver) -> None:
     assert post(lane)[0].status == 503
 
     stream.sync_client().delete(stream.stream_key(shard_of(lane)))
-    let_it_hear(lane)
+    lane.run_until(lambda: shedding.AGES.is_calm)
 
     answer = post(lane)[0]
     assert (answer.status, "x-next-after" in answer.headers) == (202, False)
@@ -129,9 +124,7 @@ def test_an_age_that_is_no_longer_read_refuses_no_request(lane: LaneDriver, monk
 
     monkeypatch.setattr(shedding, "STALE_AFTER_S", 0.0)
     monkeypatch.setattr(stream, "query_shards", lambda pipe, cursors: pipe.execute_command("NOSUCH"))
-    let_it_hear(lane)
-
-    assert shedding.AGES.oldest() == 0.0
+    lane.run_until(lambda: shedding.AGES.oldest() == 0.0)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,13 +22,13 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from promotions import conf, telemetry
 from promotions.conf import reading
-from promotions.local import ports
 from promotions.local.stack import Stack
 from promotions.telemetry import traces
 from promotions.version import VERSION
 from tests.databases import use_database
+from tests.loglines import read_lines
+from tests.patience import PATIENCE_S, wait_for
 from tests.promotions.collectors import Collector, Span, collecting
-from tests.promotions.local.conftest import wait_for
 
 pytestmark = pytest.mark.xdist_group("telemetry")
 
@@ -51,7 +52,7 @@ class Observed:
 
     def send(self, method: str, path: str, **given: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token}", "User-Agent": "canary-header"}
-        return requests.request(method, f"{self.base_url}{path}", headers=headers, timeout=30, **given)
+        return requests.request(method, f"{self.base_url}{path}", headers=headers, timeout=PATIENCE_S, **given)
 
     def post_fix(self) -> requests.Response:
         fix = {
@@ -91,7 +92,9 @@ def observed(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPa
             }
             with Stack(env=env, folder=tmp_path_factory.mktemp("observed")) as stack:
                 device = requests.post(
-                    f"{stack.base_url}/v1/devices", json={"platform": "android", "consents": ["geo_match"]}, timeout=30
+                    f"{stack.base_url}/v1/devices",
+                    json={"platform": "android", "consents": ["geo_match"]},
+                    timeout=PATIENCE_S,
                 )
                 device.raise_for_status()
                 body = device.json()
@@ -134,8 +137,7 @@ def test_an_error_is_reported_with_its_stack_and_without_the_request(broken: Obs
         given_id = response.headers["X-Request-Id"]
         return [event for event in broken.reports.events() if event["tags"].get("request_id") == given_id]
 
-    broken.reports.wait_for(lambda _collector: bool(reported()))
-    [event] = reported()
+    [event] = broken.reports.wait_for(lambda _collector: reported())
     error = event["exception"]["values"][-1]
     assert response.status_code == 500
     assert error["type"] == "ProgrammingError"
@@ -174,7 +176,7 @@ def test_a_fix_leaves_a_trace_in_web_and_worker_without_its_place(observed: Obse
                 return lanes[0], verb, tasks[0]
         return None
 
-    lane, verb, task = observed.traces.wait_for_value(reported)
+    lane, verb, task = observed.traces.wait_for(lambda _collector: reported())
     assert response.status_code == 202
     assert (lane.process, lane.attributes["http.response.status_code"], lane.is_error) == ("web", 202, False)
     assert (task.name, task.process, task.trace_id) == ("promotions.tasks.drain_shard", "worker", verb.trace_id)
@@ -185,8 +187,10 @@ def test_a_fix_leaves_a_trace_in_web_and_worker_without_its_place(observed: Obse
 def test_a_request_to_django_is_named_by_its_route_and_never_by_its_address(observed: Observed) -> None:
     given = {"traceparent": "00-11111111111111111111111111111111-2222222222222222-01"}
 
-    requests.get(f"{observed.base_url}/v1/offers?latitude={LATITUDE}&longitude={LONGITUDE}", headers=given, timeout=30)
-    requests.request("PROPFIND", f"{observed.base_url}/admin/canary-text", timeout=30)
+    requests.get(
+        f"{observed.base_url}/v1/offers?latitude={LATITUDE}&longitude={LONGITUDE}", headers=given, timeout=PATIENCE_S
+    )
+    requests.request("PROPFIND", f"{observed.base_url}/admin/canary-text", timeout=PATIENCE_S)
 
     names = ["GET /v1/offers", "_OTHER"]
     observed.traces.wait_for(
@@ -204,32 +208,37 @@ def test_a_server_error_marks_its_span_without_the_exceptions_text(broken: Obser
 
     broken.traces.wait_for(lambda collector: any(span.is_error and span.process == "web" for span in collector.spans()))
     failed = {span.trace_id for span in broken.traces.spans() if span.is_error}
-    lines = [json.loads(line) for line in broken.web_log.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in read_lines(broken.web_log)]
     assert failed & {line.get("trace_id") for line in lines if line["level"] == "error"}
     _has_no_secret(broken.traces.everything(), broken)
 
 
+def count_lanes(collector: Collector) -> int:
+    return sum(span.name == "POST /v1/fixes" for span in collector.spans())
+
+
 def test_health_checks_leave_no_trace(observed: Observed) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
-        assert requests.get(f"{observed.base_url}{path}", timeout=30).status_code == 200
+        assert requests.get(f"{observed.base_url}{path}", timeout=PATIENCE_S).status_code == 200
+    before = count_lanes(observed.traces)
     observed.post_fix()
 
-    observed.traces.wait_for(lambda collector: any(span.name == "POST /v1/fixes" for span in collector.spans()))
+    # A process reports in order.
+    observed.traces.wait_for(lambda collector: count_lanes(collector) > before)
     reported = {span.attributes.get("http.route") for span in observed.traces.spans()}
     assert reported & {"/healthz", "/readyz", "/metrics"} == set()
 
 
 def test_a_web_process_sends_what_waits_before_it_ends(observed: Observed) -> None:
-    port = ports.free_port()
-    command = [sys.executable, "-m", "uvicorn", "promotions.asgi:application", "--port", str(port), "--no-access-log"]
-
-    with collecting() as collector:
+    with collecting() as collector, socket.create_server(("127.0.0.1", 0)) as listener:
+        port, fd = listener.getsockname()[1], listener.fileno()
+        command = [sys.executable, "-m", "uvicorn", "promotions.asgi:application", "--fd", str(fd), "--no-access-log"]
         env = {**observed.env, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "600000"}
-        with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL, pass_fds=[fd]) as process:
             wait_for(lambda: _status(f"http://127.0.0.1:{port}/v1/openapi.yaml") == 200)
             before = collector.spans()
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=PATIENCE_S)
 
         assert before == []
         assert {span.name for span in collector.spans()} == {"GET /v1/openapi.yaml"}
@@ -237,7 +246,7 @@ def test_a_web_process_sends_what_waits_before_it_ends(observed: Observed) -> No
 
 def _status(url: str) -> int:
     try:
-        return requests.get(url, timeout=30).status_code
+        return requests.get(url, timeout=PATIENCE_S).status_code
     except requests.ConnectionError:
         return 0
 

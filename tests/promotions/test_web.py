@@ -4,19 +4,40 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from promotions.local.workspaces import ROOT
 from promotions.web import main
-from tests.patience import SLACK_S
+from tests.loglines import read_lines
+from tests.patience import PATIENCE_S, wait_for
 
-Start = Callable[..., subprocess.Popen[bytes]]
 Connect = Callable[[], HTTPConnection]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server's process and what it wrote."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def wait_until(self, word: str) -> None:
+        """Wait until the process has written a line."""
+        wait_for(lambda: word in read_lines(self.output))
+
+    def end(self) -> None:
+        """Send the signal, and wait until it acts on it."""
+        self.process.send_signal(signal.SIGTERM)
+        self.wait_until("ending")
+
+
+Start = Callable[..., Running]
 
 
 @pytest.fixture
@@ -32,7 +53,7 @@ def connect(listener: socket.socket) -> Iterator[Connect]:
     opened: list[HTTPConnection] = []
 
     def connect() -> HTTPConnection:
-        opened.append(HTTPConnection("127.0.0.1", listener.getsockname()[1], timeout=60))
+        opened.append(HTTPConnection("127.0.0.1", listener.getsockname()[1], timeout=PATIENCE_S))
         return opened[-1]
 
     yield connect
@@ -41,21 +62,25 @@ def connect(listener: socket.socket) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def start(listener: socket.socket, connect: Connect) -> Iterator[Start]:
-    """Start a server on the socket, ours if given the time for silent connections; return when it answers."""
-    started: list[subprocess.Popen[bytes]] = []
+def start(listener: socket.socket, connect: Connect, tmp_path: Path) -> Iterator[Start]:
+    """Start a server on the socket; return when it answers."""
+    started: list[Running] = []
 
-    def start(*drain_s: float) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.promotions.plain_server", str(listener.fileno()), *map(str, drain_s)]
-        process = subprocess.Popen(command, cwd=ROOT, pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL)
-        started.append(process)
-        assert get(connect()).status == 200
-        return process
+    def start(*arguments: str) -> Running:
+        command = [sys.executable, "-m", "tests.promotions.plain_server", str(listener.fileno()), *arguments]
+        output = tmp_path / f"output-{len(started)}"
+        with output.open("wb") as written:
+            process = subprocess.Popen(
+                command, cwd=ROOT, pass_fds=[listener.fileno()], stdout=written, stderr=subprocess.DEVNULL
+            )
+        started.append(Running(process, output))
+        assert get_once(connect) == 200
+        return started[-1]
 
     yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    for running in started:
+        running.process.kill()
+        running.process.wait()
 
 
 def get(connection: HTTPConnection, path: str = "/") -> HTTPResponse:
@@ -65,85 +90,85 @@ def get(connection: HTTPConnection, path: str = "/") -> HTTPResponse:
     return response
 
 
+def get_once(connect: Connect) -> int:
+    """Ask over a connection that is then closed; return the status."""
+    connection = connect()
+    status = get(connection).status
+    connection.close()
+    return status
+
+
 def test_an_open_connection_gets_one_last_answer_with_close(connect: Connect, start: Start) -> None:
-    process = start(SLACK_S)
+    running = start("ours")
     idle = connect()
     assert not get(idle).will_close
 
-    process.send_signal(signal.SIGTERM)
-    deadline_s = time.monotonic() + SLACK_S
-    while not (last := get(idle)).will_close:
-        assert time.monotonic() < deadline_s
+    running.end()
+    last = get(idle)
 
-    assert last.status == 200
-    # A second signal, for the connection that the start left silent.
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == -signal.SIGTERM
+    assert (last.status, last.will_close) == (200, True)
+    assert running.process.wait(timeout=PATIENCE_S) == -signal.SIGTERM
 
 
-def test_a_silent_connection_is_closed_after_a_while(connect: Connect, start: Start) -> None:
-    process = start(0.5)
+def test_a_connection_that_stays_silent_is_closed(connect: Connect, start: Start) -> None:
+    running = start("ours", "1")
     silent = connect()
     assert not get(silent).will_close
 
-    process.send_signal(signal.SIGTERM)
+    running.end()
 
     assert silent.sock.recv(1) == b""
-    assert process.wait(timeout=60) == -signal.SIGTERM
+    assert running.process.wait(timeout=PATIENCE_S) == -signal.SIGTERM
 
 
 def test_without_the_care_a_request_over_an_open_connection_is_lost(connect: Connect, start: Start) -> None:
-    process = start()
-    idle, watched = connect(), connect()
+    running = start("plain")
+    idle = connect()
     assert not get(idle).will_close
-    assert not get(watched).will_close
 
-    process.send_signal(signal.SIGTERM)
-    # All are closed together.
-    assert watched.sock.recv(1) == b""
+    running.process.send_signal(signal.SIGTERM)
+    running.process.wait(timeout=PATIENCE_S)
 
     with pytest.raises((OSError, HTTPException)):
         get(idle)
 
 
 def test_a_request_that_runs_is_finished(connect: Connect, start: Start) -> None:
-    process = start(SLACK_S)
+    running = start("ours")
     answers: list[HTTPResponse] = []
     client = Thread(target=lambda: answers.append(get(connect(), "/slow")))
     client.start()
-    watcher, deadline_s = connect(), time.monotonic() + SLACK_S
-    while get(watcher, "/running").status != 200:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
+    running.wait_until("begun")
 
-    process.send_signal(signal.SIGTERM)
-    client.join(60)
+    running.end()
+    client.join(PATIENCE_S)
 
     assert [(answer.status, answer.will_close) for answer in answers] == [(200, True)]
 
 
 def test_a_successor_takes_the_connections_that_come_then(connect: Connect, start: Start) -> None:
-    predecessor = start(0.5)
-    start(0.5)
+    predecessor = start("ours")
+    start("ours")
     kept = connect()
     get(kept)
 
-    predecessor.send_signal(signal.SIGTERM)
+    predecessor.process.send_signal(signal.SIGTERM)
 
-    assert [get(connect()).status for _ in range(100)] == [200] * 100
-    predecessor.wait(timeout=60)
-    assert get(connect()).status == 200
+    assert [get_once(connect) for _ in range(100)] == [200] * 100
+    kept.close()
+    predecessor.process.wait(timeout=PATIENCE_S)
+    assert get_once(connect) == 200
 
 
 def test_a_second_signal_ends_it_at_once(connect: Connect, start: Start) -> None:
-    process = start(10 * SLACK_S)
+    process = start("ours", "3600").process
     silent = connect()
     get(silent)
 
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
 
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE_S)
     assert silent.sock.recv(1) == b""
 
 

@@ -1,12 +1,15 @@
 """A real browser for the pages: small, offline from the world, and watched for what a page must not do."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+
+from tests.patience import PATIENCE_S, Found, wait_for
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -14,7 +17,8 @@ ARGUMENTS = (
     "--disable-component-update --disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 )
 # The suite shares its machine; waiting longer costs nothing where nothing is wrong.
-expect.set_options(timeout=60_000)
+PATIENCE_MS = PATIENCE_S * 1000
+expect.set_options(timeout=PATIENCE_MS)
 # Breaking its own policy, or throwing.
 WATCH = """
 window.breaches = [];
@@ -41,7 +45,7 @@ def open_browser(playwright: Playwright, *, video: Path | None = None) -> Iterat
     `video`: what its camera sees, read again each time the camera is opened.
     """
     arguments = [*ARGUMENTS.split(), *([f"--use-file-for-fake-video-capture={video}"] if video else [])]
-    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, timeout=PATIENCE_MS)
     yield chromium
     chromium.close()
 
@@ -52,6 +56,7 @@ def open_page(
 ) -> Iterator[Page]:
     """A page of a browser that knows nothing yet; at the end it must not have broken a rule."""
     context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, has_touch=True)
+    context.set_default_timeout(PATIENCE_MS)
     context.add_init_script(WATCH + scripts)
     page = context.new_page()
     yield page
@@ -62,8 +67,34 @@ def open_page(
 def choose_store(page: Page, name: str) -> None:
     """Choose a store of a campaign in admin."""
     page.locator(".field-stores .select2-selection").click()
-    page.keyboard.type(name[:5])
+    with page.expect_response(lambda response: f"term={quote(name[:5])}" in response.url):
+        page.keyboard.insert_text(name[:5])
+    # Nothing may move under the pointer any more.
+    expect(page.locator(".loading-results")).to_have_count(0)
     page.locator(".select2-results__option", has_text=name).click()
+
+
+def wait_until_still(page: Page) -> None:
+    """Wait until the page is loaded and its map does not move: a click would land elsewhere, or not at all."""
+    page.wait_for_load_state()
+    expect(page.locator(".leaflet-pan-anim, .leaflet-zoom-anim")).to_have_count(0)
+
+
+def wait_until(page: Page, look: Callable[[], Found | None]) -> Found:
+    """Wait in the test for what a page's events bring; they come in while the page waits."""
+    return wait_for(look, pause=lambda seconds: page.wait_for_timeout(seconds * 1000))
+
+
+def settle(page: Page, script: str, value: object) -> None:
+    """Assert what a script finds on the page at rest."""
+    seen: object = None
+
+    def look() -> bool:
+        nonlocal seen
+        seen = page.evaluate(script)
+        return seen == value
+
+    wait_for(look, pause=lambda seconds: page.wait_for_timeout(seconds * 1000), show=lambda: seen)
 
 
 def tab(page: Page, name: str) -> None:

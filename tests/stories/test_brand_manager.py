@@ -16,7 +16,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW
 from tests.promotions.http.staff import tills
-from tests.stories.browsing import choose_store, tab
+from tests.stories.browsing import PATIENCE_MS, choose_store, settle, tab, wait_until_still
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,7 +26,7 @@ PASSWORD = "a long one for the test"
 @pytest.fixture(scope="module")
 def context(browser: Browser, live_server: LiveServer) -> Iterator[BrowserContext]:
     opened = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=live_server.url)
-    opened.set_default_timeout(20_000)
+    opened.set_default_timeout(PATIENCE_MS)
     yield opened
     opened.close()
 
@@ -57,8 +57,8 @@ def log_in(page: Page, username: str) -> None:
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
-def save(page: Page) -> None:
-    page.get_by_role("button", name="Save", exact=True).click()
+def save(page: Page, button: str = "Save") -> None:
+    page.get_by_role("button", name=button, exact=True).click()
     expect(page.get_by_text("successfully").first).to_be_visible()
 
 
@@ -66,17 +66,13 @@ def number(page: Page, field: str) -> float:
     return float(page.input_value(f"#id_{field}"))
 
 
-def map_box(page: Page) -> dict[str, float]:
+def click_map(page: Page, x_share: float, y_share: float) -> None:
     canvas = page.locator(".place-map-canvas")
+    wait_until_still(page)
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None
-    return dict(box)
-
-
-def click_map(page: Page, x_share: float, y_share: float) -> None:
-    box = map_box(page)
-    page.mouse.click(box["x"] + box["width"] * x_share, box["y"] + box["height"] * y_share)
+    canvas.click(position={"x": box["width"] * x_share, "y": box["height"] * y_share})
 
 
 def place_store(page: Page) -> Store:
@@ -85,6 +81,7 @@ def place_store(page: Page) -> Store:
     page.select_option("#id_timezone", "Europe/Paris")
     expect(page.locator(".leaflet-control-scale-line").first).to_be_visible()
     click_map(page, 0.6, 0.4)
+    expect(page.locator("#id_latitude_deg")).not_to_have_value("")
     assert number(page, "latitude_deg") > 48
     for day in ("mon", "tue", "wed", "thu", "fri", "sat"):
         page.fill(f"[name=opening_hours_{day}]", "08:00-20:00")
@@ -94,8 +91,7 @@ def place_store(page: Page) -> Store:
 
 def drag(page: Page, knob: str, *, by_x: int) -> None:
     handle = page.locator(knob)
-    # Wait until everything is loaded, visible and at rest: the map may still move.
-    page.wait_for_load_state()
+    wait_until_still(page)
     handle.hover()
     box = handle.bounding_box()
     assert box is not None
@@ -116,6 +112,7 @@ def test_a_partner_places_a_store_and_draws_its_fence_by_mouse_and_by_keyboard(p
     page.get_by_role("link", name="Draw a fence on the map").first.click()
     expect(page.locator(".map-size")).to_have_text("150 m")
     drag(page, ".map-knob-radius", by_x=60)
+    expect(page.locator(".map-size")).not_to_have_text("150 m")
     dragged = number(page, "radius_m")
     assert 155 <= dragged <= 400
     expect(page.locator(".map-size")).to_have_text(f"{dragged:.0f} m")
@@ -138,9 +135,9 @@ def test_a_partner_redraws_a_circle_as_a_polygon(page: Page) -> None:
     page.goto(f"/admin/geofence/geofence/{fence.pk}/change/")
     page.get_by_label("polygon").check()
     expect(page.locator("[data-map-status]")).to_contain_text("0 corners")
-    for x_share, y_share in ((0.42, 0.3), (0.58, 0.3), (0.6, 0.7), (0.42, 0.72)):
+    for count, (x_share, y_share) in enumerate(((0.42, 0.3), (0.58, 0.3), (0.6, 0.7), (0.42, 0.72)), 1):
         click_map(page, x_share, y_share)
-    expect(page.locator("[data-map-status]")).to_contain_text("4 corners")
+        expect(page.locator("[data-map-status]")).to_contain_text(f"{count} corner")
     page.get_by_role("button", name="Done").click()
     expect(page.locator(".map-knob-middle")).to_have_count(4)
     save(page)
@@ -203,7 +200,7 @@ def test_a_brand_sets_up_a_lunch_campaign_on_one_page_opens_it_and_sees_it_live(
     log_in(page, "bea")
 
     fill_campaign(page, store)
-    page.get_by_role("button", name="Save and continue editing").click()
+    save(page, "Save and continue editing")
     page.get_by_role("link", name="Open", exact=False).first.click()
     page.get_by_role("button", name="Open campaign").click()
     expect(page.get_by_text("The campaign is open.")).to_be_visible()
@@ -252,9 +249,10 @@ def test_pages_fit_into_the_screen(page: Page, width: int, address: str) -> None
     page.set_viewport_size({"width": width, "height": 844})
 
     page.goto(address.format(user=user.pk, campaign=campaign.pk))
+    wait_until_still(page)
     more = page.get_by_text("Add another Time window")
     if more.count():
         more.click()
         expect(page.locator("#id_windows-0-ends_at")).to_be_visible()
 
-    assert page.evaluate(TOO_WIDE) == []
+    settle(page, TOO_WIDE, [])

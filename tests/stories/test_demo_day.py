@@ -26,6 +26,7 @@ from promotions.models import Campaign, Coupon, Device, Redemption, StaffDevice,
 from promotions.services.till.staff_devices import create_enrolment, enrol_device
 from tests import factories
 from tests.databases import use_database
+from tests.patience import PATIENCE_S
 from tests.stories.conftest import _server_url
 
 KEYS = (
@@ -90,7 +91,7 @@ def play(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedP
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=5 * PATIENCE_S,
         check=False,
     )
 

@@ -9,8 +9,9 @@ from geofence.models import Presence, Store
 from promotions.models import Campaign, Device, Unlock
 from promotions.services.presence.store_codes import render_store_codes
 from tests import factories
+from tests.patience import wait_for
 from tests.stories.test_phone import fix, make_campaign, register
-from tests.stories.waiting import eventually, let_fences_act
+from tests.stories.waiting import let_fences_act
 from tests.stories.web import Web
 
 METRE_DEG = 1 / 111_195
@@ -31,7 +32,7 @@ def post(web: Web, phone: dict[str, Any], store: Store, ages_s: tuple[float, ...
     fixes = [fix(store, seconds_ago=age_s, north_deg=WANDER_M[place] * METRE_DEG) for place, age_s in enumerate(ages_s)]
     assert web.send("POST", "/v1/fixes", {"fixes": fixes}, token=phone["access_token"]).status == 202
     last = datetime.fromisoformat(fixes[-1]["fix_time"]) - timedelta(seconds=1)
-    assert eventually(lambda: Presence.objects.filter(device_id=phone["device_id"], last_inside_at__gte=last).exists())
+    assert wait_for(lambda: Presence.objects.filter(device_id=phone["device_id"], last_inside_at__gte=last).exists())
 
 
 def stay(web: Web, phone: dict[str, Any], store: Store) -> None:

@@ -12,8 +12,9 @@ import pytest
 from notifications.models import Attempt, Message
 from promotions.models import Opportunity
 from tests import factories
+from tests.loglines import read_lines
+from tests.patience import wait_for
 from tests.stories.test_phone import fix, let_fences_act, make_campaign, register
-from tests.stories.waiting import eventually
 from tests.stories.web import Web
 
 CANARY_LATITUDE, CANARY_LONGITUDE = "48.9183746", "2.4638291"
@@ -23,8 +24,7 @@ CANARY = re.compile(r"(?<![\d.:])(48\.?9183|2\.?46382)")
 
 def log_lines(web: Web, name: str) -> list[dict[str, Any]]:
     """What a process logged, line by line."""
-    lines = (web.log_folder / f"{name}.log").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
+    return [json.loads(line) for line in read_lines(web.log_folder / f"{name}.log") if line.startswith("{")]
 
 
 def figures(web: Web) -> dict[str, float]:
@@ -47,16 +47,16 @@ def test_one_id_leads_from_the_request_to_the_delivered_message(web: Web, given_
     assert posted.status == 202
     answered = posted.headers["x-request-id"]
     followed = blake2b(given_id.encode(), digest_size=8).hexdigest() if given_id else answered[:16]
-    answers = [line for line in log_lines(web, "web") if line.get("request_id") == answered]
+    answers = wait_for(lambda: [line for line in log_lines(web, "web") if line.get("request_id") == answered])
     assert [(line["stored_as"], line["status"]) for line in answers] == [(followed, 202)]
-    mail = eventually(lambda: web.mail(phone["device_id"]))[0]
+    mail = wait_for(lambda: web.mail(phone["device_id"]))[0]
     assert mail["request_id"] == followed
     message = Message.objects.get(request_id=followed)
     assert Opportunity.objects.get(request_id=followed).device_id == message.device_id
-    assert eventually(lambda: Attempt.objects.filter(message=message, outcome="accepted").exists())
-    settled = eventually(lambda: [line for line in log_lines(web, "worker") if line.get("request_id") == followed])
+    wait_for(lambda: Attempt.objects.filter(message=message, outcome="accepted").exists())
+    settled = wait_for(lambda: [line for line in log_lines(web, "worker") if line.get("request_id") == followed])
     assert [(line["event"], line["outcome"]) for line in settled] == [("message settled", "accepted")]
-    batches = [line for line in log_lines(web, "worker") if followed in line.get("request_ids", ())]
+    batches = wait_for(lambda: [line for line in log_lines(web, "worker") if followed in line.get("request_ids", ())])
     assert [line["event"] for line in batches] == ["batch processed"]
 
 
@@ -68,22 +68,23 @@ def test_the_figures_of_all_processes_are_seen_at_one_address(web: Web) -> None:
 
     walk = [fix(store, seconds_ago=seconds) for seconds in (60, 30, 0)]
     web.send("POST", "/v1/fixes", {"fixes": walk}, token=phone["access_token"])
-    assert eventually(lambda: web.mail(phone["device_id"]))
+    wait_for(lambda: web.mail(phone["device_id"]))
     web.send("POST", f"/v1/offers/{campaign.uuid}/unlock", {"fix": fix(store)}, token=phone["access_token"])
 
     def grown(name: str) -> float:
         return figures(web).get(name, 0.0) - before.get(name, 0.0)
 
-    assert eventually(lambda: grown('doorstep_lane_fixes_total{outcome="accepted",source="api"}') == 3)
-    assert eventually(lambda: grown('doorstep_accept_fixes_total{outcome="kept",reason=""}') >= 3)
-    assert grown('doorstep_record_total{row="opportunity_treated"}') >= 1
-    assert grown("doorstep_enqueue_total") >= 1
-    assert grown("doorstep_decide_seconds_count") >= 1
-    assert eventually(lambda: grown('doorstep_deliver_total{outcome="accepted",reason=""}') >= 1)
-    assert grown('doorstep_unlock_total{code="granted"}') == 1
-    now = figures(web)
-    assert now['doorstep_part_up{part="redis"}'] == now['doorstep_part_up{part="postgresql"}'] == 1
-    assert now['doorstep_oldest_unprocessed_age_seconds{shard="0"}'] < 30
+    # Each process writes its figures when it has done the work, some of it after the message was sent.
+    wait_for(lambda: grown('doorstep_lane_fixes_total{outcome="accepted",source="api"}') == 3)
+    wait_for(lambda: grown('doorstep_accept_fixes_total{outcome="kept",reason=""}') >= 3)
+    wait_for(lambda: grown('doorstep_record_total{row="opportunity_treated"}') >= 1)
+    wait_for(lambda: grown("doorstep_enqueue_total") >= 1)
+    wait_for(lambda: grown("doorstep_decide_seconds_count") >= 1)
+    wait_for(lambda: grown('doorstep_deliver_total{outcome="accepted",reason=""}') >= 1)
+    wait_for(lambda: grown('doorstep_unlock_total{code="granted"}') == 1)
+    for part in ("redis", "postgresql"):
+        wait_for(lambda part=part: figures(web)[f'doorstep_part_up{{part="{part}"}}'] == 1)  # type: ignore[misc]
+    wait_for(lambda: figures(web)['doorstep_oldest_unprocessed_age_seconds{shard="0"}'] < 30)
 
 
 def _wander(web: Web, token: str, key: str) -> None:
@@ -126,12 +127,9 @@ def test_no_log_ever_holds_a_place(web: Web) -> None:
 
     _wander(web, phone["access_token"], phone["ingest_key"])
 
-    assert eventually(
-        lambda: len([line for line in log_lines(web, "worker") if line["event"] == "batch processed"]) > batches
-    )
+    wait_for(lambda: len([line for line in log_lines(web, "worker") if line["event"] == "batch processed"]) > batches)
+    lost = wait_for(lambda: [line for line in log_lines(web, "web") if line["event"] == "Not Found: /v1/nothing"])
     for name in ("web", "worker", "beat"):
         text = (web.log_folder / f"{name}.log").read_text(encoding="utf-8")
         assert [line for line in text.splitlines() if CANARY.search(line)] == [], name
-    lost = [line for line in log_lines(web, "web") if line["event"] == "Not Found: /v1/nothing"]
-    assert lost
     assert all(line["request_id"] for line in lost)

@@ -10,7 +10,8 @@ from promotions.services.campaigns.states import open_campaign
 from promotions.services.devices.segments import set_segments
 from promotions.services.till.staff_devices import create_enrolment
 from tests import factories
-from tests.stories.waiting import eventually, let_fences_act
+from tests.patience import wait_for
+from tests.stories.waiting import let_fences_act
 from tests.stories.web import Web
 
 CONSENTS = ["geo_match", "messages", "fraud_checks", "statistics"]
@@ -69,9 +70,9 @@ def test_a_message_a_refusal_an_unlock_and_a_coupon_at_the_till(web: Web) -> Non
     posted = web.send("POST", "/v1/fixes", {"fixes": walk}, token=token)
 
     assert (posted.status, posted.body) == (202, {"accepted": 9, "rejected": []})
-    message = eventually(lambda: web.mail(device_id))[0]
+    message = wait_for(lambda: web.mail(device_id))[0]
     assert message["data"]["campaign_id"] == str(campaign.uuid)
-    assert eventually(lambda: Visit.objects.filter(device_id=device_id, confirmed_by="dwell").exists())
+    wait_for(lambda: Visit.objects.filter(device_id=device_id, confirmed_by="dwell").exists())
 
     granted = web.send("POST", unlock_path, {"fix": fix(store)}, token=token)
     again = web.send("POST", unlock_path, {"fix": fix(store)}, token=token)
@@ -107,8 +108,8 @@ def test_an_offer_for_a_segment_reaches_members_only(web: Web) -> None:
     for phone in (other, member):
         assert web.send("POST", "/v1/fixes", {"fixes": walk}, token=phone["access_token"]).status == 202
 
-    assert eventually(lambda: web.mail(member["device_id"]))[0]["data"]["campaign_id"] == str(campaign.uuid)
-    assert eventually(lambda: Visit.objects.filter(device_id=other["device_id"], confirmed_by="dwell").exists())
+    assert wait_for(lambda: web.mail(member["device_id"]))[0]["data"]["campaign_id"] == str(campaign.uuid)
+    wait_for(lambda: Visit.objects.filter(device_id=other["device_id"], confirmed_by="dwell").exists())
     assert web.mail(other["device_id"]) == []
     path = f"/v1/offers/{campaign.uuid}/unlock"
     refused = web.send("POST", path, {"fix": fix(store)}, token=other["access_token"])
@@ -121,7 +122,7 @@ def test_withdrawn_consent_stops_fixes_within_seconds(web: Web) -> None:
     phone = register(web)
 
     changed = web.send("PATCH", "/v1/devices/me", {"consents": ["messages"]}, token=phone["access_token"])
-    old = eventually(
+    old = wait_for(
         lambda: (
             (answer := web.send("POST", "/v1/fixes", {"fixes": [fix(store)]}, token=phone["access_token"])).status
             != 202
@@ -140,19 +141,20 @@ def test_the_held_out_phone_hears_nothing_and_can_still_unlock(web: Web) -> None
     store = factories.store(latitude_deg=48.8715, longitude_deg=2.3320, name="Opéra")
     campaign = make_campaign(store, holdout_percent=50)
     let_fences_act()
-    phones = [register(web) for _ in range(16)]
+    # By chance all would be in one arm once in ten million times.
+    phones = [register(web) for _ in range(24)]
     for phone in phones:
         walk = [fix(store, seconds_ago=seconds) for seconds in (60, 30, 0)]
         assert web.send("POST", "/v1/fixes", {"fixes": walk}, token=phone["access_token"]).status == 202
 
     opportunities = campaign.opportunities
-    eventually(lambda: opportunities.count() == len(phones))
+    wait_for(lambda: opportunities.count() == len(phones))
     arms = dict(opportunities.values_list("device_id", "arm"))
 
     assert len(arms) == len(phones)
     assert set(arms.values()) == {"treated", "control"}
     treated = {str(device_id) for device_id, arm in arms.items() if arm == "treated"}
-    assert eventually(lambda: all(web.mail(device_id) for device_id in treated))
+    wait_for(lambda: all(web.mail(device_id) for device_id in treated))
     held_out = next(phone for phone in phones if phone["device_id"] not in treated)
     assert web.mail(held_out["device_id"]) == []
     unlocked = web.send(

@@ -16,7 +16,8 @@ import pytest
 from django.conf import settings
 
 from promotions.local.workspaces import OWN_SERVICES_VARIABLE
-from tests.promotions.local.conftest import wait_for
+from tests.patience import PATIENCE_S, wait_for
+from tests.ports import keep_port, number_of
 from tests.stories.conftest import _server_url
 
 NIGHT = datetime.fromisoformat("2026-11-29T03:00:00+01:00")
@@ -25,7 +26,7 @@ import sys
 from pathlib import Path
 from promotions.local import serve
 serve.ROOT = Path(sys.argv[1])
-sys.exit(serve.serve(serve.ServeOptions("127.0.0.1", "18000")))
+sys.exit(serve.serve(serve.ServeOptions("127.0.0.1", sys.argv[2])))
 """
 DATE = """#!/bin/sh
 exec "$REAL_DATE" --date="@$(($("$REAL_DATE" +%s) + OFFSET))" "$@"
@@ -75,14 +76,17 @@ def run(clone: Path, environment: dict[str, str]) -> Iterator[Path]:
     """`make run` once it is ready, and the file with its standard error."""
     output = clone / "stderr"
     with output.open("wb") as errors:
-        process = subprocess.Popen([sys.executable, "-c", SERVE, str(clone)], env=environment, stderr=errors)
+        kept = keep_port()
+        argv = [sys.executable, "-c", SERVE, str(clone), str(number_of(kept))]
+        process = subprocess.Popen(argv, env=environment, stderr=errors)
         try:
-            wait_for(lambda: (clone / "var" / "run.json").exists() or process.poll() is not None, timeout_s=120)
+            wait_for(lambda: (clone / "var" / "run.json").exists() or process.poll() is not None, 3 * PATIENCE_S)
             assert process.poll() is None, output.read_text(encoding="utf-8")
             yield output
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=60) == 0
+            assert process.wait(timeout=PATIENCE_S) == 0
+            kept.close()
     assert not (clone / "var" / "run.json").exists()
 
 
@@ -104,7 +108,7 @@ def test_the_readmes_commands_lead_to_a_coupon_at_night(clone: Path, run: Path, 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=2 * PATIENCE_S,
         check=False,
     )
 

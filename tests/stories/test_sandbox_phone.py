@@ -10,16 +10,15 @@ from promotions.models import Campaign, Redemption
 from promotions.services.campaigns.states import open_campaign
 from promotions.services.till.staff_devices import create_enrolment
 from tests import factories
-from tests.stories.browsing import open_page
+from tests.stories.browsing import open_page, wait_until, wait_until_still
 from tests.stories.waiting import let_fences_act
 from tests.stories.web import Web
-
-SLOW_MS = 20_000
 
 
 def be_at(page: Page, store: str) -> None:
     page.get_by_label("Go to").select_option(label=store)
     expect(page.locator("#place")).to_have_text(f"0 m from {store}")
+    wait_until_still(page)
 
 
 def test_a_refusal_a_message_an_unlock_and_the_till(web: Web, browser: Browser) -> None:
@@ -35,6 +34,7 @@ def test_a_refusal_a_message_an_unlock_and_the_till(web: Web, browser: Browser) 
         page.goto(web.base_url)
         be_at(page, "Nation")
         page.mouse.dblclick(250, 80)
+        expect(page.locator("#place")).not_to_have_text("0 m from Nation")
         page.get_by_role("button", name="Unlock here").first.click()
         expect(page.locator(".refusal")).to_contain_text("The phone is not at a participating store")
 
@@ -42,7 +42,7 @@ def test_a_refusal_a_message_an_unlock_and_the_till(web: Web, browser: Browser) 
         be_at(page, "Nation")
         # The same phone has jumped, and would have to wait for as long as the way takes.
         page.get_by_role("button", name="New phone").click()
-        expect(page.locator("#messages")).to_contain_text("A coffee for you", timeout=SLOW_MS)
+        expect(page.locator("#messages")).to_contain_text("A coffee for you")
         page.get_by_role("button", name="Unlock here").first.click()
         expect(page.locator(".offer.unlocked img")).to_be_visible()
         code = page.locator(".offer .code").inner_text()
@@ -68,7 +68,7 @@ def test_a_new_phone_shows_nothing_of_the_former_one(web: Web, browser: Browser)
         page.route("**/v1/devices", lambda route: held.append(route))
         page.get_by_role("button", name="New phone").click()
         expect(page.get_by_role("button", name="Unlock here")).to_have_count(0)
-        held[0].continue_()
+        wait_until(page, lambda: held)[0].continue_()
         expect(page.get_by_role("button", name="Unlock here").first).to_be_visible()
 
 
@@ -96,7 +96,7 @@ def test_names_of_stores_on_a_narrow_map_do_not_cover_each_other(web: Web, brows
         page.goto(web.base_url)
 
         expect(page.locator(".leaflet-tooltip.covered").first).to_be_attached()
-        page.wait_for_function(IS_LEGIBLE, timeout=SLOW_MS)
+        page.wait_for_function(IS_LEGIBLE)
 
 
 def test_on_a_narrow_screen_the_map_shows_the_stores_close_enough_to_walk(web: Web, browser: Browser) -> None:

@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from promotions.models import Redemption
-from tests.stories.browsing import open_browser, open_page
-from tests.stories.counter import Counter, expect_answer, next_customer
+from tests.stories.browsing import open_browser, open_page, wait_until
+from tests.stories.counter import Counter, expect_answer, now
 from tests.stories.videos import write_video
 
 COFFEE = "1 free coffee"
+# The camera looks each 120 ms.
+FRAME_MS = 130
 # A browser with a built-in detector, which returns the code set by the test.
 OWN_DETECTOR = """
 window.BarcodeDetector = class {
@@ -46,6 +49,17 @@ def switch_camera(page: Page, name: str) -> None:
     page.get_by_role("button", name=name).click()
 
 
+def look(page: Page, *, frames: int | None = None, until: str = "") -> None:
+    """Let the camera of a page whose clock stands look at so many frames, or until the answer shows these units."""
+    units = page.locator("#answer-units")
+    if frames is None:
+        wait_until(page, lambda: page.clock.run_for(FRAME_MS) or units.text_content() == until)
+    for _ in range(frames or 0):
+        page.clock.run_for(FRAME_MS)
+    if until:
+        expect(units).to_have_text(until)
+
+
 def test_the_decoder_from_our_own_origin_reads_the_picture(phone: Page, counter: Counter, video: Path) -> None:
     coupon = counter.coupon()
     requested: list[str] = []
@@ -66,21 +80,27 @@ def test_the_decoder_from_our_own_origin_reads_the_picture(phone: Page, counter:
 def test_a_code_that_lies_there_is_scanned_once_and_one_that_left_again(browser: Browser, counter: Counter) -> None:
     coupon = counter.coupon(units=2)
     with open_page(browser, scripts=OWN_DETECTOR) as page:
+        page.clock.install(time=now())
         counter.enrol(page)
+        # From now on time passes only when the test moves it: a busy machine would make the pauses longer.
+        page.clock.pause_at(now() + timedelta(minutes=1))
         page.evaluate("text => { window.qr = text }", coupon.qr)
         switch_camera(page, "Scan the QR")
+        look(page, until="1 of 2")
         expect_answer(page, "give", "GIVE", COFFEE)
-        next_customer(page)
+        page.clock.run_for(320)
+        page.locator("#answer-next").click()
+        expect(page.locator("#answer")).to_be_hidden()
         # The code has changed, but the same coupon is still in view.
         page.evaluate("text => { window.qr = text }", coupon.old_qr(seconds_ago=-15))
-        page.wait_for_timeout(1000)
+        look(page, frames=8)
         expect(page.locator("#answer")).to_be_hidden()
 
         page.evaluate("window.qr = null")
-        page.wait_for_timeout(900)
+        look(page, frames=7)
         page.evaluate("text => { window.qr = text }", coupon.qr)
 
-        expect(page.locator("#answer-units")).to_have_text("2 of 2")
+        look(page, frames=3, until="2 of 2")
         assert Redemption.objects.filter(coupon=coupon.row).count() == 2
 
 

@@ -86,6 +86,7 @@ def test_in_training_every_answer_is_practised_and_nothing_redeemed(phone: Page,
     counter.enrol(phone)
     phone.get_by_role("button", name="Training").click()
     expect(phone.locator("#training-banner")).to_be_visible()
+    expect(phone.locator("#practice-codes button")).not_to_have_count(0)
     codes = phone.locator("#practice-codes button").all_text_contents()
     requested: list[str] = []
     phone.on("request", lambda request: requested.append(request.method))

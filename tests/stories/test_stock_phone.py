@@ -11,8 +11,9 @@ import pytest
 
 from geofence.models import Store, Visit
 from tests import factories
+from tests.patience import wait_for
 from tests.stories.test_phone import register
-from tests.stories.waiting import eventually, let_fences_act
+from tests.stories.waiting import let_fences_act
 from tests.stories.web import Answer, Web
 
 # Four minutes, a fix every half minute.
@@ -152,9 +153,7 @@ def test_a_stock_app_makes_a_visit(web: Web, send: Send, expected: bytes) -> Non
     answers = send(web, phone["ingest_key"], store)
 
     assert {(answer.status, answer.raw) for answer in answers} == {(200, expected)}
-    assert eventually(
-        lambda: Visit.objects.filter(device_id=phone["device_id"], store=store, confirmed_by="dwell").exists()
-    )
+    wait_for(lambda: Visit.objects.filter(device_id=phone["device_id"], store=store, confirmed_by="dwell").exists())
 
 
 def test_a_key_that_is_not_ours_is_refused(web: Web) -> None:

@@ -26,6 +26,7 @@ from promotions.services.till.staff_devices import create_enrolment
 from tests import factories
 from tests.contract.openapi import Api
 from tests.databases import use_database
+from tests.patience import PATIENCE_S
 from tests.stories.browsing import choose_store, open_page, tab
 from tests.stories.conftest import _server_url
 from tests.stories.counter import now
@@ -56,7 +57,7 @@ class Release:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -103,7 +104,6 @@ def count_rows(where: str, *values: Any) -> int:
 def page(browser: Browser, release: Release) -> Iterator[Page]:
     User.objects.create_superuser("operator", password=PASSWORD)
     with open_page(browser, width=1440, height=1000) as opened:
-        opened.set_default_timeout(20_000)
         opened.goto(f"{release.web.base_url}/admin/")
         opened.fill("#id_username", "operator")
         opened.fill("#id_password", PASSWORD)
@@ -136,11 +136,13 @@ def set_up_campaign(page: Page, web: Web, store: Store) -> Campaign:
     expect(page.get_by_text("A coupon from the turnstile has one use.")).to_be_visible()
     page.fill("#id_units", "1")
     page.get_by_role("button", name="Save and continue editing").click()
+    expect(page.get_by_text("successfully").first).to_be_visible()
     open_now(page)
     expect(page.get_by_text("The campaign needs one turnstile.")).to_be_visible()
     page.get_by_text("Add another Turnstile").click()
     page.fill("#id_turnstiles-0-every", "2")
     page.get_by_role("button", name="Save and continue editing").click()
+    expect(page.get_by_text("successfully").first).to_be_visible()
     open_now(page)
     expect(page.get_by_text("The campaign is open.")).to_be_visible()
     expect(page.locator("#id_benefit")).to_have_count(0)

@@ -1,22 +1,11 @@
-"""Waiting for what a worker does in its own time."""
+"""Waiting for what every process has to hear of."""
 
 import time
-from collections.abc import Callable
-from typing import TypeVar
-
-T = TypeVar("T")
-
-PATIENCE_S = 20.0
-
-
-def eventually(look: Callable[[], T]) -> T:
-    """The first truthy thing `look` sees; what it saw last when patience ends."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (seen := look()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return seen
 
 
 def let_fences_act() -> None:
-    """Wait as long as the product promises that an edit of fences takes to reach every worker."""
+    """Wait as long as the product promises that an edit of fences takes to reach every worker.
+
+    A process that looks later than that waits for the new edition, so a slow machine changes nothing.
+    """
     time.sleep(2.0)

@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.contract.openapi import Api, this_api
+from tests.loglines import read_lines
+from tests.patience import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Web:
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             named.setdefault("Content-Type", "application/json")
-        peer = HTTPConnection(urlsplit(self.base_url).netloc, timeout=30)
+        peer = HTTPConnection(urlsplit(self.base_url).netloc, timeout=PATIENCE_S)
         try:
             peer.request(method, path, body, named)
             response = peer.getresponse()
@@ -60,7 +62,5 @@ class Web:
 
     def mail(self, device_id: str) -> list[dict[str, Any]]:
         """The messages a device was sent, oldest first."""
-        if not self.mail_path.exists():
-            return []
-        messages = [json.loads(line) for line in self.mail_path.read_text(encoding="utf-8").splitlines()]
+        messages = [json.loads(line) for line in read_lines(self.mail_path)]
         return [message for message in messages if message["device_id"] == device_id]

@@ -22,8 +22,8 @@ from promotions.local.processes import Recipe
 from promotions.local.workspaces import ROOT, Workspace
 from promotions.management.drill.lines import Line
 
-START_TIMEOUT_S = 90.0
-READY_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 300.0
+READY_TIMEOUT_S = 60.0
 # A port without a server, for everything that the copy must not reach.
 NOWHERE = "redis://127.0.0.1:1/0"
 # What leads to the deployment's own servers, files and observers. Any of them may also be named by `<NAME>_FILE`.
@@ -146,7 +146,7 @@ def _send(port: int, method: str, path: str, body: Any = None, token: str = "") 
         "Content-Type": "application/json",
         **({"Authorization": f"Bearer {token}"} if token else {}),
     }
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         response = connection.getresponse()

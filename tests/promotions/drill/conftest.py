@@ -32,6 +32,7 @@ from promotions.services.unlocks.coupons import read_code
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.databases import use_database
+from tests.patience import wait_for
 
 Database = psycopg.Connection[tuple[Any, ...]]
 # Unlocked, and of these taken at the till.
@@ -81,11 +82,21 @@ def _admin() -> Database:
 def make_database(template: str = "template1") -> Source:
     """Create a database on the suite's server."""
     name = f"drill_{uuid.uuid4().hex[:12]}"
+    copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
     with closing(_admin()) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        wait_for(lambda: _is_done(admin, copy), show=lambda: f"sessions of {template} do not end")
     given = settings.DATABASES["default"]
     where = f"{given['USER']}:{given['PASSWORD']}@{given['HOST']}:{given['PORT']}"
     return Source(name, f"postgis://{where}/{name}")
+
+
+def _is_done(admin: Database, copy: sql.Composed) -> bool:
+    """Copy, unless a session of the test before has not ended yet."""
+    try:
+        admin.execute(copy)
+    except psycopg.errors.ObjectInUse:
+        return False
+    return True
 
 
 def drop_database(source: Source) -> None:

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import closing
@@ -29,7 +28,7 @@ from promotions.management.drill.content import (
 )
 from promotions.management.drill.invariants import count_breaches, evaluate_breaches, list_invariants
 from promotions.management.drill.lines import Line
-from tests.patience import SLACK_S
+from tests.patience import PATIENCE_S, wait_for
 from tests.promotions.drill.conftest import TAKEN, UNLOCKED, Run, Source
 
 Drill = Callable[..., Run]
@@ -148,13 +147,11 @@ def test_a_drill_that_is_asked_to_end_leaves_nothing_behind(source: Source, tmp_
         text=True,
     )
     records = tmp_path / "var/restore-drill/pids/servers"
-    deadline = time.monotonic() + 60 + SLACK_S
-    while not (found := list(records.glob("postgres-*.pid"))) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    found = wait_for(lambda: list(records.glob("postgres-*.pid")))
     cluster = int(found[0].stem.rpartition("-")[2])
 
     process.terminate()
-    _, err = process.communicate(timeout=60 + SLACK_S)
+    _, err = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 128 + signal.SIGTERM
     assert err.endswith("Stopped. The second cluster and its folder are removed.\n")

@@ -1,7 +1,6 @@
 """Liveness, readiness and figures."""
 
 import re
-import time
 from threading import Thread
 from typing import Any
 
@@ -17,7 +16,7 @@ from promotions.http.closing import closing
 from promotions.models import JobRecord, ShardCursor
 from promotions.services.jobs import BEAT
 from tests.contract.problems import assert_problem
-from tests.patience import SLACK_S
+from tests.patience import SLACK_S, wait_for
 
 
 def test_liveness_uses_no_other_service(client: Client) -> None:
@@ -25,7 +24,7 @@ def test_liveness_uses_no_other_service(client: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_readiness_checks_every_part(client: Client) -> None:
+def test_readiness_checks_every_part(client: Client, redis_prefix: str) -> None:
     JobRecord.objects.create(name=BEAT, succeeded_at=clock.now())
 
     reported = client.get("/readyz").json()
@@ -117,28 +116,28 @@ def test_workers_of_a_parallel_query_count_as_no_connection() -> None:
         forced = "debug_parallel_query" if busy.info.server_version >= 160_000 else "force_parallel_mode"
         busy.execute(f"SET {forced} = on")
         busy.execute("SET max_parallel_workers_per_gather = 2")
-        found: list[tuple[int, int]] = []
-        deadline_s = time.monotonic() + SLACK_S
-
-        def keep_busy() -> None:
-            # Again, if other queries of the server had all its parallel workers.
-            while not found and time.monotonic() < deadline_s:
-                busy.execute("SELECT pg_sleep(0.5)")
-
-        query = Thread(target=keep_busy)
+        query = Thread(target=_run_until_cancelled, args=(busy,))
         query.start()
-        while query.is_alive():
+
+        def look() -> tuple[int, int] | None:
             # One transaction: both read the same snapshot of the statistics.
             used = watcher.execute(health.POSTGRESQL_SQL).fetchone()
             counted = watcher.execute(_BACKENDS_SQL).fetchone()
             watcher.rollback()
-            if used is not None and counted is not None and counted[1]:
-                found.append((used[2], counted[0]))
-            time.sleep(0.02)
-        query.join()
+            return (used[2], counted[0]) if used and counted and counted[1] else None
 
-    assert found, "no parallel worker was started"
-    assert all(used == clients for used, clients in found)
+        try:
+            used, clients = wait_for(look, show=lambda: "no parallel worker was started")
+        finally:
+            busy.cancel()
+            query.join()
+
+    assert used == clients
+
+
+def _run_until_cancelled(busy: "psycopg.Connection[Any]") -> None:
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        busy.execute("SELECT pg_sleep(600)")
 
 
 _BACKENDS_SQL = """

@@ -173,7 +173,7 @@ def test_of_twenty_at_once_one_is_worked() -> None:
 
     def send(_number: int) -> Any:
         try:
-            gate.wait(SLACK_S)
+            gate.wait(timeout=SLACK_S)
             return request_unlock(DeviceClient(ada), campaign, key=KEY)
         finally:
             connection.close()
@@ -196,7 +196,7 @@ def test_of_twenty_that_find_a_dead_request_one_takes_over() -> None:
     def take(number: int) -> Any:
         try:
             connection.ensure_connection()
-            gate.wait(SLACK_S)
+            gate.wait(timeout=SLACK_S)
             return idempotency.lease_request(keyed_request, now=NOW + timedelta(seconds=61, microseconds=number))
         except idempotency.DomainError as error:
             return error.code

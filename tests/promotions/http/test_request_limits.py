@@ -168,13 +168,14 @@ def test_what_is_no_request_passes_by() -> None:
 
 def test_the_lane_holds_no_more_than_so_much_of_bodies_that_are_still_coming() -> None:
     async def read_together(count: int) -> list[object]:
-        bodies, gate = BodyWatch(max_unread_bytes=LIMIT), asyncio.Event()
+        bodies, gate, waiting = BodyWatch(max_unread_bytes=LIMIT), asyncio.Event(), []
 
         async def read() -> bytes:
             events = [(b"x" * 300, True), (b"x" * 10, False)]
 
             async def receive() -> Any:
                 if len(events) == 1:
+                    waiting.append(True)
                     await gate.wait()
                 body, more = events.pop(0)
                 return {"type": "http.request", "body": body, "more_body": more}
@@ -182,7 +183,8 @@ def test_the_lane_holds_no_more_than_so_much_of_bodies_that_are_still_coming() -
             return await bodies.read(receive, RequestHead([]), 10_000)
 
         readers = [asyncio.create_task(read()) for _ in range(count)]
-        await asyncio.sleep(0.05)
+        while len(waiting) + sum(reader.done() for reader in readers) < count:
+            await asyncio.sleep(0.01)
         gate.set()
         results = await asyncio.gather(*readers, return_exceptions=True)
         # What was given up and what was read makes room again.

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -68,11 +67,3 @@ def start_local(clone: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 def recorded_processes(place: Workspace) -> dict[str, int]:
     """Name and process id of every server on record."""
     return {name: int(pid) for name, _, pid in (file.stem.rpartition("-") for file in place.server_pids.glob("*.pid"))}
-
-
-def wait_for(condition: Callable[[], bool], *, timeout_s: float = 60) -> None:
-    """Return when the condition holds; fail when it does not come."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

@@ -11,7 +11,8 @@ import pytest
 
 from promotions.local import processes
 from promotions.local.workspaces import FOLDER_VARIABLE, Workspace
-from tests.promotions.local.conftest import recorded_processes, wait_for
+from tests.patience import PATIENCE_S, wait_for
+from tests.promotions.local.conftest import recorded_processes
 
 StartLocal = Callable[..., "Popen[str]"]
 
@@ -36,7 +37,7 @@ def test_the_commands_exit_code_and_output_are_passed_on(start_local: StartLocal
         "services", "--name", "one", "--", "sh", "-c", "echo $REDIS_URL $DJANGO_SETTINGS_MODULE; exit 7"
     )
 
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 7
     assert output == "redis://cache.example/3 promotions.settings\n"
@@ -46,7 +47,7 @@ def test_the_commands_exit_code_and_output_are_passed_on(start_local: StartLocal
 def test_a_command_that_is_not_there_is_one_sentence(start_local: StartLocal) -> None:
     process = start_local("services", "--name", "one", "--", "/nowhere/command")
 
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 1
     assert errors == "Doorstep: There is no /nowhere/command: run 'make setup'.\n"
@@ -59,7 +60,7 @@ def test_ctrl_c_twice_ends_the_command_and_leaves_no_process(start_local: StartL
 
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 5
     # On a slow machine the start says every few seconds that it goes on.
@@ -74,7 +75,7 @@ def test_a_signal_during_the_start_leaves_no_process(start_local: StartLocal, pl
     pids = recorded_processes(place)
 
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 128 + signal.SIGTERM
     assert all(map(is_gone, pids.values()))
@@ -90,7 +91,7 @@ def test_a_killed_commands_servers_are_ended_by_the_next_one(start_local: StartL
     still_running = [pid for pid in pids.values() if not is_gone(pid)]
 
     following = start_local("services", "--name", "one", "--", "true")
-    _, errors = following.communicate(timeout=60)
+    _, errors = following.communicate(timeout=PATIENCE_S)
     os.kill(int((place.root / "running").read_text()), signal.SIGKILL)
 
     assert len(still_running) == 2
@@ -109,7 +110,7 @@ def test_a_process_the_command_recorded_and_left_is_ended(start_local: StartLoca
     )
     process = start_local("services", "--name", "one", "--", sys.executable, "-W", "ignore", "-c", leave)
 
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 0
     assert "Ending sleeper" in errors
@@ -133,10 +134,10 @@ def test_two_folders_work_at_once_and_one_folder_refuses_a_second(start_local: S
 
     other = start_local("services", "--name", "other", "--", "sh", "-c", "echo $REDIS_URL")
     same = start_local("services", "--name", "one", "--", "true")
-    other_output, _ = other.communicate(timeout=60)
-    _, refusal = same.communicate(timeout=60)
+    other_output, _ = other.communicate(timeout=PATIENCE_S)
+    _, refusal = same.communicate(timeout=PATIENCE_S)
     first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=60)
+    first.communicate(timeout=PATIENCE_S)
 
     assert other.returncode == 0
     assert other_output.startswith("redis://:")

@@ -4,7 +4,6 @@ import io
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,10 @@ import pytest
 from promotions.local import console, decoder, packages, virtualenv
 from promotions.local.lock import held
 from promotions.local.workspaces import ROOT
-from tests.promotions.local.conftest import wait_for
+from tests.patience import wait_for
+
+# A slow step that ends once its sign was seen, however long that takes.
+UNTIL_A_SIGN = "until [ -e sign ]; do sleep 0.05; done"
 
 
 class Terminal(io.StringIO):
@@ -21,9 +23,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def run_slowly() -> None:
+def run_until_a_sign() -> None:
     with console.sign_of_life():
-        time.sleep(0.2)
+        wait_for(lambda: " s" in sys.stderr.getvalue())  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_in_a_log_each_sign_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
 
-    run_slowly()
+    run_until_a_sign()
 
     assert re.fullmatch(r"(    \d+ s\n)+", sys.stderr.getvalue())  # type: ignore[attr-defined]
 
@@ -44,7 +46,7 @@ def test_in_a_log_each_sign_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_on_a_terminal_one_line_counts_up_and_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
 
-    run_slowly()
+    run_until_a_sign()
 
     assert re.fullmatch(r"(    \d+ s\r)+\x1b\[K", sys.stderr.getvalue())  # type: ignore[attr-defined]
 
@@ -70,12 +72,25 @@ def test_signs_come_at_least_each_five_seconds() -> None:
     assert console.SIGN_INTERVAL_S <= 5
 
 
+class Marking(io.StringIO):
+    """Makes a file with the first sign."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def write(self, text: str) -> int:
+        if text.endswith(" s\n"):
+            self._path.touch()
+        return super().write(text)
+
+
 def install_with_pip(root: Path) -> None:
-    virtualenv._run(["sleep", "0.2"], root)
+    virtualenv._run(["sh", "-c", UNTIL_A_SIGN], root)
 
 
-def install_with_apt(_root: Path) -> None:
-    packages._run(["sleep", "0.2"])
+def install_with_apt(root: Path) -> None:
+    packages._run(["sh", "-c", f"cd '{root}'; {UNTIL_A_SIGN}"])
 
 
 def install_with_npm(root: Path) -> None:
@@ -88,18 +103,20 @@ def test_every_slow_step_of_the_set_up_shows_signs(
     install: Callable[[Path], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     npm = tmp_path / "npm"
-    npm.write_text("#!/bin/sh\nsleep 0.2; mkdir node_modules\n", encoding="utf-8")
+    npm.write_text(f"#!/bin/sh\n{UNTIL_A_SIGN}; mkdir node_modules\n", encoding="utf-8")
     npm.chmod(0o755)
     (tmp_path / "package-lock.json").touch()
     monkeypatch.setattr(packages, "LOG", tmp_path / "set-up.log")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
+    written = Marking(tmp_path / "sign")
+    monkeypatch.setattr(sys, "stderr", written)
+
     install(tmp_path)
 
-    assert "    0 s\n" in capsys.readouterr().err
+    assert re.search(r"^    \d+ s$", written.getvalue(), re.MULTILINE)
 
 
 @pytest.mark.usefixtures("_often")
@@ -118,5 +135,5 @@ def test_waiting_for_another_set_up_shows_signs(tmp_path: Path) -> None:
     waiting.communicate()
 
     assert first_lines[0].startswith("Waiting for the set-up, in use by process")
-    assert first_lines[1] == "    0 s\n"
+    assert re.fullmatch(r"    \d+ s\n", first_lines[1])
     assert waiting.returncode == 0

@@ -21,6 +21,7 @@ from promotions.local.interrupts import Interrupts
 from promotions.local.lock import held
 from promotions.local.services import private_services
 from promotions.local.workspaces import Workspace
+from tests.ports import keep_port, number_of
 from tests.promotions.local.conftest import recorded_processes
 
 ONLY_POSTGRESQL = {"REDIS_URL": "redis://cache.example/3"}
@@ -132,13 +133,15 @@ def test_only_the_missing_address_is_started(place: Workspace) -> None:
 def test_a_port_taken_in_the_last_moment_costs_another_try(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as occupant:
         taken = occupant.getsockname()[1]
-        free = ports.free_port
-        offers = iter([taken, free(), taken, free()])
+        kept = [keep_port(), keep_port()]
+        offers = iter([taken, number_of(kept[0]), taken, number_of(kept[1])])
         monkeypatch.setattr(ports, "free_port", lambda: next(offers))
 
         with services_of(place) as environment:
             database_port = urlsplit(environment["DATABASE_URL"]).port
             answered = query(environment["DATABASE_URL"], "SELECT 1")
+        for each in kept:
+            each.close()
 
     assert answered == 1
     assert database_port != taken

@@ -47,7 +47,7 @@ class Meeting:
     def attend(self) -> None:
         """Wait for the others; fail if they do not come."""
         if not self._is_over.is_set():
-            self._barrier.wait(SLACK_S)
+            self._barrier.wait(timeout=SLACK_S)
 
     def after(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """Return the step, followed by the meeting."""
@@ -77,7 +77,7 @@ def crowd(count: int, call: Call, *, threads: int = 32) -> list[Any]:
     def work(first: int) -> list[Any]:
         try:
             connection.ensure_connection()
-            gate.wait(SLACK_S)
+            gate.wait(timeout=SLACK_S)
             return [attempt(number) for number in range(first, count, threads)]
         finally:
             connection.close()

@@ -161,7 +161,7 @@ def at_once(*calls: Any) -> list[Any]:
     def run(call: Any) -> Any:
         try:
             connection.ensure_connection()
-            gate.wait(SLACK_S)
+            gate.wait(timeout=SLACK_S)
             return call()
         except DomainError as error:
             return error.code

@@ -43,7 +43,7 @@ def together(jobs: Sequence[Callable[[], object]]) -> list[object]:
 
     def run(job: Callable[[], object]) -> object:
         try:
-            start.wait(SLACK_S)
+            start.wait(timeout=SLACK_S)
             return job()
         finally:
             connection.close()

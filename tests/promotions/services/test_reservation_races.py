@@ -115,7 +115,7 @@ def test_a_takeover_that_looks_before_it_deletes_gives_one_turn_to_two(
 
     def take_carelessly(campaign_id: int, now: datetime) -> bool:
         ended = Reservation.objects.get(campaign_id=campaign_id, expires_at__lte=now)
-        both_looked.wait(SLACK_S)
+        both_looked.wait(timeout=SLACK_S)
         Reservation.objects.filter(pk=ended.pk).delete()
         return True
 
@@ -130,7 +130,7 @@ def side_by_side(rounds: int, call: Call) -> None:
     gate = threading.Barrier(SIDES)
 
     def wait_and_call(number: int) -> None:
-        gate.wait(SLACK_S)
+        gate.wait(timeout=SLACK_S)
         call(number)
 
     crowd(SIDES * rounds, wait_and_call, threads=SIDES)
@@ -159,15 +159,15 @@ def test_an_owner_that_only_looks_for_its_turn_shares_it(store: Store, monkeypat
         mine = Reservation.objects.filter(campaign_id=campaign_id, device_id=device_id)
         is_there = mine.exists()
         if is_there:
-            both.wait(SLACK_S)  # It has looked; now the other takes over.
-            both.wait(SLACK_S)
+            both.wait(timeout=SLACK_S)  # It has looked; now the other takes over.
+            both.wait(timeout=SLACK_S)
         mine.delete()
         return is_there
 
     def take_over_between(campaign_id: int, now: datetime) -> bool:
-        both.wait(SLACK_S)
+        both.wait(timeout=SLACK_S)
         is_taken = take_over(campaign_id, now)
-        both.wait(SLACK_S)
+        both.wait(timeout=SLACK_S)
         return is_taken
 
     monkeypatch.setattr(reservations, "_delete_own", delete_carelessly)

@@ -125,7 +125,7 @@ def crowd(device: Device, store: Store, count: int) -> Counter[str]:
     def work(_number: int) -> str:
         try:
             connection.ensure_connection()
-            gate.wait(SLACK_S)
+            gate.wait(timeout=SLACK_S)
             return take(device, store, proof).value
         finally:
             connection.close()

@@ -170,7 +170,7 @@ def crowd(brand: Brand, token: str, count: int = 64, threads: int = 32) -> Count
     def work(_number: int) -> list[str]:
         try:
             connection.ensure_connection()
-            gate.wait(SLACK_S)
+            gate.wait(timeout=SLACK_S)
             return [attempt() for _ in range(count // threads)]
         finally:
             connection.close()

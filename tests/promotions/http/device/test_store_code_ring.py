@@ -80,7 +80,7 @@ def test_one_step_shown_for_eight_campaigns_at_once_opens_one() -> None:
     def work(campaign: Campaign) -> str:
         try:
             connection.ensure_connection()
-            gate.wait(SLACK_S)
+            gate.wait(timeout=SLACK_S)
             unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=fix, proof=proof, now=NOW)
         except UnlockRefused as refused:
             return str(refused.fields["missing"][0]["code"])

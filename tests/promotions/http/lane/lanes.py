@@ -4,16 +4,22 @@ import asyncio
 import base64
 import json
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+import pytest
+
 from geofence.logic.fixes import FIX_DTYPE, FixArray
-from promotions import clock, stream
+from promotions import clock, revocations, stream
+from promotions.http.lane import appender
+from promotions.http.lane.appender import ANSWER_WITHIN_S
 from promotions.http.lane.lane import FixLane
 from promotions.tokens import issue_access_token, issue_ingest_key
 from tests.contract.openapi import find_breaches
+from tests.patience import PATIENCE_S, wait_for
 
 T = TypeVar("T")
 
@@ -49,9 +55,15 @@ class Pace:
 
 
 class LaneDriver:
-    """A started lane and a loop to run it; requests are made one after the other or together."""
+    """A started lane and a loop to run it; requests are made one after the other or together.
+
+    Until it is closed, the lane waits as long for Redis as a test does: a busy machine is no outage. `hurry` ends that.
+    """
 
     def __init__(self) -> None:
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setattr(appender, "ANSWER_WITHIN_S", PATIENCE_S)
+        self._patch.setattr(revocations, "STALE_AFTER_S", PATIENCE_S)
         self.woken: list[int] = []
         self.passed_on: list[str] = []
         self.last_scope: dict[str, Any] = {}
@@ -72,6 +84,18 @@ class LaneDriver:
         """Stop the lane as a server does."""
         self.run(self.lane.close())
         self._runner.close()
+        self._patch.undo()
+
+    @contextmanager
+    def hurry(self, within_s: float = ANSWER_WITHIN_S) -> Iterator[None]:
+        """Let the lane give Redis up after this; usually what the product says."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(appender, "ANSWER_WITHIN_S", within_s)
+            yield
+
+    def run_until(self, look: Callable[[], object]) -> None:
+        """Let the loop run until what the lane follows by itself has come."""
+        wait_for(look, every_s=0.02, pause=lambda seconds: self.run(asyncio.sleep(seconds)))
 
     def close_wakes(self) -> None:
         """Let the wake-up thread finish what it was asked for."""

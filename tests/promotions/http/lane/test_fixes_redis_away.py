@@ -5,7 +5,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ from promotions.http.lane import appender
 from promotions.http.lane.appender import StreamAppender, StreamOverloaded, StreamUnavailable
 from promotions.http.lane.pipe import AppendPipe
 from tests.limits import keep_limits_of_redis
-from tests.patience import SLACK_S
+from tests.patience import PATIENCE_S, SLACK_S, wait_for
+from tests.ports import keep_port, number_of
 from tests.promotions.http.lane.lanes import LaneDriver, Response, assert_problem, fix
 
 ANSWER_WITHIN_S = 2.5
@@ -30,9 +30,9 @@ class PrivateRedis:
     """A Redis of the test's own, to be stopped, frozen and filled."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        # Also while it is away, no other process gets the port.
+        self._kept = keep_port()
+        self.port = number_of(self._kept)
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self.start()
@@ -44,16 +44,8 @@ class PrivateRedis:
             [binary, "--port", str(self.port), "--save", "", "--appendonly", "no", "--dir", str(self._folder)],
             stdout=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + SLACK_S
         with redis.Redis.from_url(self.url) as client:
-            while time.monotonic() < deadline:
-                try:
-                    client.ping()
-                except redis.ConnectionError:
-                    time.sleep(0.02)
-                else:
-                    return
-        raise AssertionError("Redis did not start")
+            wait_for(lambda: _answers(client), every_s=0.02, show=lambda: "Redis did not start")
 
     def freeze(self) -> None:
         os.kill(self.process.pid, signal.SIGSTOP)
@@ -64,7 +56,19 @@ class PrivateRedis:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGCONT)
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(timeout=PATIENCE_S)
+
+    def close(self) -> None:
+        """End it, and give its port back."""
+        self.stop()
+        self._kept.close()
+
+
+def _answers(client: "redis.Redis") -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 @pytest.fixture
@@ -73,7 +77,7 @@ def private_redis(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
     server = PrivateRedis(tmp_path)
     settings.REDIS_URL = server.url
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture
@@ -96,14 +100,12 @@ def _timed(lane: LaneDriver, count: int = 1) -> tuple[list[Response], float]:
     return responses, time.monotonic() - begun_s
 
 
-def test_a_redis_that_is_gone_costs_no_wait(
-    private_lane: LaneDriver, private_redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What one that hangs would cost.
-    monkeypatch.setattr(appender, "ANSWER_WITHIN_S", 2 * SLACK_S)
+def test_a_redis_that_is_gone_costs_no_wait(private_lane: LaneDriver, private_redis: PrivateRedis) -> None:
     private_redis.stop()
 
-    responses, took_s = _timed(private_lane, 5)
+    # What one that hangs would cost.
+    with private_lane.hurry(2 * SLACK_S):
+        responses, took_s = _timed(private_lane, 5)
 
     for response in responses:
         assert_problem(response, 503, "unavailable")
@@ -119,7 +121,8 @@ def test_a_frozen_redis_is_given_up_in_time(
         assert _timed(private_lane)[0][0].status == 202
     private_redis.freeze()
 
-    responses, took_s = _timed(private_lane, 5)
+    with private_lane.hurry():
+        responses, took_s = _timed(private_lane, 5)
 
     for response in responses:
         assert_problem(response, 503, "unavailable")
@@ -143,7 +146,8 @@ def test_who_comes_while_a_write_hangs_waits_no_longer_either(
 
         return list(await asyncio.gather(*(post_after(delay_s) for delay_s in (0, 0.3, 1.0, 1.7, 1.95))))
 
-    waits_s = private_lane.run(post_in_turn())
+    with private_lane.hurry():
+        waits_s = private_lane.run(post_in_turn())
 
     assert max(waits_s) < ANSWER_WITHIN_S + SLACK_S
 
@@ -153,7 +157,6 @@ def test_after_an_outage_fixes_are_taken_again(private_lane: LaneDriver, private
     _timed(private_lane)
 
     private_redis.start()
-    private_lane.run(asyncio.sleep(0.6))
     responses, _took_s = _timed(private_lane, 3)
 
     assert [response.status for response in responses] == [202] * 3
@@ -163,10 +166,10 @@ def test_after_an_outage_fixes_are_taken_again(private_lane: LaneDriver, private
 def test_after_a_thaw_no_reply_is_taken_for_another(private_lane: LaneDriver, private_redis: PrivateRedis) -> None:
     _timed(private_lane)
     private_redis.freeze()
-    _timed(private_lane)
+    with private_lane.hurry():
+        _timed(private_lane)
 
     private_redis.thaw()
-    private_lane.run(asyncio.sleep(0.6))
     responses, _took_s = _timed(private_lane, 3)
 
     assert [response.status for response in responses] == [202] * 3
@@ -206,7 +209,9 @@ def test_a_lane_that_starts_without_redis_refuses_until_it_comes(private_redis: 
     away, _took_s = _timed(driver)
 
     private_redis.start()
-    driver.run(asyncio.sleep(0.6))
+    assert driver.lane._running is not None
+    feed = driver.lane._running.revocations
+    driver.run_until(lambda: feed.is_fresh)
     back, _took_s = _timed(driver)
     driver.close()
 
@@ -219,14 +224,16 @@ def test_no_request_waits_forever_while_the_connection_hangs(
 ) -> None:
     monkeypatch.setattr(appender, "ANSWER_WITHIN_S", 0.1)
 
+    is_over = False
+
     async def hang(_pipe: AppendPipe) -> None:
         # What a client library may do that swallows its cancellation.
-        begun_s = time.monotonic()
-        while time.monotonic() - begun_s < 0.6:
+        while not is_over:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.05)
 
     async def append_in_turn() -> list[bool]:
+        nonlocal is_over
         client = stream.async_client()
         writer = StreamAppender(client, wake=lambda shards: None)
         refused = []
@@ -234,8 +241,9 @@ def test_no_request_waits_forever_while_the_connection_hangs(
             patch.setattr(AppendPipe, "connect", hang)
             for _ in range(4):
                 waiting = writer.append(1, b"x" * 76)
-                await asyncio.wait([waiting], timeout=0.3)
+                await asyncio.wait([waiting], timeout=PATIENCE_S)
                 refused.append(waiting.done() and isinstance(waiting.exception(), StreamUnavailable))
+            is_over = True
         await writer.close()
         await client.aclose()
         return refused

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -265,7 +265,7 @@ _NEARLY_A_FIX = st.fixed_dictionaries(
 )
 
 
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=300)
 @given(value=st.one_of(_JSON, st.fixed_dictionaries({"fixes": st.lists(_NEARLY_A_FIX, max_size=3) | _JSON})))
 def test_no_json_causes_a_server_error(lane: LaneDriver, value: Any) -> None:
     response = lane.post_fixes(json.dumps(value).encode())
@@ -276,7 +276,7 @@ def test_no_json_causes_a_server_error(lane: LaneDriver, value: Any) -> None:
 _RADII = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([1e-46, 5e-324, 1e-30, 0.3])
 
 
-@hypothesis_settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=200)
 @given(accuracy_m=_RADII, speed_mps=_RADII, latitude=st.floats(-90, 90), longitude=st.floats(-180, 180))
 def test_what_is_taken_can_be_worked_and_spoils_no_neighbour(
     lane: LaneDriver, accuracy_m: float, speed_mps: float, latitude: float, longitude: float
@@ -289,7 +289,7 @@ def test_what_is_taken_can_be_worked_and_spoils_no_neighbour(
     assert lane.stored().size - before == response.json()["accepted"] >= 1
 
 
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=300)
 @given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_bytes_cause_a_server_error(lane: LaneDriver, body: bytes) -> None:
     assert lane.post_fixes(body).status == 400

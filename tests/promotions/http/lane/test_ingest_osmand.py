@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -250,7 +250,7 @@ _RECORDS = st.recursive(
 )
 
 
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=300)
 @given(records=_RECORDS)
 def test_no_message_of_a_known_phone_is_answered_otherwise(lane: LaneDriver, records: Any) -> None:
     response = lane.post(PATH, json.dumps(records).encode(), authorization=f"Bearer {lane.key()}")

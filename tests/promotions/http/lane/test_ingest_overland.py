@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -43,6 +43,7 @@ def _post(lane: LaneDriver, message: Any, **headers: str) -> Response:
     return lane.post(PATH, message, **{"authorization": f"Bearer {lane.key()}", **headers})
 
 
+@pytest.mark.usefixtures("now")
 def test_a_batch_is_stored_in_our_units(lane: LaneDriver) -> None:
     batch = [_feature(age_s=120), _feature(age_s=60, latitude=48.9, speed=-1, horizontal_accuracy=-1)]
 
@@ -182,7 +183,7 @@ _FEATURES = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=300)
 @given(features=_FEATURES)
 def test_every_batch_gets_a_valid_answer(lane: LaneDriver, features: Any) -> None:
     response = _post(lane, json.dumps({"locations": features}).encode())

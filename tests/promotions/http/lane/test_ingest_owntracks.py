@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -138,6 +138,7 @@ def test_a_permanently_bad_location_is_not_asked_for_again(lane: LaneDriver, cha
     assert lane.stored().size == 0
 
 
+@pytest.mark.usefixtures("now")
 def test_the_messages_own_id_makes_a_repeat_the_same_fix(lane: LaneDriver) -> None:
     _post(lane, _location())
     _post(lane, _location())
@@ -187,7 +188,7 @@ _MESSAGE = st.fixed_dictionaries(
 )
 
 
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=300)
 @given(message=_MESSAGE)
 def test_every_message_gets_a_valid_answer(lane: LaneDriver, message: dict[str, Any]) -> None:
     response = _post(lane, json.dumps(message).encode())

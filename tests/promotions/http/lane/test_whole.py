@@ -10,6 +10,7 @@ import uvicorn
 from promotions.errors import DomainError
 from promotions.http.lane.answers import Answer, BodyWatch, RequestHead, send_answer
 from promotions.http.lane.whole import write_whole
+from tests.patience import PATIENCE_S
 
 BODY = b'{"accepted":1,"rejected":[]}'
 
@@ -45,7 +46,7 @@ async def _talk(*requests: bytes, **options: Any) -> bytes:
     for part in requests:
         writer.write(part)
         await asyncio.sleep(0.05)
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
     writer.close()
     server.should_exit = True
     await serving

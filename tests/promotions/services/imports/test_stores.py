@@ -140,7 +140,7 @@ def test_two_imports_at_once_create_each_store_once(partner: Partner) -> None:
 
     def work(_number: int) -> StoresImported:
         try:
-            gate.wait(SLACK_S)
+            gate.wait(timeout=SLACK_S)
             return load(partner, HEAD + BASTILLE + NATION)
         finally:
             connection.close()
@@ -159,7 +159,7 @@ def test_without_the_partners_lock_they_create_it_twice(partner: Partner, monkey
 
     def look_together(**given: Any) -> list[str]:
         found = look(**given)
-        both_looked.wait(SLACK_S)
+        both_looked.wait(timeout=SLACK_S)
         return found
 
     monkeypatch.setattr(stores, "lock_partner", lambda partner_id: None)
