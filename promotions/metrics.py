@@ -66,6 +66,19 @@ UNLOCK = Counter("doorstep_unlock", "Unlock requests, by outcome: granted, repea
 UNLOCK_SECONDS = Histogram("doorstep_unlock_seconds", "Seconds to evaluate an unlock.", buckets=_REQUEST_BUCKETS_S)
 RESERVE = Counter("doorstep_reserve", "Reservation requests, by outcome: kept, repeated or the problem code.", ["code"])
 RESERVE_SECONDS = Histogram("doorstep_reserve_seconds", "Seconds to make a reservation.", buckets=_REQUEST_BUCKETS_S)
+RESERVATION_GAVE_WAY = Counter(
+    "doorstep_reservation_gave_way", "Reservations whose unit went to a device at the store, because no other was left."
+)
+UNLOCK_INSTALLATION = Counter(
+    "doorstep_unlock_installation",
+    "Unlocks granted, by campaign and age of the installation: new (under ten minutes) or older.",
+    ["campaign", "age"],
+)
+UNLOCK_BURST = Counter(
+    "doorstep_unlock_burst",
+    "Unlocks by new installations beyond the norm of one network in a clock hour, by campaign.",
+    ["campaign"],
+)
 STORE_CODE = Counter("doorstep_store_code", "Rotating store codes sent by phones, by outcome.", ["outcome"])
 STORE_CODE_CROWDED = Counter(
     "doorstep_store_code_crowded", "Codes accepted from more devices in one step of one store than the norm."

@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
@@ -25,6 +26,7 @@ from promotions.admin.campaign_actions import CampaignActions
 from promotions.admin.campaign_form import CampaignForm, TimeWindowForm, read_inlines
 from promotions.admin.faults import translate
 from promotions.admin.offline_loss import describe_offline_loss
+from promotions.admin.recent_unlocks import render_recent_unlocks
 from promotions.errors import DomainError, InvalidInput
 from promotions.logic.campaign_rules import FROZEN_WHEN_OPENED, OPENED, CampaignValues
 from promotions.logic.power import describe_proof
@@ -64,6 +66,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
     readonly_fields = [
         "uuid",
         "state_shown",
+        "recent_unlocks",
         "message_preview",
         "proof",
         "arrivals",
@@ -81,6 +84,7 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
                     ("name", "brand"),
                     ("kind", "state_shown"),
                     ("starts_on", "ends_on"),
+                    "recent_unlocks",
                     "stores",
                 ]
             },
@@ -214,6 +218,13 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
             form.base_fields["kind"].widget.attrs["data-kind-of-group"] = json.dumps(_map_inline_groups())
         return form
 
+    def render_change_form(self, request: HttpRequest, context: Any, *given: Any, **named: Any) -> Any:
+        """Note on the campaign whether the user may pause it, for the line with the button."""
+        campaign = named.get("obj")
+        if campaign is not None:
+            campaign.__dict__["_may_pause"] = self.has_pause_permission(request, str(campaign.pk))
+        return super().render_change_form(request, context, *given, **named)
+
     def save_model(self, request: HttpRequest, obj: Campaign, form: ModelForm[Campaign], change: bool) -> None:
         """Write nothing yet: `save_related` writes the campaign together with its stores and hours."""
 
@@ -292,6 +303,10 @@ class CampaignAdmin(CampaignActions, TenantAdmin):
                 "until": "14:00",
             },
         )
+
+    @display(description=_("unlocks of the last hour"))
+    def recent_unlocks(self, campaign: Campaign) -> SafeString:
+        return render_recent_unlocks(campaign, may_pause=campaign.__dict__.get("_may_pause", False))
 
     @display(description="worst offline loss")
     def offline_loss(self, campaign: Campaign) -> str:

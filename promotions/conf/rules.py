@@ -61,6 +61,48 @@ _declare(
     "reservations",
     "Maximum simultaneous reservations per device, over all campaigns.",
 )
+_declare(
+    "RESERVATION_REACH_M",
+    Whole(100, 100_000),
+    "2700",
+    "m",
+    "Largest distance from a store at which a device may reserve. By street, 2,700 m are 44 minutes on foot: a reservation's life.",
+)
+_declare(
+    "RESERVATION_REFUSAL_LIFE_S",
+    Seconds(0, DAY),
+    "600",
+    "s",
+    "Time for which the refusal `not_at_store` of an unlock counts as the position of a reservation without a fix; 0: it does not count.",
+)
+_declare(
+    "RESERVATION_SHARE_PERCENT",
+    Whole(0, 100),
+    "20",
+    "%",
+    "Largest share of a campaign's cap on unlocks that all reservations hold together, rounded down, but at least one unit; 0: no reservations under a cap.",
+)
+_NETWORK = "that one network (IPv4 /24, IPv6 /48) may get of one campaign"
+_UNLIMITED = "0: no budgets of networks, which is the default with DEBUG."
+_UNLOCKS = f"Unlocks on weak evidence {_NETWORK}"
+_TENTH = "An unlock after a stay counts a tenth, one with the store's code nothing."
+_RESERVATIONS = f"Reservations {_NETWORK}"
+for _name, _default, _help in (
+    ("UNLOCKS_BURST", "10", f"{_UNLOCKS} at once; further phones are asked to wait (`network_busy`). {_TENTH}"),
+    ("UNLOCKS_PER_HOUR", "60", f"{_UNLOCKS} in an hour, after the burst. {_TENTH}"),
+    ("UNLOCKS_PER_DAY", "300", f"{_UNLOCKS} in a day (UTC); further phones are refused (`network_used_up`). {_TENTH}"),
+    ("RESERVATIONS_BURST", "5", f"{_RESERVATIONS} at once; further phones are asked to wait (`network_busy`)."),
+    ("RESERVATIONS_PER_HOUR", "30", f"{_RESERVATIONS} in an hour, after the burst."),
+    ("RESERVATIONS_PER_DAY", "100", f"{_RESERVATIONS} in a day (UTC); further ones are refused (`network_used_up`)."),
+):
+    _declare(f"NETWORK_{_name}", Whole(0, 1_000_000_000), _default, "devices", f"{_help} {_UNLIMITED}")
+_declare(
+    "NETWORK_NEW_INSTALLATIONS_NORM",
+    Whole(1, 1_000_000),
+    "10",
+    "unlocks",
+    "Raise an alarm when installations under ten minutes old make more unlocks of one campaign from one network in a clock hour.",
+)
 _declare("VOID_WINDOW_S", Seconds(0, 30 * DAY), "900", "s", "Time in which a staff device may void its own redemption.")
 _declare(
     "VOID_WINDOW_MANAGER_S",

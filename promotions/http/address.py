@@ -3,6 +3,13 @@
 from django.conf import settings
 from django.http import HttpRequest
 
+from promotions.logic.networks import network_of
+
+
+def read_network(request: HttpRequest) -> str:
+    """Return the network of a request, as budgets count it. Not stored."""
+    return network_of(read_address(request))
+
 
 def read_address(request: HttpRequest) -> str:
     """The peer's address, or the one reported by the outermost of exactly `TRUSTED_PROXIES` proxies.

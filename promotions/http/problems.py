@@ -88,10 +88,26 @@ CATALOGUE: Mapping[str, ProblemKind] = {
     "campaign_paused": ProblemKind(403, "The campaign is paused", "Try again later."),
     "sold_out": ProblemKind(403, "Sold out", "Nothing to do."),
     "kind_not_supported": ProblemKind(403, "This kind of campaign cannot be unlocked", "Nothing to do."),
+    "network_busy": ProblemKind(
+        429,
+        "Many phones on this network are asking for this offer",
+        "Wait `Retry-After` seconds. A stay at the store shortens the wait; with the store's code there is none.",
+    ),
+    "network_used_up": ProblemKind(
+        403, "This network has used up its share of the day", "Scan the store's code, or use another network."
+    ),
     # Reservations
     "already_unlocked": ProblemKind(403, "The device already has this offer", "See `GET /v1/unlocks`."),
     "too_many_reservations": ProblemKind(
         403, "The device has too many reservations", "Use or give up one of them first."
+    ),
+    "out_of_reach": ProblemKind(
+        403,
+        "The phone is too far from the store",
+        "Come within `reach_m` metres of a store of the offer and try again.",
+    ),
+    "reservations_full": ProblemKind(
+        403, "No more units can be reserved", "Come to the store: a phone there needs no reservation."
     ),
     # The presence token
     "presence_token_invalid": ProblemKind(

@@ -46,6 +46,12 @@ def bucket_distance(distance_m: float) -> DistanceBucket:
     return DistanceBucket.BEYOND_5000_M
 
 
+def reaches_into(bucket: DistanceBucket, reach_m: float) -> bool:
+    """Return whether a part of the step is within reach; its nearer bound belongs to the step before."""
+    farthest_m = bucket.upper_bound_m or math.inf
+    return max((bound_m for bound_m in _UPPER_BOUND_M.values() if bound_m < farthest_m), default=0) < reach_m
+
+
 def walking_minutes(distance_m: float) -> int | None:
     """Minutes on foot, rounded up; None where walking is no advice. Show them only beside the distance itself."""
     if bucket_distance(distance_m).upper_bound_m is None:

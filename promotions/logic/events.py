@@ -16,6 +16,7 @@ class EventKind(StrEnum):
     VISIT_CONFIRMED = "visit.confirmed"
     OFFER_UNLOCKED = "offer.unlocked"
     UNLOCK_REFUSED = "unlock.refused"
+    RESERVATION_GAVE_WAY = "reservation.gave_way"
     OFFER_PLAYED = "offer.played"
     COUPON_ISSUED = "coupon.issued"
     COUPON_REDEEMED = "coupon.redeemed"
@@ -48,6 +49,14 @@ class UnlockRefused:
 
     kind: ClassVar = EventKind.UNLOCK_REFUSED
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationGaveWay:
+    """The unit of a device's reservation went to a device at the store. `reservation`: the key of its deleted row."""
+
+    kind: ClassVar = EventKind.RESERVATION_GAVE_WAY
+    reservation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,7 @@ Payload = (
     VisitConfirmed
     | OfferUnlocked
     | UnlockRefused
+    | ReservationGaveWay
     | OfferPlayed
     | CouponIssued
     | CouponRedeemed

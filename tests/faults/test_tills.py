@@ -32,6 +32,7 @@ from promotions.services.till.scans import Scan
 from promotions.services.till.staff_members import Till
 from promotions.services.till.voids import void_redemption
 from promotions.services.unlocks import evaluation
+from promotions.services.unlocks.evaluation import UnlockAttempt
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
@@ -276,7 +277,7 @@ def send(campaign: Campaign, device: Device, number: int, now: datetime = NOW) -
     """The answer to a phone at the door; no two phones are at the same point."""
     fix = GivenFix(LATITUDE_DEG + number * 1e-6, LONGITUDE_DEG, 10.0, now)
     try:
-        unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=fix, now=now)
+        unlock_offer(device=device, campaign_uuid=campaign.uuid, attempt=UnlockAttempt(fix), now=now)
     except DomainError as error:
         return error.code
     return "granted"

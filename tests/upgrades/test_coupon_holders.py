@@ -23,6 +23,7 @@ from promotions.services.till.redemptions import redeem_coupon
 from promotions.services.till.scans import Scan
 from promotions.services.till.staff_devices import create_enrolment, enrol_device
 from promotions.services.unlocks.coupons import read_code
+from promotions.services.unlocks.evaluation import UnlockAttempt
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.databases import use_database
@@ -72,7 +73,9 @@ def plant_coupons() -> None:
     for number in range(PHONES):
         device = factories.device()
         for campaign in planted.campaigns:
-            unlock, _is_new = unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=fix, now=NOW)
+            unlock, _is_new = unlock_offer(
+                device=device, campaign_uuid=campaign.uuid, attempt=UnlockAttempt(fix), now=NOW
+            )
         if number % 3 == 0:
             scan = Scan(uuid.uuid4(), NOW, Redemption.Source.TYPED, code=read_code(unlock.coupon))
             redeem_coupon(staff_device=till, scan=scan, is_dry_run=False, now=NOW)

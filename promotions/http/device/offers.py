@@ -1,6 +1,7 @@
 """Content for the app: campaigns near or for the device."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -21,6 +22,7 @@ from promotions.http.serializers import (
 from promotions.http.views import ApiView
 from promotions.logic.distance import DistanceBucket
 from promotions.services.campaigns.offers import Offer, Position, StoreHint, list_offers
+from promotions.services.unlocks.reservations import find_gave_way
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
@@ -88,6 +90,10 @@ class OfferAnswer(serializers.Serializer[Any]):
     outcome = OutcomeField(allow_null=True)
     is_sold_out = serializers.BooleanField()
     reserved_until = serializers.DateTimeField(allow_null=True, help_text="End of this device's reservation.")
+    reservation_gave_way_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="Time at which this device's reservation gave way to a device at the store; null if it did not.",
+    )
     unlock_level = serializers.IntegerField(help_text="Required presence level, 0 to 4.")
     starts_on = serializers.DateField()
     ends_on = serializers.DateField()
@@ -113,13 +119,15 @@ class OffersView(ApiView):
         position = None
         if "latitude" in self.query:
             position = Position(self.query["latitude"], self.query["longitude"])
-        offers = list_offers(
-            device=requesting_device(request), position=position, limit=self.query["limit"], now=self.now
+        device = requesting_device(request)
+        offers = list_offers(device=device, position=position, limit=self.query["limit"], now=self.now)
+        gave_way = find_gave_way(
+            device_id=device.pk, campaign_ids=[offer.campaign.pk for offer in offers], now=self.now
         )
-        return Response({"offers": [_serialize_offer(offer) for offer in offers]})
+        return Response({"offers": [_serialize_offer(offer, gave_way.get(offer.campaign.pk)) for offer in offers]})
 
 
-def _serialize_offer(offer: Offer) -> dict[str, Any]:
+def _serialize_offer(offer: Offer, gave_way_at: datetime | None) -> dict[str, Any]:
     campaign = offer.campaign
     return {
         "campaign_id": campaign.uuid,
@@ -133,6 +141,8 @@ def _serialize_offer(offer: Offer) -> dict[str, Any]:
         "outcome": offer.unlock.outcome if offer.unlock else None,
         "is_sold_out": offer.is_sold_out,
         "reserved_until": offer.reserved_until,
+        # A newer reservation replaces the lost one; an unlock makes it irrelevant.
+        "reservation_gave_way_at": None if offer.reserved_until or offer.unlock else gave_way_at,
         "unlock_level": campaign.unlock_level,
         "starts_on": campaign.starts_on,
         "ends_on": campaign.ends_on,

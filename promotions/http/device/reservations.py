@@ -8,14 +8,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from promotions import limits, metrics
+from promotions.http.address import read_network
 from promotions.http.auth import DeviceAuthentication, requesting_device
+from promotions.http.device.unlocks import FixInput, read_fix
 from promotions.http.idempotency import idempotent
 from promotions.http.outcomes import counted
 from promotions.http.schema import operation
 from promotions.http.serializers import IdField, StrictSerializer, read_body
 from promotions.http.views import ApiView
 from promotions.models import Reservation
-from promotions.services.unlocks.reservations import release_turn, reserve_turn
+from promotions.services.unlocks.reservations import TurnRequest, release_turn, reserve_turn
 
 REFUSALS = (
     "rate_limited",
@@ -23,6 +25,16 @@ REFUSALS = (
     "already_unlocked",
     "not_in_segment",
     "too_many_reservations",
+    "location_missing",
+    "out_of_reach",
+    "fix_too_old",
+    "fix_in_future",
+    "accuracy_too_low",
+    "mock_location",
+    "level_too_low",
+    "reservations_full",
+    "network_busy",
+    "network_used_up",
     "sold_out",
     "outside_window",
     "before_start",
@@ -33,9 +45,13 @@ REFUSALS = (
 
 
 class ReservationRequest(StrictSerializer):
-    """The store the person is on the way to. Without it, the store of the last refusal is used."""
+    """A fresh fix within reach of a store, unless the offer was refused with `not_at_store` just before.
+
+    `store_id`: the store the person is on the way to. Without it, the nearest store is used, or that of the refusal.
+    """
 
     store_id = IdField(required=False, allow_null=True)
+    fix = FixInput(required=False, allow_null=True)
 
 
 class ReservedStore(serializers.Serializer[Any]):
@@ -48,7 +64,11 @@ class ReservedStore(serializers.Serializer[Any]):
 
 
 class ReservationBody(serializers.Serializer[Any]):
-    """A reservation: until `expires_at` the offer is not sold out for this device. Presence is still required."""
+    """A reservation: until `expires_at` no other device can reserve the unit. Presence is still required.
+
+    It may give way: when no other unit is left, a device at the store gets the unit. Then `GET /v1/offers` has
+    `reservation_gave_way_at`.
+    """
 
     campaign_id = serializers.UUIDField()
     reserved_at = serializers.DateTimeField()
@@ -86,9 +106,14 @@ class ReservationView(ApiView):
     def post(self, request: Request, campaign_id: UUID) -> Response:
         """Reserve the offer. 201: reserved. 200: already reserved, not extended. Works without a cap too."""
         given = read_body(ReservationRequest, request)
-        reservation, is_new = reserve_turn(
-            device=requesting_device(request), campaign_uuid=campaign_id, store_uuid=given.get("store_id"), now=self.now
+        turn = TurnRequest(
+            device=requesting_device(request),
+            campaign_uuid=campaign_id,
+            store_uuid=given.get("store_id"),
+            fix=read_fix(given.get("fix")),
+            network=read_network(request._request),
         )
+        reservation, is_new = reserve_turn(turn, now=self.now)
         return Response({"reservation": _serialize_reservation(reservation)}, status=201 if is_new else 200)
 
     @operation(summary="Release the reservation", answers={204: None}, problems=("rate_limited",))

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from promotions import clock, limits, metrics, shedding, stream
 from promotions.errors import DomainError
+from promotions.http.address import read_network
 from promotions.http.auth import DeviceAuthentication, requesting_device
 from promotions.http.device.answers import ANY_UNLOCK, UnlocksField, coupon_of, serialize_unlock
 from promotions.http.device.offers import serialize_store, serialize_stores
@@ -31,7 +32,7 @@ from promotions.models import Unlock
 from promotions.services.campaigns.offers import Position, StoreHint, find_stores_nearby
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.unlocks.coupon_tokens import render_token
-from promotions.services.unlocks.evaluation import UnlockRefused
+from promotions.services.unlocks.evaluation import UnlockAttempt, UnlockRefused
 from promotions.services.unlocks.unlocks import unlock_offer, wallet
 
 REFUSALS = (
@@ -50,6 +51,7 @@ REFUSALS = (
     "after_end",
     "campaign_paused",
     "sold_out",
+    "network_used_up",
     "kind_not_supported",
 )
 _MAX_PROOF_CHARS = 512
@@ -140,22 +142,22 @@ class UnlockView(DoorView):
         body=UnlockRequest,
         example=AT_THE_DOOR,
         answers={201: ANY_UNLOCK, 200: ANY_UNLOCK},
-        problems=REFUSALS,
+        problems=(*REFUSALS, "network_busy"),
     )
     @idempotent_with_secrets("coupon", reveal=_restore_coupon)
     @counted(metrics.UNLOCK, metrics.UNLOCK_SECONDS, {201: "granted", 200: "repeated"})
     def post(self, request: Request, campaign_id: UUID) -> Response:
         """Unlock the offer. 201: granted. 200: already granted. 403: refused, with `nearest_store` and `missing`."""
         given = read_body(UnlockRequest, request)
-        play = read_play(campaign_id, given.get("play"))
+        attempt = UnlockAttempt(
+            fix=read_fix(given.get("fix")),
+            proof=given.get("proof"),
+            play=read_play(campaign_id, given.get("play")) or {},
+            network=read_network(request._request),
+        )
         try:
             unlock, is_new = unlock_offer(
-                device=requesting_device(request),
-                campaign_uuid=campaign_id,
-                fix=read_fix(given.get("fix")),
-                proof=given.get("proof"),
-                play=play,
-                now=self.now,
+                device=requesting_device(request), campaign_uuid=campaign_id, attempt=attempt, now=self.now
             )
         except UnlockRefused as refused:
             name_stores(refused, campaign_id, given.get("fix"))

@@ -68,6 +68,8 @@ LIMITS = (
     "UNLOCKS_PER_DEVICE_PER_MINUTE",
     "REGISTRATIONS_PER_ADDRESS_PER_MINUTE",
     "ENROLMENTS_PER_ADDRESS_PER_MINUTE",
+    "NETWORK_UNLOCKS_PER_HOUR",
+    "NETWORK_RESERVATIONS_PER_HOUR",
 )
 # Staff arrive in the morning, in simulated time.
 TILL_LIFE = timedelta(hours=24)

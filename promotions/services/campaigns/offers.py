@@ -120,10 +120,11 @@ def _load_campaigns(device: Device, unlocks: Iterable[int], now: datetime) -> Se
     )
     free = Budget.objects.filter(campaign=OuterRef("pk"), scope=Budget.Scope.UNLOCK, store=None, used__lt=F("cap"))
     turns = Reservation.objects.filter(campaign=OuterRef("pk"))
-    ended, mine = turns.filter(expires_at__lte=now), turns.filter(device_id=device.pk)
+    mine = turns.filter(device_id=device.pk, expires_at__gt=now)
     rows = rows.annotate(
-        has_room=Exists(free) | Exists(ended) | Exists(mine),
-        reserved_until=Subquery(mine.filter(expires_at__gt=now).values("expires_at")[:1]),
+        # A reserved unit too goes to a device at the store.
+        has_room=Exists(free) | Exists(turns),
+        reserved_until=Subquery(mine.values("expires_at")[:1]),
     )
     return list(rows.select_related("brand").prefetch_related("windows").order_by("pk"))
 

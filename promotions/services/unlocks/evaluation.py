@@ -78,11 +78,14 @@ class UnlockRefused(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class UnlockAttempt:
-    """The values of a request. `play`: the input that the campaign's mechanic requires."""
+    """The values of a request. `proof`: the code on the store's counter. `play`: the input that the campaign's mechanic
+    requires. `network`: where the request came from, as `network_of` names it; without it no network is charged.
+    """
 
     fix: GivenFix | None
-    proof: str | None
+    proof: str | None = None
     play: Mapping[str, Any] = field(default_factory=dict)
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,19 +234,25 @@ def _require_level(device: Device, campaign: Campaign, place: EvaluatedStore, ev
     assurance = _assess(campaign, evidence)
     missing = assurance.missing_for(max(int(Level.PLAUSIBLE), campaign.unlock_level))
     if missing:
-        serialized = [_serialize_missing(piece, _language(device)) for piece in missing]
-        raise refuse(_choose_code(place, missing), place, level=int(assurance.level), missing=serialized)
+        serialized = [serialize_missing(piece, device) for piece in missing]
+        raise refuse(_choose_code_at(place, missing), place, level=int(assurance.level), missing=serialized)
 
 
 def _language(device: Device) -> str:
     return re.split("[-_]", device.locale, maxsplit=1)[0].lower()
 
 
-def _choose_code(place: EvaluatedStore, missing: Sequence[Missing]) -> str:
-    found = {piece.code for piece in missing}
-    if MissingCode.NOT_AT_STORE in found and place.evaluation is not None and place.evaluation.inside_share == 0:
+def _choose_code_at(place: EvaluatedStore, missing: Sequence[Missing]) -> str:
+    is_elsewhere = place.evaluation is not None and place.evaluation.inside_share == 0
+    if is_elsewhere and any(piece.code is MissingCode.NOT_AT_STORE for piece in missing):
         # However imprecise the fix, the phone is elsewhere: a better fix would be bad advice.
-        found.discard(MissingCode.ACCURACY_TOO_LOW)
+        missing = [piece for piece in missing if piece.code is not MissingCode.ACCURACY_TOO_LOW]
+    return choose_code(missing)
+
+
+def choose_code(missing: Sequence[Missing]) -> str:
+    """Return the problem code of missing evidence: that of the piece to fix first."""
+    found = {piece.code for piece in missing}
     return next((problem for code, problem in _PROBLEM_OF.items() if code in found), "level_too_low")
 
 
@@ -251,10 +260,11 @@ def refuse(code: str, place: EvaluatedStore | None, *, level: int | None = None,
     return UnlockRefused(code, place=place, level=level, **fields)
 
 
-def _serialize_missing(piece: Missing, language: str) -> dict[str, Any]:
+def serialize_missing(piece: Missing, device: Device) -> dict[str, Any]:
+    """Return a missing piece as the answer names it, with its sentence in the device's language."""
     return {
         "code": str(piece.code),
         "level": int(piece.level),
         **serialize_amounts(piece),
-        "message": describe_missing(piece, language),
+        "message": describe_missing(piece, _language(device)),
     }

@@ -1,6 +1,5 @@
 """Unlock an offer for a device at a store, once per campaign, or refuse it and store the reason."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +13,6 @@ from promotions.logic.events import NewEvent
 from promotions.models import Campaign, Coupon, Device, Refusal, Unlock
 from promotions.services.events import record_events
 from promotions.services.mechanics import Benefit, list_mechanics, mechanic_of
-from promotions.services.presence.assurance import GivenFix
 from promotions.services.presence.visits import confirm_visits
 from promotions.services.unlocks.coupons import NewCoupon, issue_coupon
 from promotions.services.unlocks.evaluation import (
@@ -26,25 +24,17 @@ from promotions.services.unlocks.evaluation import (
     require_consent,
     take_proof,
 )
-from promotions.services.unlocks.reservations import has_turn, take_turn
+from promotions.services.unlocks.network_budgets import BUSY, find_unlock_refusal, watch_burst
+from promotions.services.unlocks.reservations import find_gave_way, has_turn, take_turn
 from promotions.services.waits import limit_waits, lock_device
 
 
-def unlock_offer(
-    *,
-    device: Device,
-    campaign_uuid: UUID,
-    fix: GivenFix | None,
-    proof: str | None = None,
-    play: Mapping[str, Any] | None = None,
-    now: datetime,
-) -> tuple[Unlock, bool]:
+def unlock_offer(*, device: Device, campaign_uuid: UUID, attempt: UnlockAttempt, now: datetime) -> tuple[Unlock, bool]:
     """Return the device's one unlock of the campaign, and whether it is new.
 
-    `proof`: the code on the store's counter. `play`: the input that the campaign's mechanic requires. A repeated
-    request gets the same unlock before any rule applies. One transaction; the unique constraint on (campaign, device)
-    is the guard, so of concurrent requests one grants and the others read. Errors: `not_found`; a refusal, which is
-    stored first.
+    A repeated request gets the same unlock before any rule applies. The network is charged last, and outside the
+    transaction. One transaction; the unique constraint on (campaign, device) is the guard, so of concurrent requests
+    one grants and the others read. Errors: `not_found`, `network_busy`; a refusal, which is stored first.
     """
     campaign = Campaign.objects.exclude(state=Campaign.State.DRAFT).filter(uuid=campaign_uuid).first()
     if campaign is None:
@@ -54,11 +44,18 @@ def unlock_offer(
         existing = find_unlock(device_id=device.pk, campaign_id=campaign.pk)
         if existing is not None:
             return existing, False
-        context = evaluate_request(device, campaign, UnlockAttempt(fix, proof, play or {}), now)
-        return _grant(context, now)
+        context = evaluate_request(device, campaign, attempt, now)
+        if not has_turn(campaign=campaign):
+            # Checked before any row is written: after a rush most requests end here.
+            raise _sold_out(context, now)
+        _charge_network(context, attempt.network, now)
+        unlock, is_new = _grant(context, now)
     except UnlockRefused as refused:
         keep_refusal(device, campaign, refused, now)
         raise
+    if is_new:
+        watch_burst(campaign, device, attempt.network, now)
+    return unlock, is_new
 
 
 def find_unlock(*, device_id: UUID, campaign_id: int) -> Unlock | None:
@@ -109,9 +106,6 @@ def keep_refusal(device: Device, campaign: Campaign, refused: UnlockRefused, now
 def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
     """Unlock, coupon and budget in one transaction, the hot row last; or the unlock of a request that was faster."""
     campaign = context.campaign
-    if not has_turn(device_id=context.device_id, campaign=campaign, now=now):
-        # Checked before any row is written: after a rush most requests end here.
-        raise refuse("sold_out", context.place, level=context.level)
     try:
         with transaction.atomic():
             limit_waits()
@@ -131,7 +125,7 @@ def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
             record_events([_report(context, unlock, now), *_confirm_visits(context, now)])
             _apply_mechanic(unlock, context, now)
             if not take_turn(device_id=context.device_id, campaign_id=campaign.pk, now=now):
-                raise refuse("sold_out", context.place, level=context.level)
+                raise _sold_out(context, now)
     except IntegrityError:
         existing = find_unlock(device_id=context.device_id, campaign_id=campaign.pk)
         if existing is not None:
@@ -144,6 +138,24 @@ def _grant(context: UnlockContext, now: datetime) -> tuple[Unlock, bool]:
     if new is None:
         raise DomainError("token_revoked")
     return new, True
+
+
+def _charge_network(context: UnlockContext, network: str, now: datetime) -> None:
+    """Take the unlock from the budget of its network. To be asked to wait is no refusal, so it is not stored."""
+    found = find_unlock_refusal(context.campaign, context.device, network, context.level, now)
+    if found is None:
+        return
+    if found.code == BUSY:
+        raise DomainError(found.code, **found.fields)
+    raise refuse(found.code, context.place, level=context.level, **found.fields)
+
+
+def _sold_out(context: UnlockContext, now: datetime) -> UnlockRefused:
+    """The refusal; it says when the device's own reservation gave way, if it did."""
+    gave_way = find_gave_way(device_id=context.device_id, campaign_ids=[context.campaign.pk], now=now)
+    at = gave_way.get(context.campaign.pk)
+    fields = {} if at is None else {"reservation_gave_way_at": at}
+    return refuse("sold_out", context.place, level=context.level, **fields)
 
 
 def _apply_mechanic(unlock: Unlock, context: UnlockContext, now: datetime) -> None:

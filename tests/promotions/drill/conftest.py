@@ -29,6 +29,7 @@ from promotions.services.till.redemptions import redeem_coupon
 from promotions.services.till.scans import Scan
 from promotions.services.till.staff_devices import create_enrolment, enrol_device
 from promotions.services.unlocks.coupons import read_code
+from promotions.services.unlocks.evaluation import UnlockAttempt
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.databases import use_database
@@ -176,7 +177,7 @@ def _live_a_day() -> None:
     fix = GivenFix(shop.latitude_deg, shop.longitude_deg, 5.0, now)
     for number in range(UNLOCKED):
         unlock, _is_new = unlock_offer(
-            device=factories.device(registered_at=now), campaign_uuid=campaign.uuid, fix=fix, now=now
+            device=factories.device(registered_at=now), campaign_uuid=campaign.uuid, attempt=UnlockAttempt(fix), now=now
         )
         if number < TAKEN:
             scan = Scan(uuid.uuid4(), now, Redemption.Source.TYPED, code=read_code(unlock.coupon))

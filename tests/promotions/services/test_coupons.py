@@ -33,6 +33,7 @@ from promotions.services.till.scans import Scan
 from promotions.services.till.voids import void_redemption
 from promotions.services.unlocks import coupons
 from promotions.services.unlocks.coupons import NewCoupon, issue_coupon, read_code
+from promotions.services.unlocks.evaluation import UnlockAttempt
 from promotions.services.unlocks.recalls import recall_coupons
 from promotions.services.unlocks.unlocks import unlock_offer
 from promotions.services.waits import limit_waits, lock_device
@@ -374,7 +375,7 @@ def do_one(
         issue(campaign, device.pk)
     elif name == "unlock":
         fix = GivenFix(LATITUDE_DEG, LONGITUDE_DEG, 10.0, NOW)
-        unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=fix, now=NOW)
+        unlock_offer(device=device, campaign_uuid=campaign.uuid, attempt=UnlockAttempt(fix), now=NOW)
     elif name == "redeem" and coupon is not None:
         scan = Scan(uuid4(), NOW, Redemption.Source.TYPED, code=read_code(coupon))
         redeem_coupon(staff_device=gate, scan=scan, is_dry_run=False, now=NOW)

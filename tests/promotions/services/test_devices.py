@@ -18,6 +18,7 @@ from promotions.services.devices.erasure import forget_device
 from promotions.services.devices.registration import ConsentGiven, DeviceChange, block_device, change_device
 from promotions.services.devices.revocation_notices import announce_unheard, find_outlived
 from promotions.services.presence.assurance import GivenFix
+from promotions.services.unlocks.evaluation import UnlockAttempt
 from promotions.services.unlocks.unlocks import unlock_offer
 from promotions.tokens import epoch_ms
 from tests import factories
@@ -188,7 +189,7 @@ def test_an_unlock_and_an_erasure_at_once_leave_nothing(published: Any, accuracy
     for _ in range(12):
         ada = factories.device()
         requested, _ = at_once(
-            lambda ada=ada: unlock_offer(device=ada, campaign_uuid=campaign.uuid, fix=fix, now=NOW),
+            lambda ada=ada: unlock_offer(device=ada, campaign_uuid=campaign.uuid, attempt=UnlockAttempt(fix), now=NOW),
             lambda ada=ada: forget_device(ada.pk, now=NOW),
         )
         assert requested in ("token_revoked", "accuracy_too_low") or requested[1] is True

@@ -26,6 +26,7 @@ from promotions.models import (
     Event,
     Redemption,
     Refusal,
+    Reservation,
     Unlock,
     Void,
 )
@@ -46,6 +47,7 @@ from promotions.services.till.redemptions import redeem_coupon
 from promotions.services.till.scans import Scan
 from promotions.services.till.voids import void_redemption
 from promotions.services.unlocks import unlocks
+from promotions.services.unlocks.evaluation import UnlockAttempt
 from promotions.services.unlocks.recalls import recall_coupons
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
@@ -86,7 +88,7 @@ def kinds() -> list[str]:
 
 
 def ask(device: Device, campaign: Campaign, fix: GivenFix = FIX) -> Unlock:
-    return unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=fix, now=NOW)[0]
+    return unlock_offer(device=device, campaign_uuid=campaign.uuid, attempt=UnlockAttempt(fix), now=NOW)[0]
 
 
 def enter(device: Device, store: Store) -> Visit:
@@ -138,6 +140,14 @@ def be_refused(store: Store) -> uuid.UUID:
     return ada.pk
 
 
+def give_way(store: Store) -> uuid.UUID:
+    ada, campaign = factories.device(), factories.campaign(store, unlock_cap=1)
+    Budget.objects.create(campaign=campaign, slot=0, cap=1, used=1)
+    Reservation.objects.create(campaign=campaign, device=ada, store=store, reserved_at=NOW, expires_at=NOW + MINUTE)
+    ask(factories.device(), campaign)
+    return ada.pk
+
+
 def play(store: Store) -> uuid.UUID:
     ada = factories.device()
     ask(ada, factories.campaign(store, kind="instant_win"))
@@ -171,6 +181,7 @@ PRODUCERS: Mapping[EventKind, Callable[[Store], uuid.UUID]] = {
     EventKind.VISIT_CONFIRMED: stay_long,
     EventKind.OFFER_UNLOCKED: unlock,
     EventKind.UNLOCK_REFUSED: be_refused,
+    EventKind.RESERVATION_GAVE_WAY: give_way,
     EventKind.OFFER_PLAYED: play,
     EventKind.COUPON_ISSUED: unlock,
     EventKind.COUPON_REDEEMED: redeem,

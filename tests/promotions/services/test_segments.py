@@ -20,7 +20,7 @@ from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
 from tests.fixes import Walk, join
-from tests.promotions.http.device.doors import request_unlock
+from tests.promotions.http.device.doors import fix_at_door, request_unlock
 
 pytestmark = pytest.mark.django_db
 
@@ -113,10 +113,10 @@ def test_a_member_is_asked_for_the_segment_before_the_hours(ada_client: DeviceCl
 def test_only_a_member_keeps_a_turn(ada: Device, ada_client: DeviceClient, campaign: Campaign) -> None:
     path = f"/v1/offers/{campaign.uuid}/reservation"
 
-    assert_problem(ada_client.send("POST", path, {}), "not_in_segment")
+    assert_problem(ada_client.send("POST", path, {"fix": fix_at_door()}), "not_in_segment")
     assert not Reservation.objects.exists()
     set_segments({ada.pk: ["gold"]})
-    assert ada_client.send("POST", path, {}).status_code == 201
+    assert ada_client.send("POST", path, {"fix": fix_at_door()}).status_code == 201
 
 
 def test_only_members_and_those_who_have_it_see_the_offer(

@@ -14,6 +14,7 @@ from promotions.services.campaigns import budgets
 from promotions.services.devices.registration import block_device
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.unlocks import reservations, unlocks
+from promotions.services.unlocks.evaluation import UnlockAttempt
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.factories import LATITUDE_DEG, LONGITUDE_DEG, NOW
@@ -30,7 +31,7 @@ def store() -> Store:
 
 
 def request_unlock(campaign: Campaign, device: Device) -> tuple[Unlock, bool]:
-    return unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=FIX, now=NOW)
+    return unlock_offer(device=device, campaign_uuid=campaign.uuid, attempt=UnlockAttempt(FIX), now=NOW)
 
 
 def capped(store: Store, cap: int, *, slots: int = 1) -> Campaign:

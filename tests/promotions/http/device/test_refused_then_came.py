@@ -17,7 +17,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.factories import NOW
 from tests.fixes import Walk, join
-from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, request_unlock
+from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, fix_at_door, request_unlock
 
 pytestmark = pytest.mark.django_db
 
@@ -36,14 +36,14 @@ def test_refused_phones_that_keep_their_turn_come_and_are_counted(set_clock: Cal
     set_clock(NOW)
     store = factories.store()
     forget_snapshot()
-    campaign = factories.campaign(store, state="draft", unlock_cap=PHONES, is_flash=True, opened_at=None)
+    campaign = factories.campaign(store, state="draft", unlock_cap=5 * PHONES, is_flash=True, opened_at=None)
     open_campaign(campaign_id=campaign.pk, now=NOW)
     clients = [DeviceClient(factories.device()) for _ in range(PHONES)]
     path = f"/v1/offers/{campaign.uuid}/reservation"
 
     refused = [request_unlock(client, campaign, latitude=FAR_LATITUDE_DEG).status_code for client in clients]
     kept = [client.send("POST", path, {}).status_code for client in clients]
-    late = DeviceClient(factories.device()).send("POST", path, {}).json()["code"]
+    late = DeviceClient(factories.device()).send("POST", path, {"fix": fix_at_door()}).json()["code"]
     with transaction.atomic():
         walks = [Walk(client.device, ends_at=ARRIVED_AT).stay(minutes=4) for client in clients]
         pipeline.process(join(*walks), now=ARRIVED_AT)
@@ -52,7 +52,7 @@ def test_refused_phones_that_keep_their_turn_come_and_are_counted(set_clock: Cal
     set_clock(NOW + timedelta(days=2))
     report = read_report(campaign)
 
-    assert (set(refused), set(kept), late, set(unlocked)) == ({403}, {201}, "sold_out", {201})
+    assert (set(refused), set(kept), late, set(unlocked)) == ({403}, {201}, "reservations_full", {201})
     assert (Unlock.objects.count(), Reservation.objects.count()) == (PHONES, 0)
     assert sum(Budget.objects.values_list("used", flat=True)) == PHONES
     arrivals = {each["within_minutes"]: (each["refused"], each["arrived"]) for each in report["arrivals_after_refusal"]}

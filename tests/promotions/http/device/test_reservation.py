@@ -14,7 +14,7 @@ from tests import factories
 from tests.conftest import DeviceClient
 from tests.contract.problems import assert_problem
 from tests.factories import NOW
-from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, request_unlock
+from tests.promotions.http.device.doors import FAR_LATITUDE_DEG, fix_at_door, request_unlock
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +38,10 @@ def limited(store: Store, *, cap: int, **given: Any) -> Campaign:
 
 
 def reserve(client: DeviceClient, campaign: Campaign, body: Any = None, **headers: str) -> Any:
-    return client.send("POST", f"/v1/offers/{campaign.uuid}/reservation", body or {}, **headers)
+    """Ask for a reservation with a fix 1.1 km from the store, or with the given body."""
+    on_the_way = {"fix": fix_at_door(latitude=FAR_LATITUDE_DEG)}
+    given = {**on_the_way, **body} if body else on_the_way
+    return client.send("POST", f"/v1/offers/{campaign.uuid}/reservation", given, **headers)
 
 
 def release(client: DeviceClient, campaign: Campaign) -> Any:
@@ -68,8 +71,7 @@ def test_a_turn_is_kept_for_45_minutes(ada_client: DeviceClient, campaign: Campa
     assert (reported["reserved_at"], reported["expires_at"]) == ("2026-09-22T10:30:00Z", "2026-09-22T11:15:00Z")
     assert (reported["campaign_id"], reported["store"]["id"]) == (str(campaign.uuid), str(store.uuid))
     assert used(campaign) == 1
-    assert_problem(reserve(another(), campaign), "sold_out")
-    assert_problem(request_unlock(another(), campaign), "sold_out")
+    assert_problem(reserve(another(), campaign), "reservations_full")
 
 
 def test_asked_again_it_is_the_same_and_not_prolonged(
@@ -171,18 +173,21 @@ def test_three_turns_are_as_many_as_one_device_keeps(ada: Device, ada_client: De
     assert Reservation.objects.filter(expires_at__gt=NOW).count() == 3
 
 
-def test_the_store_is_the_given_one_or_the_last_reported_one(ada_client: DeviceClient, store: Store) -> None:
+def test_the_store_is_the_given_one_or_the_nearest_or_that_of_the_refusal(
+    ada_client: DeviceClient, store: Store
+) -> None:
     bastille = factories.store(name="Bastille", latitude_deg=48.8532, longitude_deg=2.3692)
     campaign = factories.campaign(store, bastille)
 
-    unknown = reserve(ada_client, campaign).json()["reservation"]["store"]
+    nearest = reserve(ada_client, campaign).json()["reservation"]["store"]
     release(ada_client, campaign)
     request_unlock(ada_client, campaign, latitude=FAR_LATITUDE_DEG)
-    sent_to = reserve(ada_client, campaign).json()["reservation"]["store"]
+    sent_to = reserve(ada_client, campaign, {"fix": None}).json()["reservation"]["store"]
     release(ada_client, campaign)
-    named = reserve(ada_client, campaign, {"store_id": str(bastille.uuid)}).json()["reservation"]["store"]
+    named = reserve(ada_client, campaign, {"store_id": str(bastille.uuid), "fix": fix_at_door()})
 
-    assert (unknown, sent_to["name"], named["name"]) == (None, "République", "Bastille")
+    names = (nearest["name"], sent_to["name"], named.json()["reservation"]["store"]["name"])
+    assert names == ("République", "République", "Bastille")
 
 
 def test_a_store_that_takes_no_part_is_not_found(ada_client: DeviceClient, campaign: Campaign) -> None:
@@ -193,7 +198,9 @@ def test_a_store_that_takes_no_part_is_not_found(ada_client: DeviceClient, campa
     assert used(campaign) == 0
 
 
-@pytest.mark.parametrize("body", [{"store_id": "door"}, {"store_id": 7}, {"store": "x"}, []])
+@pytest.mark.parametrize(
+    "body", [{"store_id": "door"}, {"store_id": 7}, {"store": "x"}, [], {"fix": {}}, {"fix": "here"}]
+)
 def test_bad_input_is_refused(ada_client: DeviceClient, campaign: Campaign, body: Any) -> None:
     response = ada_client.send("POST", f"/v1/offers/{campaign.uuid}/reservation", body)
 
@@ -245,7 +252,7 @@ def test_offers_show_the_device_s_own_reservation(ada: Device, ada_client: Devic
     ended = another().get("/v1/offers").json()["offers"][0]
 
     assert (mine["reserved_until"], mine["is_sold_out"]) == ("2026-09-22T11:15:00Z", False)
-    assert (others["reserved_until"], others["is_sold_out"]) == (None, True)
+    assert (others["reserved_until"], others["is_sold_out"]) == (None, False)
     assert (ended["reserved_until"], ended["is_sold_out"]) == (None, False)
 
 
@@ -287,7 +294,7 @@ def test_what_became_of_asking_for_a_turn_is_counted(ada_client: DeviceClient, c
     def count(code: str) -> float:
         return REGISTRY.get_sample_value("doorstep_reserve_total", {"code": code}) or 0.0
 
-    codes = ("kept", "repeated", "sold_out")
+    codes = ("kept", "repeated", "reservations_full")
     before = [count(code) for code in codes]
 
     for client in (ada_client, ada_client, another()):

@@ -14,7 +14,7 @@ from geofence.services.snapshots import forget_snapshot
 from promotions.models import Campaign, Device, Refusal, StoreCodeUse, Unlock
 from promotions.services.presence.assurance import GivenFix
 from promotions.services.presence.store_codes import render_store_codes
-from promotions.services.unlocks.evaluation import UnlockRefused
+from promotions.services.unlocks.evaluation import UnlockAttempt, UnlockRefused
 from promotions.services.unlocks.unlocks import unlock_offer
 from tests import factories
 from tests.conftest import DeviceClient
@@ -81,7 +81,7 @@ def test_one_step_shown_for_eight_campaigns_at_once_opens_one() -> None:
         try:
             connection.ensure_connection()
             gate.wait(timeout=SLACK_S)
-            unlock_offer(device=device, campaign_uuid=campaign.uuid, fix=fix, proof=proof, now=NOW)
+            unlock_offer(device=device, campaign_uuid=campaign.uuid, attempt=UnlockAttempt(fix, proof), now=NOW)
         except UnlockRefused as refused:
             return str(refused.fields["missing"][0]["code"])
         finally:
