@@ -182,6 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         loop="uvloop",
         http=import_module("promotions.http.connections").Protocol,
         ws="none",
+        # Set up by now; uvicorn's own would replace it.
+        log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -106,10 +106,14 @@ def find_archaic_names(text: str) -> list[str]:
     return [name for name in names if any(part.lower() in ARCHAIC for part in NAME_PART.findall(name))]
 
 
+# From Python 3.12 on, the text of an f-string is a token of its own kind.
+TEXTS = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+
+
 def list_words_of_python(source: str) -> Iterator[str]:
     """Every comment, string and name with an idiom or an archaic word."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type in {tokenize.COMMENT, tokenize.STRING}:
+        if token.type in TEXTS:
             yield from find_idioms(token.string)
         elif token.type == tokenize.NAME:
             yield from find_archaic_names(token.string)

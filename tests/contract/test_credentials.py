@@ -144,7 +144,7 @@ def test_a_stranger_with_the_right_kind_finds_nothing(ids: dict[str, Any]) -> No
         "device": DeviceClient(factories.device()),
         "till": bearer(tills.till(elsewhere).access_token),
         "brand": bearer(create_brand_token(brand=other_campaign.brand, label="report", now=NOW)),
-        "session": signed_in(username="nobody", is_staff=True),
+        "session": signed_in(username="a-stranger", is_staff=True),
     }
     owned = {"unlock_id": "device", "redemption_id": "till"}
     before, found = count_rows(), []
@@ -163,7 +163,7 @@ def test_a_stranger_with_the_right_kind_finds_nothing(ids: dict[str, Any]) -> No
 
 @pytest.fixture
 def lane(redis_prefix: str) -> Iterator[LaneDriver]:
-    """A lane with keys of its own."""
+    """A lane with separate keys."""
     driver = LaneDriver()
     yield driver
     driver.close()

@@ -28,6 +28,7 @@ from promotions.version import VERSION
 from tests.databases import use_database
 from tests.loglines import read_lines
 from tests.patience import PATIENCE_S, wait_for
+from tests.ports import keep_port, number_of
 from tests.promotions.collectors import Collector, Span, collecting
 
 pytestmark = pytest.mark.xdist_group("telemetry")
@@ -46,6 +47,7 @@ class Observed:
     reports: Collector
     traces: Collector
     web_log: Path
+    inner_url: str
     env: dict[str, str]
     device_id: str
     token: str
@@ -74,7 +76,12 @@ def _url(name: str) -> str:
 @pytest.fixture(scope="module")
 def observed(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     name = f"doorstep_telemetry_{os.getpid()}"
-    with psycopg.connect(_url("postgres"), autocommit=True) as server, collecting() as reports, collecting() as spans:
+    with (
+        psycopg.connect(_url("postgres"), autocommit=True) as server,
+        collecting() as reports,
+        collecting() as spans,
+        keep_port() as inner_port,
+    ):
         server.execute(f'CREATE DATABASE "{name}"')
         try:
             with django_db_blocker.unblock(), use_database(NAME=name):
@@ -89,6 +96,7 @@ def observed(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPa
                 "OTEL_EXPORTER_OTLP_HEADERS": "x-collector-key=opensesame",
                 "OTEL_TRACES_SAMPLER_ARG": "1",
                 "OTEL_BSP_SCHEDULE_DELAY": "200",
+                "INNER_LISTEN": f"127.0.0.1:{number_of(inner_port)}",
             }
             with Stack(env=env, folder=tmp_path_factory.mktemp("observed")) as stack:
                 device = requests.post(
@@ -104,6 +112,7 @@ def observed(django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPa
                     reports,
                     spans,
                     stack.log("web"),
+                    f"http://{env['INNER_LISTEN']}",
                     env,
                     body["device_id"],
                     body["access_token"],
@@ -218,8 +227,8 @@ def count_lanes(collector: Collector) -> int:
 
 
 def test_health_checks_leave_no_trace(observed: Observed) -> None:
-    for path in ("/healthz", "/readyz", "/metrics"):
-        assert requests.get(f"{observed.base_url}{path}", timeout=PATIENCE_S).status_code == 200
+    for url in (f"{observed.base_url}/healthz", f"{observed.base_url}/readyz", f"{observed.inner_url}/metrics"):
+        assert requests.get(url, timeout=PATIENCE_S).status_code == 200
     before = count_lanes(observed.traces)
     observed.post_fix()
 
@@ -229,19 +238,29 @@ def test_health_checks_leave_no_trace(observed: Observed) -> None:
     assert reported & {"/healthz", "/readyz", "/metrics"} == set()
 
 
+def test_the_inner_port_serves_the_figures_and_not_the_product(observed: Observed) -> None:
+    assert requests.get(f"{observed.base_url}/metrics", timeout=PATIENCE_S).status_code == 404
+    assert requests.get(f"{observed.inner_url}/v1/openapi.yaml", timeout=PATIENCE_S).status_code == 200
+    assert requests.post(f"{observed.inner_url}/v1/fixes", json={}, timeout=PATIENCE_S).status_code == 404
+
+
 def test_a_web_process_sends_what_waits_before_it_ends(observed: Observed) -> None:
     with collecting() as collector, socket.create_server(("127.0.0.1", 0)) as listener:
         port, fd = listener.getsockname()[1], listener.fileno()
         command = [sys.executable, "-m", "uvicorn", "promotions.asgi:application", "--fd", str(fd), "--no-access-log"]
         env = {**observed.env, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "600000"}
-        with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL, pass_fds=[fd]) as process:
-            wait_for(lambda: _status(f"http://127.0.0.1:{port}/v1/openapi.yaml") == 200)
+        process = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL, pass_fds=[fd])
+        try:
+            wait_for(lambda: _status(f"http://127.0.0.1:{port}/problems") == 200)
             before = collector.spans()
             process.terminate()
             process.wait(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+            process.wait()
 
         assert before == []
-        assert {span.name for span in collector.spans()} == {"GET /v1/openapi.yaml"}
+        assert {span.name for span in collector.spans()} == {"GET /problems"}
 
 
 def _status(url: str) -> int:

@@ -4,16 +4,15 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from promotions.http.request_limits import MAX_HEAD_BYTES
-from promotions.local import ports
 from promotions.local.workspaces import ROOT
-from tests.patience import SLACK_S
+from tests.patience import PATIENCE_S, wait_for
+from tests.ports import keep_port, number_of
 
 pytestmark = pytest.mark.xdist_group("connections")
 
@@ -49,19 +48,16 @@ def hasty_port() -> Iterator[int]:
 
 @contextmanager
 def connected(port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=SLACK_S) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         yield connection
 
 
-def connect_when_open(port: int) -> socket.socket:
+def connect_if_open(port: int) -> socket.socket | None:
     """Connect to a listener that opens after another one of its process."""
-    deadline_s = time.monotonic() + SLACK_S
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=SLACK_S)
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline_s
-            time.sleep(0.05)
+    try:
+        return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+    except ConnectionRefusedError:
+        return None
 
 
 def send(connection: socket.socket, data: bytes) -> None:
@@ -169,13 +165,11 @@ def test_an_answer_that_takes_longer_than_a_head_may_is_not_ended(hasty_port: in
 
 
 def test_the_inner_listener_has_an_application_of_its_own() -> None:
-    inner_port = ports.free_port()
-
-    with serving("600", "600", str(inner_port)) as port:
+    with keep_port() as kept, serving("600", "600", str(inner_port := number_of(kept))) as port:
         with connected(port) as outer:
             send(outer, GET + b"\r\n")
             read_answer(outer)
-        with connect_when_open(inner_port) as inner:
+        with wait_for(lambda: connect_if_open(inner_port)) as inner:
             send(inner, GET + b"connection: close\r\n\r\n")
             answer = read_to_end(inner)
 
