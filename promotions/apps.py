@@ -1,4 +1,4 @@
-"""App configuration: ties Celery to Django, registers the start-up checks and the mechanics."""
+"""App configuration: ties Celery to Django, registers checks and mechanics, keeps the database in step."""
 
 from importlib import import_module
 from typing import Any
@@ -29,11 +29,22 @@ class PromotionsConfig(AppConfig):
         from promotions import celery, checks  # noqa: F401
         from promotions.http.sign_in import sessions
         from promotions.services import mechanics
+        from promotions.services.audit.triggers import watch_audited_tables
 
         mechanics.register(import_module(f"{package}.mechanic").MECHANIC for package in PACKAGES)
         sessions.connect()
+        watch_audited_tables()
+        # First, so that they record what the others change.
+        post_migrate.connect(_install_audit_triggers, sender=self)
         post_migrate.connect(_ensure_roles, sender=self)
         post_migrate.connect(_make_event_partitions, sender=self)
+
+
+def _install_audit_triggers(**_given: Any) -> None:
+    # Not a migration: they follow from the declarations, also where a declaration alone has changed.
+    from promotions.services.audit.triggers import install_triggers
+
+    install_triggers()
 
 
 def _ensure_roles(**_given: Any) -> None:

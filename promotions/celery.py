@@ -147,8 +147,11 @@ def keep_connection(**_kwargs: Any) -> None:
 
 @task_prerun.connect
 def begin_task(task_id: str, task: Any, **_kwargs: Any) -> None:
-    """Note when a task begins."""
+    """Note when a task begins; what it changes is audited under its name."""
+    from promotions.database.acting import Actor, ActorKind, Deed, begin_deed
+
     task.request.begun_s = time.monotonic()
+    begin_deed(Deed(f"task {task.name}", lambda: Actor(ActorKind.TASK, task.name), request_id=task_id))
 
 
 @task_postrun.connect
@@ -157,8 +160,10 @@ def note_task(task: Any, state: str, retval: Any, **_kwargs: Any) -> None:
     from django.db import DatabaseError, InterfaceError
 
     from promotions import clock
+    from promotions.database.acting import begin_deed
     from promotions.services import jobs
 
+    begin_deed(None)
     took_s = time.monotonic() - task.request.begun_s
     name = jobs.job_name(task.name)
     if took_s > SLOW_TASK_S:

@@ -81,6 +81,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "promotions.http.acting.ActingMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "promotions.http.sign_in.sessions.CheckedSessionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

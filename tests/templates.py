@@ -9,6 +9,7 @@ from uuid import uuid4
 import psycopg
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
 from psycopg import sql
 
 from tests.databases import use_database
@@ -45,6 +46,10 @@ def make_template() -> str:
         server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_UNFINISHED)))
         with use_database(NAME=_UNFINISHED):
             call_command("migrate", verbosity=0)
+            # Each test begins with an empty audit.
+            with connection.cursor() as cursor:
+                cursor.execute("SET session_replication_role = replica; DELETE FROM promotions_auditrecord")
+            connection.close()
         server.execute(
             sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(_UNFINISHED), sql.Identifier(NAME))
         )

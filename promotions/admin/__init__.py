@@ -2,6 +2,7 @@
 
 from promotions.admin import (  # noqa: F401
     accounts,
+    audit,
     brands,
     campaigns,
     conflicts,

@@ -16,6 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from promotions import clock
 from promotions.admin.base import Scoped, TenantAdmin
+from promotions.admin.reasons import asks_reason
 from promotions.models import Membership
 from promotions.services.accounts.factors import remove_all_factors
 from promotions.services.accounts.security_log import NOWHERE
@@ -63,6 +64,7 @@ class UserAdmin(Scoped, DjangoUserAdmin[User], ModelAdmin):
         return bool(request.user.is_superuser)
 
     @action(description=_("Remove lost second factors and end sessions"), permissions=["remove_factors"])
+    @asks_reason(_("The phone was lost or stolen."), _("The phone was replaced."))
     def remove_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Lead the users to a new enrolment at their next sign-in. The operator's own account is left out."""
         others = [user for user in queryset if user != request.user]

@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 
+from promotions.admin.history import show_history
 from promotions.admin.lookups import find_refused, list_lookups, refuse_lookups
 from promotions.models import Campaign
 from promotions.services.accounts.tenancy import Tenancy, filter_editable, filter_visible, find_tenancy, is_editable
@@ -98,6 +99,18 @@ class Scoped:
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]
         return filter_visible(rows=rows, tenancy=tenancy_of(request))
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the audit's records of the row, instead of Django's log, which knows no values and no actions."""
+        return show_history(
+            request,
+            object_id,
+            page=self,  # type: ignore[arg-type]
+            tenancy=tenancy_of(request),
+            extra_context=extra_context,
+        )
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Check the role's permission and the row's owner."""

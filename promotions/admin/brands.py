@@ -6,10 +6,12 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from promotions import clock
 from promotions.admin.base import ScopedRelatedFilter, TenantAdmin
+from promotions.admin.reasons import asks_reason
 from promotions.admin.secrets import show_secret
 from promotions.models import Brand, BrandToken
 from promotions.services.accounts.brand_tokens import create_brand_token
@@ -73,7 +75,8 @@ class BrandTokenAdmin(TenantAdmin):
             "It is not shown again: only its digest is stored.",
         )
 
-    @admin.action(description="Revoke", permissions=["change"])
+    @admin.action(description=_("Revoke"), permissions=["change"])
+    @asks_reason(_("It is no longer used."), _("It may have leaked."), _("It is replaced by a new one."))
     def revoke(self, request: HttpRequest, queryset: QuerySet[BrandToken]) -> None:
         """Revoke the tokens. Revoking twice changes nothing."""
         count = queryset.filter(revoked_at=None).update(revoked_at=clock.now())

@@ -15,6 +15,7 @@ from unfold.forms import BaseDialogForm
 from promotions import clock
 from promotions.admin.base import leave_dialog
 from promotions.admin.faults import translate
+from promotions.admin.reasons import make_reason_form
 from promotions.errors import DomainError, InvalidInput
 from promotions.models import Campaign, Coupon
 from promotions.services.campaigns.states import end_campaign, open_campaign, pause_campaign
@@ -105,7 +106,9 @@ class CampaignActions:
         dialog={
             "title": _("End this campaign permanently?"),
             "description": _("You cannot open it again. Tills accept issued coupons until they expire."),
-            "form_class": None,
+            "form_class": make_reason_form(
+                _("The budget is used up."), _("The brand ends it early."), _("The offer has an error.")
+            ),
             "form_submit_text": _("End campaign"),
         },
     )
@@ -124,7 +127,9 @@ class CampaignActions:
                 "other coupon from this campaign. Other phones still can: to stop that, pause or end the campaign "
                 "first."
             ),
-            "form_class": None,
+            "form_class": make_reason_form(
+                _("The offer was misprinted."), _("The product was recalled."), _("Coupons were abused.")
+            ),
             "form_submit_text": _("Recall coupons"),
         },
     )

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from geofence.admin import at_store
@@ -14,6 +15,7 @@ from notifications.models import Attempt, Message, PushAddress
 from promotions import clock
 from promotions.admin.base import FactAdmin, tenancy_of
 from promotions.admin.events import describe_payload
+from promotions.admin.reasons import asks_reason
 from promotions.models import Consent, Device, Event, RevocationNotice
 from promotions.services.devices.registration import block_device
 
@@ -65,7 +67,8 @@ class DeviceAdmin(FactAdmin):
     def has_block_permission(self, request: HttpRequest) -> bool:
         return tenancy_of(request).is_operator
 
-    @action(description="Block: refuse all requests, recall coupons", permissions=["block"])
+    @action(description=_("Block: refuse all requests, recall coupons"), permissions=["block"])
+    @asks_reason(_("It sends positions that are not genuine."), _("It unlocks offers in bulk."))
     def block(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
         """Revoke the devices' credentials permanently. The phones can register again."""
         now = clock.now()

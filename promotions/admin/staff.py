@@ -10,11 +10,13 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from geofence.admin import at_store
 from promotions import clock
 from promotions.admin.base import ScopedRelatedFilter, TenantAdmin
+from promotions.admin.reasons import asks_reason
 from promotions.admin.secrets import show_secret
 from promotions.models import StaffDevice, StaffEnrolment
 from promotions.services.till.staff_devices import create_enrolment, create_kiosk_enrolment
@@ -81,7 +83,8 @@ class StaffDeviceAdmin(TenantAdmin):
     def enrol(self, request: HttpRequest) -> HttpResponseRedirect:
         return redirect(reverse("admin:promotions_staffenrolment_add"))
 
-    @admin.action(description="Switch off", permissions=["change"])
+    @admin.action(description=_("Switch off"), permissions=["change"])
+    @asks_reason(_("It was lost or stolen."), _("It is replaced by another."), _("The store has closed."))
     def revoke(self, request: HttpRequest, queryset: QuerySet[StaffDevice]) -> None:
         """Revoke the devices' credentials. Revoking twice changes nothing."""
         count = queryset.filter(revoked_at=None).update(revoked_at=clock.now())

@@ -9,12 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from geofence.admin import at_store
 from promotions import clock
 from promotions.admin.base import FactAdmin, ScopedRelatedFilter, leave_dialog, tenancy_of
+from promotions.admin.reasons import ReasonField
 from promotions.admin.till_signals import show_signals
+from promotions.database.acting import give_reason
 from promotions.errors import DomainError
 from promotions.models import Redemption, Void
 from promotions.services.accounts.tenancy import is_editable
@@ -23,7 +25,13 @@ from promotions.services.till.voids import void_by_user
 
 class VoidForm(BaseDialogForm):
     reason = forms.ChoiceField(choices=Void.Reason.choices, widget=UnfoldAdminSelectWidget)
-    note = forms.CharField(required=False, max_length=240, widget=UnfoldAdminTextInputWidget)
+    note = ReasonField(_("The customer returned the goods."), _("Staff scanned the wrong coupon."), label=_("Details"))
+
+    def clean_note(self) -> str:
+        """Record it with the void."""
+        note: str = self.cleaned_data["note"]
+        give_reason(note)
+        return note
 
 
 @admin.register(Redemption)

@@ -3,13 +3,15 @@
 from django.contrib import admin
 from django.contrib.messages import ERROR
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from geofence.admin import at_store
 from geofence.models import Store
 from promotions import clock
 from promotions.admin.base import FactAdmin, tenancy_of
+from promotions.admin.reasons import asks_reason
 from promotions.models import Coupon, Opportunity, Refusal, Reservation, Unlock
 from promotions.services.unlocks.recalls import recall_coupons
 
@@ -131,12 +133,16 @@ class CouponAdmin(FactAdmin):
     def has_recall_permission(self, request: HttpRequest) -> bool:
         return tenancy_of(request).is_operator
 
-    @action(description="Recall: tills refuse them from now on", permissions=["recall"])
-    def recall(self, request: HttpRequest, queryset: QuerySet[Coupon]) -> None:
+    @action(description=_("Recall: tills refuse them from now on"), permissions=["recall"])
+    def recall(self, request: HttpRequest, queryset: QuerySet[Coupon]) -> HttpResponse | None:
         """Recall the selected coupons permanently. “All of the table” is rejected as a likely mistake."""
         if request.POST.get("select_across") == "1":
             self.message_user(request, "Select single coupons, or recall all coupons of a campaign on its page.", ERROR)
-            return
+            return None
+        return self._recall_selected(request, queryset)
+
+    @asks_reason(_("They were issued by mistake."), _("They were abused."), _("The customer asked for it."))
+    def _recall_selected(self, request: HttpRequest, queryset: QuerySet[Coupon]) -> None:
         count = recall_coupons(coupons=queryset, now=clock.now())
         self.message_user(request, f"{count} recalled.")
 

@@ -1,1 +1,1 @@
-"""Connections to PostgreSQL: how long each kind of process may wait, and which callers share a pool."""
+"""Connections to PostgreSQL: how long each kind of process may wait, which callers share a pool, and who acts."""

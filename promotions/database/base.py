@@ -10,6 +10,7 @@ from django.db.backends.base.base import NO_DB_ALIAS
 from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.base import AttemptWithBackoff
 
+from promotions.database.acting import send_deed
 from promotions.database.audiences import Audience, current_audience
 from promotions.database.roles import Role, current_role, session_options
 
@@ -29,10 +30,17 @@ WAITING_PER_CONNECTION = 10
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection with the limits of the process's role; in a web process from the pool of the current audience."""
+    """A connection with the limits of the process's role; in a web process from the pool of the current audience.
+
+    It names the actor to the triggers of audited tables.
+    """
 
     # By alias and audience; the threads of the process share them.
     _pools: ClassVar[dict[tuple[str, Audience], ConnectionPool[Any]]] = {}
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
+        self.execute_wrappers.append(send_deed)
 
     def get_connection_params(self) -> dict[str, Any]:
         """Django's parameters, with the role's limits. Options of `DATABASE_URL` come last, so they win."""

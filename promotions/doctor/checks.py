@@ -34,6 +34,7 @@ CHECKS: Sequence[tuple[str, Callable[[Context], Iterable[Row]]]] = (
     ("PostgreSQL", services.check_postgresql),
     ("Migrations", services.check_migrations),
     ("Event log", services.check_event_log),
+    ("Audit", services.check_audit),
     ("Redis", services.check_redis),
     ("Clocks", services.check_clocks),
     ("Proxy", way_in.check_settings),

@@ -23,6 +23,7 @@ from promotions.logic.diagnosis import (
     unknown,
 )
 from promotions.logins import Refused, Unavailable
+from promotions.services.audit.triggers import find_missing_triggers
 from promotions.services.event_partitions import read_partitions
 
 _STATEMENT_TIMEOUT_MS = 5_000
@@ -125,6 +126,27 @@ def check_event_log(context: Context) -> Iterator[Row]:
         yield unknown("Skipped, because the table of the event log does not exist yet.")
         return
     yield from evaluate_event_log(partitions.find_missing(now=context.now, ahead=1), partitions.months_in_default)
+
+
+def check_audit(context: Context) -> Iterator[Row]:
+    """Check that each audited table has its triggers, and that the audit is sealed."""
+    skipped = list(context.explain_skip("DATABASE_URL"))
+    if skipped:
+        yield from skipped
+        return
+    try:
+        logins.require_postgresql()
+        missing = find_missing_triggers()
+    except (Unavailable, DatabaseError, InterfaceError):
+        yield unknown("Skipped, because the connection to PostgreSQL failed.")
+        return
+    if missing is None:
+        yield unknown("Skipped, because the table of the audit does not exist yet.")
+        return
+    remedy = "Find out who switched it off. Then run `manage.py migrate`, or, on the audit itself, ENABLE TRIGGER."
+    yield from (fault(f"The trigger {name} on {table} is missing or off.", remedy) for table, name in missing)
+    if not missing:
+        yield ok("Each change of configuration and rights is recorded.")
 
 
 def check_redis(context: Context) -> Iterator[Row]:

@@ -8,6 +8,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from promotions import clock
+from promotions.database.acting import ActorKind, name_actor
 from promotions.errors import DomainError
 from promotions.models import Device
 from promotions.tokens import DeviceClaims, TokenError, epoch_ms, read_access_token
@@ -34,6 +35,7 @@ class DeviceAuthentication(BaseAuthentication):
         device = Device.objects.filter(pk=claims.device_id).first()
         if device is None or device.is_blocked or _is_outdated(claims, device):
             raise DomainError("token_revoked")
+        name_actor(ActorKind.DEVICE, device.pk)
         return device, claims
 
 

@@ -1,5 +1,6 @@
 """Models of the product, one subject per file."""
 
+from promotions.models.audit import AuditRecord
 from promotions.models.campaigns import Budget, Campaign, TimeWindow
 from promotions.models.devices import Consent, Device, RevocationNotice
 from promotions.models.events import Event
@@ -16,6 +17,7 @@ from promotions.models.unlocks import Coupon, Reservation, Unlock
 
 __all__ = [
     "AdminSession",
+    "AuditRecord",
     "Brand",
     "BrandToken",
     "Budget",

@@ -13,6 +13,7 @@ from promotions.models.tenants import Brand
 from promotions.row_policies import (
     MANAGE,
     VIEW,
+    Audit,
     Forever,
     Menu,
     NotPersonal,
@@ -37,6 +38,8 @@ class Campaign(models.Model):
         menu=Menu(_("Campaigns"), Section.CAMPAIGNS, 10, "campaign"),
         retention=Forever("until its brand deletes it in admin"),
         erasure=NotPersonal(),
+        # The version counts the edits, which are recorded themselves.
+        audit=Audit(label="name", sealed=("salt", "seed"), ignored=("version",)),
     )
 
     class State(models.TextChoices):
@@ -202,6 +205,7 @@ class TimeWindow(models.Model):
         menu=Unlisted("edited on its campaign's page"),
         retention=WithParent("campaign"),
         erasure=NotPersonal(),
+        audit=Audit(parent="campaign_id"),
     )
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="windows")

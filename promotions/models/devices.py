@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from promotions.row_policies import (
+    Audit,
     Cascade,
     ExpiredBy,
     Export,
@@ -44,6 +45,8 @@ class Device(models.Model):
         retention=Forever("while it is registered"),
         erasure=Subject(),
         export=ExportedBy("promotions.services.devices.erasure.export_device"),
+        # The person's own changes are in the event log.
+        audit=Audit(only=("is_blocked",), operations=("update",)),
     )
 
     class Platform(models.TextChoices):

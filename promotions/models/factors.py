@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from promotions.row_policies import Menu, Remains, RowPolicy, Section, WithParent
+from promotions.row_policies import Audit, Menu, Remains, RowPolicy, Section, WithParent
 
 
 class SecondFactor(models.Model):
@@ -26,6 +26,11 @@ class SecondFactor(models.Model):
         menu=Menu(_("Second factors"), Section.OPERATIONS, 33, "passkey"),
         retention=WithParent("user"),
         erasure=Remains("deleted with the user"),
+        audit=Audit(
+            parent="user_id",
+            sealed=("label", "secret", "credential", "credential_id"),
+            ignored=("last_step", "sign_count", "used_at"),
+        ),
     )
 
     user = models.ForeignKey(

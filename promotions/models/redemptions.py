@@ -12,6 +12,7 @@ from promotions.models.staff import StaffDevice, StaffMember
 from promotions.models.unlocks import Coupon
 from promotions.row_policies import (
     VIEW,
+    Audit,
     Cascade,
     Export,
     Keep,
@@ -105,6 +106,7 @@ class Void(models.Model):
         retention=WithParent("redemption"),
         erasure=Cascade(by="redemption__coupon__device_id"),
         export=Export(order_by="voided_at", columns=("redemption_id", "reason", "voided_at")),
+        audit=Audit(operations=("insert",), sealed=("note",), parent="redemption_id"),
     )
 
     class Reason(models.TextChoices):
@@ -155,6 +157,7 @@ class OfflineScan(models.Model):
                 "redemption_id",
             ),
         ),
+        audit=Audit(only=("decision",), operations=("update",)),
     )
 
     class Outcome(models.TextChoices):

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from promotions.row_policies import (
     EDIT,
+    Audit,
     Forever,
     Menu,
     NotPersonal,
@@ -33,6 +34,7 @@ class StaffMember(models.Model):
         menu=Menu(_("Staff members"), Section.TILL, 30, "badge"),
         retention=Forever("as long as they work there"),
         erasure=Remains("deleted in admin"),
+        audit=Audit(sealed=("initials", "pin_hash"), ignored=("failed_tries",)),
     )
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -75,6 +77,11 @@ class StaffDevice(models.Model):
         menu=Menu(_("Staff devices"), Section.TILL, 10, "point_of_sale"),
         retention=Forever("always, since redemptions refer to it"),
         erasure=NotPersonal(),
+        audit=Audit(
+            label="label",
+            sealed=("token_digest",),
+            ignored=("last_seen_at", "synced_at", "clock_ahead_ms", "signed_in_at"),
+        ),
     )
 
     Profile = StaffProfile
@@ -118,6 +125,7 @@ class StaffEnrolment(models.Model):
         menu=Menu(_("Staff enrolments"), Section.TILL, 20, "qr_code_2"),
         retention=WithParent("store"),
         erasure=NotPersonal(),
+        audit=Audit(label="label", sealed=("token_digest",)),
     )
 
     store = models.ForeignKey("geofence.Store", on_delete=models.CASCADE, related_name="staff_enrolments")

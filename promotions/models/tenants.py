@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from promotions.row_policies import (
     EDIT,
     VIEW,
+    Audit,
     Forever,
     Menu,
     NotPersonal,
@@ -34,6 +35,7 @@ class Brand(models.Model):
         menu=Menu(_("Brands"), Section.CAMPAIGNS, 20, "sell"),
         retention=Forever("until the operator deletes it in admin"),
         erasure=NotPersonal(),
+        audit=Audit(label="name"),
     )
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -57,6 +59,7 @@ class Membership(models.Model):
         menu=Menu(_("Memberships"), Section.OPERATIONS, 30, "group"),
         retention=WithParent("user"),
         erasure=Remains("deleted with the user"),
+        audit=Audit(parent="user_id"),
     )
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
@@ -92,6 +95,7 @@ class BrandToken(models.Model):
         menu=Menu(_("Brand tokens"), Section.CAMPAIGNS, 30, "key"),
         retention=WithParent("brand"),
         erasure=NotPersonal(),
+        audit=Audit(label="label", sealed=("token_digest",)),
     )
 
     brand = models.ForeignKey(Brand, on_delete=models.CASCADE, related_name="tokens")

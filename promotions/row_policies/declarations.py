@@ -197,8 +197,27 @@ class NotExported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """A database trigger records each change of a row: who, when, from which value to which, and why.
+
+    Columns are named as in the database. `label` is the column that names the row; None if it would name a person.
+    """
+
+    label: str | None = None
+    # Recorded as changed, without the values: secrets, and names of people, which an erasure could not remove.
+    sealed: tuple[str, ...] = ()
+    # Changes that are no decision: times of use, counters, values that the database derives.
+    ignored: tuple[str, ...] = ()
+    # If given, only changes of these columns are recorded. For tables that phones and tills write to.
+    only: tuple[str, ...] = ()
+    operations: tuple[Literal["insert", "update", "delete"], ...] = ("insert", "update", "delete")
+    # The key to the row on whose history page the changes appear too.
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowPolicy:
-    """Owner, permissions, menu, retention, erasure and export of a model's rows."""
+    """Owner, permissions, menu, retention, erasure, export and audit of a model's rows."""
 
     owner: Owner = OPERATOR
     roles: Roles = Roles()
@@ -207,3 +226,5 @@ class RowPolicy:
     erasure: Erasure
     # Required if erasure concerns the rows.
     export: Export | ExportedBy | NotExported | None = None
+    # Required if the rows can be edited in admin. None: facts, which have their own record of who and when.
+    audit: Audit | None = None

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from promotions.row_policies.declarations import (
     EDIT,
     VIEW,
+    Audit,
     Blanked,
     Cascade,
     Delete,
@@ -34,6 +35,7 @@ LIBRARY_POLICIES: dict[str, RowPolicy] = {
         menu=Menu(_("Partners"), Section.PLACES, 40, "handshake"),
         retention=Forever("until the operator deletes it in admin"),
         erasure=NotPersonal(),
+        audit=Audit(label="name"),
     ),
     "geofence.Store": RowPolicy(
         owner=Owner(partner="partner_id", brands_view_all=True),
@@ -42,6 +44,7 @@ LIBRARY_POLICIES: dict[str, RowPolicy] = {
         menu=Menu(_("Stores"), Section.PLACES, 10, "storefront"),
         retention=Forever("until the operator deletes it in admin"),
         erasure=NotPersonal(),
+        audit=Audit(label="name", ignored=("location",)),
     ),
     "geofence.Geofence": RowPolicy(
         owner=Owner(partner="store__partner_id", brands_view_all=True),
@@ -50,6 +53,7 @@ LIBRARY_POLICIES: dict[str, RowPolicy] = {
         menu=Menu(_("Geofences"), Section.PLACES, 20, "location_on"),
         retention=WithParent("store"),
         erasure=NotPersonal(),
+        audit=Audit(label="role", ignored=("version", "updated_at"), parent="store_id"),
     ),
     "geofence.GeofenceRevision": RowPolicy(
         owner=Owner(partner="geofence__store__partner_id", brands_view_all=True),

@@ -218,6 +218,7 @@ def test_a_brand_sets_up_a_lunch_campaign_on_one_page_opens_it_and_sees_it_live(
     coupon = tills.coupon(campaign)
     page.goto(f"/admin/promotions/campaign/{campaign.pk}/change/")
     page.get_by_role("link", name="Recall coupons").first.click()
+    page.get_by_label("Reason").fill("The offer was misprinted.")
     page.get_by_role("button", name="Recall coupons").click()
     expect(page.get_by_text("1 recalled.")).to_be_visible()
 

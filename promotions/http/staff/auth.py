@@ -7,6 +7,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from promotions import clock
+from promotions.database.acting import ActorKind, name_actor
 from promotions.errors import DomainError
 from promotions.http.auth import read_bearer
 from promotions.models import StaffDevice
@@ -21,7 +22,9 @@ class StaffAuthentication(BaseAuthentication):
         token = read_bearer(request)
         if not token:
             raise DomainError("token_missing")
-        return None, recognise_device(access_token=token, now=clock.now())
+        device = recognise_device(access_token=token, now=clock.now())
+        name_actor(ActorKind(device.profile), device.pk)
+        return None, device
 
 
 def staff_device(request: Request) -> StaffDevice:

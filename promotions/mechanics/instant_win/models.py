@@ -9,6 +9,7 @@ from promotions.models import Campaign
 from promotions.row_policies import (
     MANAGE,
     VIEW,
+    Audit,
     Detach,
     Menu,
     NotExported,
@@ -34,6 +35,7 @@ class PrizeLot(models.Model):
         menu=Unlisted("edited on its campaign's page"),
         retention=WithParent("campaign"),
         erasure=NotPersonal(),
+        audit=Audit(label="name", parent="campaign_id"),
     )
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="prize_lots")

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from datetime import datetime
 
+from promotions.database.acting import ActorKind, name_actor
 from promotions.errors import DomainError
 from promotions.models import Brand, BrandToken
 
@@ -28,6 +29,7 @@ def recognise_brand(*, token: str, now: datetime) -> Brand:
         raise DomainError("token_malformed")
     if found.revoked_at is not None and found.revoked_at <= now:
         raise DomainError("token_revoked")
+    name_actor(ActorKind.BRAND_TOKEN, found.pk)
     return found.brand
 
 

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
 
+from promotions.database.acting import ActorKind, name_actor
 from promotions.errors import DomainError
 from promotions.models import StaffDevice, StaffEnrolment
 
@@ -65,9 +66,12 @@ def enrol_device(*, token: str, label: str = "", now: datetime) -> tuple[StaffDe
         live = StaffEnrolment.objects.filter(
             token_digest=_digest(token[:_MAX_TOKEN_CHARS]), used_at=None, expires_at__gt=now
         )
+        enrolment = live.select_related("store").first()
+        if enrolment is None:
+            raise DomainError("enrolment_invalid")
+        name_actor(ActorKind.ENROLMENT, enrolment.pk)
         if not live.update(used_at=now):
             raise DomainError("enrolment_invalid")
-        enrolment = StaffEnrolment.objects.select_related("store").get(token_digest=_digest(token[:_MAX_TOKEN_CHARS]))
         device = StaffDevice.objects.create(
             store=enrolment.store,
             label=label or enrolment.label,

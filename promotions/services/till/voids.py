@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from promotions.database.acting import give_reason
 from promotions.errors import DomainError
 from promotions.logic.events import NewEvent, RedemptionVoided
 from promotions.models import Budget, Redemption, StaffDevice, Void
@@ -95,6 +96,9 @@ def _require_time(till: Till, redemption: Redemption, now: datetime) -> None:
 
 def _write(void: Void, now: datetime) -> Void:
     void.voided_at = now
+    if void.user_id is None:
+        # The note at the till may name the customer, and an erasure could not remove it from the audit.
+        give_reason(void.get_reason_display())
     void.save(force_insert=True)
     redemption, coupon = void.redemption, void.redemption.coupon
     campaign_id, store_id = coupon.campaign_id, redemption.store_id

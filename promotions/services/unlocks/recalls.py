@@ -1,12 +1,14 @@
 """Recall coupons before they end: after a misprint, for a device that cheats, or when a brand has to stop."""
 
+from collections import Counter
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from promotions.logic.events import CouponRecalled, NewEvent
-from promotions.models import Coupon
+from promotions.models import Campaign, Coupon
+from promotions.services.audit.records import record_action
 from promotions.services.events import record_events
 
 _AT_ONCE = 1_000
@@ -32,4 +34,7 @@ def recall_coupons(*, coupons: QuerySet[Coupon], now: datetime) -> int:
                 for pk, device_id, campaign_id in part
             ]
         )
+    # One record for each campaign: coupons are too many to record each.
+    for campaign_id, count in sorted(Counter(campaign_id for _, _, campaign_id in found).items()):
+        record_action(model=Campaign, pk=campaign_id, changes={"coupons_recalled": [None, count]})
     return len(found)

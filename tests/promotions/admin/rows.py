@@ -17,6 +17,7 @@ from promotions.logic.events import CouponIssued, NewEvent
 from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.models import (
     AdminSession,
+    AuditRecord,
     Brand,
     BrandToken,
     Budget,
@@ -278,6 +279,9 @@ def _window(campaign: Campaign) -> TimeWindow:
 # One new row of each model that an operator sees, with new rows for all its relations, so that nothing is shared.
 MAKERS: Mapping[type[Model], Callable[[Campaign, Store], Model]] = {
     Attempt: lambda campaign, store: _attempt(),
+    AuditRecord: lambda campaign, store: AuditRecord.objects.filter(
+        subject="promotions.campaign", subject_id=campaign.pk
+    ).latest("pk"),
     Brand: lambda campaign, store: campaign.brand,
     BrandToken: lambda campaign, store: BrandToken.objects.create(
         brand=campaign.brand, label="BI", token_digest=_digest(), created_at=NOW

@@ -81,7 +81,8 @@ def save(client: Client, campaign: Campaign, **given: Any) -> HttpResponse:
 
 
 def press(client: Client, campaign: Campaign, button: str) -> HttpResponse:
-    return client.post(f"{page(campaign)[: -len('change/')]}{button}/", {"_form_submitted": "on"})
+    form = {"_form_submitted": "on", "reason": "The offer was misprinted."}
+    return client.post(f"{page(campaign)[: -len('change/')]}{button}/", form)
 
 
 def reported(answer: HttpResponse) -> list[str]:

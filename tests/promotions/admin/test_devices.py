@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
 def block(client: Client, device: Device) -> HttpResponse:
     return client.post(
-        reverse("admin:promotions_device_changelist"), {"action": "block", "_selected_action": [str(device.pk)]}
+        reverse("admin:promotions_device_changelist"),
+        {"action": "block", "_selected_action": [str(device.pk)], "reason": "It forges positions."},
     )
 
 
@@ -47,7 +48,7 @@ def test_the_operator_withdraws_single_coupons(ada: Device) -> None:
     campaign = factories.campaign(factories.store())
     chosen, other = tills.coupon(campaign), tills.coupon(campaign)
     address = reverse("admin:promotions_coupon_changelist")
-    form = {"action": "recall", "_selected_action": [str(chosen.row.pk)]}
+    form = {"action": "recall", "_selected_action": [str(chosen.row.pk)], "reason": "Issued by mistake."}
 
     rows.brand_manager(campaign.brand).post(address, form)
     assert not Coupon.objects.exclude(recalled_at=None).exists()

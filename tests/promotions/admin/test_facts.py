@@ -10,6 +10,7 @@ from notifications.models import Attempt, Message, PushAddress
 from promotions.admin.base import FactAdmin
 from promotions.mechanics.instant_win.models import WinningMoment
 from promotions.models import (
+    AuditRecord,
     Consent,
     Coupon,
     DeadLetter,
@@ -34,6 +35,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 
 FACTS: list[type[Model]] = [
     Attempt,
+    AuditRecord,
     Consent,
     Coupon,
     DeadLetter,

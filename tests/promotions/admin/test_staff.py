@@ -114,7 +114,7 @@ def test_a_till_is_switched_off_once(client: Client, store: Store) -> None:
 
     client.post(
         reverse("admin:promotions_staffdevice_changelist"),
-        {"action": "revoke", "_selected_action": [lost.pk, old.pk]},
+        {"action": "revoke", "_selected_action": [lost.pk, old.pk], "reason": "It was stolen."},
     )
 
     revoked = dict(StaffDevice.objects.values_list("pk", "revoked_at"))
@@ -142,7 +142,8 @@ def test_a_brand_s_token_is_revoked_and_keeps_its_row(now: Any) -> None:
     row = BrandToken.objects.create(brand=brand, label="BI", token_digest=b"x" * 32, created_at=NOW)
 
     rows.brand_manager(brand).post(
-        reverse("admin:promotions_brandtoken_changelist"), {"action": "revoke", "_selected_action": [row.pk]}
+        reverse("admin:promotions_brandtoken_changelist"),
+        {"action": "revoke", "_selected_action": [row.pk], "reason": "It may have leaked."},
     )
 
     row.refresh_from_db()

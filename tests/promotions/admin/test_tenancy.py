@@ -16,6 +16,7 @@ from promotions.checks import list_own_models
 from promotions.mechanics.instant_win.models import PrizeLot, WinningMoment
 from promotions.models import (
     AdminSession,
+    AuditRecord,
     Brand,
     BrandToken,
     Budget,
@@ -107,8 +108,8 @@ PARTNER_MANAGERS = {
 }
 # A directory: a brand chooses stores from all there are.
 BRANDS_MAY_SEE_ALL: list[type[Model]] = [Partner, Store, Geofence]
-# Tested in test_conflicts.py; the single row of all fences.
-TESTED_ELSEWHERE = {OfflineScan, FenceSet}
+# Tested in test_conflicts.py and test_audit.py; the single row of all fences.
+TESTED_ELSEWHERE = {AuditRecord, OfflineScan, FenceSet}
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,8 @@ def test_a_bulk_action_reaches_no_foreign_row() -> None:
     given = case("partner_manager", StaffDevice)
 
     given.client.post(
-        list_address(StaffDevice), {"action": "revoke", "_selected_action": [given.own.pk, given.foreign.pk]}
+        list_address(StaffDevice),
+        {"action": "revoke", "_selected_action": [given.own.pk, given.foreign.pk], "reason": "They were stolen."},
     )
 
     given.own.refresh_from_db()

@@ -285,7 +285,8 @@ def test_an_operator_removes_the_factors_of_another_user_but_not_the_own(setting
     operator, user, client, theirs = with_app(is_superuser=True), with_app(), browser(), browser("198.51.100.9")
     sign_in_fully(theirs, user)
     sign_in_fully(client, operator)
-    chosen = {"action": "remove_factors", "_selected_action": [operator.pk, user.pk]}
+    selected = [operator.pk, user.pk]
+    chosen = {"action": "remove_factors", "_selected_action": selected, "reason": "The phone was lost or stolen."}
 
     client.post(reverse("admin:auth_user_changelist"), chosen)
 
