@@ -14,6 +14,7 @@ _FILES = (
     "tests/contract/test_schemathesis.py",
     "tests/faults/test_cluster.py",
     "tests/promotions/drill/test_restore_drill.py",
+    "tests/promotions/http/test_connections.py",
     "tests/promotions/local/test_pips.py",
     "tests/promotions/simulation/test_population.py",
     "tests/promotions/test_assurance_corpus.py",

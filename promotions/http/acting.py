@@ -62,8 +62,10 @@ class ActingMiddleware:
 
 def _find_user(request: HttpRequest) -> Actor:
     """Return the user of the session. A credential of the API is named where it is recognised."""
-    if request.user.is_authenticated and request.path.startswith("/admin"):
-        return Actor(ActorKind.USER, str(request.user.pk))
+    # The API's framework replaces the user by None where no credential is needed.
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated and request.path.startswith("/admin"):
+        return Actor(ActorKind.USER, str(user.pk))
     return Actor(ActorKind.ANONYMOUS)
 
 

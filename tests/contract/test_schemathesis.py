@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import schemathesis
 from django.conf import settings
-from django.core.management import call_command
 from django.db import connection
 from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as hypothesis_settings
@@ -30,6 +29,7 @@ from promotions.services.accounts.brand_tokens import create_brand_token
 from promotions.services.devices.registration import ConsentGiven, Credentials, NewDevice, register_device
 from promotions.services.till.staff_devices import create_enrolment, enrol_device
 from tests import factories
+from tests.cleaning import delete_rows, find_last_group
 from tests.contract.openapi import description, documented_paths
 
 EXAMPLES = 8
@@ -87,6 +87,7 @@ def server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
     }
     command = ["-m", "uvicorn", "promotions.asgi:application", "--port", str(port), "--log-level", "warning"]
     with django_db_blocker.unblock():
+        last_group = find_last_group()
         made = _make_world()
         process = subprocess.Popen([sys.executable, *command], env=environment, cwd=settings.BASE_DIR)
         try:
@@ -95,7 +96,7 @@ def server(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
         finally:
             process.terminate()
             process.wait(timeout=60)
-            call_command("flush", verbosity=0, interactive=False)
+            delete_rows(last_group)
             connection.close()
             client = stream.sync_client()
             for key in client.scan_iter(f"{prefix}:*"):

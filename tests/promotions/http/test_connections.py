@@ -14,8 +14,6 @@ from promotions.local.workspaces import ROOT
 from tests.patience import PATIENCE_S, wait_for
 from tests.ports import keep_port, number_of
 
-pytestmark = pytest.mark.xdist_group("connections")
-
 GET = b"GET / HTTP/1.1\r\nhost: shop.example\r\n"
 
 
