@@ -9,7 +9,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.management import create_permissions
 from django.db import connection, models
-from django.urls import path, reverse
+from django.urls import include, path, reverse
 
 from promotions.admin.base import FactAdmin
 from promotions.models import Campaign, Device
@@ -78,7 +78,10 @@ def toys(settings: Any) -> Iterator[Toys]:
             editor.create_model(model)
     for model in created:
         admin.site.register(model, FactAdmin)
-    settings.ROOT_URLCONF = (path("admin/", admin.site.urls),)
+    settings.ROOT_URLCONF = (
+        path("admin/", include("promotions.http.sign_in.urls")),
+        path("admin/", admin.site.urls),
+    )
     create_permissions(apps.get_app_config("promotions"), verbosity=0)
     yield created
     for model in created:
